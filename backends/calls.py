@@ -1,0 +1,154 @@
+"""The vocabulary that crosses every backend boundary: calls, results, failures, descriptions.
+
+Everything here is framework-neutral: NumPy arrays in, NumPy arrays out. This module guarantees that
+bits arrive unchanged and must never import a framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Reduction = Literal["none", "mean", "sum"]
+
+REDUCTIONS: tuple[str, ...] = ("none", "mean", "sum")
+OPERANDS: tuple[str, ...] = ("logits", "targets", "weight", "pos_weight")
+GRADIENTS: tuple[str, ...] = tuple(f"grad_{operand}" for operand in OPERANDS)
+# jvp_logits: forward mode, d loss along `tangent`; hvp_logits: d grad_logits along `tangent`.
+QUANTITIES: tuple[str, ...] = ("loss", *GRADIENTS, "jvp_logits", "hvp_logits")
+DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class LossCall:
+    """One framework-neutral evaluation of binary cross-entropy with logits.
+
+    Attributes:
+        logits: x, any shape.
+        targets: y, the shape of ``logits``.
+        weight: w, broadcastable to ``logits``, or None.
+        pos_weight: p, broadcastable to ``logits``, or None.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``; any other string is passed on, so that a
+            backend's refusal can be judged.
+        quantities: what is wanted, a subset of ``QUANTITIES``.
+        cotangent: gradient of a scalar with respect to the (reduced) loss, of the loss's shape;
+            None means ones.
+        tangent: direction in the logits for ``jvp_logits`` and ``hvp_logits``, of their shape.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    """
+
+    logits: Array
+    targets: Array
+    weight: Array | None = None
+    pos_weight: Array | None = None
+    reduction: str = "mean"
+    quantities: tuple[str, ...] = ("loss",)
+    cotangent: Array | None = None
+    tangent: Array | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.quantities) - set(QUANTITIES))
+        if unknown:
+            raise ValueError(f"quantities has {unknown}; accepted are {list(QUANTITIES)}")
+        if self.tangent is None and {"jvp_logits", "hvp_logits"} & set(self.quantities):
+            raise ValueError("tangent is None, but jvp_logits and hvp_logits need one")
+        for operand in ("weight", "pos_weight"):
+            if f"grad_{operand}" in self.quantities and getattr(self, operand) is None:
+                raise ValueError(f"{operand} is None, but grad_{operand} is wanted")
+
+
+@dataclass(frozen=True)
+class LossResult:
+    """What a backend returned.
+
+    Attributes:
+        values: quantity → array, as the framework shaped and typed it. A quantity that was wanted
+            and that the framework left out (``None``) is absent from the mapping.
+        device: the kind of device on which the framework left its results, such as ``"cpu"``.
+    """
+
+    values: Mapping[str, Array]
+    device: str = "cpu"
+
+
+FailureKind = Literal["raised", "crashed", "timeout", "unsupported"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call gave no result.
+
+    Attributes:
+        kind: ``"raised"`` (the framework's own error), ``"crashed"`` (its process died),
+            ``"timeout"`` (it was ended at the limit) or ``"unsupported"`` (the framework has no such
+            device, format or operation, as its adapter says).
+        detail: one line, such as ``SIGSEGV``, ``exit code 0``, ``after 30 s`` or
+            ``ValueError: weight has shape (3,), …``.
+        error_type: the exception's class name where ``kind`` is ``"raised"``, else the empty string.
+    """
+
+    kind: FailureKind
+    detail: str
+    error_type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.kind != "raised" else f"raised {self.detail}"
+
+
+class UnsupportedCall(Exception):  # noqa: N818 - a statement about the framework, not an error
+    """Raised by an adapter for a call that its framework does not offer at all."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device: ``kind`` such as ``"cpu"`` or ``"cuda"`` and the name the framework gives it."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What a backend is, as it says itself once its framework is imported.
+
+    Attributes:
+        id: ``framework[:variant]``.
+        framework: the distribution that is judged.
+        version: its version.
+        variant: such as ``"compile"``; empty for the default.
+        devices: the devices that are present now.
+        dtypes: the formats in which it takes logits, a subset of ``DTYPES``.
+        composed: what the adapter builds from the framework's operations because the framework's own
+            function lacks it: argument names and quantities.
+    """
+
+    id: str
+    framework: str
+    version: str
+    variant: str = ""
+    devices: tuple[Device, ...] = (Device("cpu", "cpu"),)
+    dtypes: tuple[str, ...] = DTYPES
+    composed: tuple[str, ...] = field(default=())
+
+
+class Backend(Protocol):
+    """What an adapter is: three methods, and the framework imported inside them only."""
+
+    def info(self) -> BackendInfo:
+        """Describe the backend; raises ImportError where its framework is not installed."""
+
+    def bind(self, call: LossCall) -> Callable[[], Any]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises.
+
+        Transfers and, where the framework compiles, everything that can be prepared happen here, so
+        that the thunk is what a benchmark times.
+        """
+
+    def fetch(self, raw: Any) -> LossResult:
+        """Bring what the thunk returned to NumPy, bits unchanged."""
