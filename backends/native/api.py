@@ -1,0 +1,180 @@
+"""The functions that callers use.
+
+Every result has the logits' format. Arguments are never modified, except ``out``, which is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bce_conformance.backends.native.arguments import (
+    Array,
+    Operands,
+    as_format,
+    check_broadcast,
+    check_cotangent,
+    check_operands,
+    check_out,
+    check_reduction,
+    check_wrt,
+)
+from bce_conformance.backends.native.plain import Evaluation, element_cotangent, reduce
+
+
+def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
+    return operands.logits.shape if reduction == "none" else ()
+
+
+def _deliver(values: Any, name: str, out: Any, shape: tuple[int, ...], operands: Operands) -> Array:
+    if out is None:
+        return np.asarray(values).astype(operands.dtype).reshape(shape)
+    check_out(name, out, shape, operands.dtype)
+    out[...] = values
+    return np.asarray(out)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Any,
+    targets: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    check_targets: bool = False,
+    out: Array | None = None,
+) -> Array:
+    """Binary cross-entropy of ``targets`` under the Bernoulli logits ``logits``.
+
+    Args:
+        logits: x, any shape, float16, bfloat16, float32 or float64.
+        targets: y, the shape of ``logits``, in any of these formats, integer or boolean. Values
+            outside [0, 1] are evaluated by the formula.
+        weight: w, broadcastable to the shape of ``logits``; None means 1.
+        pos_weight: p, broadcastable to the shape of ``logits``; None means 1.
+        reduction: ``"mean"`` (over the number of elements), ``"sum"`` or ``"none"``.
+        check_targets: refuse targets outside [0, 1], NaN included.
+        out: array that receives the result, of its shape and format.
+
+    Returns:
+        The loss in the logits' format: 0-d for ``"mean"`` and ``"sum"``, else of the logits' shape.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape, the reduction or (if checked) a target is not accepted.
+    """
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
+    with np.errstate(all="ignore"):
+        values = reduce(Evaluation(operands).loss(), reduction)
+        return _deliver(values, "out", out, _loss_shape(operands, reduction), operands)
+
+
+def value_and_grad(
+    logits: Any,
+    targets: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    wrt: Sequence[str] = ("logits",),
+    cotangent: Any = None,
+    check_targets: bool = False,
+    out: Mapping[str, Array] | None = None,
+) -> tuple[Array, dict[str, Array]]:
+    """The loss and its gradients in one pass.
+
+    Args:
+        logits: as for ``binary_cross_entropy_with_logits``.
+        targets: likewise.
+        weight: likewise.
+        pos_weight: likewise.
+        reduction: likewise.
+        wrt: the operands whose gradients are wanted: any of ``"logits"``, ``"targets"``,
+            ``"weight"`` and ``"pos_weight"``.
+        cotangent: gradient of a scalar with respect to the reduced loss, of the loss's shape or
+            broadcastable to it; None means ones. The loss itself is not scaled by it.
+        check_targets: refuse targets outside [0, 1], NaN included.
+        out: arrays that receive results, by operand name, and ``"loss"`` for the loss.
+
+    Returns:
+        The loss, and a dict that maps each name of ``wrt``, in its order, to a gradient of that
+        operand's shape; all in the logits' format.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape, the reduction, a name or (if checked) a target is not accepted.
+    """
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
+    names = check_wrt(wrt, operands)
+    shape = _loss_shape(operands, reduction)
+    given = check_cotangent(cotangent, shape)
+    into = dict(out or {})
+    unknown = sorted(set(into) - {"loss", *names})
+    if unknown:
+        raise ValueError(f"out has {unknown}; accepted are 'loss' and the names of wrt, {names}")
+    x = operands.logits
+    with np.errstate(all="ignore"):
+        evaluation = Evaluation(operands)
+        loss = _deliver(
+            reduce(evaluation.loss(), reduction), "out['loss']", into.get("loss"), shape, operands
+        )
+        scale = element_cotangent(given, reduction, x.shape, x.size)
+        gradients = {
+            name: _deliver(
+                evaluation.gradient(name, scale),
+                f"out[{name!r}]",
+                into.get(name),
+                getattr(operands, name).shape,
+                operands,
+            )
+            for name in names
+        }
+    return loss, gradients
+
+
+def hessian_vector_product(
+    logits: Any,
+    targets: Any,
+    vector: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    cotangent: Any = None,
+) -> Array:
+    """The derivative, along ``vector``, of the gradient in the logits.
+
+    Args:
+        logits: as for ``binary_cross_entropy_with_logits``.
+        targets: likewise.
+        vector: direction in the logits, of their shape.
+        weight: as for ``binary_cross_entropy_with_logits``.
+        pos_weight: likewise.
+        reduction: likewise.
+        cotangent: as for ``value_and_grad``.
+
+    Returns:
+        An array of the logits' shape and format.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape or the reduction is not accepted.
+    """
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
+    direction = as_format("vector", vector, exact=True)
+    x = operands.logits
+    if direction.shape != x.shape:
+        raise ValueError(
+            f"vector has shape {direction.shape} and logits has shape {x.shape}; "
+            "accepted are equal shapes"
+        )
+    check_broadcast("vector", direction, x.shape)
+    given = check_cotangent(cotangent, _loss_shape(operands, reduction))
+    with np.errstate(all="ignore"):
+        scale = element_cotangent(given, reduction, x.shape, x.size)
+        values = Evaluation(operands).curvature(direction.astype(np.float64), scale)
+        return _deliver(values, "out", None, x.shape, operands)

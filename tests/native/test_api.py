@@ -1,0 +1,89 @@
+import ml_dtypes
+import numpy as np
+import pytest
+from bce_conformance.backends.native import (
+    BCEWithLogitsLoss,
+    binary_cross_entropy_with_logits,
+    hessian_vector_product,
+    value_and_grad,
+)
+
+FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+OPERANDS = ("logits", "targets", "weight", "pos_weight")
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize(("reduction", "shape"), [("none", (4, 3)), ("mean", ()), ("sum", ())])
+def test_results_have_the_logits_format(dtype, reduction, shape):
+    logits = np.linspace(-4, 4, 12).reshape(4, 3).astype(dtype)
+    targets = (np.arange(12).reshape(4, 3) % 2).astype(dtype)
+    weight = np.full((4, 1), 2, dtype)
+    pos_weight = np.full(3, 3, dtype)
+    loss, gradients = value_and_grad(logits, targets, weight, pos_weight, reduction, wrt=OPERANDS)
+    assert loss.dtype == dtype
+    assert loss.shape == shape
+    assert list(gradients) == list(OPERANDS)
+    for name, operand in zip(OPERANDS, (logits, targets, weight, pos_weight), strict=True):
+        assert gradients[name].shape == operand.shape
+        assert gradients[name].dtype == dtype
+    product = hessian_vector_product(logits, targets, logits, weight, pos_weight, reduction)
+    assert product.shape == logits.shape
+    assert product.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"targets": np.zeros((3, 4))}, ValueError, r"\(3, 4\).*\(4, 3\)"),
+        ({"targets": np.zeros(3)}, ValueError, r"targets has shape \(3,\)"),
+        ({"weight": np.ones(4)}, ValueError, r"weight has shape \(4,\).*\(4, 3\)"),
+        ({"weight": np.ones((2, 4, 3))}, ValueError, r"weight has shape \(2, 4, 3\)"),
+        ({"pos_weight": np.ones(5)}, ValueError, r"pos_weight has shape \(5,\).*\(4, 3\)"),
+        ({"reduction": "max"}, ValueError, "reduction is 'max'"),
+        ({"logits": np.zeros((4, 3), complex)}, TypeError, "logits has dtype complex128"),
+        ({"logits": np.zeros((4, 3), int)}, TypeError, "logits has dtype int64"),
+        ({"targets": np.zeros((4, 3), object)}, TypeError, "targets has dtype object"),
+        ({"logits": "text"}, TypeError, "logits"),
+        ({"logits": None}, TypeError, "logits is a NoneType"),
+        ({"targets": np.full((4, 3), 1.5), "check_targets": True}, ValueError, r"\[0, 1\]"),
+        ({"targets": np.full((4, 3), np.nan), "check_targets": True}, ValueError, r"\[0, 1\]"),
+        ({"out": np.zeros(3)}, ValueError, r"out has shape \(3,\)"),
+        ({"out": np.zeros((), "f4")}, TypeError, "out is dtype float32"),
+    ],
+)
+def test_misuse_is_refused_by_name(change, error, match):
+    arguments = {"logits": np.zeros((4, 3)), "targets": np.zeros((4, 3)), **change}
+    with pytest.raises(error, match=match):
+        binary_cross_entropy_with_logits(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("size_average", "reduce", "meant"),
+    [
+        (None, True, "mean"), (None, False, "none"), (True, None, "mean"), (False, None, "sum"),
+        (True, True, "mean"), (False, True, "sum"), (True, False, "none"), (False, False, "none"),
+    ],
+)  # fmt: skip
+def test_deprecated_arguments_override_reduction(size_average, reduce, meant):
+    with pytest.warns(DeprecationWarning, match=f"reduction='{meant}'"):
+        criterion = BCEWithLogitsLoss(
+            size_average=size_average, reduce=reduce, reduction="sum" if meant != "sum" else "none"
+        )
+    assert criterion.reduction == meant
+
+
+def test_special_values_are_the_limits():
+    logits = np.array([np.inf, -np.inf, np.inf, -np.inf, np.nan, 1.0, 1.0])
+    targets = np.array([1.0, 0.0, 0.0, 1.0, 0.0, np.nan, 1.0])
+    weight = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+    loss, gradients = value_and_grad(logits, targets, weight, 3.0, "none")
+    np.testing.assert_array_equal(loss, [0, 0, np.inf, np.inf, np.nan, np.nan, 0])
+    np.testing.assert_array_equal(gradients["logits"][:5], [-0.0, 0, 1, -3, np.nan])
+    assert not np.signbit(loss[[0, 1, 6]]).any()
+
+
+def test_empty_input_sums_to_zero_and_averages_to_nan():
+    empty = np.zeros((0, 3), np.float32)
+    assert binary_cross_entropy_with_logits(empty, empty, reduction="sum") == 0
+    assert np.isnan(binary_cross_entropy_with_logits(empty, empty))
+    assert binary_cross_entropy_with_logits(empty, empty, reduction="none").shape == (0, 3)
