@@ -1,0 +1,195 @@
+"""The comparison: every cell that moved between two runs.
+
+Guarantees that a cell that is in one run only, whose verdict changed, or whose largest ULP error
+changed by more than the stated factor is in the result; it judges nothing anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bce_conformance.reports.grid import UNMEASURED
+from bce_conformance.reports.results import VERDICTS, Cell, CellKey, Results, Run
+from bce_conformance.reports.summary import STYLES
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+FACTOR = 2.0
+"""By how much the largest ULP error may change before a cell has moved."""
+
+NOISE = 0.5
+"""Largest ULP error of a correctly rounded result: changes below it are no movement."""
+
+Kind = Literal["verdict", "ulp", "appeared", "disappeared"]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One cell that moved.
+
+    Attributes:
+        key: requirement, backend, device, dtype.
+        kind: what about it changed; a changed verdict goes before a changed error.
+        before: the cell in the first run; None where it appeared.
+        after: the cell in the second run; None where it disappeared.
+        better: True for better, False for worse, None where that cannot be said.
+    """
+
+    key: CellKey
+    kind: Kind
+    before: Cell | None
+    after: Cell | None
+    better: bool | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A backend's version in both runs; None where a run does not list the backend."""
+
+    backend: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from one run to another: versions of every backend, and the cells that moved."""
+
+    before: Run
+    after: Run
+    versions: tuple[Version, ...]
+    moves: tuple[Move, ...]
+    unmoved: int
+
+
+def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Comparison:
+    """Find every cell that moved from one run to another.
+
+    Args:
+        before: the first run.
+        after: the second run.
+        factor: a cell moved if its largest ULP error grew or shrank by more than this, errors below
+            0.5 ULP counting as 0.5.
+
+    Returns:
+        The moves, in the second run's order, then those that disappeared.
+
+    Raises:
+        ValueError: ``factor`` is not a number of at least 1.
+    """
+    if not factor >= 1:
+        raise ValueError(f"factor is {factor}; accepted is a number of at least 1")
+    old = {cell.key: cell for cell in before.cells}
+    new = {cell.key: cell for cell in after.cells}
+    moves = tuple(_moves(old, new, factor))
+    return Comparison(
+        before=before.run,
+        after=after.run,
+        versions=_versions(before, after),
+        moves=moves,
+        unmoved=len(old.keys() | new.keys()) - len(moves),
+    )
+
+
+def _versions(before: Results, after: Results) -> tuple[Version, ...]:
+    old = {backend.id: backend.version for backend in before.backends}
+    new = {backend.id: backend.version for backend in after.backends}
+    return tuple(Version(name, old.get(name), new.get(name)) for name in {**new, **old})
+
+
+def _moves(old: dict[CellKey, Cell], new: dict[CellKey, Cell], factor: float) -> Iterator[Move]:
+    for key, after in new.items():
+        before = old.get(key)
+        if before is None:
+            yield Move(key, "appeared", None, after, None)
+        elif before.verdict != after.verdict:
+            yield Move(key, "verdict", before, after, _better_verdict(before, after))
+        elif _ulp_moved(before, after, factor):
+            yield Move(key, "ulp", before, after, _largest(after) < _largest(before))
+    for key, before in old.items():
+        if key not in new:
+            yield Move(key, "disappeared", before, None, None)
+
+
+def _better_verdict(before: Cell, after: Cell) -> bool | None:
+    if before.verdict in UNMEASURED or after.verdict in UNMEASURED:
+        return None
+    return VERDICTS.index(after.verdict) < VERDICTS.index(before.verdict)
+
+
+def _ulp_moved(before: Cell, after: Cell, factor: float) -> bool:
+    if before.ulp is None or after.ulp is None:
+        return False
+    small, large = sorted((_largest(before), _largest(after)))
+    # inf / inf is no movement, and finite / inf is: a product says both without NaN.
+    return small != large and not (small * factor >= large)
+
+
+def _largest(cell: Cell) -> float:
+    return max(cell.ulp.max, NOISE) if cell.ulp else math.nan
+
+
+def comparison_table(comparison: Comparison) -> RenderableType:
+    """Show a comparison in a terminal, or as plain text through a console without colour.
+
+    Args:
+        comparison: what ``compare`` found.
+
+    Returns:
+        What ``rich.console.Console.print`` shows.
+    """
+    parts: list[RenderableType] = [_versions_table(comparison)]
+    if comparison.moves:
+        parts.append(_moves_table(comparison.moves))
+    parts.append(_verdict(comparison))
+    return Group(*parts)
+
+
+def _versions_table(comparison: Comparison) -> Table:
+    before, after = comparison.before, comparison.after
+    table = Table(title="versions", title_style="dim")
+    for name in ("", f"before: {before.id}", f"after: {after.id}"):
+        table.add_column(Text(name))
+    for name in ("started", "tier", "commit"):
+        table.add_row(name, Text(getattr(before, name)), Text(getattr(after, name)), style="dim")
+    for version in comparison.versions:
+        changed = "bold" if version.before != version.after else ""
+        shown = ["not listed" if v is None else v for v in (version.before, version.after)]
+        table.add_row(Text(version.backend), *(Text(v) for v in shown), style=changed)
+    return table
+
+
+def _moves_table(moves: tuple[Move, ...]) -> Table:
+    table = Table(title="cells that moved", title_style="dim")
+    for name in ("requirement", "backend", "device", "dtype", "", "before", "after"):
+        table.add_column(name, overflow="fold")
+    marks = {True: Text("better", "green"), False: Text("worse", "bold red"), None: Text("")}
+    for move in moves:
+        mark = marks[move.better] if move.better is not None else Text(move.kind)
+        names = [Text(name) for name in move.key]
+        table.add_row(*names, mark, _state(move.before), _state(move.after))
+    return table
+
+
+def _state(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("–", style="dim")
+    text = Text(cell.verdict, style=STYLES[cell.verdict])
+    if cell.ulp is not None:
+        text.append(f" {cell.ulp.max:.3g} ULP", style="dim")
+    return text
+
+
+def _verdict(comparison: Comparison) -> Text:
+    moves = comparison.moves
+    better = sum(move.better is True for move in moves)
+    worse = sum(move.better is False for move in moves)
+    text = Text(f"{len(moves)} cells moved: ")
+    text.append(f"{worse} worse", style="bold red" if worse else "")
+    text.append(f", {better} better, {len(moves) - worse - better} other; ")
+    text.append(f"{comparison.unmoved} did not move")
+    return text

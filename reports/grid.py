@@ -1,0 +1,87 @@
+"""The grid: backend × family, the cells of each square counted by verdict.
+
+Guarantees that every cell is counted in exactly one square and that a square is only as good as the
+worst of what was measured in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bce_conformance.reports.results import VERDICTS, Cell, Results
+
+UNMEASURED = ("unsupported", "not measured")
+"""Verdicts that say nothing about quality: they never decide a square that has others."""
+
+FAMILIES = {
+    "VAL": "values",
+    "INF": "special values",
+    "GRAD": "derivatives",
+    "BRD": "broadcasting",
+    "RED": "reductions",
+    "DTY": "types",
+    "LAY": "layout",
+    "MET": "metamorphic",
+    "DET": "agreement",
+    "ERR": "misuse",
+    "API": "interface",
+    "DEV": "devices",
+}
+"""What the families of the specification are called; one that is not here goes by its id."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """One square: how many cells have which verdict, and how many of them were not expected."""
+
+    counts: Mapping[str, int]
+    unexpected: int
+
+    @property
+    def worst(self) -> str:
+        """The worst verdict among what was measured; ``not measured`` where there is no cell."""
+        measured = [verdict for verdict in self.counts if verdict not in UNMEASURED]
+        return max(measured or self.counts or ["not measured"], key=VERDICTS.index)
+
+    @property
+    def total(self) -> int:
+        """The number of cells."""
+        return sum(self.counts.values())
+
+
+def families(results: Results) -> tuple[str, ...]:
+    """The families of the run's requirements, in their order."""
+    return tuple(dict.fromkeys(requirement.family for requirement in results.requirements))
+
+
+def grid(
+    results: Results, *, device: str | None = None, dtype: str | None = None
+) -> dict[tuple[str, str], Square]:
+    """Count the cells of every backend × family.
+
+    Args:
+        results: a run.
+        device: count the cells of this device only; None for all.
+        dtype: count the cells of this dtype only; None for all.
+
+    Returns:
+        Backend id and family → square, for the squares that have a cell.
+    """
+    family = {requirement.id: requirement.family for requirement in results.requirements}
+    squares: dict[tuple[str, str], list[Cell]] = {}
+    for cell in results.cells:
+        if device in (None, cell.device) and dtype in (None, cell.dtype):
+            squares.setdefault((cell.backend, family[cell.requirement]), []).append(cell)
+    return {key: square(cells) for key, cells in squares.items()}
+
+
+def square(cells: Iterable[Cell]) -> Square:
+    """Count cells by verdict, best verdict first."""
+    cells = tuple(cells)
+    counts = Counter(cell.verdict for cell in cells)
+    return Square(
+        counts={verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+        unexpected=sum(not cell.expected for cell in cells),
+    )
