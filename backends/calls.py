@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -86,16 +85,19 @@ class Failure:
 
     Attributes:
         kind: ``"raised"`` (the framework's own error), ``"crashed"`` (its process died),
-            ``"timeout"`` (it was ended at the limit) or ``"unsupported"`` (the framework has no such
-            device, format or operation, as its adapter says).
+            ``"timeout"`` (it was ended at the limit) or ``"unsupported"`` (the framework has no
+            such device, format or operation, as its adapter says).
         detail: one line, such as ``SIGSEGV``, ``exit code 0``, ``after 30 s`` or
             ``ValueError: weight has shape (3,), …``.
-        error_type: the exception's class name where ``kind`` is ``"raised"``, else the empty string.
+        error_type: the exception's class name where ``kind`` is ``"raised"``, else empty.
+        log: for whoever looks into it: the end of the traceback, or of what the process wrote to
+            its standard error before it died. It takes no part in comparisons.
     """
 
     kind: FailureKind
     detail: str
     error_type: str = ""
+    log: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.kind != "raised" else f"raised {self.detail}"
@@ -124,8 +126,8 @@ class BackendInfo:
         variant: such as ``"compile"``; empty for the default.
         devices: the devices that are present now.
         dtypes: the formats in which it takes logits, a subset of ``DTYPES``.
-        composed: what the adapter builds from the framework's operations because the framework's own
-            function lacks it: argument names and quantities.
+        composed: what the adapter builds from the framework's operations because the framework's
+            own function lacks it: argument names and quantities.
     """
 
     id: str

@@ -1,0 +1,52 @@
+"""Backends: what can be asked to evaluate the loss, each in a process of its own.
+
+Importing this package imports no framework.
+"""
+
+from bce_conformance.backends.calls import (
+    DTYPES,
+    GRADIENTS,
+    OPERANDS,
+    QUANTITIES,
+    REDUCTIONS,
+    Array,
+    Backend,
+    BackendInfo,
+    Device,
+    Failure,
+    LossCall,
+    LossResult,
+    UnsupportedCall,
+)
+from bce_conformance.backends.process import BackendProcess
+from bce_conformance.backends.registry import (
+    BackendSpec,
+    builtin_backends,
+    default_backends,
+    entry_point_backends,
+    installed,
+    resolve,
+)
+
+__all__ = [
+    "DTYPES",
+    "GRADIENTS",
+    "OPERANDS",
+    "QUANTITIES",
+    "REDUCTIONS",
+    "Array",
+    "Backend",
+    "BackendInfo",
+    "BackendProcess",
+    "BackendSpec",
+    "Device",
+    "Failure",
+    "LossCall",
+    "LossResult",
+    "UnsupportedCall",
+    "builtin_backends",
+    "default_backends",
+    "entry_point_backends",
+    "installed",
+    "resolve",
+]

@@ -1,0 +1,63 @@
+"""The native implementation of this package, through its public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from bce_conformance.backends.adapter import Adapter, gradients_wanted
+from bce_conformance.backends.calls import Device, LossCall, LossResult, UnsupportedCall
+
+import bce_conformance
+
+
+class NativeAdapter(Adapter):
+    """The native implementation on NumPy arrays."""
+
+    framework = "native"
+
+    def module(self) -> ModuleType:
+        """Import the native implementation."""
+        from bce_conformance.backends import native
+
+        return native
+
+    def version(self) -> str:
+        """Return the version of this package."""
+        return bce_conformance.__version__
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU, the only device so far."""
+        return (Device("cpu", "cpu"),)
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call``."""
+        native = self.module()
+        self.require_device(call.device)
+        if "jvp_logits" in call.quantities:
+            raise UnsupportedCall("native has no forward mode")
+        pair = (call.logits, call.targets)
+        options = (call.weight, call.pos_weight, call.reduction)
+        wanted = gradients_wanted(call)
+
+        def thunk() -> dict[str, Any]:
+            raw: dict[str, Any] = {}
+            if wanted:
+                raw["loss"], gradients = native.value_and_grad(
+                    *pair, *options, wrt=wanted, cotangent=call.cotangent
+                )
+                raw.update({f"grad_{name}": array for name, array in gradients.items()})
+            elif "loss" in call.quantities:
+                raw["loss"] = native.binary_cross_entropy_with_logits(*pair, *options)
+            if "hvp_logits" in call.quantities:
+                raw["hvp_logits"] = native.hessian_vector_product(
+                    *pair, call.tangent, *options, cotangent=call.cotangent
+                )
+            return {quantity: raw[quantity] for quantity in call.quantities}
+
+        return thunk
+
+    def fetch(self, raw: dict[str, Any]) -> LossResult:
+        """Pass the arrays on."""
+        return LossResult(raw)

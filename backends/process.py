@@ -1,0 +1,220 @@
+"""One process a backend: whatever its framework does, the caller gets a result or a Failure.
+
+Guarantees that no call blocks beyond its limit, that a worker which died is replaced at the next
+call, and that no process is left behind. It never imports a framework; execnet is imported where a
+process is started, because workers import this package too and may live without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from typing import Any
+
+from bce_conformance.backends import worker
+from bce_conformance.backends.calls import BackendInfo, Failure, LossCall, LossResult
+from bce_conformance.backends.registry import BackendSpec
+from bce_conformance.backends.transport import pack_call, unpack_info, unpack_result
+
+TIME_LIMIT = 30.0
+START_LIMIT = 120.0
+# A backend that could not start this often in a row is not tried again.
+START_ATTEMPTS = 2
+
+_LOG_TAIL = 2000
+_DEATH_LIMIT = 5.0
+_SHARED_PACKAGES = (
+    "bce_conformance",
+    "bce_conformance.backends",
+    "bce_conformance.backends.native",
+)
+
+
+class BackendProcess:
+    """A backend in a process of its own, started when it is first asked and again when it died.
+
+    Use it as a context manager, or call ``close``. The thread that makes the first call should live
+    as long as the object: Linux ends the worker when the thread that started it ends, and the next
+    call then pays for a new one.
+
+    Args:
+        spec: which backend, from ``resolve``.
+        time_limit: seconds a call may take.
+        start_limit: seconds that starting the interpreter, importing the framework and describing
+            it may take.
+    """
+
+    def __init__(
+        self, spec: BackendSpec, *, time_limit: float = TIME_LIMIT, start_limit: float = START_LIMIT
+    ) -> None:
+        self.spec = spec
+        self._time_limit = time_limit
+        self._start_limit = start_limit
+        self._group: Any = None
+        self._channel: Any = None
+        self._pid: int | None = None
+        self._info: BackendInfo | None = None
+        self._failed_starts: list[Failure] = []
+        self._log = tempfile.NamedTemporaryFile(prefix="bce-conformance-", suffix=".log")  # noqa: SIM115
+
+    def __enter__(self) -> BackendProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def info(self) -> BackendInfo | Failure:
+        """Describe the backend, or say why it cannot be started."""
+        if self._info is None:
+            failure = self._start_if_needed()
+            if failure is not None:
+                return failure
+        assert self._info is not None
+        return self._info
+
+    def evaluate(self, call: LossCall, *, time_limit: float | None = None) -> LossResult | Failure:
+        """Evaluate ``call``; a worker that is not there, or died since, is started first.
+
+        Raises:
+            TypeError: an array of ``call`` has a dtype that cannot travel, such as object.
+        """
+        message = pack_call(call)
+        failure = self._start_if_needed()
+        if failure is not None:
+            return failure
+        limit = self._time_limit if time_limit is None else time_limit
+        self._log.truncate(0)
+        with self._ended_on_interrupt():
+            try:
+                self._channel.send(message)
+            except OSError:
+                return self._bury()
+            answer = self._receive(limit)
+        return answer if isinstance(answer, Failure) else unpack_result(answer)
+
+    def close(self) -> None:
+        """End the worker at once, whatever it is doing, and forget its log."""
+        self._end()
+        self._log.close()
+
+    def _start_if_needed(self) -> Failure | None:
+        if self._channel is not None and self._status() is None:
+            return None
+        self._end()
+        if len(self._failed_starts) >= START_ATTEMPTS:
+            return self._failed_starts[-1]
+        with self._ended_on_interrupt():
+            outcome = self._start()
+        if isinstance(outcome, Failure):
+            self._end()
+            self._failed_starts.append(outcome)
+            return outcome
+        self._failed_starts.clear()
+        self._info = replace(outcome, id=self.spec.id)
+        return None
+
+    def _start(self) -> BackendInfo | Failure:
+        import execnet
+
+        deadline = time.monotonic() + self._start_limit
+        self._log.truncate(0)
+        self._group = self._group or execnet.Group()
+        # main_thread_only: frameworks and their signal handlers expect the main thread.
+        gateway_spec = "popen//execmodel=main_thread_only"
+        if self.spec.python:
+            gateway_spec += f"//python={shlex.quote(os.path.normpath(self.spec.python))}"
+        try:
+            gateway = self._group.makegateway(gateway_spec)
+            self._channel = gateway.remote_exec(worker)
+            self._channel.send(self._configuration())
+        except (OSError, EOFError, AssertionError) as error:
+            python = self.spec.python or sys.executable
+            detail = f"could not start {python}: {type(error).__name__}: {error}"
+            return Failure("crashed", detail, log=self._log_tail())
+        pid = self._receive(self._start_limit)
+        if isinstance(pid, Failure):
+            return pid
+        self._pid = pid
+        answer = self._receive(max(deadline - time.monotonic(), 0.0), self._start_limit)
+        return answer if isinstance(answer, Failure) else unpack_info(answer)
+
+    def _configuration(self) -> dict[str, Any]:
+        packages = {}
+        for name in _SHARED_PACKAGES:
+            with contextlib.suppress(ImportError):
+                packages[name] = str(next(iter(importlib.import_module(name).__path__)))
+        return {
+            "parent": os.getpid(),
+            "log": self._log.name,
+            "factory": self.spec.factory,
+            # Another interpreter has its own packages; this one's belong to this one.
+            "path": [] if self.spec.python else [os.path.abspath(entry) for entry in sys.path],
+            "packages": packages,
+        }
+
+    def _receive(self, limit: float, stated_limit: float | None = None) -> Any:
+        try:
+            return self._channel.receive(timeout=limit)
+        except self._channel.TimeoutError:
+            failure = Failure("timeout", f"after {stated_limit or limit:g} s", log=self._log_tail())
+            self._end()
+            return failure
+        except self._channel.RemoteError as error:
+            # Only the worker's own code can get here, as it catches what an adapter raises.
+            lines = str(error).strip().splitlines() or ["RemoteError"]
+            self._end()
+            return Failure("raised", lines[-1], "RemoteError", log=str(error)[-_LOG_TAIL:])
+        except EOFError:
+            return self._bury()
+
+    def _bury(self) -> Failure:
+        """Say how the worker died and clear it away."""
+        deadline = time.monotonic() + _DEATH_LIMIT
+        status = self._status()
+        while status is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+            status = self._status()
+        failure = Failure("crashed", status or "channel closed", log=self._log_tail())
+        self._end()
+        return failure
+
+    def _status(self) -> str | None:
+        """Return how the worker ended, or None while it lives, without reaping it."""
+        if self._pid is None:
+            return "before it said who it was"
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        state = os.waitid(os.P_PID, self._pid, flags)
+        if state is None:
+            return None
+        if state.si_code == os.CLD_EXITED:
+            return f"exit code {state.si_status}"
+        return signal.Signals(state.si_status).name
+
+    def _end(self) -> None:
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGKILL)
+        if self._group is not None:
+            self._group.terminate(timeout=1.0)
+        self._channel = self._pid = None
+
+    @contextlib.contextmanager
+    def _ended_on_interrupt(self) -> Any:
+        """End the worker when the caller is interrupted: a late answer must meet no later call."""
+        try:
+            yield
+        except BaseException:
+            self._end()
+            raise
+
+    def _log_tail(self) -> str:
+        with open(self._log.name, "rb") as log:
+            log.seek(max(os.fstat(log.fileno()).st_size - _LOG_TAIL, 0))
+            return log.read().decode(errors="replace").strip()

@@ -1,0 +1,150 @@
+"""Which backends there are, and what a name given on the command line means.
+
+Nothing here imports a framework: a backend is an import path until its own process loads it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+from dataclasses import dataclass, replace
+
+ENTRY_POINT_GROUP = "bce_conformance.backends"
+
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_PROBE_LIMIT = 30.0
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """A backend that can be started.
+
+    Attributes:
+        id: ``framework[:variant]`` or ``package.module:Class``, with ``@python=…`` where given.
+        factory: import path ``package.module:Class`` of its adapter.
+        variant: such as ``"compile"``; empty for the default.
+        distributions: names under which the framework is distributed, any one of which suffices;
+            empty where it needs none.
+        python: path of the interpreter it runs in; empty for the running one.
+    """
+
+    id: str
+    factory: str
+    variant: str = ""
+    distributions: tuple[str, ...] = ()
+    python: str = ""
+
+
+_HERE = "bce_conformance.backends"
+_PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
+_TENSORFLOW = ("tensorflow", "tensorflow-cpu")
+
+_BUILTIN = (
+    BackendSpec("native", f"{_HERE}.native_adapter:NativeAdapter"),
+    BackendSpec("torch", f"{_HERE}.torch_adapter:TorchAdapter", "", ("torch",)),
+    BackendSpec(
+        "torch:compile", f"{_HERE}.torch_adapter:TorchCompileAdapter", "compile", ("torch",)
+    ),
+    BackendSpec("paddle", f"{_HERE}.paddle_adapter:PaddleAdapter", "", _PADDLE),
+    BackendSpec("paddle:static", f"{_HERE}.paddle_adapter:PaddleStaticAdapter", "static", _PADDLE),
+    BackendSpec("tensorflow", f"{_HERE}.tensorflow_adapter:TensorflowAdapter", "", _TENSORFLOW),
+    BackendSpec(
+        "tensorflow:xla", f"{_HERE}.tensorflow_adapter:TensorflowXlaAdapter", "xla", _TENSORFLOW
+    ),
+    BackendSpec("jax", f"{_HERE}.jax_adapter:JaxAdapter", "", ("jax",)),
+    BackendSpec("jax:jit", f"{_HERE}.jax_adapter:JaxJitAdapter", "jit", ("jax",)),
+    BackendSpec("optax", f"{_HERE}.optax_adapter:OptaxAdapter", "", ("optax",)),
+    BackendSpec("optax:jit", f"{_HERE}.optax_adapter:OptaxJitAdapter", "jit", ("optax",)),
+)
+
+
+def builtin_backends() -> tuple[BackendSpec, ...]:
+    """Return the backends of this package, variants included."""
+    return _BUILTIN
+
+
+def default_backends() -> tuple[BackendSpec, ...]:
+    """Return the built-in backends that are measured unless others are asked for."""
+    return tuple(spec for spec in _BUILTIN if not spec.variant)
+
+
+def entry_point_backends() -> tuple[BackendSpec, ...]:
+    """Return the backends that installed distributions register."""
+    return tuple(
+        BackendSpec(point.name, point.value, distributions=(point.dist.name,) if point.dist else ())
+        for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    )
+
+
+def resolve(name: str) -> BackendSpec:
+    """Return the backend that ``name`` means.
+
+    Args:
+        name: a built-in id, the name of an entry point, or ``package.module:Class``; each may be
+            followed by ``@python=/path/to/python`` to run it in another interpreter.
+
+    Raises:
+        ValueError: there is no such backend; the message names those that there are.
+    """
+    backend, _, location = name.partition("@")
+    key, _, python = location.partition("=")
+    if location and (key != "python" or not python):
+        raise ValueError(
+            f"backend {name!r} has location {location!r}; accepted is python=/path/to/python"
+        )
+    known = {spec.id: spec for spec in (*entry_point_backends(), *_BUILTIN)}
+    spec = known.get(backend)
+    if spec is None and _is_import_path(backend, known, elsewhere=bool(python)):
+        spec = BackendSpec(backend, backend)
+    if spec is None:
+        raise ValueError(
+            f"backend {name!r} is unknown; known are {', '.join(known)}, "
+            "or package.module:Class of an importable adapter"
+        )
+    return replace(spec, id=name, python=python) if python else spec
+
+
+def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: bool) -> bool:
+    """Tell an adapter's import path from a mistyped id, without importing anything."""
+    if not _IMPORT_PATH.fullmatch(backend):
+        return False
+    package = backend.partition(":")[0].partition(".")[0]
+    if backend.partition(":")[0] in known:  # a variant that there is not, such as torch:fast
+        return False
+    return elsewhere or importlib.util.find_spec(package) is not None
+
+
+def installed(spec: BackendSpec) -> bool:
+    """Tell from installation records alone whether the framework of ``spec`` is installed.
+
+    A backend that names no distribution counts as installed: only starting it can tell.
+    """
+    if not spec.distributions:
+        return True
+    if spec.python:
+        return _installed_elsewhere(spec)
+    return any(_has_record(name) for name in spec.distributions)
+
+
+def _has_record(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _installed_elsewhere(spec: BackendSpec) -> bool:
+    script = (
+        "import importlib.metadata as m, sys\n"
+        "names = {d.name for d in m.distributions()}\n"
+        "sys.exit(not names.intersection(sys.argv[1:]))"
+    )
+    command = [spec.python, "-c", script, *spec.distributions]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PROBE_LIMIT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

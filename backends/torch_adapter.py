@@ -1,0 +1,131 @@
+"""PyTorch: ``torch.nn.functional.binary_cross_entropy_with_logits``, eager and compiled.
+
+Everything is the framework's own. bfloat16 crosses as its 16 bits, which NumPy and torch can both
+reinterpret without a conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from bce_conformance.backends.adapter import (
+    BFLOAT16,
+    Adapter,
+    arrays_of,
+    gradients_wanted,
+    numbered,
+)
+from bce_conformance.backends.calls import Array, Device, LossCall, LossResult
+
+
+class TorchAdapter(Adapter):
+    """Eager PyTorch."""
+
+    framework = "torch"
+
+    def module(self) -> ModuleType:
+        """Import torch."""
+        import torch
+
+        return torch  # type: ignore[no-any-return,unused-ignore]
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU and the CUDA devices that are present."""
+        cuda = self.module().cuda
+        count = cuda.device_count() if cuda.is_available() else 0
+        names = (Device(numbered("cuda", i), cuda.get_device_name(i)) for i in range(count))
+        return (Device("cpu", "cpu"), *names)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function."""
+        return self.module().nn.functional.binary_cross_entropy_with_logits  # type: ignore[no-any-return]
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        torch, function = self.module(), self.function()
+        device = torch.device(self.require_device(call.device))
+        tensors = {name: _to_tensor(torch, a).to(device) for name, a in arrays_of(call).items()}
+        wanted = gradients_wanted(call)
+        second = "hvp_logits" in call.quantities
+        for name in {*wanted, "logits"} if second else wanted:
+            tensors[name].requires_grad_()
+        logits, tangent, cotangent = (
+            tensors["logits"],
+            tensors.get("tangent"),
+            tensors.get("cotangent"),
+        )
+
+        def loss_of(logits: Any) -> Any:
+            return function(
+                logits,
+                tensors["targets"],
+                weight=tensors.get("weight"),
+                pos_weight=tensors.get("pos_weight"),
+                reduction=call.reduction,
+            )
+
+        def thunk() -> dict[str, Any]:
+            raw: dict[str, Any] = {}
+            if "loss" in call.quantities or wanted or second:
+                raw["loss"] = loss_of(logits)
+            if wanted or second:
+                ones = torch.ones_like(raw["loss"]) if cotangent is None else cotangent
+            if wanted:
+                operands = [tensors[name] for name in wanted]
+                found = torch.autograd.grad(
+                    raw["loss"], operands, ones, retain_graph=second, allow_unused=True
+                )
+                raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
+            if second:
+                (gradient,) = torch.autograd.grad(raw["loss"], logits, ones, create_graph=True)
+                (raw["hvp_logits"],) = torch.autograd.grad(
+                    gradient, logits, tangent, allow_unused=True
+                )
+            if "jvp_logits" in call.quantities:
+                _, raw["jvp_logits"] = torch.func.jvp(loss_of, (logits.detach(),), (tangent,))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return {quantity: raw[quantity] for quantity in call.quantities}
+
+        return thunk
+
+    def fetch(self, raw: dict[str, Any]) -> LossResult:
+        """Bring tensors to NumPy; a gradient that torch left out stays out."""
+        torch = self.module()
+        tensors = {quantity: tensor for quantity, tensor in raw.items() if tensor is not None}
+        devices = {tensor.device.type for tensor in tensors.values()}
+        values = {quantity: _to_numpy(torch, tensor) for quantity, tensor in tensors.items()}
+        return LossResult(values, "+".join(sorted(devices)))
+
+
+class TorchCompileAdapter(TorchAdapter):
+    """PyTorch through ``torch.compile``, which needs a C++ compiler at run time."""
+
+    variant = "compile"
+    _compiled: Callable[..., Any] | None = None
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function, compiled anew for every new kind of arguments."""
+        torch = self.module()
+        if self._compiled is None:
+            # Beyond its default of 8 recompilations torch would fall back to eager silently.
+            torch._dynamo.config.recompile_limit = 10_000
+            torch._dynamo.config.accumulated_recompile_limit = 10_000
+            self._compiled = torch.compile(super().function(), fullgraph=True)
+        return self._compiled
+
+
+def _to_tensor(torch: ModuleType, array: Array) -> Any:
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def _to_numpy(torch: ModuleType, tensor: Any) -> Array:
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16)
+    return np.asarray(tensor.numpy())
