@@ -43,12 +43,27 @@ class Adapter(ABC):
         """List the devices that are present."""
 
     @abstractmethod
-    def bind(self, call: LossCall) -> Callable[[], Any]:
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` and synchronises."""
 
     @abstractmethod
-    def fetch(self, raw: Any) -> LossResult:
-        """Bring what the thunk returned to NumPy."""
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as the framework's own, bits unchanged, on ``device``."""
+
+    @abstractmethod
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return what the framework computed as a NumPy array, bits unchanged."""
+
+    @abstractmethod
+    def device_of(self, tensor: Any) -> str:
+        """Return the kind of device on which the framework left ``tensor``."""
+
+    def fetch(self, raw: dict[str, Any]) -> LossResult:
+        """Bring what the thunk returned to NumPy; what the framework left out stays out."""
+        tensors = {quantity: tensor for quantity, tensor in raw.items() if tensor is not None}
+        devices = sorted({self.device_of(tensor) for tensor in tensors.values()})
+        values = {quantity: self.to_numpy(tensor) for quantity, tensor in tensors.items()}
+        return LossResult(values, "+".join(devices))
 
     def version(self) -> str:
         """Return the framework's version."""
@@ -67,30 +82,37 @@ class Adapter(ABC):
             composed=self.composed,
         )
 
-    def require_device(self, name: str) -> str:
-        """Return ``name`` if that device is present; raises UnsupportedCall otherwise."""
+    def require_device(self, name: str) -> None:
+        """Raise UnsupportedCall unless the device ``name`` is present."""
         if name not in {device.kind for device in self.devices()}:
             raise UnsupportedCall(f"no device {name}")
-        return name
+
+    def place_all(self, call: LossCall) -> dict[str, Any]:
+        """Return the arrays that ``call`` carries on its device, by field name.
+
+        Raises:
+            UnsupportedCall: there is no such device.
+        """
+        self.require_device(call.device)
+        arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
+        return {
+            name: self.place(array, call.device)
+            for name, array in arrays.items()
+            if array is not None
+        }
 
     def _takes(self, dtype: str) -> bool:
         ones = np.ones(1, BFLOAT16 if dtype == BFLOAT16.name else dtype)
         try:
-            result = self.fetch(self.bind(LossCall(ones, ones))())
+            self.fetch(self.bind(LossCall(ones, ones))())
         except Exception:
             return False
-        return bool(result.values["loss"].dtype == ones.dtype)
+        return True
 
 
 def gradients_wanted(call: LossCall) -> tuple[str, ...]:
     """Return the operands whose gradients ``call`` wants, in the order of ``OPERANDS``."""
     return tuple(name for name in OPERANDS if f"grad_{name}" in call.quantities)
-
-
-def arrays_of(call: LossCall) -> dict[str, Array]:
-    """Return the arrays that ``call`` carries, by field name."""
-    arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
-    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def numbered(kind: str, index: int) -> str:

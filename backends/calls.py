@@ -69,7 +69,8 @@ class LossResult:
     Attributes:
         values: quantity → array, as the framework shaped and typed it. A quantity that was wanted
             and that the framework left out (``None``) is absent from the mapping.
-        device: the kind of device on which the framework left its results, such as ``"cpu"``.
+        device: the kind of device on which the framework left its results, such as ``"cpu"``;
+            several are joined by ``+``, and it is empty where there are no results.
     """
 
     values: Mapping[str, Array]

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from bce_conformance.backends.adapter import Adapter, arrays_of, numbered
-from bce_conformance.backends.calls import Device, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends.adapter import Adapter, numbered
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 
 class JaxAdapter(Adapter):
@@ -38,9 +38,7 @@ class JaxAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         jax, run = self.module(), self.function()
-        kind, _, index = self.require_device(call.device).partition(":")
-        device = jax.devices("cpu" if kind == "cpu" else "gpu")[int(index or 0)]
-        arrays = {name: jax.device_put(a, device) for name, a in arrays_of(call).items()}
+        arrays, device = self.place_all(call), self._device(call.device)
 
         def thunk() -> dict[str, Any]:
             with jax.default_device(device):
@@ -49,16 +47,18 @@ class JaxAdapter(Adapter):
 
         return thunk
 
-    def fetch(self, raw: dict[str, Any]) -> LossResult:
-        """Bring arrays to NumPy; the gradient of an integer operand, float0 in jax, stays out."""
-        values = {quantity: np.asarray(array) for quantity, array in raw.items()}
-        platforms = {d.platform for a in raw.values() if hasattr(a, "devices") for d in a.devices()}
-        devices = {"cuda" if platform == "gpu" else platform for platform in platforms}
-        float0 = self.module().dtypes.float0
-        return LossResult(
-            {quantity: value for quantity, value in values.items() if value.dtype != float0},
-            "+".join(sorted(devices)),
-        )
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a jax array on ``device``."""
+        return self.module().device_put(array, self._device(device))
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        return np.asarray(tensor)
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        (device,) = tensor.devices()
+        return "cuda" if device.platform == "gpu" else str(device.platform)
 
     def function(self) -> Callable[..., dict[str, Any]]:
         """Return what evaluates the wanted quantities of arrays."""
@@ -69,6 +69,10 @@ class JaxAdapter(Adapter):
         nn = self.module().nn
         positive = targets if pos_weight is None else pos_weight * targets
         return -positive * nn.log_sigmoid(logits) - (1 - targets) * nn.log_sigmoid(-logits)
+
+    def _device(self, name: str) -> Any:
+        kind, _, index = name.partition(":")
+        return self.module().devices("cpu" if kind == "cpu" else "gpu")[int(index or 0)]
 
     def _loss(self, arrays: dict[str, Any], reduction: str) -> Any:
         jnp = self.module().numpy
@@ -99,7 +103,9 @@ class JaxAdapter(Adapter):
         tangent = {"logits": arrays.get("tangent")}
         if wanted:
             raw["loss"], found = gradients({name: arrays[name] for name in wanted})
-            raw.update({f"grad_{name}": gradient for name, gradient in found.items()})
+            # The gradient of an integer operand is of type float0 in jax: there is none.
+            float0 = jax.dtypes.float0
+            raw.update({f"grad_{k}": None if g.dtype == float0 else g for k, g in found.items()})
         elif "loss" in quantities:
             raw["loss"] = loss_of({})
         if "jvp_logits" in quantities:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from bce_conformance.backends.adapter import Adapter, gradients_wanted
-from bce_conformance.backends.calls import Device, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 import bce_conformance
 
@@ -58,6 +59,14 @@ class NativeAdapter(Adapter):
 
         return thunk
 
-    def fetch(self, raw: dict[str, Any]) -> LossResult:
-        """Pass the arrays on."""
-        return LossResult(raw)
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` itself."""
+        return array
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor``, which is an array already."""
+        return np.asarray(tensor)
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu``."""
+        return "cpu"

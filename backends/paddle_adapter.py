@@ -14,11 +14,10 @@ import numpy as np
 from bce_conformance.backends.adapter import (
     BFLOAT16,
     Adapter,
-    arrays_of,
     gradients_wanted,
     numbered,
 )
-from bce_conformance.backends.calls import Array, Device, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 
 class PaddleAdapter(Adapter):
@@ -48,8 +47,8 @@ class PaddleAdapter(Adapter):
         if "jvp_logits" in call.quantities:
             raise UnsupportedCall("paddle has no forward mode for this loss")
         paddle, function = self.module(), self.function()
-        paddle.set_device(_paddle_device(self.require_device(call.device)))
-        tensors = {name: _to_tensor(paddle, array) for name, array in arrays_of(call).items()}
+        tensors = self.place_all(call)
+        paddle.set_device(_paddle_device(call.device))
         wanted = gradients_wanted(call)
         second = "hvp_logits" in call.quantities
         for name in {*wanted, "logits"} if second else wanted:
@@ -84,13 +83,22 @@ class PaddleAdapter(Adapter):
 
         return thunk
 
-    def fetch(self, raw: dict[str, Any]) -> LossResult:
-        """Bring tensors to NumPy; a gradient that Paddle left out stays out."""
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``."""
         paddle = self.module()
-        tensors = {quantity: tensor for quantity, tensor in raw.items() if tensor is not None}
-        devices = {"cuda" if t.place.is_gpu_place() else "cpu" for t in tensors.values()}
-        values = {quantity: _to_numpy(paddle, tensor) for quantity, tensor in tensors.items()}
-        return LossResult(values, "+".join(sorted(devices)))
+        if array.dtype == np.uint16:  # Paddle would take it for bfloat16
+            raise UnsupportedCall("paddle has no uint16")
+        bits = array.view(np.uint16) if array.dtype == BFLOAT16 else array
+        return paddle.to_tensor(bits, place=_paddle_device(device))
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        array = np.asarray(tensor.numpy())
+        return array.view(BFLOAT16) if tensor.dtype == self.module().bfloat16 else array
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return "cuda" if tensor.place.is_gpu_place() else "cpu"
 
 
 class PaddleStaticAdapter(PaddleAdapter):
@@ -109,14 +117,3 @@ class PaddleStaticAdapter(PaddleAdapter):
 def _paddle_device(name: str) -> str:
     kind, _, index = name.partition(":")
     return "cpu" if kind == "cpu" else f"gpu:{index or 0}"
-
-
-def _to_tensor(paddle: ModuleType, array: Array) -> Any:
-    if array.dtype == np.uint16:  # Paddle would take it for bfloat16
-        raise UnsupportedCall("paddle has no uint16")
-    return paddle.to_tensor(array.view(np.uint16) if array.dtype == BFLOAT16 else array)
-
-
-def _to_numpy(paddle: ModuleType, tensor: Any) -> Array:
-    array = np.asarray(tensor.numpy())
-    return array.view(BFLOAT16) if tensor.dtype == paddle.bfloat16 else array

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from bce_conformance.backends.adapter import Adapter, arrays_of, numbered
-from bce_conformance.backends.calls import Device, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends.adapter import Adapter, numbered
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 
 class TensorflowAdapter(Adapter):
@@ -36,28 +36,32 @@ class TensorflowAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         tf, run = self.module(), self.function()
-        kind, _, index = self.require_device(call.device).partition(":")
-        place = f"/{'CPU' if kind == 'cpu' else 'GPU'}:{index or 0}"
-        with tf.device(place):
-            tensors = {name: tf.constant(array) for name, array in arrays_of(call).items()}
+        tensors = self.place_all(call)
 
         def thunk() -> dict[str, Any]:
-            with tf.device(place):
+            with tf.device(_tensorflow_device(call.device)):
                 raw: dict[str, Any] = run(
                     tensors, reduction=call.reduction, quantities=call.quantities
                 )
-            if kind != "cpu":
+            if call.device != "cpu":
                 tf.test.experimental.sync_devices()
             return raw
 
         return thunk
 
-    def fetch(self, raw: dict[str, Any]) -> LossResult:
-        """Bring tensors to NumPy; a gradient that TensorFlow left out stays out."""
-        tensors = {quantity: tensor for quantity, tensor in raw.items() if tensor is not None}
-        devices = {"cuda" if "GPU" in tensor.device else "cpu" for tensor in tensors.values()}
-        values = {quantity: np.asarray(tensor.numpy()) for quantity, tensor in tensors.items()}
-        return LossResult(values, "+".join(sorted(devices)))
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``."""
+        tf = self.module()
+        with tf.device(_tensorflow_device(device)):
+            return tf.constant(array)
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        return np.asarray(tensor.numpy())
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return "cuda" if "GPU" in tensor.device else "cpu"
 
     def function(self) -> Callable[..., dict[str, Any]]:
         """Return what evaluates the wanted quantities of tensors."""
@@ -118,3 +122,8 @@ class TensorflowXlaAdapter(TensorflowAdapter):
         if self._compiled is None:
             self._compiled = self.module().function(self._evaluate, jit_compile=True)
         return self._compiled
+
+
+def _tensorflow_device(name: str) -> str:
+    kind, _, index = name.partition(":")
+    return f"/{'CPU' if kind == 'cpu' else 'GPU'}:{index or 0}"

@@ -14,11 +14,10 @@ import numpy as np
 from bce_conformance.backends.adapter import (
     BFLOAT16,
     Adapter,
-    arrays_of,
     gradients_wanted,
     numbered,
 )
-from bce_conformance.backends.calls import Array, Device, LossCall, LossResult
+from bce_conformance.backends.calls import Array, Device, LossCall
 
 
 class TorchAdapter(Adapter):
@@ -46,8 +45,7 @@ class TorchAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         torch, function = self.module(), self.function()
-        device = torch.device(self.require_device(call.device))
-        tensors = {name: _to_tensor(torch, a).to(device) for name, a in arrays_of(call).items()}
+        tensors = self.place_all(call)
         wanted = gradients_wanted(call)
         second = "hvp_logits" in call.quantities
         for name in {*wanted, "logits"} if second else wanted:
@@ -86,19 +84,30 @@ class TorchAdapter(Adapter):
                 )
             if "jvp_logits" in call.quantities:
                 _, raw["jvp_logits"] = torch.func.jvp(loss_of, (logits.detach(),), (tangent,))
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            if call.device != "cpu":
+                torch.cuda.synchronize(call.device)
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
 
-    def fetch(self, raw: dict[str, Any]) -> LossResult:
-        """Bring tensors to NumPy; a gradient that torch left out stays out."""
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``."""
         torch = self.module()
-        tensors = {quantity: tensor for quantity, tensor in raw.items() if tensor is not None}
-        devices = {tensor.device.type for tensor in tensors.values()}
-        values = {quantity: _to_numpy(torch, tensor) for quantity, tensor in tensors.items()}
-        return LossResult(values, "+".join(sorted(devices)))
+        if array.dtype == BFLOAT16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
+        return torch.from_numpy(array).to(device)
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        torch = self.module()
+        tensor = tensor.detach().cpu().contiguous()
+        if tensor.dtype == torch.bfloat16:
+            return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16)
+        return np.asarray(tensor.numpy())
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return str(tensor.device.type)
 
 
 class TorchCompileAdapter(TorchAdapter):
@@ -116,16 +125,3 @@ class TorchCompileAdapter(TorchAdapter):
             torch._dynamo.config.accumulated_recompile_limit = 10_000
             self._compiled = torch.compile(super().function(), fullgraph=True)
         return self._compiled
-
-
-def _to_tensor(torch: ModuleType, array: Array) -> Any:
-    if array.dtype == BFLOAT16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
-
-
-def _to_numpy(torch: ModuleType, tensor: Any) -> Array:
-    tensor = tensor.detach().cpu().contiguous()
-    if tensor.dtype == torch.bfloat16:
-        return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16)
-    return np.asarray(tensor.numpy())
