@@ -1,0 +1,140 @@
+"""The ground truth: correctly rounded values of the loss and its derivatives, with proof.
+
+Guarantees: ``Truth.nearest`` is the exact result for the given inputs, rounded once, to nearest,
+ties to even. What the exact result is, special values included, ``ground_truth`` defines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .evaluate import Outcome, evaluate, exact_value
+from .formats import Format
+from .problem import Problem, read_problem
+
+METHODS = ("auto", "mpmath", "fast")
+_EXACT_BITS = 200  # 60 digits
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The exact results, each as the nearest number of the format and the distance from it.
+
+    Attributes:
+        nearest: correctly rounded, in the format's dtype. Its sign is the exact value's also where
+            it is zero; a value that is exactly zero is +0, but for derivatives at x = ±∞ (see
+            ``ground_truth``).
+        offset: float64, (exact − nearest)/ulp, ulp being the format's at the exact value, to within
+            2^-30 ulp, its sign and its being zero exactly. An infinite ``nearest`` of a finite
+            exact value counts as 2^(emax+1). Where the exact value is ±∞, ±∞; where it is NaN, NaN.
+            A distance beyond float64 is its largest finite number.
+        precision: int32, the working precision in bits that decided each result; 0 where it was
+            rational or special and rounded exactly.
+        format: the format of ``nearest``.
+    """
+
+    nearest: NDArray[Any]
+    offset: NDArray[np.float64]
+    precision: NDArray[np.int32]
+    format: Format
+    _problem: Problem
+
+    @property
+    def is_zero(self) -> NDArray[np.bool_]:
+        """Where the exact value is zero, rather than a number that rounds to it."""
+        return np.asarray((self.nearest.astype(np.float64) == 0) & (self.offset == 0))
+
+    @property
+    def ulp(self) -> NDArray[np.float64]:
+        """The unit in the last place of the format at each exact value; NaN where that is NaN."""
+        near = self.nearest.astype(np.float64)
+        below = np.sign(self.offset) * np.sign(near) < 0
+        halved = below & (np.frexp(np.abs(near))[0] == 0.5) & np.isfinite(near)
+        unit = self.format.ulp(near)
+        return np.where(halved, np.maximum(unit / 2, self.format.smallest_subnormal), unit)
+
+    def exact(self, index: int | tuple[int, ...] = ()) -> mpmath.mpf:
+        """Return one exact value to 55 digits or more, evaluated now.
+
+        Args:
+            index: of one element: a tuple, or a flat index; ``()`` for a result of shape ().
+
+        Raises:
+            IndexError: outside the result.
+        """
+        flat = np.arange(self.nearest.size).reshape(self.nearest.shape)
+        chosen = flat.reshape(-1)[index] if isinstance(index, int) else flat[index]
+        if np.ndim(chosen):
+            raise IndexError(f"index is {index}; the result has shape {self.nearest.shape}")
+        return exact_value(self._problem, int(chosen), _EXACT_BITS)
+
+
+def ground_truth(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None,
+    *,
+    quantity: str = "loss",
+    reduction: str = "none",
+    cotangent: ArrayLike | None = None,
+    dtype: Any = "float32",
+    method: str = "auto",
+) -> Truth:
+    """Return the correctly rounded loss, or one of its derivatives.
+
+    loss(x, y, w, p) = w·[(1 − y)·softplus(x) + p·y·softplus(−x)], softplus(t) = log(1 + e^t), for
+    the exact real values of the inputs: any real y, w and p are taken by the formula.
+
+    - NaN in any operand of an element gives NaN.
+    - At x = ±∞ the value is the limit, the other inputs fixed: a coefficient that is exactly zero
+      annihilates its term even where softplus is infinite. There a derivative that tends to zero is
+      a zero with the sign of the side from which it does.
+    - An infinite weight, pos_weight, target or cotangent follows extended arithmetic: 0·∞ and ∞ − ∞
+      are NaN.
+    - Sums: NaN with a NaN or with both infinities; else the infinity if there is one; else the
+      exact sum, rounded once. An exact zero is +0; so is the empty sum. The mean of nothing is NaN.
+
+    Args:
+        logits: x, any shape; float16, bfloat16, float32, float64, integers or booleans, as are all.
+        targets: y, the shape of ``logits``.
+        weight: w, broadcastable to ``logits``; None means 1.
+        pos_weight: p, broadcastable to ``logits``; None means 1.
+        quantity: ``"loss"``; ``"grad_logits"``, ``"grad_targets"``, ``"grad_weight"``,
+            ``"grad_pos_weight"``: the gradient of the reduced loss contracted with ``cotangent``,
+            in the operand's shape, summed exactly over broadcast dimensions; ``"hess_logits"``,
+            ``"hess_logits_targets"``, ``"hess_logits_weight"``, ``"hess_logits_pos_weight"``: the
+            derivative of each element's ``grad_logits`` by the same element's operand, in the shape
+            of ``logits``.
+        reduction: ``"none"``, ``"mean"`` (division by the number of elements, exact) or ``"sum"``.
+        cotangent: of the reduced loss's shape; None means ones. Not for the loss.
+        dtype: the format to round into, by dtype, scalar type or name.
+        method: ``"mpmath"`` is the slow certified path, ``"auto"`` the fastest that is certified.
+
+    Raises:
+        TypeError: an operand or ``dtype`` is not of an accepted type.
+        ValueError: a shape or a choice is not accepted, or an integer is not exact in float64.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; accepted are {', '.join(METHODS)}")
+    problem = read_problem(
+        logits, targets, weight, pos_weight, quantity, reduction, cotangent, dtype
+    )
+    return _truth(problem, evaluate(problem))
+
+
+def _truth(problem: Problem, outcome: Outcome) -> Truth:
+    with np.errstate(over="ignore", invalid="ignore"):
+        nearest = outcome.nearest.astype(problem.fmt.dtype).reshape(problem.shape)
+    return Truth(
+        nearest,
+        outcome.offset.reshape(problem.shape),
+        outcome.precision.reshape(problem.shape),
+        problem.fmt,
+        problem,
+    )
