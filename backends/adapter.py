@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import ml_dtypes
 import numpy as np
+
 from bce_conformance.backends.calls import (
     DTYPES,
     OPERANDS,

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
+
 from bce_conformance.backends.adapter import Adapter, numbered
 from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 

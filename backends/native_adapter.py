@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from bce_conformance.backends.adapter import Adapter, gradients_wanted
-from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 import bce_conformance
+from bce_conformance.backends.adapter import Adapter, gradients_wanted
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 
 class NativeAdapter(Adapter):

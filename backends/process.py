@@ -62,13 +62,19 @@ class BackendProcess:
         self._pid: int | None = None
         self._info: BackendInfo | None = None
         self._failed_starts: list[Failure] = []
-        self._log = tempfile.NamedTemporaryFile(prefix="bce-conformance-", suffix=".log")  # noqa: SIM115
+        # What the worker wrote to its standard output and error, during the last call only.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the object
 
     def __enter__(self) -> BackendProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while there is one."""
+        return self._pid
 
     def info(self) -> BackendInfo | Failure:
         """Describe the backend, or say why it cannot be started."""
@@ -121,38 +127,43 @@ class BackendProcess:
         return None
 
     def _start(self) -> BackendInfo | Failure:
-        import execnet
-
         deadline = time.monotonic() + self._start_limit
-        self._log.truncate(0)
-        self._group = self._group or execnet.Group()
-        # main_thread_only: frameworks and their signal handlers expect the main thread.
-        gateway_spec = "popen//execmodel=main_thread_only"
-        if self.spec.python:
-            gateway_spec += f"//python={shlex.quote(os.path.normpath(self.spec.python))}"
-        try:
-            gateway = self._group.makegateway(gateway_spec)
-            self._channel = gateway.remote_exec(worker)
-            self._channel.send(self._configuration())
-        except (OSError, EOFError, AssertionError) as error:
-            python = self.spec.python or sys.executable
-            detail = f"could not start {python}: {type(error).__name__}: {error}"
-            return Failure("crashed", detail, log=self._log_tail())
-        pid = self._receive(self._start_limit)
+        self._log.close()
+        # The name goes as soon as the worker has opened the file, so that nothing can stay behind.
+        with tempfile.NamedTemporaryFile(prefix="bce-conformance-") as named:
+            self._log = open(named.name, "r+b")  # noqa: SIM115 - lives as long as the object
+            try:
+                self._channel = self._open_channel()
+                self._channel.send(self._configuration(named.name))
+            except (OSError, EOFError, AssertionError) as error:
+                python = self.spec.python or sys.executable
+                detail = f"could not start {python}: {type(error).__name__}: {error}"
+                return Failure("crashed", detail)
+            pid = self._receive(self._start_limit)
         if isinstance(pid, Failure):
             return pid
         self._pid = pid
         answer = self._receive(max(deadline - time.monotonic(), 0.0), self._start_limit)
         return answer if isinstance(answer, Failure) else unpack_info(answer)
 
-    def _configuration(self) -> dict[str, Any]:
+    def _open_channel(self) -> Any:
+        import execnet
+
+        self._group = self._group or execnet.Group()
+        # main_thread_only: frameworks and their signal handlers expect the main thread.
+        gateway_spec = "popen//execmodel=main_thread_only"
+        if self.spec.python:
+            gateway_spec += f"//python={shlex.quote(os.path.normpath(self.spec.python))}"
+        return self._group.makegateway(gateway_spec).remote_exec(worker)
+
+    def _configuration(self, log: str) -> dict[str, Any]:
         packages = {}
         for name in _SHARED_PACKAGES:
             with contextlib.suppress(ImportError):
                 packages[name] = str(next(iter(importlib.import_module(name).__path__)))
         return {
             "parent": os.getpid(),
-            "log": self._log.name,
+            "log": log,
             "factory": self.spec.factory,
             # Another interpreter has its own packages; this one's belong to this one.
             "path": [] if self.spec.python else [os.path.abspath(entry) for entry in sys.path],
@@ -215,6 +226,5 @@ class BackendProcess:
             raise
 
     def _log_tail(self) -> str:
-        with open(self._log.name, "rb") as log:
-            log.seek(max(os.fstat(log.fileno()).st_size - _LOG_TAIL, 0))
-            return log.read().decode(errors="replace").strip()
+        self._log.seek(max(os.fstat(self._log.fileno()).st_size - _LOG_TAIL, 0))
+        return self._log.read().decode(errors="replace").strip()

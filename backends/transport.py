@@ -11,6 +11,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
 from bce_conformance.backends.calls import (
     OPERANDS,
     Array,

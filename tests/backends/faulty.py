@@ -1,0 +1,125 @@
+"""Backends with faults, run in workers as `faulty:Name`; each is right when logits are 0."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from bce_conformance.backends import BackendInfo, LossCall, LossResult, UnsupportedCall
+
+
+class Echo:
+    """Returns every array of the call as a quantity, and has no fault."""
+
+    def info(self):
+        return BackendInfo(id="echo", framework="echo", version="1", variant="loud")
+
+    def bind(self, call: LossCall):
+        return lambda: self.thunk(call)
+
+    def thunk(self, call: LossCall):
+        if call.logits.size and call.logits.flat[0]:
+            self.fault(call)
+        names = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
+        arrays = {name: getattr(call, name) for name in names}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    def fetch(self, raw):
+        return LossResult(raw)
+
+    def fault(self, call):
+        pass
+
+
+class Segfault(Echo):
+    def fault(self, call):
+        print("the last words", file=sys.stderr, flush=True)
+        ctypes.string_at(0)
+
+
+class Exit(Echo):
+    def fault(self, call):
+        os._exit(0)
+
+
+class SystemExit3(Echo):
+    def fault(self, call):
+        sys.exit(3)
+
+
+class Hang(Echo):
+    def fault(self, call):
+        time.sleep(1000)
+
+
+class HangWithoutInterpreter(Echo):
+    """Hangs in C while it holds the GIL, so that no Python thread of the worker can act."""
+
+    def fault(self, call):
+        ctypes.PyDLL(None).sleep(1000)
+
+
+class HangWithChild(Echo):
+    def fault(self, call):
+        child = subprocess.Popen(["sleep", "1000"])
+        with open(os.environ["CHILD_PID_FILE"], "w") as file:
+            file.write(f"{child.pid}\n")
+        child.wait()
+
+
+class Print(Echo):
+    def fault(self, call):
+        print("to standard output")
+        ctypes.CDLL(None).puts(b"to fd 1 from C")
+        ctypes.CDLL(None).fflush(None)
+        os.write(1, b"straight to fd 1")
+        os.write(2, b"straight to fd 2")
+
+
+class Raise(Echo):
+    def fault(self, call):
+        raise ValueError("weight has shape (3,),\nwhich does not fit\n" + 1000 * "x")
+
+
+class Refuse(Echo):
+    def fault(self, call):
+        raise UnsupportedCall("no such thing")
+
+
+class CannotTravel(Echo):
+    def fetch(self, raw):
+        return LossResult({"logits": raw["logits"].astype(object)})
+
+
+class InterruptItself(Echo):
+    def fault(self, call):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class InMainThread(Echo):
+    def fault(self, call):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # raises anywhere else
+
+
+class NotInstalled(Echo):
+    def info(self):
+        import a_framework_that_nobody_has  # noqa: F401
+
+
+class RaisesOnImport(Echo):
+    def info(self):
+        raise ImportError("libframework.so: undefined symbol")
+
+
+class CrashesOnImport(Echo):
+    def info(self):
+        with open(os.environ["START_COUNT_FILE"], "a") as file:
+            file.write("x")
+        os.abort()
+
+
+class HangsOnImport(Echo):
+    def info(self):
+        time.sleep(1000)

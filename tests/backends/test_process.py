@@ -1,0 +1,246 @@
+"""Faults of real processes: each becomes a Failure, and the next call meets a new worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends import (
+    BackendInfo,
+    BackendProcess,
+    BackendSpec,
+    Failure,
+    LossCall,
+    LossResult,
+    resolve,
+)
+
+GOOD = LossCall(np.zeros(3), np.ones(3))
+BAD = LossCall(np.ones(3), np.ones(3))
+
+
+def gone(pid: int, within: float = 3.0) -> bool:
+    """Tell whether the process is no more, or a zombie that its parent has yet to reap."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def outcomes(name: str, *, time_limit: float = 10.0) -> tuple[LossResult | Failure, int, int]:
+    """Make a good call, a bad one, a good one; return what the bad one gave, and both workers."""
+    with BackendProcess(resolve(f"faulty:{name}"), time_limit=time_limit) as backend:
+        assert isinstance(backend.evaluate(GOOD), LossResult)
+        before = backend.pid
+        assert before is not None
+        answer = backend.evaluate(BAD)
+        again = backend.evaluate(GOOD)
+        assert isinstance(again, LossResult), again
+        np.testing.assert_array_equal(again.values["targets"], GOOD.targets)
+        after = backend.pid
+        assert after is not None
+    assert gone(before)
+    assert gone(after)
+    return answer, before, after
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [("Segfault", "SIGSEGV"), ("Exit", "exit code 0"), ("SystemExit3", "exit code 3")],
+)
+def test_a_worker_that_dies_says_how(name: str, detail: str) -> None:
+    answer, before, after = outcomes(name)
+    assert answer == Failure("crashed", detail)
+    assert before != after
+
+
+def test_the_log_of_a_crash_holds_its_last_words() -> None:
+    answer, _, _ = outcomes("Segfault")
+    assert isinstance(answer, Failure)
+    assert "the last words" in answer.log
+    assert "Segmentation fault" in answer.log
+
+
+@pytest.mark.parametrize("name", ["Hang", "HangWithoutInterpreter"])
+def test_a_call_that_hangs_is_ended_at_the_limit(name: str) -> None:
+    started = time.monotonic()
+    answer, before, after = outcomes(name, time_limit=0.5)
+    assert answer == Failure("timeout", "after 0.5 s")
+    assert before != after
+    assert time.monotonic() - started < 5
+
+
+def test_the_limit_of_a_single_call_overrides_the_usual_one() -> None:
+    with BackendProcess(resolve("faulty:Hang"), time_limit=100) as backend:
+        assert backend.evaluate(BAD, time_limit=0.25) == Failure("timeout", "after 0.25 s")
+
+
+def test_what_the_framework_started_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pid"
+    monkeypatch.setenv("CHILD_PID_FILE", str(file))
+    answer, _, _ = outcomes("HangWithChild", time_limit=1.0)
+    assert answer == Failure("timeout", "after 1 s")
+    assert gone(int(file.read_text()))
+
+
+@pytest.mark.parametrize("name", ["Print", "InterruptItself", "InMainThread"])
+def test_harmless_habits(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    answer, before, after = outcomes(name)
+    assert isinstance(answer, LossResult), answer
+    np.testing.assert_array_equal(answer.values["logits"], BAD.logits)
+    assert before == after
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_keeps_its_type_and_the_start_of_its_message_on_one_line() -> None:
+    answer, before, after = outcomes("Raise")
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.error_type) == ("raised", "ValueError")
+    start = "ValueError: weight has shape (3,), which does not fit xxx"
+    assert answer.detail.startswith(start)
+    assert len(answer.detail) == len("ValueError: ") + 300
+    assert str(answer).startswith(f"raised {start}")
+    assert "in fault" in answer.log
+    assert before == after
+
+
+def test_a_refusal_is_told_from_an_error() -> None:
+    answer, before, after = outcomes("Refuse")
+    assert answer == Failure("unsupported", "no such thing")
+    assert before == after
+
+
+def test_a_result_that_cannot_travel_is_a_failure() -> None:
+    with BackendProcess(resolve("faulty:CannotTravel")) as backend:
+        answer = backend.evaluate(GOOD)
+    assert isinstance(answer, Failure)
+    assert answer.error_type == "TypeError"
+    assert "dtype object" in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "error_type", "detail"),
+    [
+        ("NotInstalled", "ModuleNotFoundError", "No module named 'a_framework_that_nobody_has'"),
+        ("RaisesOnImport", "ImportError", "libframework.so: undefined symbol"),
+        ("NoSuchClass", "AttributeError", "module 'faulty' has no attribute 'NoSuchClass'"),
+    ],
+)
+def test_a_framework_that_does_not_import(name: str, error_type: str, detail: str) -> None:
+    with BackendProcess(resolve(f"faulty:{name}")) as backend:
+        expected = Failure("raised", f"{error_type}: {detail}", error_type)
+        assert backend.info() == expected
+        assert backend.evaluate(GOOD) == expected
+        assert backend.info() == expected
+
+
+def test_a_framework_that_crashes_on_import_is_started_twice_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "starts"
+    monkeypatch.setenv("START_COUNT_FILE", str(file))
+    with BackendProcess(resolve("faulty:CrashesOnImport")) as backend:
+        for _ in range(4):
+            assert backend.evaluate(GOOD) == Failure("crashed", "SIGABRT")
+    assert file.read_text() == "xx"
+
+
+def test_a_framework_that_hangs_on_import_is_ended_at_the_start_limit() -> None:
+    with BackendProcess(resolve("faulty:HangsOnImport"), start_limit=0.5) as backend:
+        assert backend.info() == Failure("timeout", "after 0.5 s")
+
+
+@pytest.mark.parametrize("python", ["/nonexistent/python", "/bin/false"])
+def test_an_interpreter_that_is_none(python: str) -> None:
+    with BackendProcess(resolve(f"torch@python={python}")) as backend:
+        answer = backend.info()
+    assert isinstance(answer, Failure)
+    assert answer.kind == "crashed"
+    assert f"could not start {python}" in answer.detail
+
+
+def test_another_interpreter_uses_the_source_of_this_one(tmp_path: Path) -> None:
+    link = tmp_path / "other python"
+    link.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    link.chmod(0o755)
+    with BackendProcess(resolve(f"native@python={link}")) as backend:
+        info = backend.info()
+        assert isinstance(info, BackendInfo), info
+        assert info.id == f"native@python={link}"
+        assert isinstance(backend.evaluate(GOOD), LossResult)
+
+
+def test_info_carries_what_the_backend_says_under_the_name_it_was_asked_for() -> None:
+    with BackendProcess(resolve("faulty:Echo")) as backend:
+        info = backend.info()
+    assert info == BackendInfo(id="faulty:Echo", framework="echo", version="1", variant="loud")
+
+
+def test_a_worker_that_dies_between_calls_is_replaced_without_a_failure() -> None:
+    with BackendProcess(resolve("faulty:Echo")) as backend:
+        backend.info()
+        assert backend.pid is not None
+        before = backend.pid
+        os.kill(before, signal.SIGKILL)
+        os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+        assert isinstance(backend.evaluate(GOOD), LossResult)
+        assert backend.pid != before
+
+
+def test_close_ends_the_worker_and_may_be_repeated() -> None:
+    backend = BackendProcess(BackendSpec("echo", "faulty:Echo"))
+    backend.info()
+    pid = backend.pid
+    assert pid is not None
+    backend.close()
+    assert gone(pid)
+    backend.close()
+
+
+PARENT = """
+    import sys, numpy as np
+    from bce_conformance.backends import BackendProcess, BackendSpec, LossCall
+    sys.path.append({here!r})
+    with BackendProcess(BackendSpec("x", "faulty:{name}")) as backend:
+        backend.info()
+        print(backend.pid, flush=True)
+        backend.evaluate(LossCall(np.ones(1), np.ones(1)))
+"""
+
+
+@pytest.mark.parametrize("name", ["Hang", "HangWithoutInterpreter"])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_its_parent(name: str, ending: signal.Signals) -> None:
+    script = textwrap.dedent(PARENT.format(here=str(Path(__file__).parent), name=name))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    time.sleep(0.2)
+    started = time.monotonic()
+    os.killpg(parent.pid, ending)  # as a terminal's Ctrl-C does
+    _, errors = parent.communicate(timeout=5)
+    assert time.monotonic() - started < 5
+    assert gone(worker)
+    if ending is signal.SIGINT:
+        assert "KeyboardInterrupt" in errors
+        assert "BrokenPipe" not in errors
