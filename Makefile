@@ -1,0 +1,51 @@
+# Every target does its own set-up: nothing but make and Python ≥ 3.11 with venv is needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TIER ?= default
+
+.PHONY: report test lint format clean
+.DELETE_ON_ERROR:
+
+report: $(VENV)/.frameworks
+	$(BIN)/bce-conformance run --tier $(TIER)
+
+test: $(VENV)/.frameworks $(VENV)/.development
+	$(BIN)/python -m pytest tests conformance
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typecheck
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/typecheck .
+	$(BIN)/mypy build/typecheck/bce_conformance
+	cd build/typecheck && ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
+
+format: $(VENV)/.development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist reports/out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "bce-conformance needs Python 3.11 or newer: '$(PYTHON)' was not found (set PYTHON=…)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bce-conformance needs Python 3.11 or newer: '$(PYTHON)' is $$($(PYTHON) -V) (set PYTHON=…)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "'$(PYTHON) -m venv' failed: install the venv module (Debian: python3-venv)" >&2; exit 1; }
+
+# $(call install,EXTRAS): editable, with the pinned releases; one line where it fails.
+define install
+	@echo "installing bce-conformance[$(1)] into $(VENV): a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel >$(VENV)/pip.log 2>&1 \
+	  && $(BIN)/python -m pip install --quiet --no-build-isolation -c constraints.txt -e '.[$(1)]' >>$(VENV)/pip.log 2>&1 \
+	  || { echo "pip could not install the dependencies (is there a network?): see $(VENV)/pip.log" >&2; exit 1; }
+	@touch $@
+endef
+
+$(VENV)/.frameworks: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install,all)
+
+$(VENV)/.development: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install,dev$(comma)bench)
+
+comma := ,

@@ -1,0 +1,286 @@
+"""The ``bce-conformance`` command.
+
+Exit codes: 0 as expected, 1 some cell is not as expected, 2 misuse, 3 the suite itself failed,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bce_conformance import __version__
+from bce_conformance.backends import (
+    BackendInfo,
+    BackendProcess,
+    builtin_backends,
+    entry_point_backends,
+    installed,
+    resolve,
+)
+from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
+from bce_conformance.conformance.matrix import NOT_INSTALLED, Settings
+from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.session import run as run_matrix
+from bce_conformance.reference import format_of
+
+OUT = Path("reports/out")
+
+app = typer.Typer(
+    help="How right is an implementation of binary cross-entropy with logits?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+
+class TierName(StrEnum):
+    """How much is tried."""
+
+    quick = "quick"
+    default = "default"
+
+
+class DtypeName(StrEnum):
+    """Formats of the logits."""
+
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+    float64 = "float64"
+
+
+class QuantityName(StrEnum):
+    """What can be explained."""
+
+    loss = "loss"
+    grad_logits = "grad_logits"
+    grad_targets = "grad_targets"
+    grad_weight = "grad_weight"
+    grad_pos_weight = "grad_pos_weight"
+
+
+def number(text: str) -> float:
+    """A real number in decimal or hex (``0x1.8p+4``), or inf, nan, -0."""
+    lowered = text.strip().lower()
+    try:
+        return float.fromhex(lowered) if "0x" in lowered else float(lowered)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0"
+        ) from error
+
+
+Number = Annotated[float, typer.Option(parser=number, metavar="NUMBER")]
+OptionalNumber = Annotated[float | None, typer.Option(parser=number, metavar="NUMBER")]
+Backends = Annotated[
+    list[str], typer.Option("--backend", help="id or package.module:Class; repeatable")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+
+
+class _Bar:
+    """A progress bar over the cells of a run."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[cell]}"),
+            console=errors,
+            transient=True,
+        )
+        self._task = self.progress.add_task("starting the backends", total=None, cell="")
+
+    def started(self, lines: list[str], cells: int) -> None:
+        """Show what is measured."""
+        for line in lines:
+            self.progress.console.print(line, markup=False, highlight=False)
+        self.progress.update(self._task, description="measuring", total=cells)
+
+    def finished_one(self, name: str) -> None:
+        """Advance by one cell."""
+        self.progress.update(self._task, advance=1, cell=name)
+
+
+@app.command()
+def run(
+    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
+    device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
+    dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
+    requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006
+    tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
+    seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
+    out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
+) -> None:
+    """Measure the matrix and write results.json and report.html."""
+    settings = _settings(backend, device, dtype, requirement, tier, seed)
+    results = out / "results.json"
+    before = results.stat().st_mtime_ns if results.exists() else None
+    bar = _Bar()
+    with bar.progress:
+        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure)
+    if results.exists() and results.stat().st_mtime_ns != before:
+        _render(out)
+    else:
+        errors.print("nothing was measured", style="red")
+    raise typer.Exit(code)
+
+
+def _settings(
+    backend: list[str],
+    device: list[str],
+    dtype: list[DtypeName],
+    requirement: list[str],
+    tier: TierName,
+    seed: int,
+) -> Settings:
+    try:
+        for name in backend:
+            resolve(name)
+        dtypes = tuple(map(str, dtype))
+        return Settings(tuple(backend), tuple(device), dtypes, tuple(requirement), str(tier), seed)
+    except ValueError as error:
+        _misuse(str(error))
+
+
+def _print_suite_failure(text: str) -> None:
+    errors.print("the suite itself failed:", style="bold red")
+    errors.print(text, markup=False, highlight=False)
+
+
+def _misuse(message: str) -> NoReturn:
+    errors.print(message, style="red", markup=False, highlight=False)
+    raise typer.Exit(Exit.MISUSE)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+) -> None:
+    """Render report.html from results.json again."""
+    _render(folder)
+
+
+def _render(folder: Path) -> None:
+    from bce_conformance.reports import html, results, summary
+
+    try:
+        found = results.read(folder / "results.json")
+    except (results.ResultsError, OSError) as error:
+        _misuse(str(error))
+    html.write(found, folder / "report.html")
+    console.print(summary.summary(found))
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(before: Path, after: Path) -> None:
+    """Compare two results.json (or their folders): every cell that moved.
+
+    Exits 1 if any cell moved.
+    """
+    from bce_conformance.reports import compare as comparison
+    from bce_conformance.reports import results
+
+    try:
+        pair = [
+            results.read(path / "results.json" if path.is_dir() else path)
+            for path in (before, after)
+        ]
+    except (results.ResultsError, OSError) as error:
+        _misuse(str(error))
+    found = comparison.compare(*pair)
+    console.print(comparison.comparison_table(found))
+    raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)
+
+
+@app.command()
+def backends() -> None:
+    """List the backends: installed or not, version, devices, formats, what is composed."""
+    table = Table("backend", "version", "devices", "formats", "composed by the adapter")
+    for spec in (*builtin_backends(), *entry_point_backends()):
+        if not installed(spec):
+            table.add_row(spec.id, NOT_INSTALLED, "", "", "", style="dim")
+            continue
+        with errors.status(f"starting {spec.id}"), BackendProcess(spec) as process:
+            info = process.info()
+        if isinstance(info, BackendInfo):
+            devices = ", ".join(f"{device.kind} ({device.name})" for device in info.devices)
+            composed = ", ".join(info.composed)
+            table.add_row(spec.id, info.version, devices, ", ".join(info.dtypes), composed)
+        else:
+            table.add_row(spec.id, str(info), "", "", "", style="red")
+    console.print(table)
+
+
+@app.command("explain")
+def explain_command(
+    backend: Annotated[str, typer.Argument(help="id or package.module:Class")],
+    logit: Number,
+    target: Number,
+    weight: OptionalNumber = None,
+    pos_weight: OptionalNumber = None,
+    dtype: Annotated[DtypeName, typer.Option()] = DtypeName.float32,
+    quantity: Annotated[QuantityName, typer.Option()] = QuantityName.loss,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+) -> None:
+    """Show the exact value of one loss or gradient beside what a backend returns.
+
+    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0; negative ones as --logit=-3.
+    """
+    point = Point(logit, target, weight, pos_weight, str(dtype), str(quantity))
+    try:
+        explanation = explain(backend, point, device=device)
+    except ValueError as error:
+        _misuse(str(error))
+    console.print(_explanation_table(backend, point, explanation))
+    raise typer.Exit(Exit.UNEXPECTED if explanation.failure else Exit.AS_EXPECTED)
+
+
+def _explanation_table(backend: str, point: Point, explanation: Explanation) -> Table:
+    format_ = format_of(point.dtype)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name in ("logits", "targets", "weight", "pos_weight"):
+        operand = getattr(explanation.call, name)
+        if operand is not None:
+            table.add_row(name, describe(operand, format_))
+    table.add_row(f"exact {point.quantity}", f"{explanation.exact}  ({DIGITS} digits)")
+    table.add_row(f"nearest {point.dtype}", describe(explanation.truth.nearest, format_))
+    if explanation.failure is not None:
+        table.add_row(f"{backend} returned", f"nothing: {explanation.failure}")
+        return table
+    assert explanation.got is not None
+    table.add_row(f"{backend} returned", describe(explanation.got, format_))
+    table.add_row("error", f"{explanation.ulp:.6g} ULP")
+    table.add_row("level", explanation.level.verdict)
+    return table
+
+
+def main() -> None:
+    """Run the command line; an error of the suite itself exits 3."""
+    try:
+        app()
+    except Exception:
+        errors.print_exception()
+        sys.exit(Exit.SUITE_FAILED)

@@ -1,0 +1,1 @@
+"""The conformance matrix: specification, inputs, judge, ledger and the pytest plugin."""

@@ -1,0 +1,123 @@
+"""A cell of the matrix: requirement × backend × device × dtype, with its verdict and evidence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+Verdict = Literal["AAA", "AA", "A", "fails", "crashed", "timeout", "unsupported", "not measured"]
+VERDICTS: tuple[str, ...] = (
+    "AAA",
+    "AA",
+    "A",
+    "fails",
+    "crashed",
+    "timeout",
+    "unsupported",
+    "not measured",
+)
+# Statements about what is there, not about how well it works: they need no entry in the ledger.
+ABSENCES: tuple[str, ...] = ("unsupported", "not measured")
+Evidence = Literal["exhaustive", "searched"]
+
+
+class Level(IntEnum):
+    """The level of a result; ordered, so that a cell's level is the least of its parts."""
+
+    FAILS = 0
+    A = 1
+    AA = 2
+    AAA = 3
+
+    @property
+    def verdict(self) -> Verdict:
+        """The level as it is written in results and ledger."""
+        verdicts: dict[Level, Verdict] = {
+            Level.FAILS: "fails",
+            Level.A: "A",
+            Level.AA: "AA",
+            Level.AAA: "AAA",
+        }
+        return verdicts[self]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a requirement is measured: backend × device × dtype."""
+
+    backend: str
+    device: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}-{self.device}-{self.dtype}"
+
+
+@dataclass(frozen=True)
+class UlpStatistics:
+    """Errors in units in the last place of the exact value, over all results of a cell."""
+
+    max: float
+    p99: float
+    mean: float
+    correctly_rounded: float
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The input with the worst result; every number in hex, exact to the bit."""
+
+    logit: str
+    target: str
+    weight: str | None
+    pos_weight: str | None
+    got: str
+    exact: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One verdict with its evidence.
+
+    Attributes:
+        requirement: its number, such as ``VAL-2``.
+        backend: backend id.
+        device: such as ``cpu``.
+        dtype: the format of the logits.
+        verdict: what was found.
+        expected: whether the ledger of known deviations says the same.
+        reason: the ledger's reason where it has an entry for the cell, else the empty string.
+        inputs: how many elements were evaluated for the verdict.
+        evidence: ``exhaustive`` where every input that the requirement names was tried.
+        ulp: error statistics; None where the requirement is not judged by error.
+        worst: the worst input; None as above.
+        detail: what was seen, in words.
+        reproduce: a command line that shows it.
+    """
+
+    requirement: str
+    backend: str
+    device: str
+    dtype: str
+    verdict: Verdict
+    expected: bool
+    reason: str
+    inputs: int
+    evidence: Evidence
+    ulp: UlpStatistics | None
+    worst: Worst | None
+    detail: str
+    reproduce: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The cell as results.json has it: infinities and NaN as strings."""
+        document = asdict(self)
+        if self.ulp is not None:
+            document["ulp"] = {name: json_number(x) for name, x in asdict(self.ulp).items()}
+        return document
+
+
+def json_number(value: float) -> float | str:
+    """A number that JSON can hold: infinity and NaN become the strings ``inf`` and ``nan``."""
+    return value if value - value == 0 else str(float(value))

@@ -1,0 +1,86 @@
+"""Error curves: the largest ULP error seen in each interval of the logit, by backend.
+
+No input is evaluated for a curve: it is a by-product of the judging of unweighted elementwise
+losses and gradients, thinned to one point an interval so that it can be drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import json_number
+from .inputs import Inputs
+
+_QUANTITIES = ("loss", "grad_logits")
+_DENSE = (-2.0, 4.0)  # decades of |x| in which losses change: eight intervals each, else one
+_PER_DECADE = 8
+
+Key = tuple[str, str, str, str, str]
+Point = tuple[float, float]
+
+
+class Curves:
+    """Collects points (logit, largest ULP error) by backend, device, dtype, quantity and target."""
+
+    def __init__(self) -> None:
+        self._points: dict[Key, dict[int, Point]] = {}
+
+    def add(
+        self,
+        backend: str,
+        device: str,
+        inputs: Inputs,
+        quantity: str,
+        ulp: NDArray[np.float64],
+    ) -> None:
+        """Add the errors of one judged array, flattened like the logits."""
+        plain = inputs.weight is None and inputs.pos_weight is None and inputs.cotangent is None
+        if quantity not in _QUANTITIES or not plain or inputs.reduction != "none":
+            return
+        logits = inputs.logits.astype(np.float64).ravel()
+        targets = inputs.targets.astype(np.float64).ravel()
+        for name, chosen in (
+            ("0", targets == 0),
+            ("1", targets == 1),
+            ("soft", (targets > 0) & (targets < 1)),
+        ):
+            chosen &= np.isfinite(logits)
+            if chosen.any():
+                key = (backend, device, inputs.format.name, quantity, name)
+                points = self._points.setdefault(key, {})
+                _merge(points, logits[chosen], ulp[chosen])
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The curves as results.json has them, points in the order of the logit."""
+        names = ("backend", "device", "dtype", "quantity", "target")
+        return [
+            dict(zip(names, key, strict=True))
+            | {"points": [[x, json_number(e)] for x, e in sorted(points.values())]}
+            for key, points in sorted(self._points.items())
+        ]
+
+
+def _merge(points: dict[int, Point], logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:
+    """Keep the largest error of each interval."""
+    intervals = interval(logits)
+    order = np.lexsort((ulp, intervals))
+    last = np.flatnonzero(np.diff(intervals[order], append=np.iinfo(np.int64).max))
+    for position in order[last]:
+        number, point = int(intervals[position]), (float(logits[position]), float(ulp[position]))
+        if number not in points or points[number][1] < point[1]:
+            points[number] = point
+
+
+def interval(logits: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The number of the interval of a logit, increasing with |x|; negative logits have odd ones."""
+    with np.errstate(divide="ignore"):
+        decade = np.log10(np.abs(logits))
+    low, high = _DENSE
+    decade = np.maximum(decade, -400.0)
+    dense = np.clip(decade, low, high) * _PER_DECADE
+    sparse = (decade - np.clip(decade, low, high)) / 1.0
+    number = np.floor(dense + sparse + 1000).astype(np.int64)
+    return 2 * number + (logits < 0)

@@ -1,0 +1,303 @@
+"""Inputs of the matrix: seeded, reproducible pools of logits, targets and weights per format.
+
+A pool guarantees that its arrays are exactly representable in its format, that its size is as asked
+(so that compiled frameworks compile one shape, not fifty) and that its truth is computed once.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.reference import Format, Truth, ground_truth
+
+from .tiers import Tier
+
+Floats = NDArray[np.float64]
+
+# The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
+_TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The operands of a call, with their truth.
+
+    Attributes:
+        name: what they are, for the evidence.
+        format: the format of all operands.
+        logits, targets, weight, pos_weight, cotangent, tangent, reduction: as in ``LossCall``.
+        exhaustive: whether these are all inputs that the requirement names.
+    """
+
+    name: str
+    format: Format
+    logits: Array
+    targets: Array
+    weight: Array | None = None
+    pos_weight: Array | None = None
+    cotangent: Array | None = None
+    tangent: Array | None = None
+    reduction: str = "none"
+    exhaustive: bool = False
+    _truths: dict[str, Truth] = field(default_factory=dict, repr=False, init=False)
+
+    def call(self, *quantities: str, device: str = "cpu") -> LossCall:
+        """The call that evaluates these inputs."""
+        return LossCall(
+            self.logits,
+            self.targets,
+            self.weight,
+            self.pos_weight,
+            self.reduction,
+            quantities or ("loss",),
+            self.cotangent,
+            self.tangent,
+            device,
+        )
+
+    def truth(self, quantity: str) -> Truth:
+        """The exact values of one quantity, computed at the first request."""
+        if quantity not in self._truths:
+            forward = quantity in ("loss", "jvp_logits")
+            directed = quantity in _TRUTH_QUANTITY
+            self._truths[quantity] = ground_truth(
+                self.logits,
+                self.targets,
+                self.weight,
+                self.pos_weight,
+                quantity=_TRUTH_QUANTITY.get(quantity, quantity),
+                reduction="none" if directed else self.reduction,
+                cotangent=self.tangent if directed else None if forward else self.cotangent,
+                dtype=self.format.name,
+            )
+        return self._truths[quantity]
+
+    def operand(self, quantity: str) -> Array | None:
+        """The operand that a gradient belongs to."""
+        operand: Array | None = getattr(self, quantity.split("_", 1)[1])
+        return operand
+
+
+class Sampler:
+    """Draws values of one format, the same ones for the same name, seed and tier.
+
+    Args:
+        format_: the format of all that is drawn.
+        name: a name of what is drawn: different requirements draw independently.
+        seed: the run's seed.
+        size: how many elements a pool has.
+    """
+
+    def __init__(self, format_: Format, name: str, seed: int, size: int) -> None:
+        self.format = format_
+        self.size = size
+        self.random = np.random.default_rng([seed, zlib.crc32(f"{format_.name} {name}".encode())])
+
+    def cast(self, values: Any) -> Array:
+        """Round values into the format."""
+        with np.errstate(over="ignore"):
+            return np.asarray(values, dtype=np.float64).astype(self.format.dtype)
+
+    def fill(self, *curated: Any, random: Floats) -> Array:
+        """``size`` elements: all curated values, then random ones, shuffled.
+
+        Raises:
+            ValueError: there is no room for the curated values.
+        """
+        edges = np.concatenate([np.asarray(values, np.float64).ravel() for values in curated])
+        if len(edges) > self.size:
+            raise ValueError(f"curated has {len(edges)} values, size is {self.size}")
+        values = np.concatenate([edges, random.ravel()[: self.size - len(edges)]])
+        return self.random.permutation(self.cast(values))
+
+    def inputs(self, name: str, logits: Array, targets: Array, **operands: Any) -> Inputs:
+        """Inputs of this format under a name for the evidence; ``operands`` as in ``Inputs``."""
+        return Inputs(name, self.format, logits, targets, **operands)
+
+    # --- magnitudes ----------------------------------------------------------------------------
+
+    def log_uniform(self, low: float, high: float) -> Floats:
+        """Magnitudes whose logarithm is uniform between those of ``low`` and ``high``."""
+        draws: Floats = np.exp2(self.random.uniform(np.log2(low), np.log2(high), self.size))
+        return np.minimum(draws, high)
+
+    def uniform(self, low: float, high: float) -> Floats:
+        """Magnitudes uniform between ``low`` and ``high``."""
+        return self.random.uniform(low, high, self.size)
+
+    def thresholds(self) -> Floats:
+        """The |x| at which formulas of this format change: each where e^−|x| passes a limit.
+
+        In order: where 1 + e⁻ˣ rounds to 1, where e⁻ˣ is subnormal, where it is zero, where eˣ
+        overflows; each with its neighbours at distances of 2⁻¹⁰ to 1 and of one to three ulps.
+        """
+        f = self.format
+        passed = [f.unit_roundoff, f.unit_roundoff / 2, f.smallest_normal, f.smallest_subnormal]
+        limits = -np.log(passed)
+        vanished = limits[-1] + np.log(2)  # e⁻ˣ is half the smallest subnormal
+        limits = np.append(limits, [vanished, np.log(f.largest_finite)])
+        near = np.array([0, *(s * 2.0**-k for k in range(0, 11, 2) for s in (-1, 1))])
+        around = (limits[:, None] + near).ravel()
+        ulps = np.arange(-3, 4) * (limits * 2 * f.unit_roundoff)[:, None] + limits[:, None]
+        return np.concatenate([around, ulps.ravel()])
+
+    def tail(self) -> Array:
+        """Magnitudes from 1 to beyond the last |x| whose e^−|x| is not zero."""
+        last = -np.log(self.format.smallest_subnormal) + 2
+        inside = self.thresholds()
+        inside = inside[(inside >= 1) & (inside <= last)]
+        return self.fill([1.0, last], inside, random=self.uniform(1, last))
+
+    def huge(self) -> Array:
+        """Magnitudes from where e^−|x| is zero up to the largest finite number."""
+        f = self.format
+        start = -np.log(f.smallest_subnormal) + 1
+        edges = self.cast(
+            [
+                f.largest_finite,
+                f.largest_finite / 2,
+                f.largest_finite * (1 - 2 * f.unit_roundoff),
+                start,
+            ]
+        )
+        return self.fill(edges, random=self.log_uniform(start, f.largest_finite))
+
+    def tiny(self) -> Array:
+        """Signed values below u in magnitude: subnormal numbers and both zeros among them."""
+        f = self.format
+        edges = [0.0, f.smallest_subnormal, 2 * f.smallest_subnormal]
+        edges += [f.smallest_normal, f.smallest_normal - f.smallest_subnormal, f.unit_roundoff]
+        subnormal = self.random.integers(1, 2 ** (f.precision - 1), self.size // 3)
+        spread = self.log_uniform(f.smallest_subnormal, f.unit_roundoff)
+        magnitudes = self.fill(
+            edges, edges, np.asarray(subnormal * f.smallest_subnormal), random=spread
+        )
+        signs = np.where(np.arange(self.size) % 2, -1.0, 1.0)
+        return self.cast(magnitudes.astype(np.float64) * signs)
+
+    def every_magnitude(self) -> Array:
+        """Magnitudes from the smallest subnormal to the largest finite number.
+
+        A third log-uniform over the whole range, a third log-uniform in 2⁻¹⁰…2¹⁰, the rest around
+        the thresholds of the format and uniform in bit space.
+        """
+        f = self.format
+        bits = self.random.integers(1, f.ordinal(f.largest_finite), self.size)
+        spaced = np.asarray(f.from_ordinal(bits)).astype(np.float64)
+        whole = self.log_uniform(f.smallest_subnormal, f.largest_finite)
+        middle = self.log_uniform(2.0**-10, 2.0**10)
+        third = self.size // 3
+        random = np.concatenate([whole[:third], middle[:third], spaced])
+        edges = [f.largest_finite, f.smallest_normal, f.smallest_subnormal, 0.0, 1.0]
+        return self.fill(edges, self.thresholds(), random=random)
+
+    def signed(self, magnitudes: Array) -> Array:
+        """The magnitudes with random signs."""
+        signs = self.random.choice([-1.0, 1.0], magnitudes.shape)
+        return self.cast(magnitudes.astype(np.float64) * signs)
+
+    # --- targets and weights -------------------------------------------------------------------
+
+    def hard(self) -> Array:
+        """Targets 0 and 1."""
+        return self.cast(self.random.integers(0, 2, self.size))
+
+    def constant(self, value: float) -> Array:
+        """``size`` times one value."""
+        return self.cast(np.full(self.size, value))
+
+    def soft(self) -> Array:
+        """Targets uniform in the open interval (0, 1)."""
+        f = self.format
+        return self.cast(np.clip(self.uniform(0, 1), f.smallest_normal, 1 - f.unit_roundoff))
+
+    def nearly_hard(self) -> Array:
+        """Targets ε and 1 − ε, with ε from 0.1 down to one unit in the last place."""
+        f = self.format
+        epsilon = self.fill(
+            [0.1, 0.05, 0.01, f.unit_roundoff, 2 * f.unit_roundoff],
+            random=self.log_uniform(f.unit_roundoff, 0.1),
+        )
+        ones = self.random.integers(0, 2, self.size).astype(bool)
+        near_one = self.cast(np.minimum(1 - epsilon.astype(np.float64), 1 - f.unit_roundoff))
+        return np.where(ones, near_one, epsilon)
+
+    def any_target(self) -> Array:
+        """A quarter each: 0, 1, soft, nearly hard."""
+        kinds = np.stack(
+            [self.constant(0), self.constant(1), self.soft(), self.nearly_hard()], axis=0
+        )
+        return kinds[self.random.integers(0, 4, self.size), np.arange(self.size)]
+
+    def balanced(self, logits: Array) -> Array:
+        """Targets at and near σ(x), where the gradient in the logits nearly vanishes."""
+        f = self.format
+        sigmoid = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
+        near = sigmoid * (1 + self.random.integers(-3, 4, self.size) * 2 * f.unit_roundoff)
+        return self.cast(np.clip(near, f.smallest_normal, 1 - f.unit_roundoff))
+
+    def positive(self, low: float = 2.0**-8, high: float = 2.0**8) -> Array:
+        """Positive weights, log-uniform."""
+        return self.cast(self.log_uniform(low, high))
+
+    def cotangent(self) -> Array:
+        """Cotangents of both signs and of sizes around 1."""
+        return self.signed(self.positive(0.25, 4.0))
+
+
+def every_pattern(format_: Format) -> Array:
+    """Every bit pattern of a 16-bit format, infinities and NaN included."""
+    return np.arange(2**16, dtype=np.uint16).view(format_.dtype)
+
+
+class PoolStore:
+    """Builds pools once for all backends; keeps the latest, since large ones are large."""
+
+    def __init__(self, seed: int, tier: Tier, keep: int = 16) -> None:
+        self.seed = seed
+        self.tier = tier
+        self._keep = keep
+        self._pools: dict[tuple[str, str], Inputs] = {}
+
+    def get(self, builder: Callable[[Sampler], Inputs], name: str, format_: Format) -> Inputs:
+        """The pool that ``builder`` makes in a format."""
+        key = (name, format_.name)
+        pool = self._pools.pop(key, None)
+        if pool is None:
+            pool = builder(Sampler(format_, name, self.seed, self.tier.pool_size))
+        self._pools[key] = pool
+        while len(self._pools) > self._keep:
+            del self._pools[next(iter(self._pools))]
+        return pool
+
+
+def repeated(base: Inputs, times: int, random: np.random.Generator) -> Inputs:
+    """Each element of ``base`` as often as said, in random order, with its truth at no more cost.
+
+    The exact sum is ``times`` that of ``base``, and the exact mean is that of ``base``.
+    """
+    order = random.permutation(np.tile(np.arange(base.logits.size), times))
+    weighted = np.float64(times) if base.reduction == "sum" else None
+    truth = ground_truth(
+        base.logits,
+        base.targets,
+        weighted,
+        base.pos_weight,
+        reduction=base.reduction,
+        dtype=base.format.name,
+    )
+    inputs = replace(
+        base,
+        name=f"{base.name}, {order.size:,} elements",
+        logits=base.logits[order],
+        targets=base.targets[order],
+    )
+    inputs._truths["loss"] = truth
+    return inputs

@@ -1,0 +1,237 @@
+"""The matrix of one session: which cells there are, the processes that fill them, and the results.
+
+Guarantees that every cell that was begun has a verdict, whatever its backend did, and that no
+process outlives the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bce_conformance.backends import (
+    DTYPES,
+    BackendInfo,
+    BackendProcess,
+    BackendSpec,
+    Failure,
+    default_backends,
+    installed,
+    resolve,
+)
+from bce_conformance.reference import format_of
+
+from .cells import Cell, Place, Verdict
+from .curves import Curves
+from .inputs import PoolStore
+from .ledger import Ledger
+from .reproduce import explain_line, run_line
+from .specification import Requirement, requirements
+from .subject import Subject
+from .tiers import TIERS
+
+NOT_INSTALLED = "not installed"
+_VERDICT_OF_FAILURE: dict[str, Verdict] = {
+    "raised": "fails",
+    "crashed": "crashed",
+    "timeout": "timeout",
+    "unsupported": "unsupported",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a session measures.
+
+    Attributes:
+        backends: ids; none means the default ones that are installed.
+        devices: kinds; none means every device that a backend has.
+        dtypes: formats; none means all.
+        requirements: numbers or families; none means all.
+        tier: how much is tried.
+        seed: of all random inputs.
+    """
+
+    backends: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    tier: str = "default"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = {*requirements(), *(r.family for r in requirements().values())}
+        for name, given, accepted in (
+            ("dtype", self.dtypes, set(DTYPES)),
+            ("requirement", self.requirements, known),
+            ("tier", (self.tier,), set(TIERS)),
+        ):
+            unknown = sorted(set(given) - accepted)
+            if unknown:
+                raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+
+    def selects(self, requirement: Requirement) -> bool:
+        """Whether a requirement is to be measured."""
+        chosen = self.requirements
+        return not chosen or requirement.id in chosen or requirement.family in chosen
+
+
+class Matrix:
+    """All cells of one session.
+
+    Args:
+        settings: what is measured.
+        ledger: what is expected.
+
+    Raises:
+        ValueError: a backend is unknown.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.cells: dict[tuple[str, Place], Cell] = {}
+        self.curves = Curves()
+        self.pools = PoolStore(settings.seed, TIERS[settings.tier])
+        self.specs: dict[str, BackendSpec] = {
+            spec.id: spec
+            for spec in (
+                map(resolve, settings.backends) if settings.backends else default_backends()
+            )
+        }
+        self._processes: dict[str, BackendProcess] = {}
+        self._infos: dict[str, BackendInfo | Failure | None] = {}
+        # Its threads live as long as the matrix: a worker ends with the thread that started it.
+        self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
+
+    # --- backends ------------------------------------------------------------------------------
+
+    def info(self, backend: str) -> BackendInfo | Failure | None:
+        """What a backend says of itself, why it cannot, or None where it is not installed."""
+        self._start()
+        return self._infos[backend]
+
+    def status(self, backend: str) -> str:
+        """``ok``, or why a backend cannot be measured."""
+        info = self.info(backend)
+        return "ok" if isinstance(info, BackendInfo) else str(info or NOT_INSTALLED)
+
+    def demanded(self) -> list[str]:
+        """The backends that must be there: those asked for by name, else the installed ones."""
+        return [
+            backend
+            for backend in self.specs
+            if self.settings.backends or self.info(backend) is not None
+        ]
+
+    def _start(self) -> None:
+        """Start all backends at once: importing a framework takes seconds."""
+        if self._infos:
+            return
+        present = [backend for backend, spec in self.specs.items() if installed(spec)]
+        self._processes = {backend: BackendProcess(self.specs[backend]) for backend in present}
+        infos = self._starters.map(BackendProcess.info, self._processes.values())
+        found = dict(zip(self._processes, infos, strict=True))
+        self._infos = {backend: found.get(backend) for backend in self.specs}
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
+            process.close()
+        self._starters.shutdown(wait=True, cancel_futures=True)
+
+    # --- cells ---------------------------------------------------------------------------------
+
+    def places(self, requirement: Requirement) -> list[Place]:
+        """Where a requirement is measured, one format after the other."""
+        dtypes = [dtype for dtype in self.settings.dtypes or DTYPES if dtype in requirement.dtypes]
+        return [
+            Place(backend, device, dtype)
+            for dtype in dtypes
+            for backend in self.demanded()
+            for device in self._devices(backend)
+        ]
+
+    def _devices(self, backend: str) -> Sequence[str]:
+        info = self.info(backend)
+        present = [d.kind for d in info.devices] if isinstance(info, BackendInfo) else ["cpu"]
+        return self.settings.devices or list(dict.fromkeys(present))
+
+    def subject(self, requirement: Requirement, place: Place) -> Subject:
+        """The subject of a cell whose backend is there."""
+        return Subject(
+            self._processes[place.backend],
+            place.backend,
+            place.device,
+            format_of(place.dtype),
+            requirement,
+            self.pools,
+            self.curves,
+        )
+
+    def absent(self, requirement: Requirement, place: Place) -> Cell | None:
+        """The cell of a place where nothing can be tried; None where something can."""
+        info = self.info(place.backend)
+        if info is None:
+            return self._keep(requirement, place, "not measured", NOT_INSTALLED)
+        if isinstance(info, Failure):
+            verdict = _VERDICT_OF_FAILURE[info.kind]
+            return self._keep(requirement, place, verdict, f"does not start: {info}")
+        if place.device.partition(":")[0] not in {device.kind for device in info.devices}:
+            return self._keep(requirement, place, "not measured", f"no device {place.device}")
+        if place.dtype not in info.dtypes:
+            return self._keep(requirement, place, "unsupported", f"takes no {place.dtype} logits")
+        return None
+
+    def close_cell(self, subject: Subject, place: Place, failure: Failure | None) -> Cell:
+        """Turn what a subject recorded into its cell, and keep it.
+
+        Args:
+            subject: what was measured.
+            place: where.
+            failure: what ended the test early; None where it came to its end.
+        """
+        verdict, detail = subject.verdict(), subject.detail()
+        if failure is not None:
+            verdict = _VERDICT_OF_FAILURE[failure.kind]
+            detail = "; ".join(filter(None, [str(failure), detail]))
+        return self._keep(subject.requirement, place, verdict, detail, subject)
+
+    def _keep(
+        self,
+        requirement: Requirement,
+        place: Place,
+        verdict: Verdict,
+        detail: str,
+        subject: Subject | None = None,
+    ) -> Cell:
+        entry = self.ledger.deviation(requirement.id, place.backend, place.dtype)
+        worst = subject.worst() if subject else None
+        line = explain_line(place.backend, place.device, worst) if worst else None
+        cell = Cell(
+            requirement.id,
+            place.backend,
+            place.device,
+            place.dtype,
+            verdict,
+            self.ledger.expects(requirement.id, place.backend, place.dtype, verdict),
+            entry.reason if entry else "",
+            subject.inputs_tried if subject else 0,
+            subject.evidence() if subject else "searched",
+            subject.statistics() if subject else None,
+            worst.element if worst else None,
+            detail,
+            line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
+        )
+        self.cells[requirement.id, place] = cell
+        return cell
+
+    def expected_verdict(self, cell: Cell) -> str:
+        """What the ledger expects of a cell, in words."""
+        entry = self.ledger.deviation(cell.requirement, cell.backend, cell.dtype)
+        return f"{entry.level} ({entry.reason})" if entry else "AAA (no entry in the ledger)"
+
+    def unexpected(self) -> Iterator[Cell]:
+        """The cells that are not as the ledger says."""
+        return (cell for cell in self.cells.values() if not cell.expected)

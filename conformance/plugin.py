@@ -1,0 +1,190 @@
+"""The pytest plugin: parametrises the matrix, turns tests into cells, and writes results.json.
+
+It does nothing in a session that has no test of a requirement. The pytest process imports no
+framework: each lives in a process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bce_conformance.backends import DTYPES, BackendInfo
+
+from . import document, ledger
+from .cells import ABSENCES, Cell, Place
+from .matrix import Matrix, Settings
+from .specification import Requirement, requirements
+from .subject import CallFailed, Subject
+from .tiers import TIERS
+
+MATRIX = pytest.StashKey[Matrix]()
+SETTINGS = pytest.StashKey[Settings]()
+STARTED = pytest.StashKey[str]()
+REQUIREMENT = pytest.StashKey[Requirement]()
+
+
+class Unexpected(pytest.fail.Exception):
+    """A finding about a backend, as opposed to a failure of the suite."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the matrix."""
+    group = parser.getgroup("bce-conformance", "conformance of binary cross-entropy with logits")
+    many: dict[str, Any] = {"action": "append", "default": []}
+    group.addoption("--backend", metavar="ID", help="backend to measure (repeatable)", **many)
+    group.addoption("--device", metavar="KIND", help="device, such as cpu (repeatable)", **many)
+    group.addoption("--dtype", choices=DTYPES, help="format of the logits (repeatable)", **many)
+    group.addoption("--requirement", metavar="ID", help="requirement or family", **many)
+    group.addoption("--tier", choices=list(TIERS), default="default", help="how much is tried")
+    group.addoption("--seed", type=int, default=0, help="seed of all random inputs")
+    group.addoption("--results", type=Path, metavar="FILE", help="write results.json here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options; nothing is started yet."""
+    config.addinivalue_line("markers", "requirement(id): the requirement of SPEC.md that it checks")
+    option = config.option
+    try:
+        config.stash[SETTINGS] = Settings(
+            tuple(option.backend),
+            tuple(option.device),
+            tuple(option.dtype),
+            tuple(option.requirement),
+            option.tier,
+            option.seed,
+        )
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[STARTED] = document.now()
+
+
+def matrix_of(config: pytest.Config) -> Matrix:
+    """The session's matrix, made when the first test asks for it."""
+    if MATRIX not in config.stash:
+        try:
+            config.stash[MATRIX] = Matrix(config.stash[SETTINGS], ledger.read())
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[MATRIX]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what is measured, with versions."""
+    if MATRIX not in config.stash:
+        return []
+    matrix = config.stash[MATRIX]
+    lines = [f"bce-conformance: tier {matrix.settings.tier}, seed {matrix.settings.seed}"]
+    for backend in matrix.specs:
+        info = matrix.info(backend)
+        text = matrix.status(backend)
+        if isinstance(info, BackendInfo):
+            devices = ", ".join(device.kind for device in info.devices)
+            text = f"{info.framework} {info.version} on {devices}"
+        lines.append(f"  {backend}: {text}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test a cell."""
+    if "demanded_backend" in metafunc.fixturenames:
+        metafunc.parametrize("demanded_backend", matrix_of(metafunc.config).demanded())
+    if "place" not in metafunc.fixturenames:
+        return
+    requirement = _requirement(metafunc.definition)
+    if not metafunc.config.stash[SETTINGS].selects(requirement):
+        places: list[Place] = []
+    else:
+        places = matrix_of(metafunc.config).places(requirement)
+    metafunc.parametrize("place", places, ids=str)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out the tests of requirements that were not asked for, which have no place."""
+    chosen = [item for item in items if not _is_placeless(item)]
+    left_out = [item for item in items if _is_placeless(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
+def _is_placeless(item: pytest.Item) -> bool:
+    return "place" in getattr(item, "fixturenames", ()) and not isinstance(
+        item.callspec.params.get("place"),  # type: ignore[attr-defined]
+        Place,
+    )
+
+
+def _requirement(node: Any) -> Requirement:
+    marker = node.get_closest_marker("requirement")
+    if marker is None:
+        raise pytest.UsageError(f"{node.nodeid} has no mark pytest.mark.requirement(…)")
+    return requirements()[marker.args[0]]
+
+
+@pytest.fixture
+def subject(request: pytest.FixtureRequest, place: Place) -> Subject:
+    """The backend, device and format under test, with the record of what it did."""
+    requirement = _requirement(request.node)
+    matrix = matrix_of(request.config)
+    absent = matrix.absent(requirement, place)
+    if absent is not None:
+        _settle(matrix, absent)
+    return matrix.subject(requirement, place)
+
+
+@pytest.fixture
+def matrix(request: pytest.FixtureRequest) -> Matrix:
+    """The session's matrix."""
+    return matrix_of(request.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Turn what a test recorded into a cell, and fail it where the ledger says otherwise."""
+    subject = pyfuncitem.funcargs.get("subject")
+    if not isinstance(subject, Subject):
+        return (yield)
+    failure = None
+    try:
+        yield
+    except CallFailed as failed:
+        failure = failed.failure
+    matrix = matrix_of(pyfuncitem.config)
+    _settle(matrix, matrix.close_cell(subject, pyfuncitem.funcargs["place"], failure))
+    return True
+
+
+def _settle(matrix: Matrix, cell: Cell) -> None:
+    """End a test as its cell says."""
+    if not cell.expected:
+        raise Unexpected(
+            f"{cell.requirement} {cell.backend} {cell.device} {cell.dtype}: {cell.verdict}, "
+            f"expected {matrix.expected_verdict(cell)}\n  {cell.detail}\n  {cell.reproduce}",
+            pytrace=False,
+        )
+    if cell.verdict in ABSENCES:
+        pytest.skip(f"{cell.verdict}: {cell.detail}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """End all processes and write what was measured, also after an interruption."""
+    config = session.config
+    if MATRIX not in config.stash:
+        return
+    matrix = config.stash[MATRIX]
+    try:
+        if config.option.results is not None and matrix.cells:
+            results = document.document(
+                matrix,
+                started=config.stash[STARTED],
+                interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
+                argv=sys.argv,
+            )
+            document.write(results, config.option.results)
+    finally:
+        matrix.close()

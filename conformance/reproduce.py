@@ -1,0 +1,34 @@
+"""One-line reproductions of what a cell shows."""
+
+from __future__ import annotations
+
+import shlex
+
+from .cells import Place
+from .subject import WorstResult
+
+# What `bce-conformance explain` evaluates: one element, no cotangent.
+EXPLAINED = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
+
+
+def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
+    """The ``explain`` command that shows one worst element; None where no such command can."""
+    element = worst.element
+    if element is None or worst.quantity not in EXPLAINED or worst.inputs.cotangent is not None:
+        return None
+    words = ["bce-conformance", "explain", backend]
+    words += [f"--logit={element.logit}", f"--target={element.target}"]
+    words += [f"--weight={element.weight}"] if element.weight is not None else []
+    words += [f"--pos-weight={element.pos_weight}"] if element.pos_weight is not None else []
+    words += [f"--dtype={worst.inputs.format.name}", f"--quantity={worst.quantity}"]
+    words += [f"--device={device}"] if device != "cpu" else []
+    return shlex.join(words)
+
+
+def run_line(place: Place, requirement: str, tier: str, seed: int) -> str:
+    """The ``run`` command that measures one cell again."""
+    words = ["bce-conformance", "run", f"--backend={place.backend}"]
+    words += [f"--requirement={requirement}", f"--dtype={place.dtype}"]
+    words += [f"--tier={tier}", f"--seed={seed}"]
+    words += [f"--device={place.device}"] if place.device != "cpu" else []
+    return shlex.join(words)

@@ -1,0 +1,101 @@
+"""One run of the matrix by way of pytest, for the command line.
+
+Guarantees that what ``bce-conformance run`` measures is what ``pytest conformance`` measures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from . import plugin
+from .matrix import Settings
+
+FOLDER = Path(__file__).parent
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    AS_EXPECTED = 0
+    UNEXPECTED = 1
+    MISUSE = 2
+    SUITE_FAILED = 3
+    INTERRUPTED = 130
+
+
+class Progress(Protocol):
+    """What a run tells about itself while it goes on."""
+
+    def started(self, lines: list[str], cells: int) -> None:
+        """The backends are up; so many cells are to come."""
+
+    def finished_one(self, name: str) -> None:
+        """One more cell is done."""
+
+
+class _Watcher:
+    """Watches the session: progress, and failures that are the suite's own."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.suite_failures: list[str] = []
+        self._progress = progress
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        lines = plugin.pytest_report_collectionfinish(session.config)
+        self._progress.started(lines, len(session.items))
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._progress.finished_one(nodeid.rpartition("[")[2].rstrip("]"))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if report.failed and not isinstance(error, plugin.Unexpected):
+            self.suite_failures.append(f"{report.nodeid}\n{report.longreprtext}")
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.suite_failures.append(f"{report.nodeid}\n{report.longreprtext}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.suite_failures.append(str(excrepr))
+
+
+def run(
+    settings: Settings, results: Path, progress: Progress, on_failure: Callable[[str], None]
+) -> Exit:
+    """Measure the matrix and write ``results``.
+
+    Args:
+        settings: what is measured.
+        results: where results.json goes.
+        progress: is told how far the run is.
+        on_failure: is given the text of each failure of the suite itself.
+    """
+    watcher = _Watcher(progress)
+    arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
+    arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    arguments += [f"--results={results}", f"--tier={settings.tier}", f"--seed={settings.seed}"]
+    for option in ("backend", "device", "dtype", "requirement"):
+        arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
+    code = pytest.main(arguments, plugins=[watcher])
+    for text in watcher.suite_failures:
+        on_failure(text)
+    if code == pytest.ExitCode.INTERRUPTED:
+        return Exit.INTERRUPTED
+    if watcher.suite_failures or code in (
+        pytest.ExitCode.INTERNAL_ERROR,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
+        return Exit.SUITE_FAILED
+    if code == pytest.ExitCode.USAGE_ERROR:
+        return Exit.MISUSE
+    return Exit.AS_EXPECTED if code == pytest.ExitCode.OK else Exit.UNEXPECTED

@@ -1,0 +1,257 @@
+"""The subject of a test: one backend on one device in one format, and the record of what it did.
+
+Guarantees that everything a test asks of a backend leaves evidence: what was tried, how far off it
+was, and where it was worst. A test never compares results itself; it asks the subject to judge them
+or to require a condition, so that no comparison can be thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
+from bce_conformance.reference import Format
+
+from .cells import Evidence, Level, UlpStatistics, Verdict, Worst
+from .curves import Curves
+from .inputs import Inputs, PoolStore, Sampler
+from .judge import Judgement, bounds_for, judge
+from .specification import Requirement
+
+_DETAILS = 4  # as many single observations as a cell's detail tells in words
+
+
+class Evaluator(Protocol):
+    """What the subject needs of a backend's process."""
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        """Evaluate one call."""
+
+
+class CallFailed(Exception):  # noqa: N818 - the failure is the backend's, not the suite's
+    """A call that the test needs gave no result; the cell takes its verdict from the failure."""
+
+    def __init__(self, failure: Failure, call: LossCall) -> None:
+        super().__init__(f"{failure} (logits {call.logits.dtype}{list(call.logits.shape)})")
+        self.failure = failure
+
+
+class Subject:
+    """One backend × device × format under one requirement.
+
+    Args:
+        process: evaluates calls.
+        backend: backend id.
+        device: such as ``cpu``.
+        format_: the format of the logits.
+        requirement: what is tested.
+        pools: the session's pools.
+        curves: the session's error curves.
+    """
+
+    def __init__(
+        self,
+        process: Evaluator,
+        backend: str,
+        device: str,
+        format_: Format,
+        requirement: Requirement,
+        pools: PoolStore,
+        curves: Curves,
+    ) -> None:
+        self.backend = backend
+        self.device = device
+        self.format = format_
+        self.requirement = requirement
+        self.tier = pools.tier
+        self.inputs_tried = 0
+        self._process = process
+        self._pools = pools
+        self._curves = curves
+        self._level = Level.AAA
+        self._conditions = 0
+        self._failures: list[str] = []
+        self._judged: list[str] = []
+        self._errors: list[NDArray[np.float64]] = []
+        self._worst: WorstResult | None = None
+        self._exhaustive: list[bool] = []
+
+    # --- what tests use ------------------------------------------------------------------------
+
+    def pool(self, builder: Callable[[Sampler], Inputs]) -> Inputs:
+        """The inputs that ``builder`` makes in this format, shared by all backends."""
+        return self._pools.get(builder, f"{builder.__module__}.{builder.__qualname__}", self.format)
+
+    def sampler(self, name: str) -> Sampler:
+        """A sampler for small inputs that need no sharing."""
+        return Sampler(self.format, name, self._pools.seed, self.tier.pool_size)
+
+    def array(self, values: object) -> Array:
+        """Values rounded into the format."""
+        return np.asarray(values, dtype=np.float64).astype(self.format.dtype)
+
+    def try_evaluate(self, call: LossCall) -> LossResult | Failure:
+        """Evaluate a call of which a failure may be the right answer."""
+        self.inputs_tried += max(1, call.logits.size)
+        return self._process.evaluate(call)
+
+    def evaluate(self, call: LossCall) -> LossResult:
+        """Evaluate a call.
+
+        Raises:
+            CallFailed: the backend gave no result.
+        """
+        outcome = self.try_evaluate(call)
+        if isinstance(outcome, Failure):
+            raise CallFailed(outcome, call)
+        return outcome
+
+    def require(self, condition: bool, detail: str) -> bool:
+        """Record whether a condition holds; ``detail`` says what was seen where it does not."""
+        self._conditions += 1
+        if not condition:
+            self._failures.append(detail)
+            self._level = Level.FAILS
+        return condition
+
+    def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
+        """A quantity of a result, if it is there with the right shape and format.
+
+        What is wrong is recorded as a failure; None then.
+        """
+        got = result.values.get(quantity)
+        if got is None:
+            self.require(False, f"{quantity} is absent")
+            return None
+        right_shape = self.require(
+            got.shape == shape, f"{quantity} has shape {got.shape} instead of {shape}"
+        )
+        right_dtype = self.require(
+            got.dtype == self.format.dtype, f"{quantity} is {got.dtype}, not {self.format.name}"
+        )
+        return got if right_shape and right_dtype else None
+
+    def judge(self, inputs: Inputs, *quantities: str) -> None:
+        """Evaluate inputs and judge each quantity (the loss unless given) against the truth."""
+        call = inputs.call(*quantities, device=self.device)
+        result = self.evaluate(call)
+        self._exhaustive.append(inputs.exhaustive)
+        for quantity in call.quantities:
+            truth = inputs.truth(quantity)
+            got = self.value(result, quantity, np.asarray(truth.nearest).shape)
+            if got is None:
+                continue
+            bounds = bounds_for(call, quantity)
+            judgement = judge(got, truth, self.format, bounds)
+            self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+
+    def record(self, level: Level, ulp: float, detail: str) -> None:
+        """Record one observation that a test judged by a rule of its own."""
+        self._conditions += 1
+        self._level = min(self._level, level)
+        self._errors.append(np.array([ulp]))
+        self._judged.append(detail)
+
+    # --- what the plugin reads -----------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """The least level of all that was tried; nothing tried is not measured."""
+        if not self.inputs_tried or not self._conditions:
+            return "not measured"
+        if not self.requirement.graded and self._level is not Level.AAA:
+            return "fails"
+        return self._level.verdict
+
+    def detail(self) -> str:
+        """What was seen, in words: failures first."""
+        more = len(self._failures) - _DETAILS
+        seen = self._failures[:_DETAILS] + ([f"and {more} more"] if more > 0 else [])
+        if not seen and self._worst is not None:
+            seen = [self._worst.detail]
+        return "; ".join(seen or self._judged[:_DETAILS])
+
+    def evidence(self) -> Evidence:
+        """``exhaustive`` if every input that the requirement names was tried."""
+        return "exhaustive" if self._exhaustive and all(self._exhaustive) else "searched"
+
+    def statistics(self) -> UlpStatistics | None:
+        """Error statistics over all judged results."""
+        if not self._errors:
+            return None
+        errors = np.concatenate(self._errors)
+        with np.errstate(invalid="ignore"):
+            p99 = float(np.quantile(errors, 0.99, method="higher"))
+        right = float(np.mean(errors <= 0.5))
+        return UlpStatistics(float(errors.max()), p99, float(errors.mean()), right)
+
+    def worst(self) -> WorstResult | None:
+        """The worst judged result; None where no result was judged by its error."""
+        return self._worst
+
+    # -------------------------------------------------------------------------------------------
+
+    def _record(
+        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+    ) -> None:
+        if not judgement.levels.size:
+            return
+        self._conditions += 1
+        self._level = min(self._level, judgement.level)
+        self._errors.append(judgement.ulp)
+        self._curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
+        index = judgement.worst
+        error = float(judgement.ulp[index])
+        if self._worst is None or (judgement.level, -error) < self._worst.rank:
+            self._worst = _worst_of(inputs, quantity, index, got, exact, (judgement.level, -error))
+
+
+@dataclass(frozen=True)
+class WorstResult:
+    """The worst result of a cell so far.
+
+    Attributes:
+        rank: its level and its negated error: the least is the worst.
+        inputs: the inputs that it belongs to.
+        quantity: what was judged.
+        element: the operands in hex; None where the result sums over elements.
+        detail: the result in words.
+    """
+
+    rank: tuple[Level, float]
+    inputs: Inputs
+    quantity: str
+    element: Worst | None
+    detail: str
+
+
+def _worst_of(
+    inputs: Inputs,
+    quantity: str,
+    index: int,
+    got: Array,
+    exact: Array,
+    rank: tuple[Level, float],
+) -> WorstResult:
+    computed, right = hex_of(got.ravel()[index]), hex_of(exact.ravel()[index])
+    detail = f"{quantity} {-rank[1]:.4g} ULP off ({inputs.name}): got {computed}, exact {right}"
+    if got.shape != inputs.logits.shape or inputs.reduction != "none":
+        return WorstResult(rank, inputs, quantity, None, detail)
+
+    def at(operand: Array | None) -> str | None:
+        if operand is None:
+            return None
+        return hex_of(np.broadcast_to(operand, got.shape).ravel()[index])
+
+    logit, target = hex_of(inputs.logits.ravel()[index]), hex_of(inputs.targets.ravel()[index])
+    element = Worst(logit, target, at(inputs.weight), at(inputs.pos_weight), computed, right)
+    return WorstResult(rank, inputs, quantity, element, detail)
+
+
+def hex_of(value: object) -> str:
+    """A number as C99 hex, exact; every format embeds in float64."""
+    return float(np.asarray(value).astype(np.float64)).hex()

@@ -1,0 +1,208 @@
+"""BRD: shapes of weight and pos_weight, of results and of gradients."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.subject import Subject
+
+N, C = 6, 4
+MATRIX = (N, C)
+SQUARE = (C, C)  # where [N, 1] and [C] could be mistaken for each other without an error
+IMAGES = (2, 3, 4, 5)
+# (shape of the logits, shape of the operand)
+SHAPES = (
+    (MATRIX, ()),
+    (MATRIX, (C,)),
+    (MATRIX, (1, C)),
+    (MATRIX, (N, 1)),
+    (MATRIX, (N, C)),
+    (SQUARE, (C,)),
+    (SQUARE, (C, 1)),
+    (IMAGES, (3, 1, 1)),
+)
+# Shapes that do not broadcast to MATRIX without enlarging or reshaping it.
+MISFITS = ((C + 1,), (N,), (N + 1, 1), (C, N), (2, C))
+ENLARGING = ((2, N, C), (1, N, C), (3, 1, 1))
+
+
+def operands(s: Sampler, shape: tuple[int, ...], operand: str, inner: tuple[int, ...]) -> Inputs:
+    """Well-conditioned logits with one weight of a shape of its own."""
+    size = int(np.prod(shape))
+    logits = s.signed(s.cast(s.uniform(0.5, 4)))[:size].reshape(shape)
+    targets = s.soft()[:size].reshape(shape)
+    given = s.positive(0.25, 4.0)[: int(np.prod(inner))].reshape(inner)
+    name = f"{operand} {list(inner)} on {list(shape)}"
+    return s.inputs(name, logits, targets, **{operand: given})
+
+
+def each_shape(subject: Subject, operand: str) -> Iterator[Inputs]:
+    """Inputs for each pair of shapes."""
+    for shape, inner in SHAPES:
+
+        def builder(
+            s: Sampler, shape: tuple[int, ...] = shape, inner: tuple[int, ...] = inner
+        ) -> Inputs:
+            return operands(s, shape, operand, inner)
+
+        builder.__qualname__ = f"operands {operand} {inner} on {shape}"
+        yield subject.pool(builder)
+
+
+@pytest.mark.requirement("BRD-1")
+def test_shapes_of_weight(subject: Subject) -> None:
+    """Judge the loss for each shape."""
+    for inputs in each_shape(subject, "weight"):
+        subject.judge(inputs)
+
+
+@pytest.mark.requirement("BRD-2")
+def test_shapes_of_pos_weight(subject: Subject) -> None:
+    """Judge the loss for each shape."""
+    for inputs in each_shape(subject, "pos_weight"):
+        subject.judge(inputs)
+
+
+@pytest.mark.requirement("BRD-3")
+def test_small_shapes(subject: Subject) -> None:
+    """Require the shape of the logits, and log 2 at zero."""
+    for shape in ((), (0,), (0, 3), (1,), (1, 1)):
+        zeros = subject.array(np.zeros(shape))
+        call = LossCall(zeros, zeros, reduction="none", device=subject.device)
+        outcome = subject.try_evaluate(call)
+        if isinstance(outcome, Failure):
+            subject.require(False, f"shape {list(shape)}: {outcome}")
+            continue
+        got = subject.value(outcome, "loss", shape)
+        if got is not None:
+            close = np.abs(got.astype(np.float64) - np.log(2)) <= 4 * subject.format.unit_roundoff
+            subject.require(bool(close.all()), f"shape {list(shape)}: loss {got}, right is log 2")
+
+
+@pytest.mark.requirement("BRD-4")
+def test_shapes_of_gradients(subject: Subject) -> None:
+    """Require the operand's shape for each pair of shapes."""
+    for operand in ("weight", "pos_weight"):
+        for inputs in each_shape(subject, operand):
+            quantity = f"grad_{operand}"
+            result = subject.evaluate(inputs.call(quantity, device=subject.device))
+            given = inputs.operand(quantity)
+            assert given is not None
+            subject.value(result, quantity, given.shape)
+
+
+def many_rows(s: Sampler, operand: str) -> Inputs:
+    """A weight per class under many rows."""
+    rows = s.size // C
+    logits = s.signed(s.cast(s.uniform(0.5, 4)))[: rows * C].reshape(rows, C)
+    targets = s.soft()[: rows * C].reshape(rows, C)
+    given = s.positive(0.25, 4.0)[:C]
+    return s.inputs(f"{operand} [C], {rows} rows", logits, targets, **{operand: given})
+
+
+def weight_of_many_rows(s: Sampler) -> Inputs:
+    """A weight per class under many rows."""
+    return many_rows(s, "weight")
+
+
+def pos_weight_of_many_rows(s: Sampler) -> Inputs:
+    """A pos_weight per class under many rows."""
+    return many_rows(s, "pos_weight")
+
+
+@pytest.mark.requirement("BRD-5")
+def test_gradients_accumulate_over_broadcast_dimensions(subject: Subject) -> None:
+    """Judge the gradient of a broadcast operand for each shape, and over many rows."""
+    for inputs in (*each_shape(subject, "weight"), subject.pool(weight_of_many_rows)):
+        subject.judge(inputs, "grad_weight")
+    for inputs in (*each_shape(subject, "pos_weight"), subject.pool(pos_weight_of_many_rows)):
+        subject.judge(inputs, "grad_pos_weight")
+
+
+def misfit(subject: Subject, operand: str, inner: tuple[int, ...]) -> LossCall:
+    """A call whose operand does not fit."""
+    ones = subject.array(np.ones(MATRIX))
+    wrong = subject.array(np.ones(inner))
+    return LossCall(
+        ones,
+        ones,
+        reduction="none",
+        device=subject.device,
+        **{operand: wrong},  # type: ignore[arg-type]
+    )
+
+
+def require_error(subject: Subject, call: LossCall, what: str) -> Failure | None:
+    """Require that a call raises; the failure if it did."""
+    outcome = subject.try_evaluate(call)
+    if isinstance(outcome, Failure):
+        subject.require(outcome.kind == "raised", f"{what}: {outcome}")
+        return outcome if outcome.kind == "raised" else None
+    shape = getattr(outcome.values.get("loss"), "shape", None)
+    subject.require(False, f"{what}: no error, but a loss of shape {shape}")
+    return None
+
+
+@pytest.mark.requirement("BRD-6")
+def test_what_cannot_broadcast_raises(subject: Subject) -> None:
+    """Require an error for each misfit."""
+    for operand in ("weight", "pos_weight"):
+        for inner in MISFITS:
+            call = misfit(subject, operand, inner)
+            require_error(subject, call, f"{operand} {list(inner)} on {list(MATRIX)}")
+
+
+@pytest.mark.requirement("BRD-7")
+def test_the_error_names_both_shapes(subject: Subject) -> None:
+    """Look for both shapes' numbers in the text of each error."""
+    for operand in ("weight", "pos_weight"):
+        for inner in MISFITS:
+            what = f"{operand} {list(inner)} on {list(MATRIX)}"
+            failure = require_error(subject, misfit(subject, operand, inner), what)
+            if failure is not None:
+                for shape in (inner, MATRIX):
+                    subject.require(
+                        names_shape(failure.detail, shape),
+                        f"{what}: {failure.detail!r} does not name {list(shape)}",
+                    )
+
+
+def names_shape(message: str, shape: tuple[int, ...]) -> bool:
+    """Whether a message contains a shape in one of the frameworks' spellings."""
+    inner = ", ".join(map(str, shape))
+    tight = ",".join(map(str, shape))
+    spellings = {f"({inner})", f"[{inner}]", f"({inner},)", f"[{tight}]", f"({tight})"}
+    return any(spelling in message for spelling in spellings)
+
+
+@pytest.mark.requirement("BRD-8")
+def test_logits_and_targets_have_one_shape(subject: Subject) -> None:
+    """Require an error for each pair, under each reduction."""
+    for logits, targets in (
+        ((N, 1), (N,)),
+        ((N, C), (C,)),
+        ((N, C), (N, 1)),
+        ((), (1,)),
+        ((1,), (N,)),
+    ):
+        for reduction in ("none", "mean"):
+            call = LossCall(
+                subject.array(np.ones(logits)),
+                subject.array(np.ones(targets)),
+                reduction=reduction,
+                device=subject.device,
+            )
+            what = f"logits {list(logits)}, targets {list(targets)}, {reduction}"
+            require_error(subject, call, what)
+
+
+@pytest.mark.requirement("BRD-9")
+def test_weights_never_enlarge_the_output(subject: Subject) -> None:
+    """Require an error for each enlarging shape."""
+    for operand in ("weight", "pos_weight"):
+        for inner in ENLARGING:
+            call = misfit(subject, operand, inner)
+            require_error(subject, call, f"{operand} {list(inner)} on {list(MATRIX)}")

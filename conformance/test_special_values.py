@@ -1,0 +1,229 @@
+"""INF: infinities, NaN, signed zeros and overflow."""
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.subject import Subject
+
+WEIGHTS = ((None, None), (2.0, None), (None, 3.0), (0.5, 0.25))
+INF, NAN = np.inf, np.nan
+
+
+def special(
+    subject: Subject, quantity: str, logits: object, targets: object, **more: object
+) -> Array:
+    """Evaluate a few elements; the quantity in float64, NaN where it is absent."""
+    x = subject.array(logits)
+    operands = {
+        name: None if value is None else subject.array(np.full(x.shape, value))
+        for name, value in more.items()
+    }
+    call = LossCall(
+        x,
+        subject.array(targets),
+        **operands,  # type: ignore[arg-type]
+        reduction="none",
+        quantities=(quantity,),
+        device=subject.device,
+    )
+    got = subject.value(subject.evaluate(call), quantity, x.shape)
+    return np.full(x.shape, NAN) if got is None else got.astype(np.float64)
+
+
+def require_values(subject: Subject, got: Array, expected: Array, what: str) -> None:
+    """Require equal values (NaN equal to NaN), with every difference in the evidence."""
+    for value, right in zip(got.ravel(), np.broadcast_to(expected, got.shape).ravel(), strict=True):
+        same = value == right or bool(np.isnan(value) and np.isnan(right))
+        subject.require(same, f"{what}: got {value}, right is {right}")
+
+
+@pytest.mark.requirement("INF-1")
+def test_perfect_certainty_costs_nothing(subject: Subject) -> None:
+    """Require 0 with each combination of weights."""
+    for weight, pos_weight in WEIGHTS:
+        got = special(subject, "loss", [INF, -INF], [1, 0], weight=weight, pos_weight=pos_weight)
+        require_values(
+            subject, got, np.zeros(2), f"L(∞,1), L(−∞,0) with w={weight}, p={pos_weight}"
+        )
+
+
+@pytest.mark.requirement("INF-2")
+def test_certain_and_wrong_costs_everything(subject: Subject) -> None:
+    """Require +∞ with each combination of weights."""
+    for weight, pos_weight in WEIGHTS:
+        got = special(subject, "loss", [INF, -INF], [0, 1], weight=weight, pos_weight=pos_weight)
+        require_values(
+            subject, got, np.full(2, INF), f"L(∞,0), L(−∞,1) with w={weight}, p={pos_weight}"
+        )
+
+
+@pytest.mark.requirement("INF-3")
+def test_soft_targets_at_infinity(subject: Subject) -> None:
+    """Require +∞ at both infinities."""
+    targets = [
+        0.25,
+        0.25,
+        0.5,
+        0.5,
+        1 - subject.format.unit_roundoff,
+        1 - subject.format.unit_roundoff,
+    ]
+    for weight, pos_weight in WEIGHTS:
+        got = special(
+            subject, "loss", [INF, -INF] * 3, targets, weight=weight, pos_weight=pos_weight
+        )
+        require_values(subject, got, np.full(6, INF), f"L(±∞,y) with w={weight}, p={pos_weight}")
+
+
+@pytest.mark.requirement("INF-4")
+def test_gradients_at_infinity(subject: Subject) -> None:
+    """Require the limits with each combination of weights."""
+    for weight, pos_weight in WEIGHTS:
+        w, p = weight or 1.0, pos_weight or 1.0
+        got = special(
+            subject,
+            "grad_logits",
+            [INF, -INF, INF, -INF],
+            [1, 0, 0, 1],
+            weight=weight,
+            pos_weight=pos_weight,
+        )
+        limits = np.array([0.0, 0.0, w, -w * p])
+        require_values(
+            subject,
+            got,
+            limits,
+            f"dL/dx at (∞,1), (−∞,0), (∞,0), (−∞,1), w={weight}, p={pos_weight}",
+        )
+
+
+@pytest.mark.requirement("INF-5")
+def test_nan_reaches_the_output(subject: Subject) -> None:
+    """Put NaN into one operand at a time, beside values that could swallow it."""
+    plain = {"logits": 1.0, "targets": 1.0, "weight": 2.0, "pos_weight": 3.0}
+    swallowing = {"logits": 0.0, "targets": 0.0, "weight": 0.0, "pos_weight": 0.0}
+    for operand in plain:
+        for others in (plain, swallowing):
+            values = {**others, operand: NAN}
+            logits, targets = [values["logits"]] * 2, [values["targets"]] * 2
+            got = special(
+                subject,
+                "loss",
+                logits,
+                targets,
+                weight=values["weight"],
+                pos_weight=values["pos_weight"],
+            )
+            require_values(subject, got, np.full(2, NAN), f"loss with {values}")
+
+
+@pytest.mark.requirement("INF-6")
+def test_signed_zeros(subject: Subject) -> None:
+    """Compare the bits at +0 and −0 for each kind of target and each combination of weights."""
+    targets = [0.0, 1.0, 0.5, 0.25, 1 - subject.format.unit_roundoff]
+    for weight, pos_weight in WEIGHTS:
+        for quantity in ("loss", "grad_logits"):
+            plus, minus = (
+                special(
+                    subject,
+                    quantity,
+                    [zero] * len(targets),
+                    targets,
+                    weight=weight,
+                    pos_weight=pos_weight,
+                )
+                for zero in (0.0, -0.0)
+            )
+            require_values(
+                subject, minus, plus, f"{quantity} at −0 against +0, w={weight}, p={pos_weight}"
+            )
+
+
+def zero_pos_weight(s: Sampler) -> Inputs:
+    """Every kind of logit and target with p = 0."""
+    logits, targets = s.signed(s.every_magnitude()), s.any_target()
+    return s.inputs("p = 0", logits, targets, pos_weight=s.constant(0))
+
+
+@pytest.mark.requirement("INF-7")
+def test_zero_pos_weight(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(zero_pos_weight))
+
+
+def zero_weight(s: Sampler) -> Inputs:
+    """Every kind of logit and target with w = 0."""
+    logits, targets = s.signed(s.every_magnitude()), s.any_target()
+    return s.inputs("w = 0", logits, targets, weight=s.constant(0))
+
+
+@pytest.mark.requirement("INF-8")
+def test_zero_weight(subject: Subject) -> None:
+    """Require zeros of either sign."""
+    inputs = subject.pool(zero_weight)
+    result = subject.evaluate(inputs.call("loss", "grad_logits", device=subject.device))
+    for quantity in ("loss", "grad_logits"):
+        got = subject.value(result, quantity, inputs.logits.shape)
+        if got is not None:
+            wrong = np.flatnonzero(~(got == 0))
+            where = wrong[:1]
+            subject.require(
+                not wrong.size,
+                f"{quantity} is {got[where]} at x = {inputs.logits[where]}, "
+                f"y = {inputs.targets[where]}, w = 0 ({wrong.size} of {got.size})",
+            )
+
+
+@pytest.mark.requirement("INF-9")
+def test_infinite_elements_in_a_reduction(subject: Subject) -> None:
+    """Reduce over infinite and over perfectly certain elements."""
+    cases = (
+        ([1.0, INF, -2.0], [1.0, 0.0, 0.0], INF),
+        ([-INF, 0.5, 3.0], [1.0, 0.5, 1.0], INF),
+        ([INF, -INF, INF], [1.0, 0.0, 1.0], 0.0),
+    )
+    for logits, targets, expected in cases:
+        for reduction in ("sum", "mean"):
+            call = LossCall(
+                subject.array(logits),
+                subject.array(targets),
+                reduction=reduction,
+                device=subject.device,
+            )
+            got = subject.value(subject.evaluate(call), "loss", ())
+            if got is not None:
+                require_values(
+                    subject,
+                    got.astype(np.float64),
+                    np.array(expected),
+                    f"{reduction} over {logits}",
+                )
+
+
+def largest_losses(s: Sampler) -> Inputs:
+    """Losses on both sides of the largest finite number."""
+    f = s.format
+    logits = s.signed(s.cast(s.log_uniform(f.largest_finite / 2**6, f.largest_finite)))
+    weight, pos_weight = s.positive(2.0**-4, 2.0**4), s.positive(2.0**-4, 2.0**4)
+    return s.inputs("near overflow", logits, s.any_target(), weight=weight, pos_weight=pos_weight)
+
+
+@pytest.mark.requirement("INF-10")
+def test_overflow_only_where_it_is_due(subject: Subject) -> None:
+    """Compare which losses are infinite with which correctly rounded values are."""
+    inputs = subject.pool(largest_losses)
+    result = subject.evaluate(inputs.call(device=subject.device))
+    got = subject.value(result, "loss", inputs.logits.shape)
+    if got is not None:
+        due = np.isposinf(np.asarray(inputs.truth("loss").nearest).astype(np.float64))
+        subject.require(0 < due.sum() < due.size, "the pool has no losses on both sides")
+        wrong = np.flatnonzero(np.isposinf(got.astype(np.float64)) != due)
+        where = wrong[:1]
+        subject.require(
+            not wrong.size,
+            f"{wrong.size} of {got.size}: loss {got[where]}, overflow is "
+            f"{'' if due[where].any() else 'not '}due at x = {inputs.logits[where]}, "
+            f"y = {inputs.targets[where]}",
+        )

@@ -1,0 +1,144 @@
+"""VAL: the forward value against the truth."""
+
+import numpy as np
+import pytest
+
+from bce_conformance.conformance.inputs import Inputs, Sampler, every_pattern
+from bce_conformance.conformance.subject import Subject
+
+
+def moderate(s: Sampler) -> Inputs:
+    """Moderate logits with hard targets."""
+    return s.inputs("|x| ≤ 16", s.signed(s.cast(s.uniform(0, 16))), s.hard())
+
+
+def negative_tail(s: Sampler) -> Inputs:
+    """The tail at y = 0."""
+    return s.inputs("x ≤ −1, y = 0", -s.tail(), s.constant(0))
+
+
+def positive_tail(s: Sampler) -> Inputs:
+    """The tail at y = 1."""
+    return s.inputs("x ≥ 1, y = 1", s.tail(), s.constant(1))
+
+
+def soft_targets(s: Sampler) -> Inputs:
+    """Soft targets with logits of the size that networks give."""
+    return s.inputs("soft targets", s.signed(s.cast(s.log_uniform(2**-12, 64))), s.soft())
+
+
+def nearly_hard_targets(s: Sampler) -> Inputs:
+    """Targets of label smoothing, down to one unit in the last place."""
+    logits = s.signed(s.cast(s.uniform(0, 40)))
+    return s.inputs("y = ε or 1 − ε", logits, s.nearly_hard())
+
+
+def huge_logits(s: Sampler) -> Inputs:
+    """Logits up to the largest finite number."""
+    return s.inputs("huge logits", s.signed(s.huge()), s.any_target())
+
+
+def tiny_logits(s: Sampler) -> Inputs:
+    """Logits below u, subnormal ones and zeros."""
+    return s.inputs("|x| < u", s.tiny(), s.any_target())
+
+
+def everything(s: Sampler) -> Inputs:
+    """Every kind of logit with every kind of target and weight."""
+    logits, targets = s.signed(s.every_magnitude()), s.any_target()
+    return s.inputs("all kinds", logits, targets, weight=s.positive(), pos_weight=s.positive())
+
+
+def hard_everywhere(s: Sampler) -> Inputs:
+    """Every kind of logit with hard targets."""
+    return s.inputs("all kinds, hard", s.signed(s.every_magnitude()), s.hard())
+
+
+def every_logit(s: Sampler) -> Inputs:
+    """Every bit pattern of a 16-bit format with both hard targets."""
+    patterns = np.tile(every_pattern(s.format), 2)
+    targets = s.cast(np.repeat([0.0, 1.0], patterns.size // 2))
+    return s.inputs("every bit pattern", patterns, targets, exhaustive=True)
+
+
+def weighted(s: Sampler) -> Inputs:
+    """Weights of every size with moderate and tail logits and every kind of target."""
+    logits = s.signed(s.cast(s.log_uniform(2**-4, 2**5)))
+    return s.inputs(
+        "weight and pos_weight",
+        logits,
+        s.any_target(),
+        weight=s.positive(),
+        pos_weight=s.positive(),
+    )
+
+
+@pytest.mark.requirement("VAL-1")
+def test_moderate_logits_hard_targets(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(moderate))
+
+
+@pytest.mark.requirement("VAL-2")
+def test_negative_tail(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(negative_tail))
+
+
+@pytest.mark.requirement("VAL-3")
+def test_positive_tail(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(positive_tail))
+
+
+@pytest.mark.requirement("VAL-4")
+def test_soft_targets(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(soft_targets))
+
+
+@pytest.mark.requirement("VAL-5")
+def test_nearly_hard_targets(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(nearly_hard_targets))
+
+
+@pytest.mark.requirement("VAL-6")
+def test_huge_logits(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(huge_logits))
+
+
+@pytest.mark.requirement("VAL-7")
+def test_tiny_logits(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(tiny_logits))
+
+
+@pytest.mark.requirement("VAL-8")
+def test_never_negative(subject: Subject) -> None:
+    """Look at the sign of every loss, zeros included."""
+    for builder in (everything, hard_everywhere):
+        inputs = subject.pool(builder)
+        result = subject.evaluate(inputs.call(device=subject.device))
+        loss = subject.value(result, "loss", inputs.logits.shape)
+        if loss is not None:
+            negative = np.flatnonzero(np.signbit(loss) & ~np.isnan(loss))
+            where = negative[:1]
+            subject.require(
+                not negative.size,
+                f"{negative.size} negative losses of {loss.size} ({inputs.name}), such as "
+                f"{loss[where]} at x = {inputs.logits[where]}, y = {inputs.targets[where]}",
+            )
+
+
+@pytest.mark.requirement("VAL-9")
+def test_every_logit_of_a_16_bit_format(subject: Subject) -> None:
+    """Judge the loss of each bit pattern, or of a sample of them in a small tier."""
+    subject.judge(subject.pool(every_logit if subject.tier.exhaustive else hard_everywhere))
+
+
+@pytest.mark.requirement("VAL-10")
+def test_weights(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(weighted))

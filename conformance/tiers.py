@@ -1,0 +1,48 @@
+"""Tiers: how much a run tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How much is tried.
+
+    Attributes:
+        name: as on the command line.
+        pool_size: elements a pool.
+        reduction_sizes: N of the sums and means whose accuracy is judged.
+        exhaustive: whether every bit pattern of the 16-bit formats is tried.
+        left_out: what the tier does not try, for the report.
+    """
+
+    name: str
+    pool_size: int
+    reduction_sizes: tuple[int, ...]
+    exhaustive: bool
+    left_out: tuple[str, ...]
+
+
+TIERS: dict[str, Tier] = {
+    tier.name: tier
+    for tier in (
+        Tier(
+            "quick",
+            1000,
+            (10**3, 10**4),
+            exhaustive=False,
+            left_out=(
+                "every bit pattern of the 16-bit formats (VAL-9 samples them)",
+                "reductions over more than 10⁴ elements",
+            ),
+        ),
+        Tier(
+            "default",
+            3000,
+            (10**3, 10**5, 10**7),
+            exhaustive=True,
+            left_out=("every bit pattern of float32",),
+        ),
+    )
+}

@@ -1,0 +1,64 @@
+"""The layout's promises: no import by accident, no framework imported by the package."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("reference", "backends", "conformance", "reports", "asv_benchmarks")
+FRAMEWORKS = ("torch", "paddle", "tensorflow", "jax", "optax")
+
+
+def absolute_imports(source: str) -> Iterator[str]:
+    """The top-level names that a module imports absolutely."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+def test_absolute_imports_sees_each_form() -> None:
+    source = "import backends.calls\nfrom reports import html\nfrom .x import y\nimport os as o"
+    assert list(absolute_imports(source)) == ["backends", "reports", "os"]
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "bce_conformance", "tests"])
+def test_no_module_imports_a_folder_of_the_checkout(folder: str) -> None:
+    """`import backends` works by accident from the root of the checkout, and nowhere else."""
+    modules = list((ROOT / folder).rglob("*.py"))
+    assert modules
+    wrong = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules
+        for name in absolute_imports(path.read_text("utf-8"))
+        if name in FOLDERS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import bce_conformance.cli, bce_conformance.reports, bce_conformance.conformance.plugin",
+        "import runpy; sys.argv = ['bce-conformance', '--help']; "
+        "__import__('contextlib').suppress(SystemExit).__enter__(); "
+        'exec(\'try:\\n runpy.run_module("bce_conformance", run_name="__main__")\\n'
+        "except SystemExit: pass')",
+    ],
+    ids=["import", "help"],
+)
+def test_no_framework_is_imported(statement: str) -> None:
+    script = (
+        f"import sys\n{statement}\n"
+        f"loaded = [name for name in {FRAMEWORKS!r} if name in sys.modules]\n"
+        "print(loaded, file=sys.stderr)\nsys.exit(bool(loaded))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
