@@ -88,9 +88,9 @@ def resolve(name: str) -> BackendSpec:
     Raises:
         ValueError: there is no such backend; the message names those that there are.
     """
-    backend, _, location = name.partition("@")
+    backend, at, location = name.partition("@")
     key, _, python = location.partition("=")
-    if location and (key != "python" or not python):
+    if at and (key != "python" or not python):
         raise ValueError(
             f"backend {name!r} has location {location!r}; accepted is python=/path/to/python"
         )

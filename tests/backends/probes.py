@@ -1,0 +1,58 @@
+"""Adapters bent for the tests: `probes:Name` runs in the worker of that adapter's framework."""
+
+import inspect
+from dataclasses import replace
+
+from bce_conformance.backends.native_adapter import NativeAdapter
+from bce_conformance.backends.optax_adapter import OptaxAdapter
+from bce_conformance.backends.paddle_adapter import PaddleAdapter
+from bce_conformance.backends.tensorflow_adapter import TensorflowAdapter
+from bce_conformance.backends.torch_adapter import TorchAdapter
+
+
+class Probe:
+    """Beside the adapter that it is mixed into, asks about the framework and its arrays alone."""
+
+    def bind(self, call):
+        """Move the logits into the framework, and do nothing else."""
+        return lambda: {"loss": self.place(call.logits, call.device)}
+
+    def info(self):
+        """Report as composed what the framework's own functions have no parameter for."""
+        taken = {
+            parameter
+            for function in self.functions()
+            for parameter in inspect.signature(function).parameters
+        }
+        optional = ("weight", "pos_weight", "reduction")
+        composed = tuple(name for name in optional if name not in taken)
+        return replace(super().info(), composed=composed)
+
+    def functions(self):
+        return [self.function()]
+
+
+class Native(Probe, NativeAdapter):
+    def functions(self):
+        return [self.module().binary_cross_entropy_with_logits]
+
+
+class Torch(Probe, TorchAdapter):
+    pass
+
+
+class Paddle(Probe, PaddleAdapter):
+    pass
+
+
+class Tensorflow(Probe, TensorflowAdapter):
+    def functions(self):
+        nn = self.module().nn
+        return [nn.sigmoid_cross_entropy_with_logits, nn.weighted_cross_entropy_with_logits]
+
+
+class Optax(Probe, OptaxAdapter):
+    def functions(self):
+        import optax
+
+        return [optax.sigmoid_binary_cross_entropy]

@@ -1,0 +1,105 @@
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+from bce_conformance.backends import (
+    BackendSpec,
+    builtin_backends,
+    default_backends,
+    entry_point_backends,
+    installed,
+    resolve,
+)
+
+IDS = [
+    "native",
+    "torch",
+    "torch:compile",
+    "paddle",
+    "paddle:static",
+    "tensorflow",
+    "tensorflow:xla",
+    "jax",
+    "jax:jit",
+    "optax",
+    "optax:jit",
+]
+DEFAULT = ["native", "torch", "paddle", "tensorflow", "jax", "optax"]
+
+
+def test_the_built_in_backends() -> None:
+    assert [spec.id for spec in builtin_backends()] == IDS
+    assert [spec.id for spec in default_backends()] == DEFAULT
+    assert [resolve(name) for name in IDS] == list(builtin_backends())
+
+
+def test_an_import_path_names_itself() -> None:
+    assert resolve("faulty:Echo") == BackendSpec("faulty:Echo", "faulty:Echo")
+
+
+def test_a_location_runs_the_backend_in_another_interpreter() -> None:
+    here, there = resolve("torch:compile"), resolve("torch:compile@python=/some/venv/bin/python")
+    assert there.id == "torch:compile@python=/some/venv/bin/python"
+    assert there.python == "/some/venv/bin/python"
+    assert (there.factory, there.variant) == (here.factory, here.variant)
+    # There its package may be importable, even if it is not here.
+    assert resolve("not_here:Adapter@python=/p").factory == "not_here:Adapter"
+
+
+@pytest.mark.parametrize("name", ["pytorch", "torch:fast", "not_here:Adapter", "a b:C", "", "os."])
+def test_an_unknown_backend_is_told_what_is_known(name: str) -> None:
+    with pytest.raises(ValueError, match="is unknown; known are native, ") as caught:
+        resolve(name)
+    assert repr(name) in str(caught.value)
+    assert all(known in str(caught.value) for known in IDS)
+
+
+@pytest.mark.parametrize("name", ["torch@", "torch@ssh=host", "torch@python=", "torch@python"])
+def test_an_unknown_location_is_told_what_is_accepted(name: str) -> None:
+    with pytest.raises(ValueError, match="accepted is python=/path/to/python"):
+        resolve(name)
+
+
+def test_entry_points_are_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = "bce_conformance.backends"
+    points = importlib.metadata.EntryPoints(
+        [importlib.metadata.EntryPoint("mine", "my_package.adapter:Mine", group)]
+    )
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda *, group: points.select(group=group)
+    )
+    assert entry_point_backends() == (BackendSpec("mine", "my_package.adapter:Mine"),)
+    assert resolve("mine").factory == "my_package.adapter:Mine"
+    with pytest.raises(ValueError, match="known are mine, native"):
+        resolve("yours")
+
+
+def test_installed_reads_records_alone() -> None:
+    assert installed(resolve("native"))
+    assert installed(BackendSpec("x", "x:X", distributions=("nobody-has-this", "numpy")))
+    assert not installed(BackendSpec("x", "x:X", distributions=("nobody-has-this",)))
+
+
+def test_installed_asks_the_other_interpreter() -> None:
+    def spec(distribution: str, python: str) -> BackendSpec:
+        return BackendSpec("x", "x:X", distributions=(distribution,), python=python)
+
+    assert installed(spec("numpy", sys.executable))
+    assert not installed(spec("nobody-has-this", sys.executable))
+    assert not installed(spec("numpy", "/nonexistent/python"))
+
+
+def test_importing_the_package_imports_no_framework() -> None:
+    script = """
+import sys
+from bce_conformance.backends import *
+for spec in builtin_backends():
+    installed(spec), resolve(spec.id)
+    __import__(spec.factory.partition(":")[0])
+heavy = {"torch", "paddle", "tensorflow", "jax", "jaxlib", "optax", "numba", "execnet"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
