@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bce_conformance.reports.grid import UNMEASURED
-from bce_conformance.reports.results import VERDICTS, Cell, CellKey, Results, Run
-from bce_conformance.reports.summary import STYLES
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from bce_conformance.reports.grid import UNMEASURED
+from bce_conformance.reports.results import VERDICTS, Cell, CellKey, Results, Run
+from bce_conformance.reports.summary import STYLES
 
 FACTOR = 2.0
 """By how much the largest ULP error may change before a cell has moved."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -304,6 +305,11 @@ def place(path: list[str | int]) -> str:
 
 
 def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
+    for name in ("started", "finished"):
+        try:
+            datetime.fromisoformat(document["run"][name])
+        except ValueError as error:
+            yield f"run.{name}: {document['run'][name]!r} is no moment: {error}"
     ids: dict[str, set[str]] = {}
     for table in ("backends", "requirements"):
         yield from _repeated(table, [entry["id"] for entry in document[table]], "id")

@@ -5,11 +5,12 @@ Guarantees that every cell that is not as expected is counted, and named up to a
 
 from __future__ import annotations
 
-from bce_conformance.reports.grid import Square, families, grid
-from bce_conformance.reports.results import LEVELS, VERDICTS, Cell, Results
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from bce_conformance.reports.grid import Square, families, grid
+from bce_conformance.reports.results import LEVELS, VERDICTS, Cell, Results
 
 STYLES = {
     "AAA": "green",

@@ -46,7 +46,7 @@ def _cell(requirement: str, backend: str, dtype: str, turn: int) -> Document:
         "device": "cpu",
         "dtype": dtype,
         "verdict": verdict,
-        "expected": not (backend == "paddle" and turn == 3),
+        "expected": not (backend == "paddle" and turn % 40 == 3),
         "reason": "" if verdict == "AAA" else f"log(1 + e) where log1p(e) is needed: {verdict}",
         "inputs": 65536 + turn if measured else 0,
         "evidence": "exhaustive" if dtype in ("float16", "bfloat16") else "searched",
@@ -83,7 +83,9 @@ def _curve(backend: str, dtype: str, quantity: str, target: str, count: int) -> 
     ulps = np.where(np.abs(logits) < 1e3, noise + growth * (growth > 1.2), noise)
     points = [[float(x), round(float(u), 4)] for x, u in zip(logits, ulps, strict=True)]
     if backend == "paddle" and quantity == "loss":
-        points[-1][1] = points[-2][1] = "inf"
+        middle = len(points) // 2
+        for place in range(middle + 48 * count // 60, middle + 50 * count // 60):
+            points[place][1] = "inf"
     return {
         "backend": backend,
         "device": "cpu",

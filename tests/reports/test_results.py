@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+
 from bce_conformance.reports.results import (
     SCHEMA_PATH,
     VERDICTS,
@@ -118,6 +119,7 @@ DAMAGES = {
     "dtype": (_set("cells", 0, "dtype", "float8"), "cells[0].dtype: 'float8' is not one of"),
     "evidence": (_set("cells", 0, "evidence", "seen"), "cells[0].evidence: 'seen' is not one of"),
     "date": (_set("run", "started", "yesterday"), "run.started: "),
+    "moment": (_set("run", "finished", "2026-02-30T00:00:00Z"), "run.finished: '2026-02-30"),
     "host": (_drop("run", "host", "cpu"), 'run.host: "cpu" is a required property'),
     "device": (_set("backends", 1, "devices", 0, "kind", ""), "backends[1].devices[0].kind: "),
     "family": (_set("requirements", 2, "family", 7), "requirements[2].family: "),

@@ -1,0 +1,183 @@
+"""The HTML report: one file that holds everything it shows.
+
+Guarantees that the page loads nothing (its content security policy forbids it), that everything
+printed comes from the results, and that no text of theirs is ever read as markup or script.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bce_conformance.reports.charts import packed_curves, specifications, vega_script
+from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
+from bce_conformance.reports.results import VERDICTS, Cell, Results
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+MARKS = {verdict: verdict for verdict in VERDICTS} | {"unsupported": "n/a", "not measured": "–"}
+"""What a verdict is called in a square of the grid."""
+
+LEGEND = {
+    "AAA": "Faithful: less than 1 ULP off everywhere, subnormals and signs of zero included.",
+    "AA": "Accurate: at most 4 ULP off everywhere, both tails included; results below the smallest "
+    "normal may be flushed to zero.",
+    "A": "Safe: no NaN or infinity that is not right, and at most 16 units of roundoff off at the "
+    "scale of the operands; a small result may have lost every digit.",
+    "fails": "Meets none of the levels.",
+    "crashed": "The process died.",
+    "timeout": "The process was ended at the time limit.",
+    "unsupported": "The framework has no such operation, format or device.",
+    "not measured": "Nothing was tried.",
+}
+"""What each verdict means."""
+
+UNEXPECTED_SHOWN = 100
+"""How many unexpected cells the page's head lists; the table of cells has them all."""
+
+
+def render(results: Results) -> str:
+    """Render a run as one self-contained HTML page.
+
+    Args:
+        results: the run.
+
+    Returns:
+        The page.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
+    has_curves = any(curve.points for curve in results.curves)
+    return environment.get_template("report.html.j2").render(
+        results=results,
+        run=results.run,
+        style=_asset("report.css"),
+        scripts=[_asset("cells.js"), _asset("page.js")],
+        vega=Markup(vega_script()) if has_curves else None,
+        curves=packed_curves(results) if has_curves else None,
+        specifications=specifications(results) if has_curves else None,
+        cells=packed_cells(results),
+        grids=_grids(results),
+        families=families(results),
+        family_names=FAMILIES,
+        by_requirement=_by_requirement(results),
+        total=square(results.cells),
+        unexpected=[cell for cell in results.cells if not cell.expected],
+        shown=UNEXPECTED_SHOWN,
+        duration=_duration(results),
+        devices=_distinct(results, "device"),
+        dtypes=_distinct(results, "dtype"),
+        verdicts=VERDICTS,
+        marks=MARKS,
+        legend=LEGEND,
+        timing_columns=list(dict.fromkeys(name for row in results.timings for name in row)),
+    )
+
+
+def write(results: Results, path: str | Path) -> None:
+    """Write a run's page.
+
+    Args:
+        results: the run.
+        path: the file, such as ``report.html``; replaced where it exists.
+    """
+    Path(path).write_text(render(results), encoding="utf-8")
+
+
+def packed_cells(results: Results) -> dict[str, Any]:
+    """The cells for the page: one list a cell, repeated texts once.
+
+    Args:
+        results: a run.
+
+    Returns:
+        ``texts``: every distinct text; ``cells``: for each cell the values of ``fields``, texts as
+        indices into ``texts``, the ULP errors as four numbers or null for infinite ones.
+    """
+    texts: dict[str, int] = {}
+
+    def text(value: str | None) -> int | None:
+        return None if value is None else texts.setdefault(value, len(texts))
+
+    def row(cell: Cell) -> list[Any]:
+        ulp, worst = cell.ulp, cell.worst
+        return [
+            *(text(name) for name in cell.key),
+            VERDICTS.index(cell.verdict),
+            int(cell.expected),
+            cell.inputs,
+            int(cell.evidence == "exhaustive"),
+            *(text(value) for value in (cell.reason, cell.detail, cell.reproduce)),
+            ulp and [_finite(v) for v in (ulp.max, ulp.p99, ulp.mean, ulp.correctly_rounded)],
+            worst and [text(value) for value in vars(worst).values()],
+        ]
+
+    rows = [row(cell) for cell in results.cells]
+    return {
+        "texts": list(texts),
+        "cells": rows,
+        "verdicts": VERDICTS,
+        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value
+
+
+def _grids(results: Results) -> list[dict[str, Any]]:
+    """The grid of all cells, then of each device and each dtype, and of both together."""
+    devices = _distinct(results, "device")
+    choices = [None, *devices] if len(devices) > 1 else [None]
+    return [
+        {"device": device, "dtype": dtype, "squares": grid(results, device=device, dtype=dtype)}
+        for device in choices
+        for dtype in (None, *_distinct(results, "dtype"))
+    ]
+
+
+def _by_requirement(results: Results) -> dict[str, Square]:
+    cells: dict[str, list[Cell]] = {requirement.id: [] for requirement in results.requirements}
+    for cell in results.cells:
+        cells[cell.requirement].append(cell)
+    return {name: square(group) for name, group in cells.items()}
+
+
+def _distinct(results: Results, name: str) -> list[str]:
+    return list(dict.fromkeys(getattr(cell, name) for cell in results.cells))
+
+
+def _duration(results: Results) -> str:
+    begun, ended = (
+        datetime.fromisoformat(moment) for moment in (results.run.started, results.run.finished)
+    )
+    minutes, seconds = divmod(round((ended - begun).total_seconds()), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _count(number: int) -> str:
+    """A count with a thin space between thousands."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _slug(verdict: str) -> str:
+    """A verdict as the name of a style class."""
+    return verdict.replace(" ", "-")
+
+
+def _asset(name: str) -> Markup:
+    """A style sheet or script of this package, which goes into the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

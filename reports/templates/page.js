@@ -1,0 +1,100 @@
+// The rest of the page: the grid's views, the error curves, and what a fragment leads to.
+"use strict";
+
+(() => {
+  const views = [...document.querySelectorAll(".grid-view")];
+  const controls = document.getElementById("grid-controls");
+  const show = () => {
+    const device = document.getElementById("grid-device")?.value ?? "";
+    const dtype = controls.querySelector("input[name=grid-dtype]:checked").value;
+    for (const view of views) view.hidden = view.dataset.device !== device || view.dataset.dtype !== dtype;
+  };
+  controls.addEventListener("change", show);
+  show();
+})();
+
+(() => {
+  const source = document.getElementById("curve-data");
+  if (!source) return;
+  const { element } = report;
+  const { logits, curves, colours } = JSON.parse(source.textContent);
+  const specifications = JSON.parse(document.getElementById("chart-data").textContent);
+  const chosen = { range: "near" };
+  const titles = { grad_logits: "gradient", near: "|x| ≤ 1000", all: "all" };
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const config = () => {
+    const quiet = colour("--quiet");
+    const axis = {
+      labelColor: quiet, titleColor: quiet, gridColor: colour("--line"), domainColor: colour("--line"),
+      tickColor: colour("--line"), labelFont: "system-ui", titleFont: "system-ui", labelFontSize: 12,
+      titleFontWeight: 500, titlePadding: 8,
+    };
+    return { axis };
+  };
+
+  const draw = () => {
+    const backends = new Set([...document.querySelectorAll("#curve-backends input:checked")].map((box) => box.value));
+    const names = ["quantity", "target", "dtype", "device"];
+    const wanted = curves.filter((curve) => backends.has(curve.backend) && names.every((name) => curve[name] === chosen[name]));
+    const ulps = wanted.flatMap((curve) => curve.ulps);
+    const largest = ulps.reduce((most, ulp) => Math.max(most, ulp ?? 0), 8);
+    // The infinite ones are drawn a decade above the largest finite error.
+    const top = largest * (ulps.includes(null) ? 10 : 1.5);
+    const specification = structuredClone(specifications[chosen.range]);
+    const [low, high] = specification.scales.find((scale) => scale.name === "x").domain;
+    const rows = wanted.flatMap((curve) => logits[curve.logits].map((logit, place) => {
+      const ulp = curve.ulps[place];
+      const shown = ulp === null ? "∞" : String(Number(ulp.toPrecision(4)));
+      return { backend: curve.backend, logit, ulp: ulp ?? top, infinite: ulp === null, shown };
+    })).filter((row) => low <= row.logit && row.logit <= high);
+    specification.data.find((set) => set.name === "points").values = rows;
+    specification.scales.find((scale) => scale.name === "y").domain = [0, top];
+    const theme = dark.matches ? "dark" : "light";
+    vegaEmbed("#chart", specification, { mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme } });
+  };
+
+  const segments = (name, values) => {
+    const box = document.getElementById(`curve-${name}`);
+    box.hidden = values.length < 2 && name === "device";
+    chosen[name] ??= values[0];
+    for (const value of values) {
+      const input = element("input", { type: "radio", name: `curve-${name}`, value, checked: value === chosen[name] });
+      input.addEventListener("change", () => {
+        chosen[name] = value;
+        draw();
+      });
+      box.append(element("label", {}, input, element("span", {}, titles[value] ?? value)));
+    }
+  };
+
+  const distinct = (name) => [...new Set(curves.map((curve) => curve[name]))];
+  chosen.dtype = distinct("dtype").includes("float32") ? "float32" : undefined;
+  for (const name of ["quantity", "target", "dtype", "device"]) segments(name, distinct(name));
+  segments("range", ["near", "all"]);
+  for (const [backend, value] of Object.entries(colours)) {
+    const box = element("input", { type: "checkbox", value: backend, checked: true });
+    box.addEventListener("change", draw);
+    const key = element("i");
+    const label = element("label", {}, box, key, backend);
+    label.style.setProperty("--key", value);
+    document.getElementById("curve-backends").append(label);
+  }
+  dark.addEventListener("change", draw);
+  draw();
+})();
+
+(() => {
+  const follow = () => {
+    const fragment = location.hash.slice(1);
+    if (fragment.startsWith("cells?")) {
+      report.cells.filter(Object.fromEntries(new URLSearchParams(fragment.slice("cells?".length))));
+      document.getElementById("cells").scrollIntoView();
+    } else if (fragment.startsWith("cell/")) {
+      report.cells.open(...fragment.split("/").slice(1).map(decodeURIComponent));
+    }
+  };
+  addEventListener("hashchange", follow);
+  follow();
+})();

@@ -1,0 +1,181 @@
+"""The page: self-contained, escaped, complete, and quick to make."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bce_conformance.reports.charts import vega_script
+from bce_conformance.reports.html import LEGEND, MARKS, packed_cells, render, write
+from bce_conformance.reports.results import VERDICTS, from_document
+
+Document = dict[str, Any]
+HOSTILE = '</script><b id="injected">&amp;<!--'
+
+
+class _Page(HTMLParser):
+    """The page's tags with their attributes, and the text of its data scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data: dict[str, str] = {}
+        self._inside: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self._inside = attributes.get("id") if tag == "script" else None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.data[self._inside] = self.data.get(self._inside, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for _, attrs in self.tags if (value := attrs.get(attribute))]
+
+
+@pytest.fixture(scope="module")
+def page(builder: Callable[..., Document]) -> str:
+    return render(from_document(builder()))
+
+
+def test_nothing_is_loaded_from_anywhere(page: str) -> None:
+    tags = _Page(page)
+    assert tags.values("src") == []
+    outward = [href for href in tags.values("href") if not href.startswith(("#", "data:"))]
+    assert outward == []
+    assert "default-src 'none'" in page
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_cell_and_requirement_is_in_the_page(document: Document) -> None:
+    results = from_document(document)
+    tags = _Page(render(results))
+    packed = json.loads(tags.data["cell-data"])
+    assert packed == json.loads(json.dumps(packed_cells(results)))
+    assert len(packed["cells"]) == len(document["cells"])
+    for row, cell in zip(packed["cells"], document["cells"], strict=True):
+        texts = [packed["texts"][place] for place in (*row[:4], *row[8:11])]
+        names = ("requirement", "backend", "device", "dtype", "reason", "detail", "reproduce")
+        assert texts == [cell[name] for name in names]
+        assert packed["verdicts"][row[4]] == cell["verdict"]
+        assert (row[5], row[6]) == (int(cell["expected"]), cell["inputs"])
+        assert row[7] == int(cell["evidence"] == "exhaustive")
+        if cell["ulp"] is None:
+            assert row[11] is None
+        else:
+            assert row[11] == [None if v == "inf" else v for v in cell["ulp"].values()]
+        worst = cell["worst"] and [*cell["worst"].values()]
+        assert worst == (row[12] and [v if v is None else packed["texts"][v] for v in row[12]])
+    ids = tags.values("id")
+    assert {f"requirement/{r['id']}" for r in document["requirements"]} <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_square_of_the_grid_leads_to_its_cells(page: str) -> None:
+    squares = [href for href in _Page(page).values("href") if href.startswith("#cells?backend=")]
+    whole = [href for href in squares if "dtype" not in href]
+    assert len(whole) == len(set(whole)) == 6 * 5
+    assert len(squares) == 6 * 5 * (1 + 4)
+    assert "not installed" in page
+
+
+def test_head_of_the_page_says_what_was_run(page: str) -> None:
+    for text in (
+        "51\u202f234\u202f567",
+        "bce-conformance run --tier default",
+        "AMD EPYC",
+        "6d84712",
+    ):
+        assert text in page
+    assert "every float32 logit (thorough)" in page
+    assert "3 min 42 s" in page
+    assert "2.13.0" in page
+    assert "interrupted" not in page
+
+
+def test_interrupted_run_says_so(document: Document) -> None:
+    document["run"]["interrupted"] = True
+    assert "The run was interrupted" in render(from_document(document))
+
+
+def test_no_text_is_read_as_markup(document: Document) -> None:
+    document["cells"][0] |= dict.fromkeys(("detail", "reason", "reproduce"), HOSTILE)
+    document["cells"][0]["expected"] = False
+    document["cells"][1]["device"] = HOSTILE
+    document["requirements"][0]["text"] = HOSTILE
+    document["backends"][0] |= {"version": HOSTILE, "status": HOSTILE}
+    document["run"] |= {"id": HOSTILE, "tier": HOSTILE, "argv": [HOSTILE], "leaves_out": [HOSTILE]}
+    document["timings"] = [{HOSTILE: HOSTILE}]
+    for table, field in (("requirements", "id"), ("backends", "id")):
+        document[table][1][field] += HOSTILE
+        for cell in [*document["cells"], *document["curves"]]:
+            name = table.removesuffix("s")
+            if cell.get(name) == document[table][1][field].removesuffix(HOSTILE):
+                cell[name] += HOSTILE
+    page = render(from_document(document))
+    assert "injected" in page
+    assert '<b id="injected"' not in page
+    assert "injected" not in _Page(page).values("id")
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == page.count("</script>") == 6
+    assert json.loads(scripts[0])["cells"]
+
+
+def test_curves_and_timings_are_left_out_where_there_are_none(document: Document) -> None:
+    with_curves = render(from_document(document))
+    without = render(from_document(document | {"curves": [], "timings": []}))
+    assert 'id="curves"' in with_curves
+    assert 'id="timings"' in with_curves
+    assert 'id="curves"' not in without
+    assert 'id="timings"' not in without
+    # The chart library is most of the page, and only a page with curves carries it.
+    assert len(with_curves) - len(without) > 500_000
+
+
+def test_infinite_errors_of_curves_are_null(page: str) -> None:
+    packed = json.loads(_Page(page).data["curve-data"])
+    lost = {c["backend"] for c in packed["curves"] if None in c["ulps"]}
+    assert lost == {"paddle"}
+    assert all(len(c["ulps"]) == len(packed["logits"][c["logits"]]) for c in packed["curves"])
+    assert list(packed["colours"]) == ["native", "torch", "paddle", "tensorflow", "jax", "optax"]
+
+
+def test_empty_run_renders(builder: Callable[..., Document]) -> None:
+    document = builder(per_family=0) | {"curves": [], "timings": []}
+    assert "0 requirements" in render(from_document(document))
+
+
+def test_every_verdict_is_explained() -> None:
+    assert tuple(LEGEND) == tuple(MARKS) == VERDICTS
+
+
+def test_write_replaces_the_file(document: Document, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+    results = from_document(document)
+    write(results, path)
+    assert path.read_text(encoding="utf-8") == render(results)
+
+
+def test_four_thousand_cells_render_within_five_seconds(builder: Callable[..., Document]) -> None:
+    document = builder(per_family=34, curve_points=200)
+    results = from_document(document)
+    assert len(results.cells) >= 4000
+    vega_script.cache_clear()
+    # Of the processor, not of the clock: the tests may share their machine.
+    begun = time.process_time()
+    render(results)
+    assert time.process_time() - begun < 5
