@@ -75,10 +75,7 @@ def packed_curves(results: Results) -> dict[str, Any]:
                 "ulps": [None if math.isinf(ulp) else ulp for _, ulp in curve.points],
             }
         )
-    drawn = {curve.backend for curve in results.curves}
-    ids = [backend.id for backend in results.backends if backend.id in drawn]
-    colours = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ids)}
-    return {"logits": list(places), "curves": curves, "colours": colours}
+    return {"logits": list(places), "curves": curves, "colours": _colours(results)}
 
 
 def specifications(results: Results) -> dict[str, Spec]:
@@ -98,6 +95,12 @@ def specifications(results: Results) -> dict[str, Spec]:
     }
 
 
+def _colours(results: Results) -> dict[str, str]:
+    drawn = {curve.backend for curve in results.curves}
+    ids = [backend.id for backend in results.backends if backend.id in drawn]
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ids)}
+
+
 def _specification(results: Results, limit: float, constant: float) -> Spec:
     chart: Any = _lines(results, limit, constant) + _levels()
     chart = chart.properties(width="container", height=400, background="transparent")
@@ -105,7 +108,7 @@ def _specification(results: Results, limit: float, constant: float) -> Spec:
 
 
 def _lines(results: Results, limit: float, constant: float) -> alt.LayerChart:
-    colours = packed_curves(results)["colours"]
+    colours = _colours(results)
     x = alt.X("logit:Q", title="logit", axis=_logit_axis(limit, constant))
     x = x.scale(type="symlog", constant=constant, domain=[-limit, limit], nice=False)
     y = alt.Y("ulp:Q", title="error in ULP", axis=_ulp_axis())

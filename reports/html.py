@@ -38,7 +38,7 @@ LEGEND = {
 }
 """What each verdict means."""
 
-UNEXPECTED_SHOWN = 100
+UNEXPECTED_SHOWN = 20
 """How many unexpected cells the page's head lists; the table of cells has them all."""
 
 
