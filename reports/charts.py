@@ -24,10 +24,14 @@ ULP_TICKS = (0, 0.5, 1, 4, *(10.0**exponent for exponent in range(2, 20, 2)))
 LEVEL_LINES = {0.5: "", 1.0: "AAA", 4.0: "AA"}
 """Lines across the chart: a correctly rounded result, and the bounds of the levels."""
 
-# Every threshold of the common formulas (u, overflow, underflow of the exponential, in all four
-# formats) lies between 0.01 and 1000.
-NEAR = 1000.0
-NEAR_CONSTANT = 0.01
+# Vega's own symlog scale divides by its constant, which overflows between 10⁻³⁰ and 10³⁰⁸. The page
+# places a logit at ±log₁₀(1 + |x| / 10ᵉ) instead: the same scale, in decades.
+RANGES = {"near": (-2, 1000.0, range(-1, 4)), "all": (-30, None, range(-20, 310, 10))}
+"""Ranges of logits: e, the largest |x| shown, and the decades that are marked.
+
+Every threshold of the common formulas (unit roundoff, overflow and underflow of the exponential, in
+all four formats) lies between 0.01 and 1000: ``near``.
+"""
 
 PALETTE = (
     "#2a9d62",
@@ -82,16 +86,19 @@ def specifications(results: Results) -> dict[str, Spec]:
     """Two charts of the same data: ``near``, the logits up to 1000 in size, and ``all``.
 
     Args:
-        results: a run with at least one point in its curves.
+        results: a run.
 
     Returns:
-        Name → Vega specification.
+        Name → ``vega``, a specification; ``exponent``, e of the scale of logits; ``limit``, the
+        largest logit shown, or null.
     """
-    sizes = {abs(logit) for curve in results.curves for logit, _ in curve.points} - {0.0}
-    smallest, largest = min(sizes, default=1.0), max(sizes, default=1.0)
     return {
-        "near": _specification(results, min(largest, NEAR), NEAR_CONSTANT),
-        "all": _specification(results, largest, smallest),
+        name: {
+            "vega": _specification(results, exponent, marked),
+            "exponent": exponent,
+            "limit": limit,
+        }
+        for name, (exponent, limit, marked) in RANGES.items()
     }
 
 
@@ -101,18 +108,17 @@ def _colours(results: Results) -> dict[str, str]:
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ids)}
 
 
-def _specification(results: Results, limit: float, constant: float) -> Spec:
-    chart: Any = _lines(results, limit, constant) + _levels()
+def _specification(results: Results, exponent: int, marked: range) -> Spec:
+    chart: Any = _lines(results, _logit_axis(exponent, marked)) + _levels()
     chart = chart.properties(width="container", height=400, background="transparent")
     return dict(chart.configure_view(stroke=None).to_dict(format="vega"))
 
 
-def _lines(results: Results, limit: float, constant: float) -> alt.LayerChart:
+def _lines(results: Results, logit_axis: alt.Axis) -> alt.LayerChart:
     colours = _colours(results)
-    x = alt.X("logit:Q", title="logit", axis=_logit_axis(limit, constant))
-    x = x.scale(type="symlog", constant=constant, domain=[-limit, limit], nice=False)
+    # The page replaces both domains by those of the curves it draws.
+    x = alt.X("place:Q", title="logit", axis=logit_axis).scale(domain=[-1, 1], nice=False)
     y = alt.Y("ulp:Q", title="error in ULP", axis=_ulp_axis())
-    # The page replaces the domain by that of the curves it draws.
     y = y.scale(type="symlog", constant=ULP_CONSTANT, domain=[0, 10], nice=False)
     colour = alt.Color("backend:N", legend=None)
     colour = colour.scale(domain=list(colours), range=list(colours.values()))
@@ -136,31 +142,37 @@ def _levels() -> alt.Chart:
 
 
 def _ulp_axis() -> alt.Axis:
-    label = f"datum.value < 1000 ? format(datum.value, '~g') : '10' + {_superscript('datum.value')}"
+    decade = _superscript("round(log(datum.value) / LN10)")
+    label = f"datum.value < 1000 ? format(datum.value, '~g') : '10' + {decade}"
     for ulp, level in LEVEL_LINES.items():
         label = f"datum.value == {ulp} ? '{level}  {ulp:g}' : {label}"
     return alt.Axis(values=list(ULP_TICKS), labelExpr=label, grid=False, labelOverlap=False)
 
 
-def _logit_axis(limit: float, constant: float) -> alt.Axis:
-    low, high = math.floor(math.log10(constant)) + 1, math.floor(math.log10(limit))
-    step = max(1, round((high - low) / 6))
-    powers = [10.0**exponent for exponent in range(high, low - 1, -step)]
-    ticks = sorted([*(-power for power in powers), 0.0, *powers])
-    size = f"'10' + {_superscript('abs(datum.value)')}"
-    small = "abs(datum.value) >= 0.0999 && abs(datum.value) < 1001"
+def _logit_axis(exponent: int, marked: range) -> alt.Axis:
+    places = [math.log10(1 + 10.0 ** (decade - exponent)) for decade in marked if decade < 270]
+    # Beyond the range of a double the 1 does not matter any more.
+    places += [float(decade - exponent) for decade in marked if decade >= 270]
+    ticks = sorted([*(-place for place in places), 0.0, *places])
+    size = "abs(datum.value)"
+    decade = f"round(({size} > 15 ? {size} : log(pow(10, {size}) - 1) / LN10) + {exponent})"
     label = (
-        f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + ({small} ? "
-        f"format(abs(datum.value), '~g') : {size})"
+        f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + (abs({decade} - 1) < 3 ? "
+        f"format(pow(10, {decade}), '~g') : '10' + {_superscript(decade)})"
     )
     return alt.Axis(
-        values=ticks, labelExpr=label, grid=True, gridOpacity=0.35, labelOverlap="greedy"
+        values=ticks,
+        labelExpr=label,
+        grid=True,
+        gridOpacity=0.35,
+        labelOverlap="greedy",
+        labelSeparation=10,
     )
 
 
-def _superscript(value: str) -> str:
-    """The Vega expression that writes the decimal exponent of a power of ten in small figures."""
-    exponent = f"format(round(log({value}) / LN10), 'd')"
+def _superscript(integer: str) -> str:
+    """The Vega expression that writes the value of another, an integer, in small figures."""
+    written = f"format({integer}, 'd')"
     for figure, small in zip("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", strict=True):
-        exponent = f"replace({exponent}, /{figure}/g, '{small}')"
-    return exponent
+        written = f"replace({written}, /{figure}/g, '{small}')"
+    return written

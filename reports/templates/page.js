@@ -42,15 +42,22 @@
     const largest = ulps.reduce((most, ulp) => Math.max(most, ulp ?? 0), 8);
     // The infinite ones are drawn a decade above the largest finite error.
     const top = largest * (ulps.includes(null) ? 10 : 1.5);
-    const specification = structuredClone(specifications[chosen.range]);
-    const [low, high] = specification.scales.find((scale) => scale.name === "x").domain;
-    const rows = wanted.flatMap((curve) => logits[curve.logits].map((logit, place) => {
-      const ulp = curve.ulps[place];
+    const { vega, exponent, limit } = specifications[chosen.range];
+    const specification = structuredClone(vega);
+    const place = (logit) => {
+      const decades = Math.log10(Math.abs(logit)) - exponent;
+      return Math.sign(logit) * (decades > 15 ? decades : Math.log10(1 + Math.abs(logit) / 10 ** exponent));
+    };
+    const rows = wanted.flatMap((curve) => logits[curve.logits].map((logit, index) => {
+      const ulp = curve.ulps[index];
       const shown = ulp === null ? "∞" : String(Number(ulp.toPrecision(4)));
-      return { backend: curve.backend, logit, ulp: ulp ?? top, infinite: ulp === null, shown };
-    })).filter((row) => low <= row.logit && row.logit <= high);
+      return { backend: curve.backend, logit, place: place(logit), ulp: ulp ?? top, infinite: ulp === null, shown };
+    })).filter((row) => limit === null || Math.abs(row.logit) <= limit);
+    const side = limit === null ? rows.reduce((most, row) => Math.max(most, Math.abs(row.place)), 1) : place(limit);
     specification.data.find((set) => set.name === "points").values = rows;
-    specification.scales.find((scale) => scale.name === "y").domain = [0, top];
+    const scale = (name) => specification.scales.find((one) => one.name === name);
+    scale("x").domain = [-side, side];
+    scale("y").domain = [0, top];
     const theme = dark.matches ? "dark" : "light";
     vegaEmbed("#chart", specification, { mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme } });
   };

@@ -25,6 +25,8 @@ FAMILIES = {
     "RED": "The mean divides by the number of elements, not by the sum of the weights",
 }
 DTYPES = ("float16", "bfloat16", "float32", "float64")
+# Decades of the largest finite logit.
+DECADES = {"float16": 4.8, "bfloat16": 38, "float32": 38, "float64": 308}
 # Per backend: how its cells fall, most frequent first. Every verdict occurs.
 VERDICTS = {
     "native": ("AAA", "AAA", "AAA", "AAA"),
@@ -74,7 +76,7 @@ def _cell(requirement: str, backend: str, dtype: str, turn: int) -> Document:
 
 
 def _curve(backend: str, dtype: str, quantity: str, target: str, count: int) -> Document:
-    tail = np.logspace(-30, 38 if dtype in ("float32", "bfloat16") else 4, count)
+    tail = np.logspace(-30, DECADES[dtype], count)
     logits = np.concatenate([-tail[::-1], [0.0], tail])
     noise = 0.35 + 0.15 * np.sin(np.arange(logits.size) * 1.7)
     lost = {"native": 0.0, "torch": 1.0, "paddle": 0.6, "tensorflow": 0.3, "jax": 0.3}
