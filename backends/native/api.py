@@ -9,29 +9,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from bce_conformance.backends.native.arguments import (
     Array,
     Operands,
     as_format,
-    check_broadcast,
     check_cotangent,
     check_operands,
     check_out,
     check_reduction,
     check_wrt,
 )
-from bce_conformance.backends.native.plain import Evaluation, element_cotangent, reduce
+
+
+def _kernels() -> Any:
+    """The driver module: with it comes the compiler, which importing this package must not."""
+    from bce_conformance.backends.native import driver
+
+    return driver
 
 
 def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
     return operands.logits.shape if reduction == "none" else ()
 
 
-def _deliver(values: Any, name: str, out: Any, shape: tuple[int, ...], operands: Operands) -> Array:
+def _result(name: str, out: Any, shape: tuple[int, ...], operands: Operands) -> Array:
+    """``out``, checked, or a fresh array where it is None."""
     if out is None:
-        return np.asarray(values).astype(operands.dtype).reshape(shape)
+        return np.empty(shape, operands.dtype)
     check_out(name, out, shape, operands.dtype)
-    out[...] = values
     return np.asarray(out)
 
 
@@ -66,9 +72,9 @@ def binary_cross_entropy_with_logits(
     """
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
-    with np.errstate(all="ignore"):
-        values = reduce(Evaluation(operands).loss(), reduction)
-        return _deliver(values, "out", out, _loss_shape(operands, reduction), operands)
+    result = _result("out", out, _loss_shape(operands, reduction), operands)
+    _kernels().Evaluation(operands, reduction).run(result, {})
+    return result
 
 
 def value_and_grad(
@@ -115,23 +121,15 @@ def value_and_grad(
     unknown = sorted(set(into) - {"loss", *names})
     if unknown:
         raise ValueError(f"out has {unknown}; accepted are 'loss' and the names of wrt, {names}")
-    x = operands.logits
-    with np.errstate(all="ignore"):
-        evaluation = Evaluation(operands)
-        loss = _deliver(
-            reduce(evaluation.loss(), reduction), "out['loss']", into.get("loss"), shape, operands
-        )
-        scale = element_cotangent(given, reduction, x.shape, x.size)
-        gradients = {
-            name: _deliver(
-                evaluation.gradient(name, scale),
-                f"out[{name!r}]",
-                into.get(name),
-                getattr(operands, name).shape,
-                operands,
-            )
-            for name in names
-        }
+    loss = _result("out['loss']", into.get("loss"), shape, operands)
+    gradients = {
+        name: _result(f"out[{name!r}]", into.get(name), getattr(operands, name).shape, operands)
+        for name in names
+    }
+    kernels = _kernels()
+    kernels.Evaluation(operands, reduction, given).run(
+        loss, {kernels.QUANTITY_OF[name]: gradients[name] for name in names}
+    )
     return loss, gradients
 
 
@@ -172,9 +170,8 @@ def hessian_vector_product(
             f"vector has shape {direction.shape} and logits has shape {x.shape}; "
             "accepted are equal shapes"
         )
-    check_broadcast("vector", direction, x.shape)
     given = check_cotangent(cotangent, _loss_shape(operands, reduction))
-    with np.errstate(all="ignore"):
-        scale = element_cotangent(given, reduction, x.shape, x.size)
-        values = Evaluation(operands).curvature(direction.astype(np.float64), scale)
-        return _deliver(values, "out", None, x.shape, operands)
+    kernels = _kernels()
+    result = np.empty(x.shape, operands.dtype)
+    kernels.Evaluation(operands, reduction, given, direction).run(None, {kernels.HESSIAN: result})
+    return result

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bce_conformance.backends.native.arguments import Operands
 from numpy.typing import NDArray
+
+from bce_conformance.backends.native.arguments import Operands
 
 F64 = NDArray[np.float64]
 

@@ -1,0 +1,24 @@
+"""The block: one float64 buffer in which a few hundred elements are evaluated together.
+
+It holds rows of LENGTH elements at constant offsets: inputs, shared intermediates, marks, and for
+every quantity a result with its rest. Constant offsets in one buffer let the compiler see that
+rows do not overlap, so that every loop over them becomes vector code.
+"""
+
+from __future__ import annotations
+
+LENGTH = 512
+
+LOSS, GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT, HESSIAN = range(6)
+QUANTITIES = 6
+
+# Inputs: logits, targets, weight, pos_weight, cotangent, vector.
+X, Y, W, P, C, V = (LENGTH * row for row in range(6))
+# exp(−|x|), log(1 + exp(−|x|)) and cotangent/count, each with its rest.
+E, E_REST, SP, SP_REST, S, S_REST = (LENGTH * row for row in range(6, 12))
+# 1 where an element has to be evaluated again with care.
+MARK = LENGTH * 12
+# The result of quantity q, and its rest: zero where float64 is enough.
+RESULTS = LENGTH * 13
+RESTS = RESULTS + LENGTH * QUANTITIES
+SIZE = RESTS + LENGTH * QUANTITIES

@@ -1,0 +1,258 @@
+"""The same element to 200 bits, for the few inputs where float64 pairs are not enough.
+
+Numbers are unevaluated sums of four float64 with an exponent of their own, so that neither
+cancellation (y one unit beside σ(x)) nor range (a weight of 1e300 on a loss of 1e-310) costs a
+digit. A thousand times slower than the core, and reached by about one element in a million.
+Inputs must be finite. Results are a rounded float64 and the rest, or, where the result is
+subnormal, the correctly rounded value and 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bce_conformance.backends.native.block import (
+    GRAD_LOGITS,
+    GRAD_POS_WEIGHT,
+    GRAD_TARGETS,
+    GRAD_WEIGHT,
+    HESSIAN,
+)
+from bce_conformance.backends.native.coefficients import LOG2_E
+from bce_conformance.backends.native.core import wide_softplus
+from bce_conformance.backends.native.primitives import (
+    DD,
+    fma,
+    helper,
+    out_of_line,
+    two_product,
+    two_sum,
+)
+
+# head + … + tail, times 2^exponent.
+Quad = tuple[float, float, float, float, int]
+
+
+# ln 2 and 1/3 to 212 bits.
+_LN2 = (
+    float.fromhex("0x1.62e42fefa39efp-1"),
+    float.fromhex("0x1.abc9e3b39803fp-56"),
+    float.fromhex("0x1.7b57a079a1934p-111"),
+    float.fromhex("-0x1.ace93a4ebe5d1p-165"),
+)
+_HALVINGS = 8
+_TERMS = 18
+
+
+@helper
+def _normal(a: float, b: float, c: float, d: float, rest: float, exponent: int) -> Quad:
+    """The sum of five terms of falling size, as a quad with its head in [1/2, 1)."""
+    out_of_line()
+    d, rest = two_sum(d, rest)
+    c, d = two_sum(c, d)
+    b, c = two_sum(b, c)
+    a, b = two_sum(a, b)
+    d, rest = two_sum(d, rest)
+    c, d = two_sum(c, d)
+    b, c = two_sum(b, c)
+    a, b = two_sum(a, b)
+    c, d = two_sum(c, d)
+    b, c = two_sum(b, c)
+    a, b = two_sum(a, b)
+    d += rest
+    if a == 0.0:
+        return 0.0, 0.0, 0.0, 0.0, 0
+    _, shift = math.frexp(a)
+    scale = math.ldexp(1.0, -shift)
+    return a * scale, b * scale, c * scale, d * scale, exponent + shift
+
+
+@helper
+def quad(value: float) -> Quad:
+    """A float64, exactly."""
+    mantissa, exponent = math.frexp(value)
+    return mantissa, 0.0, 0.0, 0.0, exponent
+
+
+@helper
+def scaled(value: Quad, by: int) -> Quad:
+    """value·2^by."""
+    return value[0], value[1], value[2], value[3], value[4] + by
+
+
+@helper
+def minus(value: Quad) -> Quad:
+    """−value."""
+    return -value[0], -value[1], -value[2], -value[3], value[4]
+
+
+@helper
+def plus(left: Quad, right: Quad) -> Quad:
+    """Left + right, error < 2^-205 of the larger."""
+    out_of_line()
+    if left[0] == 0.0:
+        return right
+    if right[0] == 0.0:
+        return left
+    if left[4] < right[4]:
+        left, right = right, left
+    gap = right[4] - left[4]
+    if gap < -300:
+        return left
+    scale = math.ldexp(1.0, gap)
+    a, e1 = two_sum(left[0], right[0] * scale)
+    b, e2 = two_sum(left[1], right[1] * scale)
+    c, e3 = two_sum(left[2], right[2] * scale)
+    d, e4 = two_sum(left[3], right[3] * scale)
+    b, f1 = two_sum(b, e1)
+    c, f2 = two_sum(c, e2)
+    c, g1 = two_sum(c, f1)
+    d, f3 = two_sum(d, e3)
+    d, g2 = two_sum(d, f2)
+    d, g3 = two_sum(d, g1)
+    return _normal(a, b, c, d, e4 + f3 + g2 + g3, left[4])
+
+
+@helper
+def times(left: Quad, right: Quad) -> Quad:
+    """left·right, relative error < 2^-205."""
+    out_of_line()
+    a, e0 = two_product(left[0], right[0])
+    p1, e1 = two_product(left[0], right[1])
+    p2, e2 = two_product(left[1], right[0])
+    p3, e3 = two_product(left[0], right[2])
+    p4, e4 = two_product(left[1], right[1])
+    p5, e5 = two_product(left[2], right[0])
+    # Second order: p1 + p2 + e0, with their errors one order down.
+    b, f1 = two_sum(p1, p2)
+    b, f2 = two_sum(b, e0)
+    # Third order.
+    c, g1 = two_sum(p3, p4)
+    c, g2 = two_sum(c, p5)
+    c, g3 = two_sum(c, e1)
+    c, g4 = two_sum(c, e2)
+    c, g5 = two_sum(c, f1)
+    c, g6 = two_sum(c, f2)
+    d = fma(left[0], right[3], fma(left[1], right[2], fma(left[2], right[1], left[3] * right[0])))
+    d += e3 + e4 + e5 + g1 + g2 + g3 + g4 + g5 + g6
+    rest = fma(left[1], right[3], fma(left[2], right[2], left[3] * right[1]))
+    return _normal(a, b, c, d, rest, left[4] + right[4])
+
+
+@helper
+def inverse(value: Quad) -> Quad:
+    """1/value, by Newton's iteration."""
+    out_of_line()
+    one = quad(1.0)
+    guess = quad(1.0 / value[0])
+    guess = scaled(guess, -value[4])
+    for _ in range(2):
+        guess = plus(guess, times(guess, plus(one, minus(times(value, guess)))))
+    return guess
+
+
+@helper
+def exponential(a: Quad, k: int) -> Quad:
+    """exp(−a), where k is an integer near −a/ln 2 and |a + k·ln 2| < 1/2."""
+    out_of_line()
+    reduced = plus(minus(a), minus(times(quad(float(k)), (*_LN2, 0))))
+    r = scaled(reduced, -_HALVINGS)
+    # exp(r) − 1 by its series, and doubled by (1 + t)² − 1 = 2t + t².
+    series = quad(1.0)
+    for n in range(_TERMS, 1, -1):
+        series = plus(quad(1.0), times(times(r, inverse(quad(float(n)))), series))
+    t = times(r, series)
+    for _ in range(_HALVINGS):
+        t = plus(scaled(t, 1), times(t, t))
+    return scaled(plus(quad(1.0), t), k)
+
+
+@helper
+def softplus(e: Quad) -> Quad:
+    """log(1 + e) for 0 < e ≤ 1."""
+    out_of_line()
+    if e[4] < -60:  # four terms of the series leave a relative error below 2^-240
+        third = times(e, inverse(quad(3.0)))
+        series = plus(quad(-0.5), plus(third, minus(scaled(times(e, e), -2))))
+        return plus(e, times(times(e, e), series))
+    head = math.ldexp(e[0], e[4])
+    first, rest = wide_softplus(head, math.ldexp(e[1], e[4]))
+    guess = plus(quad(first), quad(rest))
+    one = plus(quad(1.0), e)
+    # Newton's step on exp(guess) = 1 + e, to third order: the guess has 57 bits, the result 170.
+    for _ in range(2):
+        k = math.floor(0.5 - first * LOG2_E)
+        excess = plus(times(one, exponential(guess, k)), quad(-1.0))
+        guess = plus(guess, plus(excess, minus(scaled(times(excess, excess), -1))))
+    return guess
+
+
+@helper
+def rounded(value: Quad) -> DD:
+    """The nearest float64 and what is left; for a subnormal result the nearest one and 0."""
+    exponent = value[4]
+    if value[0] == 0.0 or exponent > -1021:
+        if exponent > 1024:
+            return math.copysign(math.inf, value[0]), 0.0
+        # Two steps, so that the power of two itself stays in range.
+        half = exponent // 2
+        first, second = math.ldexp(1.0, half), math.ldexp(1.0, exponent - half)
+        return value[0] * first * second, value[1] * first * second
+    if exponent < -1080:
+        return math.copysign(0.0, value[0]), 0.0
+    # In units of the smallest subnormal, 2^-1074: an integer below 2^53, ties to even.
+    unit = math.ldexp(1.0, exponent + 1074)
+    head, tail = value[0] * unit, (value[1] + value[2]) * unit
+    whole = math.floor(head)
+    part = (head - whole) + tail
+    if part > 0.5 or (part == 0.5 and (tail > 0.0 or whole % 2.0 == 1.0)):
+        whole += 1.0
+    smallest = whole * 2.0**-537 * 2.0**-537
+    return math.copysign(smallest, value[0]), 0.0
+
+
+@helper
+def careful(
+    quantity: int,
+    x: float,
+    y: float,
+    w: float,
+    p: float,
+    cotangent: float,
+    count: float,
+    vector: float,
+) -> DD:
+    """``quantity`` of one element, gradients times cotangent/count, as a rounded value and rest."""
+    out_of_line()
+    a = quad(abs(x))
+    k = math.floor(0.5 - min(abs(x), 1.0e5) * LOG2_E)
+    # Beyond 1e5 no product of five float64 brings exp(−a) back into range: any tiny e will do.
+    e = exponential(a, k) if abs(x) < 1.0e5 else scaled(quad(1.0), -100_000)
+    away = plus(quad(1.0), minus(quad(y)))
+    towards = times(quad(p), quad(y))
+    scale = times(quad(cotangent), inverse(quad(count)))
+    if quantity == GRAD_LOGITS:
+        if x >= 0.0:
+            numerator = plus(away, minus(times(towards, e)))
+        else:
+            numerator = plus(times(away, e), minus(towards))
+        value = times(times(numerator, inverse(plus(quad(1.0), e))), times(scale, quad(w)))
+        return rounded(value)
+    if quantity == HESSIAN:
+        root = inverse(plus(quad(1.0), e))
+        value = times(times(plus(away, towards), times(e, root)), root)
+        return rounded(times(times(value, quad(vector)), times(scale, quad(w))))
+    small = softplus(e)
+    large = plus(small, a)
+    positive, negative = (large, small) if x >= 0.0 else (small, large)
+    if quantity == GRAD_TARGETS:
+        value = plus(times(quad(p), negative), minus(positive))
+        if p == 1.0:
+            value = minus(quad(x))
+        return rounded(times(value, times(scale, quad(w))))
+    if quantity == GRAD_POS_WEIGHT:
+        return rounded(times(times(negative, quad(y)), times(scale, quad(w))))
+    inner = plus(times(away, positive), times(towards, negative))
+    if quantity == GRAD_WEIGHT:
+        return rounded(times(inner, scale))
+    return rounded(times(inner, quad(w)))

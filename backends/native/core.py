@@ -1,0 +1,204 @@
+"""The scalar core: what one element is, for every kernel on every device.
+
+With a = |x|, e = exp(−a) and softplus(−a) = log(1 + e), the loss is a sum of non-negative terms,
+
+    loss = w·[c·a + s·log(1 + e)],   c = (1 − y) where x ≥ 0 else p·y,   s = (1 − y) + p·y,
+
+and its derivative in x has a numerator with a single subtraction, N/(1 + e):
+
+    N = (1 − y) − p·y·e where x ≥ 0,   N = (1 − y)·e − p·y elsewhere.
+
+Two accuracies of the same formulas: ``narrow_*`` in float64 for results of float32 and narrower,
+``wide_*`` in pairs of float64 for results of float64. ACCURACY.md has the error budget of both.
+Everything is branch-free, so that loops over it become vector code.
+"""
+
+from __future__ import annotations
+
+from bce_conformance.backends.native.coefficients import (
+    ATANH,
+    ATANH_REDUCED,
+    ATANH_TAIL,
+    EXP,
+    EXP_TAIL,
+    LN2,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG2_E,
+)
+from bce_conformance.backends.native.primitives import (
+    DD,
+    as_bits,
+    fast_two_sum,
+    fma,
+    from_bits,
+    inlined,
+    two_product,
+    two_sum,
+)
+
+# Adding this rounds to an integer k, and leaves k in the low bits of the sum.
+ROUNDER = 1.5 * 2.0**52
+# exp(−a) is held at exp(−700), which is normal; beyond, every narrow result underflows with the
+# right sign even when weight, pos_weight and cotangent are all as large as float32 allows.
+HELD = 700.0
+# Numerators that cancel further than this are left to careful.py.
+NARROW_CANCELLATION = 2.0**-18
+WIDE_CANCELLATION = 2.0**-8
+# From here on exp(−a) is below half of the smallest float64.
+VANISHED = 746.0
+# Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
+_ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
+_ONE_BITS = 0x3FF0000000000000
+
+
+@inlined
+def held(a: float) -> float:
+    """min(a, HELD), NaN passed on."""
+    return HELD if a > HELD else a
+
+
+@inlined
+def narrow_exp(a: float) -> float:
+    """exp(−a) for a ≥ 0, relative error < 2^-48."""
+    a = held(a)
+    t = fma(a, -LOG2_E, ROUNDER)
+    k = t - ROUNDER
+    r = fma(k, -LN2, -a)
+    p = fma(EXP[10], r, EXP[9])
+    p = fma(p, r, EXP[8])
+    p = fma(p, r, EXP[7])
+    p = fma(p, r, EXP[6])
+    p = fma(p, r, EXP[5])
+    p = fma(p, r, EXP[4])
+    p = fma(p, r, EXP[3])
+    p = fma(p, r, EXP[2])
+    p = fma(p, r, EXP[1])
+    p = fma(p, r, EXP[0])
+    return from_bits(as_bits(p) + (as_bits(t) << 52))
+
+
+@inlined
+def narrow_softplus(e: float) -> float:
+    """log(1 + e) for 0 ≤ e ≤ 1, relative error < 2^-46: 2·atanh(e/(2 + e))."""
+    s = e / (2.0 + e)
+    u = s * s
+    h = fma(ATANH[9], u, ATANH[8])
+    h = fma(h, u, ATANH[7])
+    h = fma(h, u, ATANH[6])
+    h = fma(h, u, ATANH[5])
+    h = fma(h, u, ATANH[4])
+    h = fma(h, u, ATANH[3])
+    h = fma(h, u, ATANH[2])
+    h = fma(h, u, ATANH[1])
+    h = fma(h, u, ATANH[0])
+    return h * s
+
+
+@inlined
+def narrow_log1p(m: float) -> float:
+    """log(1 + m) for 0 ≤ m < 2^52, relative error < 2^-47.
+
+    With 2^k the power of two that brings 1 + m into [sqrt(1/2), sqrt(2)), f − 1 = m·2^-k + 2^-k − 1
+    keeps every digit of a small m.
+    """
+    shifted = as_bits(1.0 + m) + (_ONE_BITS - _ROOT_HALF_BITS)
+    exponent = shifted >> 52
+    inverse = from_bits((2046 - exponent) << 52)
+    k = from_bits(exponent | 0x4330000000000000) - (2.0**52 + 1023.0)
+    f = fma(m, inverse, inverse - 1.0)
+    s = f / (2.0 + f)
+    u = s * s
+    h = fma(ATANH_REDUCED[6], u, ATANH_REDUCED[5])
+    h = fma(h, u, ATANH_REDUCED[4])
+    h = fma(h, u, ATANH_REDUCED[3])
+    h = fma(h, u, ATANH_REDUCED[2])
+    h = fma(h, u, ATANH_REDUCED[1])
+    h = fma(h, u, ATANH_REDUCED[0])
+    return fma(k, LN2, h * s)
+
+
+@inlined
+def linear(c: float, a: float) -> float:
+    """c·a, where a coefficient of zero annihilates an infinite a."""
+    product = c * a
+    return product if c != 0.0 else 0.0
+
+
+@inlined
+def wide_exp(a: float) -> DD:
+    """exp(−a) for a ≥ 0 as a pair, relative error < 2^-66."""
+    a = held(a)
+    t = fma(a, -LOG2_E, ROUNDER)
+    k = t - ROUNDER
+    exact = fma(k, -LN2_HIGH, -a)
+    ph, pl = two_product(k, -LN2_LOW)
+    r, rl = two_sum(exact, ph)
+    rl += pl
+    q = fma(EXP_TAIL[8], r, EXP_TAIL[7])
+    q = fma(q, r, EXP_TAIL[6])
+    q = fma(q, r, EXP_TAIL[5])
+    q = fma(q, r, EXP_TAIL[4])
+    q = fma(q, r, EXP_TAIL[3])
+    q = fma(q, r, EXP_TAIL[2])
+    q = fma(q, r, EXP_TAIL[1])
+    q = fma(q, r, EXP_TAIL[0])
+    # Horner's last steps in pairs: 1/24 + r·q, then 1/6, 1/2, 1 and 1.
+    h, low = fast_two_sum(1.0 / 24.0, r * q)
+    low += _REST_24
+    h, low = _step(h, low, r, rl, 1.0 / 6.0, _REST_6)
+    h, low = _step(h, low, r, rl, 0.5, 0.0)
+    h, low = _step(h, low, r, rl, 1.0, 0.0)
+    h, low = _step(h, low, r, rl, 1.0, 0.0)
+    h, low = fast_two_sum(h, low)
+    scale = from_bits((as_bits(t) << 52) + _ONE_BITS)
+    return h * scale, low * scale
+
+
+# 1/24 and 1/6 beyond their float64.
+_REST_24 = 2.0**-58 / 1.5
+_REST_6 = 2.0**-56 / 1.5
+
+
+@inlined
+def _step(h: float, low: float, r: float, rl: float, c: float, rest: float) -> DD:
+    """C + rest + (h + low)·(r + rl)."""
+    p, e = two_product(h, r)
+    s, f = fast_two_sum(c, p)
+    return s, f + (e + fma(low, r, fma(h, rl, rest)))
+
+
+@inlined
+def wide_softplus(eh: float, el: float) -> DD:
+    """log(1 + e) for the pair 0 ≤ e ≤ 1, relative error < 2^-57."""
+    dh = 2.0 + eh
+    dl = ((2.0 - dh) + eh) + el
+    inverse = 1.0 / dh
+    s = eh * inverse
+    sl = (fma(-s, dh, eh) + fma(-s, dl, el)) * inverse
+    u = s * s
+    h = fma(ATANH_TAIL[9], u, ATANH_TAIL[8])
+    h = fma(h, u, ATANH_TAIL[7])
+    h = fma(h, u, ATANH_TAIL[6])
+    h = fma(h, u, ATANH_TAIL[5])
+    h = fma(h, u, ATANH_TAIL[4])
+    h = fma(h, u, ATANH_TAIL[3])
+    h = fma(h, u, ATANH_TAIL[2])
+    h = fma(h, u, ATANH_TAIL[1])
+    h = fma(h, u, ATANH_TAIL[0])
+    return fast_two_sum(2.0 * s, fma(s * u, h, 2.0 * sl))
+
+
+@inlined
+def wide_quotient(nh: float, nl: float, dh: float, dl: float) -> DD:
+    """(nh + nl) / (dh + dl), relative error < 2^-100."""
+    q = nh / dh
+    rest = fma(-q, dh, nh) + fma(-q, dl, nl)
+    return fast_two_sum(q, rest / dh)
+
+
+@inlined
+def narrow_numerator(x: float, away: float, towards: float, e: float) -> DD:
+    """N of the gradient and the magnitude of its first term; ``away`` 1 − y, ``towards`` p·y."""
+    first = away if x >= 0.0 else away * e
+    return fma(-towards, e if x >= 0.0 else 1.0, first), abs(first)

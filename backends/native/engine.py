@@ -1,0 +1,213 @@
+"""Any call, any layout, any dtype: blocks are gathered, evaluated, scattered and summed.
+
+One compiled function serves them all, because operands come as numbers (see ``memory.py``).
+Guarantees bits that depend on the elements and their order only, and temporaries of a few blocks
+for each thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.native.block import (
+    LENGTH,
+    LOSS,
+    MARK,
+    QUANTITIES,
+    RESTS,
+    RESULTS,
+    S_REST,
+    SIZE,
+    C,
+    P,
+    S,
+    V,
+    W,
+    X,
+    Y,
+)
+from bce_conformance.backends.native.caching import kernel
+from bce_conformance.backends.native.careful import careful
+from bce_conformance.backends.native.memory import transfer
+from bce_conformance.backends.native.narrow_stage import narrow_stage, special
+from bce_conformance.backends.native.primitives import (
+    DD,
+    fast_two_sum,
+    fma,
+    helper,
+    inlined,
+    narrow,
+    two_sum,
+)
+from bce_conformance.backends.native.wide_stage import wide_stage
+
+# One partial sum is kept for each chunk: the unit that threads share out.
+CHUNK = 64 * LENGTH
+INPUTS = 6
+# A quantity's plan starts here in the descriptor.
+OUTPUTS = INPUTS
+
+
+@inlined
+def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
+    for operand in range(INPUTS):
+        row = b[operand * LENGTH : operand * LENGTH + n]
+        if plans[operand, 1]:
+            transfer(plans[operand], shape, start, row, True)
+
+
+@inlined
+def _scale(b: Any, n: int, count: float) -> None:
+    """S = C/count as a pair; exact where count is 1."""
+    for i in range(n):
+        q = b[C + i] / count
+        rest = fma(-q, count, b[C + i]) / count
+        b[S + i] = q
+        b[S_REST + i] = rest if abs(q) < np.inf else 0.0
+
+
+@helper
+def repair(b: Any, n: int, wanted: Any, count: float) -> None:
+    """Evaluate the marked elements again, one by one."""
+    for i in range(n):
+        if b[MARK + i] == 0.0:
+            continue
+        x, y, w, p, c, v = b[X + i], b[Y + i], b[W + i], b[P + i], b[C + i], b[V + i]
+        finite = abs(x) < np.inf and abs(y) < np.inf and abs(w) < np.inf
+        finite = finite and abs(p) < np.inf and abs(c) < np.inf and abs(v) < np.inf
+        for quantity in range(QUANTITIES):
+            if wanted[quantity]:
+                value, rest = special(quantity, x, y, w, p, b[S + i], v), 0.0
+                if finite:
+                    value, rest = careful(quantity, x, y, w, p, c, count, v)
+                b[RESULTS + quantity * LENGTH + i] = value + 0.0 if quantity == LOSS else value
+                b[RESTS + quantity * LENGTH + i] = rest
+
+
+@inlined
+def _sum(b: Any, n: int) -> DD:
+    """The sum of a block's losses as a pair, in a fixed tree of exact additions."""
+    values = b[RESULTS : RESULTS + LENGTH]
+    rests = b[RESTS : RESTS + LENGTH]
+    values[n:] = 0.0
+    rests[n:] = 0.0
+    half = LENGTH // 2
+    while half:
+        for i in range(half):
+            total, error = two_sum(values[i], values[i + half])
+            values[i] = total
+            rests[i] = rests[i] + rests[i + half] + error
+        half //= 2
+    return values[0], rests[0]
+
+
+@kernel
+def evaluate(
+    plans: Any,
+    shape: Any,
+    size: int,
+    wanted: Any,
+    wide: bool,
+    weighted: bool,
+    count: float,
+    summed: bool,
+    first: int,
+    last: int,
+    partials: Any,
+) -> None:
+    """Evaluate chunks ``first`` to ``last`` of ``size`` elements in C order of ``shape``.
+
+    Args:
+        plans: descriptor, a row for each input and each quantity (see ``memory.transfer``); an
+            address of 0 leaves an input at 1, and a quantity unwritten.
+        shape: of the logits, dimensions merged.
+        size: number of elements.
+        wanted: for each quantity, whether it is computed.
+        wide: whether results are float64.
+        weighted: whether weight, pos_weight, cotangent or vector may differ from 1.
+        count: what gradients are divided by.
+        summed: whether losses are summed into ``partials[chunk, :]``.
+        first: first chunk.
+        last: one past the last chunk.
+        partials: sums with their rests.
+    """
+    b = np.ones(SIZE)
+    b[RESTS:] = 0.0
+    for chunk in range(first, last):
+        total = 0.0
+        rest = 0.0
+        for start in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK), LENGTH):
+            n = min(LENGTH, size - start)
+            b[MARK : MARK + n] = 0.0
+            _gather(plans, shape, start, n, b)
+            _scale(b, n, count)
+            marked = wide_stage(b, n, wanted, weighted) if wide else narrow_stage(b, n, wanted)
+            if marked:
+                repair(b, n, wanted, count)
+            for quantity in range(QUANTITIES):
+                row = RESULTS + quantity * LENGTH
+                if plans[OUTPUTS + quantity, 1]:
+                    transfer(plans[OUTPUTS + quantity], shape, start, b[row : row + n], False)
+            if summed:
+                value, error = _sum(b, n)
+                total, carried = two_sum(total, value)
+                rest += error + carried
+        partials[chunk, 0] = total
+        partials[chunk, 1] = rest
+
+
+@kernel
+def combine(partials: Any, count: float) -> float:
+    """The sum of all partial sums and rests, divided by ``count`` and rounded to float64."""
+    total = 0.0
+    rest = 0.0
+    for chunk in range(partials.shape[0]):
+        total, error = two_sum(total, partials[chunk, 0])
+        rest += error + partials[chunk, 1]
+    if not abs(total) < np.inf:
+        return total
+    total, rest = fast_two_sum(total, rest)
+    q = total / count
+    return q + (fma(-q, count, total) + rest) / count
+
+
+@kernel
+def accumulate(
+    plans: Any,
+    shape: Any,
+    size: int,
+    wanted: Any,
+    wide: bool,
+    count: float,
+    quantity: int,
+    sums: Any,
+    rests: Any,
+) -> None:
+    """Add one quantity up into ``sums`` with ``rests``, where the vector's row says.
+
+    The vector is read as indices into ``sums``: that of the broadcast operand's element.
+    """
+    b = np.ones(SIZE)
+    b[RESTS:] = 0.0
+    for start in range(0, size, LENGTH):
+        n = min(LENGTH, size - start)
+        b[MARK : MARK + n] = 0.0
+        _gather(plans, shape, start, n, b)
+        _scale(b, n, count)
+        marked = wide_stage(b, n, wanted, True) if wide else narrow_stage(b, n, wanted)
+        if marked:
+            repair(b, n, wanted, count)
+        for i in range(n):
+            at = int(b[V + i])
+            sums[at], error = two_sum(sums[at], b[RESULTS + quantity * LENGTH + i])
+            rests[at] += error + b[RESTS + quantity * LENGTH + i]
+
+
+@kernel
+def settle(sums: Any, rests: Any, out: Any) -> None:
+    """Round sums and rests into ``out``."""
+    for i in range(sums.size):
+        total = sums[i]
+        out[i] = narrow(total + rests[i] if abs(total) < np.inf else total, out[i])

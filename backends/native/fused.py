@@ -1,0 +1,146 @@
+"""The two passes that training spends its time in, fused: unweighted sum, and sum with gradient.
+
+float32, float16 and bfloat16, contiguous; see ``primitives.widen`` for how the formats are typed.
+Guarantees bits that depend on the elements and their order only: not on threads, memory or the
+width of the machine's vectors. Per element there is neither a logarithm nor a branch: log(1 + e) is
+summed as the logarithm of a product, Π(1 + e) − 1 being accumulated without cancellation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.native.caching import kernel
+from bce_conformance.backends.native.core import (
+    NARROW_CANCELLATION,
+    linear,
+    narrow_exp,
+    narrow_log1p,
+    narrow_numerator,
+)
+from bce_conformance.backends.native.memory import transfer
+from bce_conformance.backends.native.primitives import fma, inlined, narrow, two_sum, widen
+
+# A block is ROWS rows of LANES elements; lane l sums the elements at l, l + LANES, l + 2·LANES, …
+LANES = 256
+ROWS = 32
+BLOCK = LANES * ROWS
+# One partial sum is kept for each chunk: the unit that threads share out.
+CHUNK = 8 * BLOCK
+
+
+@inlined
+def _finish(sums: Any, products: Any, width: int) -> float:
+    """Add up one block's lanes, in a fixed tree."""
+    for lane in range(width):
+        sums[lane] += narrow_log1p(products[lane])
+    half = LANES // 2
+    while half:
+        for lane in range(half):
+            sums[lane] += sums[lane + half]
+        half //= 2
+    return sums[0]  # type: ignore[no-any-return]
+
+
+@kernel
+def sum_loss(logits: Any, targets: Any, first: int, last: int, partials: Any) -> None:
+    """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``."""
+    sums = np.empty(LANES)
+    products = np.empty(LANES)
+    for chunk in range(first, last):
+        total = 0.0
+        rest = 0.0
+        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
+            stop = min(logits.size, start + BLOCK)
+            sums[:] = 0.0
+            products[:] = 0.0
+            for row in range(start, stop, LANES):
+                x = logits[row : min(stop, row + LANES)]
+                y = targets[row : min(stop, row + LANES)]
+                for lane in range(x.size):
+                    logit = widen(x[lane])
+                    target = widen(y[lane])
+                    a = abs(logit)
+                    e = narrow_exp(a)
+                    c = 1.0 - target if logit >= 0.0 else target
+                    sums[lane] += linear(c, a)
+                    products[lane] = fma(products[lane], e, products[lane] + e)
+            total, error = two_sum(total, _finish(sums, products, min(LANES, stop - start)))
+            rest += error
+        partials[chunk, 0] = total
+        partials[chunk, 1] = rest
+
+
+@kernel
+def sum_loss_and_gradient(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    scale: float,
+    first: int,
+    last: int,
+    partials: Any,
+) -> None:
+    """As ``sum_loss``, and write ``scale`` times the gradient in the logits into ``gradient``.
+
+    ``partials[chunk, 2]`` becomes the number of elements whose gradient cancels so far that
+    ``careful.py`` has to evaluate it.
+    """
+    sums = np.empty(LANES)
+    products = np.empty(LANES)
+    for chunk in range(first, last):
+        total = 0.0
+        rest = 0.0
+        cancelled = 0
+        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
+            stop = min(logits.size, start + BLOCK)
+            sums[:] = 0.0
+            products[:] = 0.0
+            for row in range(start, stop, LANES):
+                x = logits[row : min(stop, row + LANES)]
+                y = targets[row : min(stop, row + LANES)]
+                g = gradient[row : min(stop, row + LANES)]
+                for lane in range(x.size):
+                    logit = widen(x[lane])
+                    target = widen(y[lane])
+                    a = abs(logit)
+                    e = narrow_exp(a)
+                    c = 1.0 - target if logit >= 0.0 else target
+                    sums[lane] += linear(c, a)
+                    products[lane] = fma(products[lane], e, products[lane] + e)
+                    numerator, larger = narrow_numerator(logit, 1.0 - target, target, e)
+                    cancelled += 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
+                    g[lane] = narrow(numerator * scale / (1.0 + e), x[lane])
+            total, error = two_sum(total, _finish(sums, products, min(LANES, stop - start)))
+            rest += error
+        partials[chunk, 0] = total
+        partials[chunk, 1] = rest
+        partials[chunk, 2] = cancelled
+
+
+@kernel
+def pack(plan: Any, shape: Any, start: int, buffer: Any, out: Any) -> None:
+    """Copy ``out.size`` elements of a strided operand, exactly, into the kernels' type."""
+    for at in range(0, out.size, buffer.size):
+        row = buffer[: min(buffer.size, out.size - at)]
+        transfer(plan, shape, start + at, row, True)
+        for i in range(row.size):
+            out[at + i] = narrow(row[i], out[at + i])
+
+
+@kernel
+def unpack(plan: Any, shape: Any, start: int, buffer: Any, values: Any) -> None:
+    """The reverse of ``pack``: copy ``values`` to elements of a strided result."""
+    for at in range(0, values.size, buffer.size):
+        row = buffer[: min(buffer.size, values.size - at)]
+        for i in range(row.size):
+            row[i] = widen(values[at + i])
+        transfer(plan, shape, start + at, row, False)
+
+
+@kernel
+def rounded(value: float, like: Any) -> None:
+    """Store ``value`` in the one-element array ``like``, rounded once."""
+    like[0] = narrow(value, like[0])

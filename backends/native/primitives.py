@@ -1,0 +1,188 @@
+"""Operations that the scalar core is made of, exact by construction, for CPU and CUDA alike.
+
+Every function here compiles to a handful of instructions without a branch, so that a loop over it
+becomes vector code. Fused multiply-adds are explicit: nothing may be contracted behind our back,
+because the error terms below rely on which operation rounds, and because equal operations are what
+makes the vector body, the scalar tail and other processors agree in every bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+inlined = njit(forceinline=True, error_model="numpy", nogil=True)
+# Options of the caller pass on to what it calls unless they are set there.
+helper = njit(forceinline=False, error_model="numpy", nogil=True)
+
+DD = tuple[float, float]
+
+_DOUBLE = ir.DoubleType()
+_FLOAT = ir.FloatType()
+_INT64 = ir.IntType(64)
+_INT32 = ir.IntType(32)
+_INT16 = ir.IntType(16)
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def out_of_line(typing_context: Any) -> Any:
+    """Keep the function that calls this from being inlined: large, and seldom or long at work."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a·b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def as_bits(typing_context: Any, value: Any) -> Any:
+    """The 64 bits of a float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _INT64)
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def from_bits(typing_context: Any, bits: Any) -> Any:
+    """The float64 of these 64 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _DOUBLE)
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def widen(typing_context: Any, element: Any) -> Any:
+    """The exact float64 value of an array element.
+
+    float32 and float64 stand for themselves, int16 for the bits of a float16, uint16 for the bits
+    of a bfloat16.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (value,) = arguments
+        kind = signature.args[0]
+        if kind == types.float64:
+            return value
+        if kind == types.int16:
+            value = builder.fpext(builder.bitcast(value, ir.HalfType()), _FLOAT)
+        elif kind == types.uint16:
+            shifted = builder.shl(builder.zext(value, _INT32), ir.Constant(_INT32, 16))
+            value = builder.bitcast(shifted, _FLOAT)
+        return builder.fpext(value, _DOUBLE)
+
+    if element not in (types.float64, types.float32, types.int16, types.uint16):
+        return None
+    return types.float64(element), generate
+
+
+def _to_odd(builder: Any, value: Any) -> Any:
+    """float64 → float64 of 24 significant bits, rounded to odd: a later rounding is then correct.
+
+    The carry of the 29 lowest bits, if any is set, lands in bit 29, which becomes the last kept.
+    """
+    mask = ir.Constant(_INT64, (1 << 29) - 1)
+    bits = builder.bitcast(value, _INT64)
+    carried = builder.add(builder.and_(bits, mask), mask)
+    kept = builder.and_(builder.or_(bits, carried), builder.not_(mask))
+    odd = builder.bitcast(kept, _DOUBLE)
+    # A NaN's payload must not be rounded away into an infinity.
+    return builder.select(builder.fcmp_unordered("uno", value, value), value, odd)
+
+
+def _to_bfloat16(builder: Any, value: Any) -> Any:
+    """float64 → bits of the bfloat16 nearest to it, ties to even, subnormals included."""
+    bits = builder.bitcast(value, _INT64)
+    magnitude_bits = builder.and_(bits, ir.Constant(_INT64, (1 << 63) - 1))
+    sign = builder.bitcast(builder.xor(bits, magnitude_bits), _DOUBLE)
+    magnitude = builder.bitcast(magnitude_bits, _DOUBLE)
+    # Below the smallest normal all values are multiples of 2^-133: this sum rounds to them.
+    anchor = ir.Constant(_DOUBLE, 1.5 * 2.0 ** (52 - 133))
+    grid = builder.fsub(builder.fadd(magnitude, anchor), anchor)
+    grid = builder.bitcast(
+        builder.or_(builder.bitcast(grid, _INT64), builder.bitcast(sign, _INT64)), _DOUBLE
+    )
+    tiny = builder.fcmp_ordered("olt", magnitude, ir.Constant(_DOUBLE, 2.0**-126))
+    single = builder.fptrunc(builder.select(tiny, grid, _to_odd(builder, value)), _FLOAT)
+    word = builder.bitcast(single, _INT32)
+    last = builder.and_(builder.lshr(word, ir.Constant(_INT32, 16)), ir.Constant(_INT32, 1))
+    rounded = builder.add(builder.add(word, ir.Constant(_INT32, 0x7FFF)), last)
+    unordered = builder.fcmp_unordered("uno", value, value)
+    word = builder.select(unordered, ir.Constant(_INT32, 0x7FC00000), rounded)
+    return builder.trunc(builder.lshr(word, ir.Constant(_INT32, 16)), _INT16)
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def narrow(typing_context: Any, value: Any, like: Any) -> Any:
+    """``value`` rounded once to the format of the element ``like`` (see ``widen``)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[0]
+        kind = signature.args[1]
+        if kind == types.float64:
+            return value
+        if kind == types.float32:
+            return builder.fptrunc(value, _FLOAT)
+        if kind == types.uint16:
+            return _to_bfloat16(builder, value)
+        single = builder.fptrunc(_to_odd(builder, value), _FLOAT)
+        return builder.bitcast(builder.fptrunc(single, ir.HalfType()), _INT16)
+
+    if like not in (types.float64, types.float32, types.int16, types.uint16):
+        return None
+    return like(types.float64, like), generate
+
+
+@inlined
+def two_sum(a: float, b: float) -> DD:
+    """S + e = a + b exactly, s the rounded sum."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+@inlined
+def fast_two_sum(a: float, b: float) -> DD:
+    """As ``two_sum``, for |a| ≥ |b| or a = 0."""
+    s = a + b
+    return s, b - (s - a)
+
+
+@inlined
+def two_product(a: float, b: float) -> DD:
+    """P + e = a·b exactly, p the rounded product, as long as e does not underflow."""
+    p = a * b
+    return p, fma(a, b, -p)
+
+
+@inlined
+def dd_times(ah: float, al: float, bh: float, bl: float) -> DD:
+    """(ah + al)·(bh + bl), relative error < 2^-102."""
+    p, e = two_product(ah, bh)
+    return fast_two_sum(p, fma(ah, bl, fma(al, bh, e)))
+
+
+@inlined
+def dd_plus(ah: float, al: float, bh: float, bl: float) -> DD:
+    """(ah + al) + (bh + bl), error < 2^-103 of the larger where the signs are equal."""
+    s, e = two_sum(ah, bh)
+    t, f = two_sum(al, bl)
+    s, e = fast_two_sum(s, e + t)
+    return fast_two_sum(s, e + f)
