@@ -24,7 +24,7 @@ STYLES = {
 }
 """How each verdict looks in a terminal."""
 
-SHOWN = 40
+SHOWN = 30
 """How many unexpected cells are named before the rest is only counted."""
 
 
@@ -72,15 +72,17 @@ def grid_table(results: Results) -> Table:
 
 
 def unexpected_table(cells: tuple[Cell, ...]) -> Table:
-    """The first cells that are not as expected, with the line that shows each again."""
+    """The first cells that are not as expected, one line each."""
     table = Table(title=f"not as expected: {len(cells)}", title_style="bold red")
-    for name in ("requirement", "backend", "device", "dtype", "verdict", "detail"):
-        table.add_column(name, overflow="fold", ratio=1 if name == "detail" else None)
+    table.add_column("cell", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("detail")
     for cell in cells[:SHOWN]:
         verdict = Text(cell.verdict, style=STYLES[cell.verdict])
-        detail = Text(cell.detail or cell.reason)
-        names = [Text(name) for name in cell.key]
-        table.add_row(*names, verdict, detail)
+        # One line, and the one that gives way: the report has the whole text.
+        line = " ".join((cell.detail or cell.reason).split())
+        detail = Text(line, no_wrap=True, overflow="ellipsis")
+        table.add_row(Text(" ".join(cell.key)), verdict, detail)
     if len(cells) > SHOWN:
         table.caption = f"and {len(cells) - SHOWN} more"
     return table

@@ -76,7 +76,9 @@
     }
   };
 
-  const distinct = (name) => [...new Set(curves.map((curve) => curve[name]))];
+  const order = ["loss", "grad_logits", "0", "1", "soft", "float16", "bfloat16", "float32", "float64"];
+  const distinct = (name) => [...new Set(curves.map((curve) => curve[name]))]
+    .sort((one, other) => order.indexOf(one) - order.indexOf(other));
   chosen.dtype = distinct("dtype").includes("float32") ? "float32" : undefined;
   for (const name of ["quantity", "target", "dtype", "device"]) segments(name, distinct(name));
   segments("range", ["near", "all"]);

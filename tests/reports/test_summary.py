@@ -84,12 +84,20 @@ def test_more_than_the_shown_are_counted(document: Document) -> None:
     for cell in document["cells"][: SHOWN + 7]:
         cell["expected"] = False
     text = _text(summary(from_document(document)))
-    assert "and 9 more" in text  # 47 here, and the two that the document has anyway
+    assert "and 9 more" in text  # 37 here, and the two that the document has anyway
 
 
 def test_brackets_of_a_detail_are_text(document: Document) -> None:
     document["cells"][0] |= {"expected": False, "detail": "shape [bold]x[/bold] [/]"}
     assert "[bold]x[/bold] [/]" in _text(summary(from_document(document)))
+
+
+def test_a_narrow_terminal_shortens_details_only(document: Document) -> None:
+    document["cells"][0] |= {"expected": False, "detail": "a long story " * 20}
+    lines = _text(summary(from_document(document)), width=80).splitlines()
+    (line,) = [line for line in lines if "a long story" in line]
+    assert line.startswith("│ VAL-1 native cpu float16  │ AAA     │ a long story a long story")
+    assert "…" in line
 
 
 def test_summary_of_an_empty_run(builder: Callable[..., Document]) -> None:
