@@ -25,6 +25,7 @@ from bce_conformance.backends import (
     installed,
     resolve,
 )
+from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Settings
 from bce_conformance.conformance.session import Exit
@@ -131,10 +132,24 @@ def run(
     requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
+    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
 ) -> None:
     """Measure the matrix and write results.json and report.html."""
-    settings = _settings(backend, device, dtype, requirement, tier, seed)
+    try:
+        for name in backend:
+            resolve(name)
+        settings = Settings(
+            tuple(backend),
+            tuple(device),
+            tuple(map(str, dtype)),
+            tuple(requirement),
+            str(tier),
+            seed,
+            time_limit,
+        )
+    except ValueError as error:
+        _misuse(str(error))
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
     bar = _Bar()
@@ -145,23 +160,6 @@ def run(
     else:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
-
-
-def _settings(
-    backend: list[str],
-    device: list[str],
-    dtype: list[DtypeName],
-    requirement: list[str],
-    tier: TierName,
-    seed: int,
-) -> Settings:
-    try:
-        for name in backend:
-            resolve(name)
-        dtypes = tuple(map(str, dtype))
-        return Settings(tuple(backend), tuple(device), dtypes, tuple(requirement), str(tier), seed)
-    except ValueError as error:
-        _misuse(str(error))
 
 
 def _print_suite_failure(text: str) -> None:

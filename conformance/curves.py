@@ -81,6 +81,7 @@ def interval(logits: NDArray[np.float64]) -> NDArray[np.int64]:
     low, high = _DENSE
     decade = np.maximum(decade, -400.0)
     dense = np.clip(decade, low, high) * _PER_DECADE
-    sparse = (decade - np.clip(decade, low, high)) / 1.0
-    number = np.floor(dense + sparse + 1000).astype(np.int64)
-    return 2 * number + (logits < 0)
+    sparse = decade - np.clip(decade, low, high)
+    number: NDArray[np.int64] = np.floor(dense + sparse + 1000).astype(np.int64)
+    numbered: NDArray[np.int64] = 2 * number + (logits < 0)
+    return numbered

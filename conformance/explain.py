@@ -45,8 +45,8 @@ class Point:
     def call(self, device: str) -> LossCall:
         """The call that evaluates the point; operands that a gradient needs default to 1."""
         return LossCall(
-            self._operand("logit"),
-            self._operand("target"),
+            self._round(self.logit),
+            self._round(self.target),
             self._operand("weight"),
             self._operand("pos_weight"),
             reduction="none",
@@ -58,8 +58,9 @@ class Point:
         value = getattr(self, name)
         if value is None and self.quantity == f"grad_{name}":
             value = 1.0
-        if value is None:
-            return None
+        return None if value is None else self._round(value)
+
+    def _round(self, value: float) -> Array:
         with np.errstate(over="ignore"):
             return np.array([value], dtype=np.float64).astype(format_of(self.dtype).dtype)
 

@@ -172,15 +172,13 @@ class Sampler:
     def tiny(self) -> Array:
         """Signed values below u in magnitude: subnormal numbers and both zeros among them."""
         f = self.format
-        edges = [0.0, f.smallest_subnormal, 2 * f.smallest_subnormal]
-        edges += [f.smallest_normal, f.smallest_normal - f.smallest_subnormal, f.unit_roundoff]
-        subnormal = self.random.integers(1, 2 ** (f.precision - 1), self.size // 3)
+        edges = np.array([0.0, f.smallest_subnormal, 2 * f.smallest_subnormal, f.smallest_normal])
+        edges = np.append(edges, [f.smallest_normal - f.smallest_subnormal, f.unit_roundoff])
+        count = self.random.integers(1, 2 ** (f.precision - 1), self.size // 3)
         spread = self.log_uniform(f.smallest_subnormal, f.unit_roundoff)
-        magnitudes = self.fill(
-            edges, edges, np.asarray(subnormal * f.smallest_subnormal), random=spread
-        )
-        signs = np.where(np.arange(self.size) % 2, -1.0, 1.0)
-        return self.cast(magnitudes.astype(np.float64) * signs)
+        signs = self.random.choice([-1.0, 1.0], self.size)
+        subnormal = count * f.smallest_subnormal * signs[: count.size]
+        return self.fill(edges, -edges, subnormal, random=spread * signs)
 
     def every_magnitude(self) -> Array:
         """Magnitudes from the smallest subnormal to the largest finite number.
@@ -278,12 +276,11 @@ class PoolStore:
         return pool
 
 
-def repeated(base: Inputs, times: int, random: np.random.Generator) -> Inputs:
-    """Each element of ``base`` as often as said, in random order, with its truth at no more cost.
+def repeated(base: Inputs, times: int) -> Inputs:
+    """``base`` as often as said, end to end, with its truth at no more cost.
 
     The exact sum is ``times`` that of ``base``, and the exact mean is that of ``base``.
     """
-    order = random.permutation(np.tile(np.arange(base.logits.size), times))
     weighted = np.float64(times) if base.reduction == "sum" else None
     truth = ground_truth(
         base.logits,
@@ -295,9 +292,9 @@ def repeated(base: Inputs, times: int, random: np.random.Generator) -> Inputs:
     )
     inputs = replace(
         base,
-        name=f"{base.name}, {order.size:,} elements",
-        logits=base.logits[order],
-        targets=base.targets[order],
+        name=f"{base.name}, {base.logits.size * times:,} elements",
+        logits=np.tile(base.logits, times),
+        targets=np.tile(base.targets, times),
     )
     inputs._truths["loss"] = truth
     return inputs

@@ -17,6 +17,7 @@ from bce_conformance.reference import Format, Truth, ulp_error
 from .cells import Level
 
 Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 _SLACK = 1e-9
@@ -36,6 +37,11 @@ class Bounds:
     scale: Floats
     larger_term: Floats | None = None
     terms: int = 1
+
+    @property
+    def growth(self) -> float:
+        """The factor by which the bounds of A and AA grow for a sum."""
+        return 1.0 + float(np.log2(self.terms))
 
 
 @dataclass(frozen=True)
@@ -99,37 +105,41 @@ def _as_float64(values: Array) -> Floats:
     return np.asarray(values).astype(np.float64)
 
 
-def _sign_is_right(computed: Floats, exact: Floats, offset: Floats) -> NDArray[np.bool_]:
+def _sign_is_right(computed: Floats, exact: Floats, offset: Floats) -> Booleans:
     """A result that is not exactly zero has a sign, also where it rounds to zero."""
     signed = ~np.isnan(exact) & ((exact != 0) | (offset != 0))
-    return ~signed | (np.signbit(computed) == np.signbit(exact))
+    right: Booleans = ~signed | (np.signbit(computed) == np.signbit(exact))
+    return right
 
 
 def _is_accurate(
     computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
-) -> NDArray[np.bool_]:
-    allowed = 4.0 * (1.0 + np.log2(bounds.terms))
+) -> Booleans:
+    allowed = 4.0 * bounds.growth
     flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
-    accurate = (error <= allowed) | flushed
+    accurate: Booleans = (error <= allowed) | flushed
     if bounds.larger_term is not None:
         error_bits = _log2(error) + _ulp_exponent(_log2(np.abs(exact)), format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
         accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + _SLACK)
-    return accurate & _is_finite_where_due(computed, exact)
+    accurate = accurate & _is_finite_where_due(computed, exact)
+    return accurate
 
 
 def _is_safe(
     computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
-) -> NDArray[np.bool_]:
+) -> Booleans:
     error_bits = _log2(error) + _ulp_exponent(_log2(np.abs(exact)), format_)
-    allowed_bits = np.log2(16.0) + np.log2(format_.unit_roundoff) + bounds.scale.ravel()
+    allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
     small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + _SLACK)
-    return ((error == 0) | small) & _is_finite_where_due(computed, exact)
+    safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
+    return safe
 
 
-def _is_finite_where_due(computed: Floats, exact: Floats) -> NDArray[np.bool_]:
-    return np.isfinite(computed) | ~np.isfinite(exact)
+def _is_finite_where_due(computed: Floats, exact: Floats) -> Booleans:
+    finite: Booleans = np.isfinite(computed) | ~np.isfinite(exact)
+    return finite
 
 
 def _log2(values: Floats) -> Floats:

@@ -20,6 +20,7 @@ from bce_conformance.backends import (
     installed,
     resolve,
 )
+from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
 from .cells import Cell, Place, Verdict
@@ -51,6 +52,7 @@ class Settings:
         requirements: numbers or families; none means all.
         tier: how much is tried.
         seed: of all random inputs.
+        time_limit: seconds that one call may take.
     """
 
     backends: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class Settings:
     requirements: tuple[str, ...] = ()
     tier: str = "default"
     seed: int = 0
+    time_limit: float = TIME_LIMIT
 
     def __post_init__(self) -> None:
         known = {*requirements(), *(r.family for r in requirements().values())}
@@ -70,6 +73,8 @@ class Settings:
             unknown = sorted(set(given) - accepted)
             if unknown:
                 raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+        if not self.time_limit > 0:
+            raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
 
     def selects(self, requirement: Requirement) -> bool:
         """Whether a requirement is to be measured."""
@@ -101,7 +106,7 @@ class Matrix:
             )
         }
         self._processes: dict[str, BackendProcess] = {}
-        self._infos: dict[str, BackendInfo | Failure | None] = {}
+        self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
 
@@ -110,6 +115,7 @@ class Matrix:
     def info(self, backend: str) -> BackendInfo | Failure | None:
         """What a backend says of itself, why it cannot, or None where it is not installed."""
         self._start()
+        assert self._infos is not None
         return self._infos[backend]
 
     def status(self, backend: str) -> str:
@@ -126,17 +132,21 @@ class Matrix:
         ]
 
     def _start(self) -> None:
-        """Start all backends at once: importing a framework takes seconds."""
-        if self._infos:
+        """Start all backends at once, the first time: importing a framework takes seconds."""
+        if self._infos is not None:
             return
-        present = [backend for backend, spec in self.specs.items() if installed(spec)]
-        self._processes = {backend: BackendProcess(self.specs[backend]) for backend in present}
+        self._infos = dict.fromkeys(self.specs)
+        limit = self.settings.time_limit
+        self._processes = {
+            backend: BackendProcess(spec, time_limit=limit)
+            for backend, spec in self.specs.items()
+            if installed(spec)
+        }
         infos = self._starters.map(BackendProcess.info, self._processes.values())
-        found = dict(zip(self._processes, infos, strict=True))
-        self._infos = {backend: found.get(backend) for backend in self.specs}
+        self._infos.update(zip(self._processes, infos, strict=True))
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, also those that are being started."""
         for process in self._processes.values():
             process.close()
         self._starters.shutdown(wait=True, cancel_futures=True)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
+from bce_conformance.backends.process import TIME_LIMIT
 
 from . import document, ledger
 from .cells import ABSENCES, Cell, Place
@@ -28,7 +29,7 @@ STARTED = pytest.StashKey[str]()
 REQUIREMENT = pytest.StashKey[Requirement]()
 
 
-class Unexpected(pytest.fail.Exception):
+class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """A finding about a backend, as opposed to a failure of the suite."""
 
 
@@ -42,6 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--requirement", metavar="ID", help="requirement or family", **many)
     group.addoption("--tier", choices=list(TIERS), default="default", help="how much is tried")
     group.addoption("--seed", type=int, default=0, help="seed of all random inputs")
+    group.addoption(
+        "--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS", help="for one call"
+    )
     group.addoption("--results", type=Path, metavar="FILE", help="write results.json here")
 
 
@@ -57,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
             tuple(option.requirement),
             option.tier,
             option.seed,
+            option.time_limit,
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
@@ -146,8 +151,8 @@ def matrix(request: pytest.FixtureRequest) -> Matrix:
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Turn what a test recorded into a cell, and fail it where the ledger says otherwise."""
-    subject = pyfuncitem.funcargs.get("subject")
-    if not isinstance(subject, Subject):
+    subject, place = pyfuncitem.funcargs.get("subject"), pyfuncitem.funcargs.get("place")
+    if not isinstance(subject, Subject) or not isinstance(place, Place):
         return (yield)
     failure = None
     try:
@@ -155,7 +160,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except CallFailed as failed:
         failure = failed.failure
     matrix = matrix_of(pyfuncitem.config)
-    _settle(matrix, matrix.close_cell(subject, pyfuncitem.funcargs["place"], failure))
+    _settle(matrix, matrix.close_cell(subject, place, failure))
     return True
 
 

@@ -84,6 +84,7 @@ def run(
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
     arguments += [f"--results={results}", f"--tier={settings.tier}", f"--seed={settings.seed}"]
+    arguments += [f"--time-limit={settings.time_limit}"]
     for option in ("backend", "device", "dtype", "requirement"):
         arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
     code = pytest.main(arguments, plugins=[watcher])

@@ -23,7 +23,7 @@ def special(
     call = LossCall(
         x,
         subject.array(targets),
-        **operands,  # type: ignore[arg-type]
+        **operands,
         reduction="none",
         quantities=(quantity,),
         device=subject.device,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("reference", "backends", "conformance", "reports", "asv_benchmarks")
+FOLDERS = ("reference", "backends", "conformance", "reports")
 FRAMEWORKS = ("torch", "paddle", "tensorflow", "jax", "optax")
 
 

@@ -1,0 +1,198 @@
+"""The judge gives each level where it is due, and refuses it where it is not."""
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends import LossCall
+from bce_conformance.conformance.cells import Level
+from bce_conformance.conformance.judge import Bounds, bounds_for, judge
+from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
+
+FORMAT_LIST = list(FORMATS.values())
+
+
+def judged(
+    format_: Format,
+    logit: float,
+    target: float,
+    shift: int,
+    *,
+    quantity: str = "loss",
+    weight: float | None = None,
+) -> Level:
+    """The level of the correctly rounded value moved by ``shift`` units in the last place."""
+    logits = np.array([logit]).astype(format_.dtype)
+    targets = np.array([target]).astype(format_.dtype)
+    weights = None if weight is None else np.array([weight]).astype(format_.dtype)
+    call = LossCall(logits, targets, weights, reduction="none", quantities=(quantity,))
+    truth = ground_truth(logits, targets, weights, quantity=quantity, dtype=format_.name)
+    got = format_.from_ordinal(format_.ordinal(truth.nearest) + shift)
+    return judge(got, truth, format_, bounds_for(call, quantity)).level
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_levels_by_distance(format_: Format, sign: int) -> None:
+    """At x = −3, y = 0 the loss is 0.0486: its ulp is u/16, and 16·u·S is 48·u."""
+    assert judged(format_, -3, 0, 0) is Level.AAA
+    assert judged(format_, -3, 0, sign * 2) is Level.AA
+    assert judged(format_, -3, 0, sign * 3) is Level.AA
+    assert judged(format_, -3, 0, sign * 5) is Level.A
+    exact, u = np.log1p(np.exp(-3.0)), format_.unit_roundoff
+    assert level(format_, exact + sign * 47 * u, -3, 0, "loss") is Level.A
+    assert level(format_, exact + sign * 49 * u, -3, 0, "loss") is Level.FAILS
+
+
+def one(format_: Format, value: float) -> np.ndarray:
+    return np.array([value]).astype(format_.dtype)
+
+
+def level(format_: Format, got: float, logit: float, target: float, quantity: str) -> Level:
+    logits, targets = one(format_, logit), one(format_, target)
+    truth = ground_truth(logits, targets, quantity=quantity, dtype=format_.name)
+    call = LossCall(logits, targets, reduction="none", quantities=(quantity,))
+    return judge(one(format_, got), truth, format_, bounds_for(call, quantity)).level
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_for_a_number_fail(format_: Format, wrong: float) -> None:
+    assert level(format_, wrong, 1, 1, "loss") is Level.FAILS
+    assert level(format_, wrong, 1, 1, "grad_logits") is Level.FAILS
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_a_number_for_nan_or_infinity_fails(format_: Format) -> None:
+    assert level(format_, format_.largest_finite, np.inf, 0, "loss") is Level.FAILS
+    assert level(format_, np.nan, np.inf, 0, "loss") is Level.FAILS
+    assert level(format_, -np.inf, np.inf, 0, "loss") is Level.FAILS
+    assert level(format_, np.inf, np.inf, 0, "loss") is Level.AAA
+    assert level(format_, 0.0, np.nan, 0, "loss") is Level.FAILS
+    assert level(format_, np.nan, np.nan, 0, "loss") is Level.AAA
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_a_lost_tail_is_safe_but_not_accurate(format_: Format) -> None:
+    """At x ≪ 0 and y = 0 the loss is a normal number; 0 in its place has lost every digit."""
+    logit = np.log(format_.smallest_normal) + 2
+    assert level(format_, 0.0, logit, 0, "loss") is Level.A
+    assert level(format_, 0.0, logit, 0, "grad_logits") is Level.A
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_flushing_a_subnormal_is_accurate_but_not_faithful(format_: Format) -> None:
+    logit = np.log(format_.smallest_normal) - 2
+    assert level(format_, 0.0, logit, 0, "loss") is Level.AA
+    assert level(format_, -format_.smallest_normal, logit, 0, "loss") is not Level.AA
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_the_sign_of_an_underflowed_result_counts_for_faithful(format_: Format) -> None:
+    """−σ(−x) is below half the smallest subnormal: −0 is right and +0 is not faithful."""
+    logit = -np.log(format_.smallest_subnormal) + 3
+    assert level(format_, -0.0, logit, 1, "grad_logits") is Level.AAA
+    assert level(format_, 0.0, logit, 1, "grad_logits") is Level.AA
+
+
+def test_the_wrong_sign_at_the_smallest_subnormal_is_not_accurate() -> None:
+    tiny = FLOAT32.smallest_subnormal
+    logit = float(np.log(8 * tiny))
+    assert level(FLOAT32, -8 * tiny, logit, 0, "loss") is Level.A
+    assert level(FLOAT32, 8 * tiny, logit, 0, "loss") is not Level.A
+
+
+def test_zero_weight_leaves_no_room() -> None:
+    assert judged(FLOAT32, 3, 0, 0, weight=0.0) is Level.AAA
+    assert judged(FLOAT32, 3, 0, 1, weight=0.0) is not Level.AAA
+    assert judged(FLOAT32, 3, 0, 5, weight=0.0) is Level.FAILS
+
+
+def test_soft_gradients_may_lose_the_difference_but_not_a_term() -> None:
+    """Near σ(x) = y level AA allows 4 ulps of the larger term, which is about 1/4 here."""
+    logits, targets = one(FLOAT32, -1.0986123), one(FLOAT32, 0.75 - 0.5)
+    truth = ground_truth(logits, targets, quantity="grad_logits", dtype="float32")
+    call = LossCall(logits, targets, reduction="none", quantities=("grad_logits",))
+    bounds = bounds_for(call, "grad_logits")
+    unit = np.float32(2.0**-26)  # the ulp of (1 − y)·σ(x) = 0.1875
+    for count, expected in ((3, Level.AA), (6, Level.A)):
+        got = (truth.nearest + np.float32(count) * unit).astype(np.float32)
+        assert judge(got, truth, FLOAT32, bounds).level is expected
+
+
+def test_hard_gradients_get_no_allowance_for_cancellation() -> None:
+    logits, targets = one(FLOAT32, 20.0), one(FLOAT32, 1.0)
+    call = LossCall(logits, targets, reduction="none", quantities=("grad_logits",))
+    assert bounds_for(call, "grad_logits").larger_term is None
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_reductions_grow_with_the_number_of_terms(reduction: str) -> None:
+    logits = np.full(1024, 2.0, np.float32)
+    call = LossCall(logits, logits * 0, reduction=reduction)
+    bounds = bounds_for(call, "loss")
+    assert bounds.terms == 1024
+    expected = 2.0 * (1024 if reduction == "sum" else 1)
+    assert np.exp2(bounds.scale) == pytest.approx(expected)
+    # The loss of 2.127 lies in [2, 4): AA allows 4·11 ulps, A 16·u·2·11 = 88 ulps, of sum and mean.
+    truth = ground_truth(logits, logits * 0, reduction=reduction, dtype="float32")
+    for ulps, expected_level in ((0, "AAA"), (43, "AA"), (46, "A"), (87, "A"), (90, "fails")):
+        got = FLOAT32.from_ordinal(FLOAT32.ordinal(truth.nearest) + ulps)
+        assert judge(got, truth, FLOAT32, bounds).level.verdict == expected_level
+
+
+def test_scale_of_each_gradient() -> None:
+    """S leaves out the factor that a gradient differentiates away."""
+    x, y = np.array([[3.0, -8.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
+    w, p = np.array([[2.0, 4.0]], np.float32), np.array([0.5, 16.0], np.float32)
+    cotangent = np.array([[10.0, 1.0]], np.float32)
+
+    def scale(quantity: str) -> list[float]:
+        call = LossCall(x, y, w, p, reduction="none", quantities=(quantity,), cotangent=cotangent)
+        return np.exp2(bounds_for(call, quantity).scale).ravel().tolist()
+
+    assert scale("loss") == pytest.approx([2 * 3, 4 * 16 * 8])
+    assert scale("grad_logits") == pytest.approx([10 * 2, 4 * 16])
+    assert scale("grad_targets") == pytest.approx([10 * 2 * 3, 4 * 16 * 8])
+    assert scale("grad_weight") == pytest.approx([10 * 3, 16 * 8])
+    assert scale("grad_pos_weight") == pytest.approx([10 * 2 * 3, 4 * 8])
+
+
+def test_broadcast_gradients_sum_their_scale() -> None:
+    x = np.full((6, 4), 2.0, np.float32)
+    w = np.ones((6, 1), np.float32)
+    call = LossCall(x, x * 0, w, reduction="none", quantities=("grad_weight",))
+    bounds = bounds_for(call, "grad_weight")
+    assert bounds.terms == 4
+    assert bounds.scale.shape == (6, 1)
+    assert np.exp2(bounds.scale) == pytest.approx(8.0)
+
+
+def test_judging_nothing_is_an_error() -> None:
+    truth = ground_truth(np.zeros(0, np.float32), np.zeros(0, np.float32), dtype="float32")
+    judgement = judge(np.zeros(0, np.float32), truth, FLOAT32, Bounds(np.zeros(0)))
+    with pytest.raises(ValueError, match="levels is empty"):
+        _ = judgement.level
+
+
+def test_wrong_shape_and_wrong_format_are_errors() -> None:
+    x = np.ones(3, np.float32)
+    truth = ground_truth(x, x, dtype="float32")
+    with pytest.raises(ValueError, match=r"got has shape \(2,\)"):
+        judge(np.ones(2, np.float32), truth, FLOAT32, Bounds(np.zeros(3)))
+    with pytest.raises(ValueError, match="got has dtype float64"):
+        judge(np.ones(3), truth, FLOAT32, Bounds(np.zeros(3)))
+
+
+def test_the_worst_is_of_the_least_level() -> None:
+    """A flushed subnormal (AA) may be more ulps off than a normal result of level A."""
+    x = np.log([FLOAT16.smallest_normal / 2, 0.2]).astype(np.float16)
+    y = np.zeros(2, np.float16)
+    truth = ground_truth(x, y, dtype="float16")
+    got = truth.nearest.copy()
+    got[0] = 0
+    got[1] = FLOAT16.from_ordinal(FLOAT16.ordinal(got[1:]) + 6)[0]
+    call = LossCall(x, y, reduction="none")
+    judgement = judge(got, truth, FLOAT16, bounds_for(call, "loss"))
+    assert judgement.levels.tolist() == [Level.AA, Level.A]
+    assert judgement.ulp[0] > judgement.ulp[1]
+    assert judgement.worst == 1

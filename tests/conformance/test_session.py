@@ -1,0 +1,254 @@
+"""Runs of the command line with real processes: every fault is a verdict, and the run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bce_conformance.reports import results
+
+HERE = Path(__file__).parent
+NATIVE = ["--backend", "native"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(HERE), "COLUMNS": "200", **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bce_conformance", *arguments]
+
+
+def run(*arguments: str, out: Path, **more: str) -> tuple[int, dict[str, Any], str]:
+    """Run one requirement in float32; exit code, results.json and output."""
+    done = subprocess.run(
+        command(
+            "run",
+            "--requirement=VAL-1",
+            "--dtype=float32",
+            f"--out={out}",
+            "--tier=quick",
+            *arguments,
+        ),
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    path = out / "results.json"
+    document = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if document:
+        results.read(path)
+    return done.returncode, document, done.stdout + done.stderr
+
+
+def verdicts(document: dict[str, Any]) -> dict[str, str]:
+    return {cell["backend"]: cell["verdict"] for cell in document["cells"]}
+
+
+def test_a_right_backend_is_as_expected(tmp_path: Path) -> None:
+    code, document, output = run(*NATIVE, "--backend=impaired:Right", out=tmp_path)
+    assert code == 0, output
+    assert verdicts(document) == {"native": "AAA", "impaired:Right": "AAA"}
+    assert (tmp_path / "report.html").exists()
+    assert not document["run"]["interrupted"]
+    assert document["run"]["inputs"] == sum(cell["inputs"] for cell in document["cells"]) > 0
+    assert {curve["backend"] for curve in document["curves"]} == {"native", "impaired:Right"}
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "detail"),
+    [
+        ("Segfault", "crashed", "crashed: SIGSEGV"),
+        ("ExitZero", "crashed", "crashed: exit code 0"),
+        ("Hang", "timeout", "timeout: after 2 s"),
+        ("Sloppy", "A", "ULP off"),
+    ],
+)
+def test_a_fault_is_a_verdict_and_the_run_goes_on(
+    tmp_path: Path, name: str, verdict: str, detail: str
+) -> None:
+    backend = f"impaired:{name}"
+    code, document, output = run(
+        f"--backend={backend}", *NATIVE, "--requirement=VAL-2", "--time-limit=2", out=tmp_path
+    )
+    assert code == 1, output
+    found = {(c["requirement"], c["backend"]): c for c in document["cells"]}
+    for requirement in ("VAL-1", "VAL-2"):
+        assert found[requirement, backend]["verdict"] == verdict
+        assert detail in found[requirement, backend]["detail"]
+        assert not found[requirement, backend]["expected"]
+        assert found[requirement, "native"]["verdict"] == "AAA"
+
+
+def test_output_of_a_backend_does_no_harm(tmp_path: Path) -> None:
+    code, document, output = run("--backend=impaired:Talkative", out=tmp_path)
+    assert code == 0, output
+    assert "hello" not in output
+    assert verdicts(document) == {"impaired:Talkative": "AAA"}
+
+
+def test_a_backend_that_raises_on_import_has_failing_cells(tmp_path: Path) -> None:
+    code, document, _ = run("--backend=impaired:RaisesOnImport", *NATIVE, out=tmp_path)
+    assert code == 1
+    assert verdicts(document) == {"impaired:RaisesOnImport": "fails", "native": "AAA"}
+    (cell,) = (c for c in document["cells"] if c["backend"] != "native")
+    assert "undefined symbol" in cell["detail"]
+    assert "undefined symbol" in document["backends"][0]["status"]
+
+
+def without_frameworks(folder: Path) -> str:
+    """A sitecustomize that hides torch from importlib.metadata and from import."""
+    (folder / "sitecustomize.py").write_text(
+        "import importlib.metadata as m\n"
+        "version = m.version\n"
+        "def hidden(name):\n"
+        "    if name == 'torch':\n"
+        "        raise m.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "m.version = hidden\n"
+    )
+    return f"{folder}{os.pathsep}{HERE}"
+
+
+def test_a_demanded_backend_that_is_not_installed_ends_the_run_1(tmp_path: Path) -> None:
+    path = without_frameworks(tmp_path)
+    code, document, output = run("--backend=torch", *NATIVE, out=tmp_path / "out", PYTHONPATH=path)
+    assert code == 1
+    assert "torch: not installed" in output
+    assert verdicts(document) == {"torch": "not measured", "native": "AAA"}
+
+
+def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> None:
+    path = without_frameworks(tmp_path)
+    script = (
+        "from bce_conformance.conformance.matrix import Matrix, Settings\n"
+        "from bce_conformance.conformance.ledger import Ledger\n"
+        "from bce_conformance.backends import installed\n"
+        "import bce_conformance.conformance.matrix as m\n"
+        "m.installed = lambda s: s.id in ('native', 'torch') and installed(s)\n"
+        "matrix = Matrix(Settings(), Ledger([]))\n"
+        "print(matrix.status('native'), '|', matrix.status('torch'), '|', matrix.demanded())\n"
+        "matrix.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(PYTHONPATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "ok | not installed | ['native']"
+
+
+def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
+    code, document, output = run(*NATIVE, "--device=tpu", out=tmp_path)
+    assert code == 0, output
+    (cell,) = document["cells"]
+    assert (cell["verdict"], cell["detail"]) == ("not measured", "no device tpu")
+    assert cell["inputs"] == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--backend=nope"],
+        ["--requirement=VAL-999"],
+        ["--dtype=float8"],
+        ["--tier=huge"],
+        ["--time-limit=-1"],
+    ],
+)
+def test_misuse_exits_2_and_names_what_is_wrong(tmp_path: Path, wrong: list[str]) -> None:
+    code, document, output = run(*NATIVE, *wrong, out=tmp_path)
+    assert code == 2
+    assert document == {}
+    assert wrong[0].partition("=")[2] in output
+
+
+@pytest.mark.parametrize("name", ["Hang", "HangsOnStart"])
+def test_interrupt_ends_soon_keeps_what_was_measured_and_leaves_no_process(
+    tmp_path: Path, name: str
+) -> None:
+    reached = tmp_path / "reached"
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(
+            "run",
+            *NATIVE,
+            f"--backend=impaired:{name}",
+            "--requirement=VAL-1",
+            "--dtype=float32",
+            "--tier=quick",
+            "--time-limit=1000",
+            f"--out={out}",
+        ),
+        env=environment(HANG_FILE=str(reached)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not reached.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert reached.exists()
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2
+        begin = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        code = process.wait(timeout=30)
+        assert time.monotonic() - begin < 5
+    finally:
+        process.kill()
+    assert code == 130
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+    if name == "Hang":
+        document = json.loads((out / "results.json").read_text("utf-8"))
+        assert document["run"]["interrupted"]
+        assert verdicts(document) == {"native": "AAA"}
+
+
+def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import bce_conformance.conformance.judge as j\n"
+        "def broken(*a, **k):\n"
+        "    raise ZeroDivisionError('planted')\n"
+        "j.bounds_for = broken\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{HERE}"
+    code, _, output = run(*NATIVE, out=tmp_path / "out", PYTHONPATH=path)
+    assert code == 3
+    assert "the suite itself failed" in output
+    assert "planted" in output
+
+
+def test_pytest_by_hand_does_the_same(tmp_path: Path) -> None:
+    folder = HERE.parents[1] / "conformance"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", str(folder), "-p", "no:cacheprovider"),
+            *("--backend=native", "--backend=impaired:Sloppy", "--requirement=VAL-1"),
+            *("--dtype=float32", "--tier=quick", f"--results={tmp_path / 'results.json'}"),
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "native: native" in done.stdout
+    assert "expected AAA (no entry in the ledger)" in done.stdout
+    assert "bce-conformance explain impaired:Sloppy --logit=" in done.stdout
+    document = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    assert verdicts(document) == {"native": "AAA", "impaired:Sloppy": "A"}

@@ -1,0 +1,79 @@
+"""The command line: what it prints, what it accepts, how it exits."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from bce_conformance import __version__
+from bce_conformance.cli import app
+
+runner = CliRunner()
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    result = runner.invoke(app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return result.exit_code, result.output
+
+
+def test_version() -> None:
+    assert invoke("--version") == (0, f"{__version__}\n")
+
+
+def test_explain_shows_a_gradient_that_vanishes_in_torch() -> None:
+    pytest.importorskip("importlib.metadata").version("torch")
+    code, output = invoke(
+        "explain", "torch", "--logit", "20", "--target", "1", "--quantity", "grad_logits"
+    )
+    assert code == 0
+    assert "-2.0611536181902035814308621294" in output
+    assert re.search(r"torch returned\s+-?0x0\.0p\+0", output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--logit=0x1.8p+1", "--target=1"], "0x1.8000000000000p+1"),
+        (["--logit=inf", "--target=0"], "nearest float32  inf"),
+        (["--logit=nan", "--target=0"], "nearest float32  nan"),
+        (["--logit=-0", "--target=0"], "-0x0.0p+0"),
+        (["--logit=-3", "--target=0", "--dtype=bfloat16"], "nearest bfloat16"),
+        (["--logit=1", "--target=1", "--weight=2", "--pos-weight=3"], "exact loss"),
+        (["--logit=1", "--target=1", "--quantity=grad_weight"], "weight"),
+        (["--logit=1", "--target=1", "--quantity=grad_pos_weight"], "pos_weight"),
+        (["--logit=1", "--target=1", "--quantity=grad_targets"], "exact grad_targets"),
+    ],
+)
+def test_explain_reads_numbers_and_quantities(arguments: list[str], expected: str) -> None:
+    code, output = invoke("explain", "native", *arguments)
+    assert code == 0, output
+    assert expected in output
+    assert "level" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope", "--logit=1", "--target=1"], "backend 'nope' is unknown"),
+        (["native", "--logit=abc", "--target=1"], "'abc' is not a number"),
+        (["native", "--logit=1", "--target=1", "--dtype=float8"], "float8"),
+        (["native", "--logit=1", "--target=1", "--quantity=grad"], "grad"),
+        (["native", "--logit=1"], "--target"),
+    ],
+)
+def test_misuse_of_explain_exits_2(arguments: list[str], message: str) -> None:
+    code, output = invoke("explain", *arguments)
+    assert code == 2
+    assert message in " ".join(output.split())
+
+
+def test_explain_on_an_absent_device_exits_1() -> None:
+    code, output = invoke("explain", "native", "--logit=1", "--target=1", "--device=tpu")
+    assert code == 1
+    assert "no device" in output
+
+
+def test_report_without_results_exits_2(tmp_path) -> None:
+    code, output = invoke("report", str(tmp_path))
+    assert code == 2
+    assert "results.json" in output.replace("\n", "")
