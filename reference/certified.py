@@ -19,6 +19,8 @@ from .enclosure import Enclosure
 from .formats import Format
 from .terms import FUNCTIONS, ZERO, Dyadic, Term, add, multiply, negate
 
+# Terms beside a slack are worth a few doublings: what is then undecided, the slack left so.
+_SLACK_PRECISION = 1000
 LARGEST = 1.7976931348623157e308
 SMALLEST = 5e-324
 
@@ -37,11 +39,15 @@ class Rounded:
 
 @dataclass(frozen=True)
 class Sum:
-    """(R + Σ K·F(t))/count, exactly; no two terms have the same function and t, and no K is 0."""
+    """(R + Σ K·F(t) + s)/count, exactly; no two terms share a function and t, and no K is 0.
+
+    Of s only |s| ≤ ``slack`` is known: what a fast sum dropped.
+    """
 
     rational: Dyadic
     terms: tuple[Term, ...]
     count: int = 1
+    slack: Dyadic = ZERO
 
 
 def group(terms: Iterable[tuple[Term, int]], count: int = 1) -> Sum:
@@ -97,6 +103,15 @@ def _tail(total: Sum, precision: int) -> tuple[Dyadic, Dyadic]:
         lower += low << shift if shift >= 0 else low >> -shift
         upper += high << shift if shift >= 0 else -(-high >> -shift)
     return (lower, unit), (upper, unit)
+
+
+def _widened(low: Dyadic, high: Dyadic, slack: Dyadic) -> tuple[Dyadic, Dyadic]:
+    """Widen an enclosure by a slack; far below the slack's last bit, it is one unit of that."""
+    if not slack[0]:
+        return low, high
+    if max(_magnitude(low), _magnitude(high)) < slack[1]:
+        slack, low, high = (slack[0] + 1, slack[1]), ZERO, ZERO
+    return add(low, negate(slack)), add(high, slack)
 
 
 def _magnitude(value: Dyadic) -> int:
@@ -191,14 +206,15 @@ def _quotient(value: Dyadic, count: int, unit: int) -> float:
     return -size if man < 0 else size
 
 
-def certify(total: Sum, fmt: Format) -> Rounded:
-    """Round a finite value correctly to the format."""
-    if not total.terms:
+def certify(total: Sum, fmt: Format) -> Rounded | None:
+    """Round a finite value correctly to the format; None where its slack leaves it undecided."""
+    if not total.terms and not total.slack[0]:
         nearest = round_nearest(total.rational, total.count, fmt)
         return Rounded(nearest, offset_of(total, ZERO, nearest, fmt), 0)
     precision = fmt.precision + 40
-    while True:
-        low, high = _tail(total, precision)
+    while not total.slack[0] or precision < _SLACK_PRECISION:
+        low, high = _tail(total, precision) if total.terms else (ZERO, ZERO)
+        low, high = _widened(low, high, total.slack)
         ends = [
             round_nearest(_joined(total.rational, end, total.count, fmt), total.count, fmt)
             for end in (low, high)
@@ -207,6 +223,7 @@ def certify(total: Sum, fmt: Format) -> Rounded:
         if same and _settled(total, low, high, ends[0], fmt):
             return Rounded(ends[0], offset_of(total, low, ends[0], fmt), precision)
         precision *= 2
+    return None
 
 
 def _settled(total: Sum, low: Dyadic, high: Dyadic, nearest: float, fmt: Format) -> bool:
@@ -219,7 +236,9 @@ def _settled(total: Sum, low: Dyadic, high: Dyadic, nearest: float, fmt: Format)
 def certify_special(value: float | Dyadic, count: int, fmt: Format) -> Rounded:
     """Round what ``special_value`` returned: exact zeros, infinities, NaN, or an exact dyadic."""
     if isinstance(value, tuple):
-        return certify(Sum(value, (), count), fmt)
+        rounded = certify(Sum(value, (), count), fmt)
+        assert rounded is not None
+        return rounded
     if value in (inf, -inf):
         return Rounded(value, value, 0)
     return Rounded(value, nan if value != value else 0.0, 0)

@@ -102,7 +102,9 @@ def settle(parts: list[tuple[Part, int]], problem: Problem) -> Rounded:
     value = total(parts, problem.count)
     if isinstance(value, float):
         return certify_special(value, problem.count, problem.fmt)
-    return certify(value, problem.fmt)
+    rounded = certify(value, problem.fmt)
+    assert rounded is not None  # only a slack leaves a value undecided
+    return rounded
 
 
 def members(problem: Problem, results: Int64 | None = None) -> Int64:

@@ -73,11 +73,12 @@ def _broadcast(name: str, value: Float64 | None, shape: tuple[int, ...]) -> Floa
     if value is None:
         return None
     try:
-        return np.broadcast_to(value, shape).reshape(-1)
+        wide = np.broadcast_to(value, shape)
     except ValueError:
         raise ValueError(
             f"{name} has shape {value.shape}, which does not broadcast to logits of shape {shape}"
         ) from None
+    return value.reshape(-1) if value.size == wide.size else wide.reshape(-1)
 
 
 def _cotangent(value: Any, reduction: str, quantity: str, shape: tuple[int, ...]) -> Float64 | None:

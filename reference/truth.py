@@ -6,19 +6,21 @@ ties to even. What the exact result is, special values included, ``ground_truth`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .cache import keep, load
 from .evaluate import Outcome, evaluate, exact_value
 from .formats import Format
 from .problem import Problem, read_problem
 
 METHODS = ("auto", "mpmath", "fast")
 _EXACT_BITS = 200  # 60 digits
+_FAST_FROM = 256  # elements: fewer are done before the compiled code is loaded
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Truth:
             it is zero; a value that is exactly zero is +0, but for derivatives at x = ±∞ (see
             ``ground_truth``).
         offset: float64, (exact − nearest)/ulp, ulp being the format's at the exact value, to within
-            2^-30 ulp, its sign and its being zero exactly. An infinite ``nearest`` of a finite
-            exact value counts as 2^(emax+1). Where the exact value is ±∞, ±∞; where it is NaN, NaN.
-            A distance beyond float64 is its largest finite number.
-        precision: int32, the working precision in bits that decided each result; 0 where it was
-            rational or special and rounded exactly.
+            2^-16 ulp (most of them to 2^-30), its sign and its being zero exactly. An infinite
+            ``nearest`` of a finite exact value counts as 2^(emax+1). Where the exact value is ±∞,
+            ±∞; where it is NaN, NaN. A distance beyond float64 is its largest finite number.
+        precision: int32, the working precision in bits that decided each result (106 on the fast
+            path); 0 where the slow path found it rational or special and rounded it exactly.
         format: the format of ``nearest``.
     """
 
@@ -42,12 +44,17 @@ class Truth:
     offset: NDArray[np.float64]
     precision: NDArray[np.int32]
     format: Format
-    _problem: Problem
+    _problem: Problem = field(repr=False)
 
     @property
     def is_zero(self) -> NDArray[np.bool_]:
         """Where the exact value is zero, rather than a number that rounds to it."""
         return np.asarray((self.nearest.astype(np.float64) == 0) & (self.offset == 0))
+
+    @property
+    def undecided(self) -> NDArray[np.bool_]:
+        """Where ``method="fast"`` gave no answer: ``nearest`` and ``offset`` are NaN there."""
+        return np.asarray(self.precision < 0)
 
     @property
     def ulp(self) -> NDArray[np.float64]:
@@ -114,7 +121,9 @@ def ground_truth(
         reduction: ``"none"``, ``"mean"`` (division by the number of elements, exact) or ``"sum"``.
         cotangent: of the reduced loss's shape; None means ones. Not for the loss.
         dtype: the format to round into, by dtype, scalar type or name.
-        method: ``"mpmath"`` is the slow certified path, ``"auto"`` the fastest that is certified.
+        method: ``"mpmath"`` certifies every result by enclosures of growing precision; ``"fast"``
+            evaluates in double-double with a proven bound and leaves what it cannot decide
+            ``undecided``; ``"auto"`` takes the fast path and sends just those to the slow one.
 
     Raises:
         TypeError: an operand or ``dtype`` is not of an accepted type.
@@ -125,7 +134,31 @@ def ground_truth(
     problem = read_problem(
         logits, targets, weight, pos_weight, quantity, reduction, cotangent, dtype
     )
-    return _truth(problem, evaluate(problem))
+    return _truth(problem, _outcome(problem, method))
+
+
+def _outcome(problem: Problem, method: str) -> Outcome:
+    if method == "fast":
+        return _computed(problem, method)
+    found = load(problem, method)
+    if found is None:
+        found = _computed(problem, method)
+        keep(problem, method, found)
+    return found
+
+
+def _computed(problem: Problem, method: str) -> Outcome:
+    if method == "mpmath" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
+        return evaluate(problem)
+    from .fast import evaluate_fast  # compiles, or loads what is compiled
+
+    fast = evaluate_fast(problem)
+    if method == "auto" and fast.undecided.any():
+        results = np.flatnonzero(fast.undecided)
+        rest = evaluate(problem, results)
+        for name in ("nearest", "offset", "precision"):
+            getattr(fast.outcome, name)[results] = getattr(rest, name)
+    return fast.outcome
 
 
 def _truth(problem: Problem, outcome: Outcome) -> Truth:

@@ -1,0 +1,209 @@
+"""Truths kept on disk, found by what was asked, and the folder for compiled code.
+
+Guarantees: a truth that is read back is the one that was computed, by this very code: the key is a
+digest of the question and of the sources, the entry carries a checksum, and an entry that is
+damaged, cut short or of another layout is deleted and computed again. Entries appear whole (written
+aside, then renamed), so that concurrent processes may share the folder. Never raises for a folder
+that cannot be written or read: then there is no cache.
+
+The environment variable ``BCE_CONFORMANCE_CACHE`` names another folder, or is ``off``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from .evaluate import Outcome
+from .problem import Problem
+
+VARIABLE = "BCE_CONFORMANCE_CACHE"
+LIMIT = 2 << 30  # bytes of truths; the least recently used go first
+CACHED_FROM = 64  # elements: fewer are computed sooner than found
+_DIGEST = 32
+_MAGIC = b"bce-truth-1\n"
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What the cache holds: ``path``, whether it is ``enabled``, entries and bytes of truths.
+
+    ``limit`` bounds ``bytes``; ``compiled_bytes`` is what compiled code takes beside them.
+    """
+
+    path: Path
+    enabled: bool
+    entries: int
+    bytes: int
+    limit: int
+    compiled_bytes: int
+
+
+def enabled() -> bool:
+    """Tell whether truths are kept."""
+    return os.environ.get(VARIABLE, "") != "off"
+
+
+def folder() -> Path:
+    """Return the cache's folder, whether or not it exists."""
+    named = os.environ.get(VARIABLE, "")
+    if named in ("", "off"):
+        return platformdirs.user_cache_path("bce-conformance")
+    return Path(named)
+
+
+@lru_cache(maxsize=1)
+def sources_digest() -> str:
+    """Return a digest of this package's sources: other code is another cache."""
+    digest = blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def compiled_folder() -> Path:
+    """Return the folder for the code that Numba compiled from these sources."""
+    return folder() / "compiled" / sources_digest()
+
+
+def _key(problem: Problem, method: str) -> str:
+    digest = blake2b(digest_size=20)
+    present = [col is not None for col in problem.columns]
+    question = (
+        sources_digest(),
+        method,
+        problem.quantity,
+        problem.shape,
+        problem.count,
+        problem.fmt.name,
+        problem.columns[0].size,
+        present,
+        problem.groups is not None,
+    )
+    digest.update(repr(question).encode())
+    for array in (*problem.columns, problem.groups):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _path(problem: Problem, method: str) -> Path | None:
+    if not enabled() or problem.columns[0].size < CACHED_FROM:
+        return None
+    return folder() / "truths" / f"{_key(problem, method)}.truth"
+
+
+def load(problem: Problem, method: str) -> Outcome | None:
+    """Return a truth that was kept, or None."""
+    path = _path(problem, method)
+    if path is None:
+        return None
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    outcome = _decoded(content, int(np.prod(problem.shape, dtype=np.int64)))
+    with suppress(OSError):
+        if outcome is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.utime(path)  # most recently used
+    return outcome
+
+
+def keep(problem: Problem, method: str, outcome: Outcome) -> None:
+    """Keep a truth, and drop the least recently used beyond the limit."""
+    path = _path(problem, method)
+    if path is None:
+        return
+    content = _encoded(outcome)
+    if len(content) > LIMIT:
+        return
+    aside = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+        _trim(path.parent)
+
+
+def _encoded(outcome: Outcome) -> bytes:
+    header = json.dumps({"size": outcome.nearest.size}).encode() + b"\n"
+    body = b"".join(
+        np.ascontiguousarray(array, kind).tobytes()
+        for array, kind in (
+            (outcome.nearest, "<f8"),
+            (outcome.offset, "<f8"),
+            (outcome.precision, "<i4"),
+        )
+    )
+    checksum = blake2b(header + body, digest_size=_DIGEST).digest()
+    return _MAGIC + checksum + header + body
+
+
+def _decoded(content: bytes, size: int) -> Outcome | None:
+    """Return what an entry holds, or None where anything about it is wrong."""
+    start = len(_MAGIC) + _DIGEST
+    payload = memoryview(content)[start:]
+    if content[: len(_MAGIC)] != _MAGIC:
+        return None
+    if blake2b(payload, digest_size=_DIGEST).digest() != content[len(_MAGIC) : start]:
+        return None
+    first = start + bytes(payload[:100]).index(b"\n") + 1
+    if json.loads(content[start:first])["size"] != size or len(content) != first + 20 * size:
+        return None
+    nearest = np.frombuffer(content, "<f8", size, first)
+    offset = np.frombuffer(content, "<f8", size, first + 8 * size)
+    precision = np.frombuffer(content, "<i4", size, first + 16 * size)
+    return Outcome(nearest.astype(float), offset.astype(float), precision.astype(np.int32))
+
+
+def _entries(truths: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield when each entry was last used, its size and its path; another process may delete it."""
+    with suppress(OSError), os.scandir(truths) as found:
+        for entry in found:
+            with suppress(OSError):
+                status = entry.stat()
+                yield status.st_mtime, status.st_size, Path(entry.path)
+
+
+def _trim(truths: Path) -> None:
+    entries = sorted(_entries(truths))
+    excess = sum(size for _, size, _ in entries) - LIMIT
+    for _, size, path in entries:
+        if excess <= 0:
+            break
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        excess -= size
+
+
+def info() -> CacheInfo:
+    """Describe the cache."""
+    entries = list(_entries(folder() / "truths"))
+    compiled = folder() / "compiled"
+    compiled_bytes = sum(path.stat().st_size for path in compiled.rglob("*") if path.is_file())
+    size = sum(size for _, size, _ in entries)
+    return CacheInfo(folder(), enabled(), len(entries), size, LIMIT, compiled_bytes)
+
+
+def clear() -> CacheInfo:
+    """Delete every truth and all compiled code; return what there was."""
+    before = info()
+    for name in ("truths", "compiled"):
+        shutil.rmtree(folder() / name, ignore_errors=True)
+    return before
