@@ -21,12 +21,17 @@ from bce_conformance.backends.native.arguments import (
     check_wrt,
 )
 
+_driver: Any = None
+
 
 def _kernels() -> Any:
     """The driver module: with it comes the compiler, which importing this package must not."""
-    from bce_conformance.backends.native import driver
+    global _driver
+    if _driver is None:
+        from bce_conformance.backends.native import driver
 
-    return driver
+        _driver = driver
+    return _driver
 
 
 def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
@@ -34,10 +39,21 @@ def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
 
 
 def _result(name: str, out: Any, shape: tuple[int, ...], operands: Operands) -> Array:
-    """``out``, checked, or a fresh array where it is None."""
+    """``out``, checked, or a fresh array where it is None or shares memory with an operand."""
     if out is None:
         return np.empty(shape, operands.dtype)
     check_out(name, out, shape, operands.dtype)
+    for operand in (operands.logits, operands.targets, operands.weight, operands.pos_weight):
+        if operand is not None and np.may_share_memory(out, operand):
+            return np.empty(shape, operands.dtype)
+    return np.asarray(out)
+
+
+def _deliver(result: Array, out: Any) -> Array:
+    """``result``, copied to ``out`` where that is another array."""
+    if out is None or result is out:
+        return result
+    out[...] = result
     return np.asarray(out)
 
 
@@ -70,11 +86,16 @@ def binary_cross_entropy_with_logits(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape, the reduction or (if checked) a target is not accepted.
     """
+    kernels = _driver or _kernels()
+    plain = weight is None and pos_weight is None and out is None and not check_targets
+    if plain and kernels.is_small(logits, targets, reduction):
+        # Nothing to broadcast, convert or check: a training step's cheapest way in.
+        return kernels.small_loss(logits, targets, reduction)  # type: ignore[no-any-return]
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     result = _result("out", out, _loss_shape(operands, reduction), operands)
-    _kernels().Evaluation(operands, reduction).run(result, {})
-    return result
+    kernels.Evaluation(operands, reduction).run(result, {})
+    return _deliver(result, out)
 
 
 def value_and_grad(
@@ -112,6 +133,13 @@ def value_and_grad(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape, the reduction, a name or (if checked) a target is not accepted.
     """
+    kernels = _driver or _kernels()
+    plain = weight is None and pos_weight is None and cotangent is None and out is None
+    plain = plain and wrt == ("logits",) and not check_targets
+    if plain and kernels.is_small(logits, targets, reduction):
+        results = kernels.small_loss_and_gradient(logits, targets, reduction)
+        if results is not None:
+            return results[0], {"logits": results[1]}
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     names = check_wrt(wrt, operands)
@@ -126,11 +154,11 @@ def value_and_grad(
         name: _result(f"out[{name!r}]", into.get(name), getattr(operands, name).shape, operands)
         for name in names
     }
-    kernels = _kernels()
     kernels.Evaluation(operands, reduction, given).run(
         loss, {kernels.QUANTITY_OF[name]: gradients[name] for name in names}
     )
-    return loss, gradients
+    delivered = {name: _deliver(gradients[name], into.get(name)) for name in names}
+    return _deliver(loss, into.get("loss")), delivered
 
 
 def hessian_vector_product(

@@ -16,8 +16,10 @@ QUANTITIES = 6
 X, Y, W, P, C, V = (LENGTH * row for row in range(6))
 # exp(−|x|), log(1 + exp(−|x|)) and cotangent/count, each with its rest.
 E, E_REST, SP, SP_REST, S, S_REST = (LENGTH * row for row in range(6, 12))
-# 1 where an element has to be evaluated again with care.
+# Not 0 where an element has to be evaluated again: NEAR once for a gradient in the logits that
+# cancels, FAR for everything else, added up.
 MARK = LENGTH * 12
+NEAR, FAR = 1, 16
 # The result of quantity q, and its rest: zero where float64 is enough.
 RESULTS = LENGTH * 13
 RESTS = RESULTS + LENGTH * QUANTITIES

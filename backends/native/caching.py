@@ -23,9 +23,12 @@ COMPILED = (
     "core",
     "engine",
     "fused",
+    "fused_weighted",
+    "fused_wide",
     "memory",
     "narrow_stage",
     "primitives",
+    "refined",
     "wide_stage",
 )
 FINGERPRINT = hashlib.sha256(

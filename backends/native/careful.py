@@ -18,7 +18,7 @@ from bce_conformance.backends.native.block import (
     GRAD_WEIGHT,
     HESSIAN,
 )
-from bce_conformance.backends.native.coefficients import LOG2_E
+from bce_conformance.backends.native.coefficients import LN2_PARTS, LOG2_E
 from bce_conformance.backends.native.core import wide_softplus
 from bce_conformance.backends.native.primitives import (
     DD,
@@ -33,13 +33,6 @@ from bce_conformance.backends.native.primitives import (
 Quad = tuple[float, float, float, float, int]
 
 
-# ln 2 and 1/3 to 212 bits.
-_LN2 = (
-    float.fromhex("0x1.62e42fefa39efp-1"),
-    float.fromhex("0x1.abc9e3b39803fp-56"),
-    float.fromhex("0x1.7b57a079a1934p-111"),
-    float.fromhex("-0x1.ace93a4ebe5d1p-165"),
-)
 _HALVINGS = 8
 _TERMS = 18
 
@@ -155,7 +148,7 @@ def inverse(value: Quad) -> Quad:
 def exponential(a: Quad, k: int) -> Quad:
     """exp(−a), where k is an integer near −a/ln 2 and |a + k·ln 2| < 1/2."""
     out_of_line()
-    reduced = plus(minus(a), minus(times(quad(float(k)), (*_LN2, 0))))
+    reduced = plus(minus(a), minus(times(quad(float(k)), (*LN2_PARTS, 0))))
     r = scaled(reduced, -_HALVINGS)
     # exp(r) − 1 by its series, and doubled by (1 + t)² − 1 = 2t + t².
     series = quad(1.0)

@@ -44,7 +44,7 @@ ROUNDER = 1.5 * 2.0**52
 HELD = 700.0
 # Numerators that cancel further than this are left to careful.py.
 NARROW_CANCELLATION = 2.0**-18
-WIDE_CANCELLATION = 2.0**-8
+WIDE_CANCELLATION = 2.0**-10
 # From here on exp(−a) is below half of the smallest float64.
 VANISHED = 746.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
@@ -177,7 +177,9 @@ def wide_softplus(eh: float, el: float) -> DD:
     s = eh * inverse
     sl = (fma(-s, dh, eh) + fma(-s, dl, el)) * inverse
     u = s * s
-    h = fma(ATANH_TAIL[9], u, ATANH_TAIL[8])
+    h = fma(ATANH_TAIL[11], u, ATANH_TAIL[10])
+    h = fma(h, u, ATANH_TAIL[9])
+    h = fma(h, u, ATANH_TAIL[8])
     h = fma(h, u, ATANH_TAIL[7])
     h = fma(h, u, ATANH_TAIL[6])
     h = fma(h, u, ATANH_TAIL[5])

@@ -6,12 +6,12 @@ with the first call. Guarantees temporaries below 1 MiB for any input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native import engine, fused
+from bce_conformance.backends.native import engine, fused, fused_weighted, fused_wide
 from bce_conformance.backends.native.arguments import Array, Operands
 from bce_conformance.backends.native.block import (
     GRAD_LOGITS,
@@ -35,7 +35,53 @@ QUANTITY_OF = {
 }
 # Sums of broadcast gradients are kept for this many elements of the operand at a time.
 _PIECE = 16384
+# So many elements of pos_weight are looked at for being all ones.
+_FEW = 4096
 _FLOAT64 = np.dtype(np.float64)
+_NARROW = frozenset(VIEWS) - {_FLOAT64}
+
+
+def small_loss(logits: Array, targets: Array, reduction: str) -> Array:
+    """The loss of a small plain call (see ``is_small``)."""
+    view = VIEWS[logits.dtype]
+    out = np.empty(1, view)
+    count = float(logits.size) if reduction == "mean" else 1.0
+    fused.small_loss(logits.reshape(-1).view(view), targets.reshape(-1).view(view), count, out)
+    return out.view(logits.dtype).reshape(())
+
+
+def small_loss_and_gradient(
+    logits: Array, targets: Array, reduction: str
+) -> tuple[Array, Array] | None:
+    """Loss and gradient of a small plain call; None where an element needs care."""
+    view = VIEWS[logits.dtype]
+    out = np.empty(1, view)
+    gradient = np.empty_like(logits)
+    count = float(logits.size) if reduction == "mean" else 1.0
+    if fused.small_loss_and_gradient(
+        logits.reshape(-1).view(view),
+        targets.reshape(-1).view(view),
+        gradient.reshape(-1).view(view),
+        count,
+        out,
+    ):
+        return None
+    return out.view(logits.dtype).reshape(()), gradient
+
+
+def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
+    """Whether these are arrays of one narrow format, plain, and no more than a chunk."""
+    return (
+        type(logits) is np.ndarray
+        and type(targets) is np.ndarray
+        and logits.dtype in _NARROW
+        and logits.dtype == targets.dtype
+        and logits.shape == targets.shape
+        and 0 < logits.size <= fused.CHUNK
+        and (reduction == "mean" or reduction == "sum")
+        and logits.flags.carray
+        and targets.flags.carray
+    )
 
 
 def settled(value: float, out: Array) -> Array:
@@ -72,11 +118,14 @@ class Evaluation:
         self.shape = operands.logits.shape
         self.size = operands.logits.size
         self.count = float(max(self.size, 1)) if reduction == "mean" else 1.0
+        pos_weight = operands.pos_weight
+        if pos_weight is not None and pos_weight.size <= _FEW and bool((pos_weight == 1).all()):
+            pos_weight = None  # the same kernels, so the same bits
         self.inputs = [
             operands.logits,
             operands.targets,
             operands.weight,
-            operands.pos_weight,
+            pos_weight,
             cotangent,
             vector,
         ]
@@ -86,19 +135,20 @@ class Evaluation:
     def run(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         """Evaluate the loss, where an array is given for it, and quantities, into these arrays.
 
-        Quantities of broadcast operands are summed over what they were broadcast along.
+        Quantities of broadcast operands are summed over what they were broadcast along. The bits
+        of the loss do not depend on which gradients are wanted beside it.
         """
         if self.size == 0:
             self._nothing(loss, gradients)
             return
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
-        if self._is_fused(loss, whole):
-            assert loss is not None
-            self._run_fused(loss, whole.get(GRAD_LOGITS))
-        elif whole or loss is not None:
+        if loss is not None and self._is_fused():
+            self._run_fused(loss, whole.pop(GRAD_LOGITS, None))
+            loss = None
+        if whole or loss is not None:
             self._run_engine(loss, whole)
         for quantity, out in gradients.items():
-            if quantity not in whole:
+            if out.size != self.size:
                 self._summed(quantity, out)
 
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
@@ -109,81 +159,91 @@ class Evaluation:
 
     # The fused kernels.
 
-    def _is_fused(self, loss: Array | None, gradients: dict[int, Array]) -> bool:
+    def _is_fused(self) -> bool:
         targets = self.operands.targets.dtype
         return (
-            loss is not None
-            and self.reduction != "none"
-            and not self.wide
-            and not self.weighted
-            and set(gradients) <= {GRAD_LOGITS}
+            self.reduction != "none"
+            and self.inputs[4] is None
+            and not (self.wide and self.weighted)
             and (targets == np.bool_ or targets.newbyteorder("=") == self.dtype)
         )
 
+    def _kernel(self, with_gradient: bool) -> Callable[..., None]:
+        """The fused kernel, as a function of (x, y, g, origin, first, last, partials)."""
+        if self.wide:
+            if with_gradient:
+                return lambda x, y, g, origin, *rest: fused_wide.sum_wide_loss_and_gradient(
+                    x, y, g, self.count, *rest
+                )
+            return lambda x, y, g, origin, *rest: fused_wide.sum_wide_loss(x, y, *rest)
+        scale = 1.0 / self.count
+        if self.weighted:
+            plans, shape = plans_of(self.inputs[2:4], self.shape)
+            if with_gradient:
+                return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted_loss_and_gradient(
+                    x, y, plans, shape, origin, g, scale, *rest
+                )
+            return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted_loss(
+                x, y, plans, shape, origin, *rest
+            )
+        if with_gradient:
+            return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)
+        return lambda x, y, g, origin, *rest: fused.sum_loss(x, y, *rest)
+
     def _run_fused(self, loss: Array, gradient: Array | None) -> None:
-        chunks = -(-self.size // fused.CHUNK)
-        partials = np.empty((chunks, 3))
+        partials = np.zeros((-(-self.size // fused.CHUNK), 3))
         logits, targets = self.operands.logits, self.operands.targets
+        call = self._kernel(gradient is not None)
         plain = is_plain(logits, self.dtype) and is_plain(targets, self.dtype)
         if plain and (gradient is None or is_plain(gradient, self.dtype)):
-            self._fused_in_place(flat(logits), flat(targets), gradient, partials)
+            x, y, g = flat(logits), flat(targets), None if gradient is None else flat(gradient)
+            share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
         else:
-            self._fused_by_chunks(gradient, partials)
-        settled(engine.combine(partials[:, :2], self.count), loss)
-        if gradient is not None and partials[:, 2].any():
-            self._repair(gradient, np.flatnonzero(partials[:, 2]))
+            self._fused_by_chunks(call, gradient, partials)
+        if partials[:, 2].any():
+            self._repair(gradient, partials)
+        settled(engine.combine(partials, self.count), loss)
 
-    def _fused_in_place(
-        self, logits: Array, targets: Array, gradient: Array | None, partials: Array
+    def _fused_by_chunks(
+        self, call: Callable[..., None], gradient: Array | None, partials: Array
     ) -> None:
-        if gradient is None:
-            partials[:, 2] = 0.0
-            share(
-                lambda first, last: fused.sum_loss(logits, targets, first, last, partials),
-                len(partials),
-            )
-            return
-        result, scale = flat(gradient), 1.0 / self.count
-        share(
-            lambda first, last: fused.sum_loss_and_gradient(
-                logits, targets, result, scale, first, last, partials
-            ),
-            len(partials),
-        )
-
-    def _fused_by_chunks(self, gradient: Array | None, partials: Array) -> None:
         """As in place, on packed copies of one chunk at a time: the same bits for any layout."""
         rows = [self.operands.logits, self.operands.targets, gradient]
         plans, shape = plans_of(rows, self.shape)
-        view = VIEWS[self.dtype]
 
         def work(first: int, last: int) -> None:
             buffer = np.empty(fused.LANES)
-            packed = np.empty((3, min(fused.CHUNK, self.size)), view)
+            packed = np.empty((3, min(fused.CHUNK, self.size)), VIEWS[self.dtype])
             for chunk in range(first, last):
                 start = chunk * fused.CHUNK
                 n = min(fused.CHUNK, self.size - start)
                 x, y, g = packed[0, :n], packed[1, :n], packed[2, :n]
                 fused.pack(plans[0], shape, start, buffer, x)
                 fused.pack(plans[1], shape, start, buffer, y)
-                own = partials[chunk : chunk + 1]
-                if gradient is None:
-                    fused.sum_loss(x, y, 0, 1, own)
-                    own[0, 2] = 0.0
-                else:
-                    fused.sum_loss_and_gradient(x, y, g, 1.0 / self.count, 0, 1, own)
+                call(x, y, g, start, 0, 1, partials[chunk : chunk + 1])
+                if gradient is not None:
                     fused.unpack(plans[2], shape, start, buffer, g)
 
         share(work, len(partials))
 
-    def _repair(self, gradient: Array, chunks: Any) -> None:
-        """Evaluate the gradient of whole chunks again, where one of their elements needs care."""
-        plans, shape, wanted = self._plan({GRAD_LOGITS: gradient})
+    def _repair(self, gradient: Array | None, partials: Array) -> None:
+        """Evaluate whole chunks again by the engine, where one of their elements needs care."""
+        outputs = {} if gradient is None else {GRAD_LOGITS: gradient}
+        plans, shape, wanted = self._plan(outputs)
+        wanted[LOSS] = self.wide
         ratio = fused.CHUNK // engine.CHUNK
-        scratch = np.empty((-(-self.size // engine.CHUNK), 2))
-        for chunk in chunks:
-            last = min(len(scratch), (chunk + 1) * ratio)
-            self._evaluate(plans, shape, wanted, False, chunk * ratio, last, scratch)
+        scratch = np.zeros((-(-self.size // engine.CHUNK), 2))
+
+        def work(first: int, last: int) -> None:
+            for chunk in range(first, last):
+                if partials[chunk, 2]:
+                    own = slice(chunk * ratio, min(len(scratch), (chunk + 1) * ratio))
+                    self._evaluate(plans, shape, wanted, self.wide, own.start, own.stop, scratch)
+                    if self.wide:
+                        partials[chunk, 0] = engine.combine(scratch[own], 1.0)
+                        partials[chunk, 1] = engine.remainder(scratch[own], partials[chunk, 0])
+
+        share(work, len(partials))
 
     # The engine.
 

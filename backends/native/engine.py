@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from bce_conformance.backends.native.block import (
+    GRAD_LOGITS,
     LENGTH,
     LOSS,
     MARK,
+    NEAR,
     QUANTITIES,
     RESTS,
     RESULTS,
@@ -34,6 +36,7 @@ from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.narrow_stage import narrow_stage, special
 from bce_conformance.backends.native.primitives import (
     DD,
+    dd_times,
     fast_two_sum,
     fma,
     helper,
@@ -41,6 +44,7 @@ from bce_conformance.backends.native.primitives import (
     narrow,
     two_sum,
 )
+from bce_conformance.backends.native.refined import refined_gradient
 from bce_conformance.backends.native.wide_stage import wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
@@ -77,6 +81,13 @@ def repair(b: Any, n: int, wanted: Any, count: float) -> None:
         x, y, w, p, c, v = b[X + i], b[Y + i], b[W + i], b[P + i], b[C + i], b[V + i]
         finite = abs(x) < np.inf and abs(y) < np.inf and abs(w) < np.inf
         finite = finite and abs(p) < np.inf and abs(c) < np.inf and abs(v) < np.inf
+        if b[MARK + i] == NEAR:
+            scale, scale_rest = dd_times(b[S + i], b[S_REST + i], w, 0.0)
+            value, rest, trusted = refined_gradient(x, y, p, scale, scale_rest)
+            if trusted:
+                b[RESULTS + GRAD_LOGITS * LENGTH + i] = value
+                b[RESTS + GRAD_LOGITS * LENGTH + i] = rest
+                continue
         for quantity in range(QUANTITIES):
             if wanted[quantity]:
                 value, rest = special(quantity, x, y, w, p, b[S + i], v), 0.0
@@ -171,6 +182,17 @@ def combine(partials: Any, count: float) -> float:
     total, rest = fast_two_sum(total, rest)
     q = total / count
     return q + (fma(-q, count, total) + rest) / count
+
+
+@kernel
+def remainder(partials: Any, total: float) -> float:
+    """What is left of the sum of all partial sums and rests after ``total``, its float64."""
+    sum_ = -total
+    rest = 0.0
+    for chunk in range(partials.shape[0]):
+        sum_, error = two_sum(sum_, partials[chunk, 0])
+        rest += error + partials[chunk, 1]
+    return sum_ + rest if abs(sum_) < np.inf else 0.0
 
 
 @kernel

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bce_conformance.backends.native.block import (
+    FAR,
     GRAD_LOGITS,
     GRAD_POS_WEIGHT,
     GRAD_TARGETS,
@@ -14,6 +15,7 @@ from bce_conformance.backends.native.block import (
     LENGTH,
     LOSS,
     MARK,
+    NEAR,
     RESULTS,
     SP,
     E,
@@ -106,7 +108,7 @@ def _grad_logits(b: Any, n: int) -> int:
         numerator, larger = narrow_numerator(
             b[X + i], 1.0 - b[Y + i], b[P + i] * b[Y + i], b[E + i]
         )
-        needed = 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
+        needed = NEAR if abs(numerator) < NARROW_CANCELLATION * larger else 0
         marked += needed
         b[MARK + i] += needed
         b[_GRAD_LOGITS + i] = numerator * (b[S + i] * b[W + i]) / (1.0 + b[E + i])
@@ -118,7 +120,7 @@ def _grad_targets(b: Any, n: int) -> int:
     marked = 0
     for i in range(n):
         slope, larger = narrow_slope(b[X + i], b[P + i], b[SP + i])
-        needed = 1 if abs(slope) < NARROW_CANCELLATION * larger else 0
+        needed = FAR if abs(slope) < NARROW_CANCELLATION * larger else 0
         marked += needed
         b[MARK + i] += needed
         b[_GRAD_TARGETS + i] = annihilate(b[S + i] * b[W + i], slope)

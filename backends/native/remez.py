@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mpmath import iv, mp, mpf
 
-PRECISION = 160
+PRECISION = 300
 TERMS = 60
 PIECES = 512
 
@@ -63,7 +63,7 @@ def _tables() -> tuple[Table, ...]:
             8,
         ),
         Table("ATANH", "2·atanh(√u)/√u", atanh_from(0), mpf(0), third, 9),
-        Table("ATANH_TAIL", "(2·atanh(√u)/√u − 2) / u", atanh_from(1), mpf(0), third, 9),
+        Table("ATANH_TAIL", "(2·atanh(√u)/√u − 2) / u", atanh_from(1), mpf(0), third, 11),
         Table("ATANH_REDUCED", "2·atanh(√u)/√u", atanh_from(0), mpf(0), reduced, 6),
     )
 
@@ -160,12 +160,32 @@ def module() -> str:
         rounded = [float(value) for value in minimax(table)]
         error = proven_error(table, rounded)
         lines += [
-            f"# {table.meaning} on [{mp.nstr(table.low, 6)}, {mp.nstr(table.high, 6)}]; "
-            f"relative error ≤ 2^{mp.nstr(mp.log(error, 2), 5)}, proven.",
+            f"# {table.meaning} on [{mp.nstr(table.low, 6)}, {mp.nstr(table.high, 6)}].",
+            f"# Relative error ≤ 2^{mp.nstr(mp.log(error, 2), 5)}, proven.",
             f"{table.name} = (",
             *[f"    {value!r}," for value in rounded],
             ")",
         ]
+    pairs = [
+        (float(value), float(value - mpf(float(value))))
+        for value in (1 / mp.factorial(k) for k in range(1, 15))
+    ]
+    lines += [
+        "# 1/k! for k = 1 … 14 as pairs; each within 2^-107 of its value.",
+        "INVERSE_FACTORIALS = (",
+        *[f"    {pair!r}," for pair in pairs],
+        ")",
+    ]
+    ln2, parts = mp.log(2), []
+    for _ in range(4):
+        parts.append(float(ln2))
+        ln2 -= mpf(parts[-1])
+    lines += [
+        "# ln 2 to 212 bits.",
+        "LN2_PARTS = (",
+        *[f"    {part!r}," for part in parts],
+        ")",
+    ]
     high = mp.ldexp(mp.floor(mp.ldexp(mp.log(2), 40)), -40)
     rest = float(mp.log(2) - high)
     lines += [

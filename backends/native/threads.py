@@ -53,7 +53,7 @@ def _workers(count: int) -> ThreadPoolExecutor:
 
 
 def share(work: Callable[[int, int], None], chunks: int) -> None:
-    """Call ``work(first, last)`` over all of ``range(chunks)``, on as many threads as are of use."""
+    """Call ``work(first, last)`` over all of ``range(chunks)``, on as many threads as help."""
     threads = min(num_threads(), chunks)
     if threads <= 1:
         work(0, chunks)

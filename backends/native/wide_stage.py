@@ -11,6 +11,7 @@ from typing import Any
 
 from bce_conformance.backends.native.block import (
     E_REST,
+    FAR,
     GRAD_LOGITS,
     GRAD_POS_WEIGHT,
     GRAD_TARGETS,
@@ -19,6 +20,7 @@ from bce_conformance.backends.native.block import (
     LENGTH,
     LOSS,
     MARK,
+    NEAR,
     RESTS,
     RESULTS,
     S_REST,
@@ -80,19 +82,19 @@ _HESSIAN_REST = RESTS + LENGTH * HESSIAN
 def _out_of_range(value: float) -> int:
     """Whether a result may have overflowed or lost digits to underflow on the way."""
     a = abs(value)
-    return 0 if (a < math.inf and a > _TINY) else 1
+    return 0 if (a < math.inf and a > _TINY) else FAR
 
 
 @inlined
 def _unsafe(value: float) -> int:
     a = abs(value)
-    return 1 if (a < _SAFE_LOW or a > _SAFE_HIGH) and a != 0.0 else 0
+    return FAR if (a < _SAFE_LOW or a > _SAFE_HIGH) and a != 0.0 else 0
 
 
 @inlined
 def _held_matters(x: float, steady: float, decaying: float) -> int:
     """Whether a held exp(−|x|), times ``decaying``, is more than nothing beside ``steady``."""
-    return 1 if abs(x) > _HOLDING and abs(steady) <= abs(decaying) * _TINY else 0
+    return FAR if abs(x) > _HOLDING and abs(steady) <= abs(decaying) * _TINY else 0
 
 
 @inlined
@@ -182,10 +184,10 @@ def _grad_logits(b: Any, n: int, vanished: float) -> int:
         b[_GRAD_LOGITS_REST + i] = 0.0 if gone else value_rest
         near = abs(numerator) < WIDE_CANCELLATION * abs(u) and b[X + i] != 0.0
         needed = _held_matters(b[X + i], steady, decaying) | _out_of_range(value)
-        needed = 1 if near else needed
+        needed = NEAR if near else needed
         exact_zero = numerator == 0.0 and not near
         needed = 0 if gone or exact_zero or scale == 0.0 else needed
-        needed = 1 if value != value else needed
+        needed = FAR if value != value else needed
         b[MARK + i] += needed
         marked += needed
     return marked
@@ -223,7 +225,7 @@ def _grad_weight(b: Any, n: int) -> int:
         b[_GRAD_WEIGHT + i], b[_GRAD_WEIGHT_REST + i] = dd_times(
             inner, inner_rest, b[S + i], b[S_REST + i]
         )
-        needed = _out_of_range(b[_GRAD_WEIGHT + i]) | (1 if abs(b[X + i]) > _HOLDING else 0)
+        needed = _out_of_range(b[_GRAD_WEIGHT + i]) | (FAR if abs(b[X + i]) > _HOLDING else 0)
         needed = 0 if b[S + i] == 0.0 and abs(b[X + i]) < math.inf else needed
         b[MARK + i] += needed
         marked += needed
@@ -242,7 +244,7 @@ def _grad_pos_weight(b: Any, n: int) -> int:
         b[_GRAD_POS_WEIGHT + i], b[_GRAD_POS_WEIGHT_REST + i] = dd_times(
             t, t_rest, scale, scale_rest
         )
-        needed = _out_of_range(b[_GRAD_POS_WEIGHT + i]) | (1 if b[X + i] > _HOLDING else 0)
+        needed = _out_of_range(b[_GRAD_POS_WEIGHT + i]) | (FAR if b[X + i] > _HOLDING else 0)
         needed = 0 if scale == 0.0 and abs(b[X + i]) < math.inf else needed
         b[MARK + i] += needed
         marked += needed
@@ -263,7 +265,7 @@ def _hessian(b: Any, n: int) -> int:
         scale, scale_rest = dd_times(b[S + i], b[S_REST + i], b[W + i], 0.0)
         scale, scale_rest = dd_times(scale, scale_rest, b[V + i], 0.0)
         b[_HESSIAN + i], b[_HESSIAN_REST + i] = dd_times(c, c_rest, scale, scale_rest)
-        needed = _out_of_range(b[_HESSIAN + i]) | (1 if abs(b[X + i]) > _HOLDING else 0)
+        needed = _out_of_range(b[_HESSIAN + i]) | (FAR if abs(b[X + i]) > _HOLDING else 0)
         needed = 0 if c == 0.0 or scale == 0.0 else needed
         b[MARK + i] += needed
         marked += needed
