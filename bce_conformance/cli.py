@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -27,10 +28,14 @@ from bce_conformance.backends import (
 )
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
+from bce_conformance.conformance.ledger import LEDGER
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.reference import format_of
+
+if TYPE_CHECKING:
+    from bce_conformance.reports.results import Results
 
 OUT = Path("reports/out")
 
@@ -181,15 +186,22 @@ def report(
 
 
 def _render(folder: Path) -> None:
-    from bce_conformance.reports import html, results, summary
+    from bce_conformance.reports import html, summary
 
-    try:
-        found = results.read(folder / "results.json")
-    except (results.ResultsError, OSError) as error:
-        _misuse(str(error))
+    found = _read(folder)
     html.write(found, folder / "report.html")
     console.print(summary.summary(found))
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _read(path: Path) -> Results:
+    """Read a results.json, given as such or as its folder."""
+    from bce_conformance.reports import results
+
+    try:
+        return results.read(path if path.suffix == ".json" else path / "results.json")
+    except (results.ResultsError, OSError) as error:
+        _misuse(str(error))
 
 
 @app.command()
@@ -199,18 +211,54 @@ def compare(before: Path, after: Path) -> None:
     Exits 1 if any cell moved.
     """
     from bce_conformance.reports import compare as comparison
-    from bce_conformance.reports import results
 
-    try:
-        pair = [
-            results.read(path / "results.json" if path.is_dir() else path)
-            for path in (before, after)
-        ]
-    except (results.ResultsError, OSError) as error:
-        _misuse(str(error))
-    found = comparison.compare(*pair)
+    found = comparison.compare(_read(before), _read(after))
     console.print(comparison.comparison_table(found))
     raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)
+
+
+ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+
+@ledger_app.command("check")
+def ledger_check(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+) -> None:
+    """Show every cell of a run that is not as the ledger says now; exit 1 if there is one."""
+    from bce_conformance.conformance import ledger
+
+    try:
+        known = ledger.read()
+    except ledger.LedgerError as error:
+        _misuse(str(error))
+    table = Table("requirement", "backend", "dtype", "ledger", "found", "detail")
+    for cell in _read(folder).cells:
+        if not known.expects(cell.requirement, cell.backend, cell.dtype, cell.verdict):
+            entry = known.deviation(cell.requirement, cell.backend, cell.dtype)
+            expected = entry.level if entry else "AAA"
+            place = (cell.requirement, cell.backend, cell.dtype)
+            table.add_row(*place, expected, cell.verdict, escape(cell.detail))
+    if table.row_count:
+        console.print(table)
+        raise typer.Exit(Exit.UNEXPECTED)
+    console.print("every cell is as the ledger says")
+
+
+@ledger_app.command("update")
+def ledger_update(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+    ledger: Annotated[Path, typer.Option(help="folder of the ledger's files")] = LEDGER,
+) -> None:
+    """Enter what a run found into the ledger; reasons stay, new entries wait for theirs."""
+    from bce_conformance.conformance.ledger_update import Found, update
+
+    found = [Found(c.requirement, c.backend, c.dtype, c.verdict) for c in _read(folder).cells]
+    changed = update(ledger, found)
+    for path in changed:
+        console.print(f"changed: {path}", highlight=False, soft_wrap=True)
+    if not changed:
+        console.print("the ledger is up to date")
 
 
 @app.command()

@@ -250,9 +250,11 @@ class Sampler:
         return self.signed(self.positive(0.25, 4.0))
 
 
-def every_pattern(format_: Format) -> Array:
-    """Every bit pattern of a 16-bit format, infinities and NaN included."""
-    return np.arange(2**16, dtype=np.uint16).view(format_.dtype)
+def every_finite_pattern(format_: Format) -> Array:
+    """Every finite number of a 16-bit format, both zeros included."""
+    sign = np.uint16(2**15)
+    magnitudes = np.arange(int(format_.ordinal(format_.largest_finite)) + 1, dtype=np.uint16)
+    return np.concatenate([magnitudes, magnitudes | sign]).view(format_.dtype)
 
 
 class PoolStore:

@@ -76,16 +76,24 @@ class Ledger:
         """The entry of a cell, or None."""
         return self._cells.get((requirement, backend, dtype))
 
-    def expects(self, requirement: str, backend: str, dtype: str, verdict: str) -> bool:
+    def expects(
+        self, requirement: str, backend: str, dtype: str, verdict: str, *, strict: bool = True
+    ) -> bool:
         """Whether a verdict is as the ledger says.
 
         Without an entry a cell is expected to be AAA, or absent: what a backend does not offer is
         no deviation.
+
+        Args:
+            requirement, backend, dtype: the cell.
+            verdict: what was found.
+            strict: whether a level that is better than the entry's is unexpected too.
         """
         entry = self.deviation(requirement, backend, dtype)
         if entry is None:
             return verdict == "AAA" or verdict in ABSENCES
-        return verdict == entry.level
+        better = VERDICTS[: VERDICTS.index(entry.level)]
+        return verdict == entry.level or (not strict and verdict in better)
 
 
 def read(folder: Path = LEDGER) -> Ledger:

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What a run found of one cell: ``backend`` with its variant, ``verdict`` as in results.json."""
+    """What a run found of one cell; ``backend`` with its variant."""
 
     requirement: str
     backend: str

@@ -225,7 +225,9 @@ class Matrix:
             place.device,
             place.dtype,
             verdict,
-            self.ledger.expects(requirement.id, place.backend, place.dtype, verdict),
+            self.ledger.expects(
+                requirement.id, place.backend, place.dtype, verdict, strict=self.pools.tier.strict
+            ),
             entry.reason if entry else "",
             subject.inputs_tried if subject else 0,
             subject.evidence() if subject else "searched",

@@ -184,10 +184,11 @@ class Subject:
         if not self._errors:
             return None
         errors = np.concatenate(self._errors)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             p99 = float(np.quantile(errors, 0.99, method="higher"))
+            mean = float(errors.mean())
         right = float(np.mean(errors <= 0.5))
-        return UlpStatistics(float(errors.max()), p99, float(errors.mean()), right)
+        return UlpStatistics(float(errors.max()), p99, mean, right)
 
     def worst(self) -> WorstResult | None:
         """The worst judged result; None where no result was judged by its error."""

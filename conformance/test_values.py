@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.inputs import Inputs, Sampler, every_pattern
+from bce_conformance.conformance.inputs import Inputs, Sampler, every_finite_pattern
 from bce_conformance.conformance.subject import Subject
 
 
@@ -55,10 +55,10 @@ def hard_everywhere(s: Sampler) -> Inputs:
 
 
 def every_logit(s: Sampler) -> Inputs:
-    """Every bit pattern of a 16-bit format with both hard targets."""
-    patterns = np.tile(every_pattern(s.format), 2)
+    """Every finite number of a 16-bit format with both hard targets."""
+    patterns = np.tile(every_finite_pattern(s.format), 2)
     targets = s.cast(np.repeat([0.0, 1.0], patterns.size // 2))
-    return s.inputs("every bit pattern", patterns, targets, exhaustive=True)
+    return s.inputs("every finite bit pattern", patterns, targets, exhaustive=True)
 
 
 def weighted(s: Sampler) -> Inputs:

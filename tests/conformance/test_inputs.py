@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.inputs import Inputs, PoolStore, Sampler, every_pattern, repeated
+from bce_conformance.conformance.inputs import (
+    Inputs,
+    PoolStore,
+    Sampler,
+    every_finite_pattern,
+    repeated,
+)
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
+from bce_conformance.reference import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 
 FORMAT_LIST = list(FORMATS.values())
 SIZE = 1000
@@ -98,9 +104,11 @@ def test_balanced_targets_nearly_cancel_the_gradient(format_: Format) -> None:
     assert (np.abs(truth.nearest.astype(np.float64)) < 16 * format_.unit_roundoff).mean() > 0.9
 
 
-def test_every_pattern_is_every_pattern() -> None:
-    patterns = every_pattern(FLOAT16)
-    assert len(set(patterns.view(np.uint16).tolist())) == 65536
+@pytest.mark.parametrize(("format_", "count"), [(FLOAT16, 63488), (BFLOAT16, 65280)])
+def test_every_finite_pattern_is_every_finite_pattern(format_: Format, count: int) -> None:
+    patterns = every_finite_pattern(format_)
+    assert len(set(patterns.view(np.uint16).tolist())) == patterns.size == count
+    assert np.isfinite(patterns.astype(np.float64)).all()
 
 
 def test_fill_refuses_more_curated_values_than_there_is_room_for() -> None:

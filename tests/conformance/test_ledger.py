@@ -51,6 +51,13 @@ def test_an_entry_expects_its_level_and_nothing_else(write, verdict: str) -> Non
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_tier_that_tries_less_may_find_better_but_not_worse(write, verdict: str) -> None:
+    known = Ledger(read_file(write(ENTRY)))
+    right = verdict in ("AAA", "AA", "A")
+    assert known.expects("VAL-2", "torch", "float32", verdict, strict=False) is right
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
 def test_without_an_entry_aaa_or_absence_is_expected(write, verdict: str) -> None:
     known = Ledger(read_file(write(ENTRY)))
     right = verdict in ("AAA", "unsupported", "not measured")
