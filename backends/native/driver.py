@@ -23,6 +23,7 @@ from bce_conformance.backends.native.block import (
     QUANTITIES,
 )
 from bce_conformance.backends.native.layout import VIEWS, flat, is_plain, plans_of
+from bce_conformance.backends.native.memory import CODES
 from bce_conformance.backends.native.threads import share
 
 __all__ = ["HESSIAN", "QUANTITY_OF", "Evaluation"]
@@ -273,7 +274,7 @@ class Evaluation:
             shape,
             self.size,
             wanted,
-            self.wide,
+            CODES[self.dtype],
             self.weighted,
             self.count,
             summed,

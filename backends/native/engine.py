@@ -32,7 +32,7 @@ from bce_conformance.backends.native.block import (
 )
 from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.careful import careful
-from bce_conformance.backends.native.memory import transfer
+from bce_conformance.backends.native.memory import BFLOAT16, FLOAT16, FLOAT64, transfer
 from bce_conformance.backends.native.narrow_stage import narrow_stage, special
 from bce_conformance.backends.native.primitives import (
     DD,
@@ -42,13 +42,15 @@ from bce_conformance.backends.native.primitives import (
     helper,
     inlined,
     narrow,
+    near_tie,
+    sticky,
     two_sum,
 )
 from bce_conformance.backends.native.refined import refined_gradient
 from bce_conformance.backends.native.wide_stage import wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
-CHUNK = 64 * LENGTH
+CHUNK = 32 * LENGTH
 INPUTS = 6
 # A quantity's plan starts here in the descriptor.
 OUTPUTS = INPUTS
@@ -98,6 +100,36 @@ def repair(b: Any, n: int, wanted: Any, count: float) -> None:
 
 
 @inlined
+def _near_ties(b: Any, n: int, wanted: Any, like: Any) -> int:
+    ties = 0
+    for quantity in range(QUANTITIES):
+        if wanted[quantity]:
+            for i in range(n):
+                ties += near_tie(b[RESULTS + quantity * LENGTH + i], like)
+    return ties
+
+
+@helper
+def _decide_ties(b: Any, n: int, wanted: Any, code: int, count: float) -> int:
+    """Evaluate a block in pairs where a half precision's rounding hangs on more than float64.
+
+    Which block an element shares does not matter: the others round the same either way.
+    """
+    ties = _near_ties(b, n, wanted, np.int16(0)) if code == FLOAT16 else 0
+    ties = _near_ties(b, n, wanted, np.uint16(0)) if code == BFLOAT16 else ties
+    if not ties:
+        return 0
+    b[MARK : MARK + n] = 0.0
+    if wide_stage(b, n, wanted, True):
+        repair(b, n, wanted, count)
+    for quantity in range(QUANTITIES):
+        for i in range(quantity * LENGTH, quantity * LENGTH + n):
+            b[RESULTS + i] = sticky(b[RESULTS + i], b[RESTS + i])
+    b[RESTS:] = 0.0
+    return ties
+
+
+@inlined
 def _sum(b: Any, n: int) -> DD:
     """The sum of a block's losses as a pair, in a fixed tree of exact additions."""
     values = b[RESULTS : RESULTS + LENGTH]
@@ -120,7 +152,7 @@ def evaluate(
     shape: Any,
     size: int,
     wanted: Any,
-    wide: bool,
+    code: int,
     weighted: bool,
     count: float,
     summed: bool,
@@ -136,7 +168,7 @@ def evaluate(
         shape: of the logits, dimensions merged.
         size: number of elements.
         wanted: for each quantity, whether it is computed.
-        wide: whether results are float64.
+        code: the format of the results (see ``memory.CODES``).
         weighted: whether weight, pos_weight, cotangent or vector may differ from 1.
         count: what gradients are divided by.
         summed: whether losses are summed into ``partials[chunk, :]``.
@@ -144,6 +176,7 @@ def evaluate(
         last: one past the last chunk.
         partials: sums with their rests.
     """
+    wide = code == FLOAT64
     b = np.ones(SIZE)
     b[RESTS:] = 0.0
     for chunk in range(first, last):
@@ -157,6 +190,7 @@ def evaluate(
             marked = wide_stage(b, n, wanted, weighted) if wide else narrow_stage(b, n, wanted)
             if marked:
                 repair(b, n, wanted, count)
+            _decide_ties(b, n, wanted, code, count)
             for quantity in range(QUANTITIES):
                 row = RESULTS + quantity * LENGTH
                 if plans[OUTPUTS + quantity, 1]:

@@ -28,6 +28,7 @@ from bce_conformance.backends.native.primitives import (
     helper,
     inlined,
     narrow,
+    near_tie,
     two_sum,
     widen,
 )
@@ -37,7 +38,7 @@ LANES = 256
 ROWS = 32
 BLOCK = LANES * ROWS
 # One partial sum is kept for each chunk: the unit that threads share out.
-CHUNK = 8 * BLOCK
+CHUNK = 2 * BLOCK
 
 
 @inlined
@@ -94,7 +95,7 @@ def _chunk_gradient(
     sums: Any,
     products: Any,
 ) -> tuple[float, float, int]:
-    """As ``_chunk_loss``, with gradients; and how many of them cancel too far."""
+    """As ``_chunk_loss``, with gradients; and how many of them float64 cannot decide."""
     total = 0.0
     rest = 0.0
     cancelled = 0
@@ -116,7 +117,9 @@ def _chunk_gradient(
                 products[lane] = fma(products[lane], e, products[lane] + e)
                 numerator, larger = narrow_numerator(logit, 1.0 - target, target, e)
                 cancelled += 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
-                g[lane] = narrow(numerator * scale / (1.0 + e), x[lane])
+                value = numerator * scale / (1.0 + e)
+                cancelled += near_tie(value, x[lane])
+                g[lane] = narrow(value, x[lane])
         total, error = two_sum(total, _finish(sums, products, min(LANES, stop - start)))
         rest += error
     return total, rest, cancelled
@@ -144,8 +147,8 @@ def sum_loss_and_gradient(
 ) -> None:
     """As ``sum_loss``, and write ``scale`` times the gradient in the logits into ``gradient``.
 
-    ``partials[chunk, 2]`` becomes the number of elements whose gradient cancels so far that
-    ``careful.py`` has to evaluate it.
+    ``partials[chunk, 2]`` becomes the number of elements whose gradient cancels so far, or is so
+    near to the middle of two half-precision numbers, that the engine has to evaluate it.
     """
     sums, products = np.empty(LANES), np.empty(LANES)
     for chunk in range(first, last):

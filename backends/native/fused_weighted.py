@@ -19,7 +19,7 @@ from bce_conformance.backends.native.core import (
 from bce_conformance.backends.native.fused import BLOCK, CHUNK, LANES, add_lanes
 from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.narrow_stage import annihilate, narrow_inner
-from bce_conformance.backends.native.primitives import helper, narrow, two_sum, widen
+from bce_conformance.backends.native.primitives import helper, narrow, near_tie, two_sum, widen
 
 # One buffer holds a row each of sums, weight, pos_weight and exp(−|x|), at constant offsets: the
 # compiler sees that they do not overlap.
@@ -116,6 +116,7 @@ def sum_weighted_loss_and_gradient(
                     )
                     cancelled += 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
                     value = numerator * (scale * lanes[_W + lane]) / (1.0 + e)
+                    cancelled += near_tie(value, x[lane])
                     g[lane] = narrow(value, x[lane])
             total, error = two_sum(total, add_lanes(lanes))
             rest += error

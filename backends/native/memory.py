@@ -40,6 +40,7 @@ CODES = {
     np.dtype(np.uint64): 11,
 }
 SWAPPED = 16
+FLOAT64, FLOAT16, BFLOAT16 = 0, 2, 3
 
 
 def code_of(dtype: np.dtype[Any]) -> int:

@@ -8,6 +8,7 @@ makes the vector body, the scalar tail and other processors agree in every bit.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llvmlite import ir
@@ -148,6 +149,45 @@ def narrow(typing_context: Any, value: Any, like: Any) -> Any:
     if like not in (types.float64, types.float32, types.int16, types.uint16):
         return None
     return like(types.float64, like), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
+    """1 where ``value``, off by up to 2^-44 of itself, may round either way to a half precision.
+
+    Always 0 for float32 and float64. Below the smallest normal, adding it brings the grid of the
+    subnormals to the bits where that of the normals is.
+    """
+    kept = {types.int16: (10, 2.0**-14), types.uint16: (7, 2.0**-126)}
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if signature.args[1] not in kept:
+            return ir.Constant(_INT64, 0)
+        bits, normal = kept[signature.args[1]]
+        dropped = 52 - bits
+        sign = ir.Constant(_INT64, (1 << 63) - 1)
+        magnitude = builder.and_(builder.bitcast(arguments[0], _INT64), sign)
+        magnitude = builder.bitcast(magnitude, _DOUBLE)
+        least = ir.Constant(_DOUBLE, normal)
+        raised = builder.fadd(magnitude, least)
+        magnitude = builder.select(builder.fcmp_ordered("olt", magnitude, least), raised, magnitude)
+        reach = 1 << 8
+        offset = ir.Constant(_INT64, reach - (1 << (dropped - 1)))
+        distance = builder.add(builder.bitcast(magnitude, _INT64), offset)
+        distance = builder.and_(distance, ir.Constant(_INT64, (1 << dropped) - 1))
+        near = builder.icmp_unsigned("<", distance, ir.Constant(_INT64, 2 * reach))
+        return builder.zext(near, _INT64)
+
+    return types.int64(types.float64, like), generate
+
+
+@inlined
+def sticky(value: float, rest: float) -> float:
+    """``value + rest`` rounded to odd, so that a later rounding to fewer bits is correct."""
+    bits = as_bits(value)
+    towards = 1 if (rest > 0.0) == (value > 0.0) else -1
+    inexact = rest != 0.0 and value != 0.0 and (bits & 1) == 0 and abs(value) < math.inf
+    return from_bits(bits + towards) if inexact else value
 
 
 @inlined

@@ -3,6 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+
 from bce_conformance.backends.native import hessian_vector_product, value_and_grad
 from bce_conformance.reference import ground_truth, ulp_error
 

@@ -1,6 +1,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+
 from bce_conformance.backends.native import (
     BCEWithLogitsLoss,
     binary_cross_entropy_with_logits,

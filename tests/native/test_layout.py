@@ -1,0 +1,251 @@
+"""Layout, broadcasting, reductions, determinism: the same elements give the same bits."""
+
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from bce_conformance.backends.native import (
+    binary_cross_entropy_with_logits,
+    hessian_vector_product,
+    value_and_grad,
+)
+from bce_conformance.backends.native.threads import num_threads, set_num_threads
+
+FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+OPERANDS = ("logits", "targets", "weight", "pos_weight")
+
+
+def problem(dtype, shape=(37, 53), seed=0, soft=True):
+    random = np.random.default_rng(seed)
+    x = (random.normal(size=shape) * 5).astype(dtype)
+    y = random.uniform(size=shape) if soft else random.uniform(size=shape) < 0.5
+    w = random.uniform(0.5, 2, size=(shape[0], 1)).astype(dtype)
+    p = random.uniform(0.5, 3, size=shape[1]).astype(dtype)
+    return x, y.astype(dtype), w, p
+
+
+def bits(results):
+    loss, gradients = results
+    return [loss.tobytes(), *(value.tobytes() for value in gradients.values())]
+
+
+def layouts(array):
+    """The same values in other memory, none of them plain."""
+    yield "transposed", np.asfortranarray(array)
+    yield "reversed", np.ascontiguousarray(array[::-1, ::-1])[::-1, ::-1]
+    spread = np.zeros((array.shape[0] * 2, array.shape[1] * 3), array.dtype)
+    spread[::2, ::3] = array
+    yield "strided", spread[::2, ::3]
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    unaligned = memory[1:].view(array.dtype).reshape(array.shape)
+    unaligned[...] = array
+    assert not unaligned.flags.aligned
+    yield "unaligned", unaligned
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    yield "read-only", frozen
+    if array.dtype != ml_dtypes.bfloat16:
+        yield "big-endian", array.astype(array.dtype.newbyteorder(">"))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_layout_does_not_change_a_bit(dtype, reduction, weighted):
+    x, y, w, p = problem(dtype)
+    scales = (w, p) if weighted else (None, None)
+    expected = bits(value_and_grad(x, y, *scales, reduction))
+    tried = 0
+    for (name, x_view), (_, y_view) in zip(layouts(x), layouts(y), strict=True):
+        before = x_view.tobytes(), y_view.tobytes()
+        assert bits(value_and_grad(x_view, y_view, *scales, reduction)) == expected, name
+        assert (x_view.tobytes(), y_view.tobytes()) == before, f"{name} input was modified"
+        tried += 1
+    assert tried >= 5
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_position_and_length_do_not_change_a_bit(dtype):
+    x, y, _, _ = problem(dtype, (1, 1500))
+    whole = value_and_grad(x, y, reduction="none")[1]["logits"][0]
+    for start, stop in ((0, 1), (1, 8), (7, 40), (511, 513), (3, 1500)):
+        part = value_and_grad(x[0, start:stop], y[0, start:stop], reduction="none")
+        assert part[1]["logits"].tobytes() == whole[start:stop].tobytes()
+    summed = value_and_grad(x, y, reduction="sum")[1]["logits"][0]
+    assert summed.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_do_not_change_a_bit(dtype, weighted):
+    x, y, w, p = problem(dtype, (500, 700))
+    scales = (w, p) if weighted else (None, None)
+    results = []
+    for count in (1, 2, 5):
+        set_num_threads(count)
+        results.append(bits(value_and_grad(x, y, *scales, "mean")))
+    set_num_threads(None)
+    assert results[0] == results[1] == results[2]
+
+
+def test_callers_in_several_threads_do_not_disturb_each_other():
+    x, y, w, p = problem(np.float32, (400, 900))
+    expected = bits(value_and_grad(x, y, w, p))
+    found = []
+
+    def call():
+        found.append(all(bits(value_and_grad(x, y, w, p)) == expected for _ in range(5)))
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [True] * 4
+
+
+def test_the_number_of_threads_is_checked():
+    with pytest.raises(ValueError, match="count is 0"):
+        set_num_threads(0)
+    assert num_threads() >= 1
+
+
+SHAPES = [
+    ((5, 7), (), ()),
+    ((5, 7), (7,), (1,)),
+    ((5, 7), (5, 1), (7,)),
+    ((5, 7), (1, 7), (5, 7)),
+    ((2, 3, 4, 5), (3, 1, 1), (2, 1, 1, 5)),
+    ((2, 3, 4, 5), (2, 1, 4, 1), (3, 4, 5)),
+    ((1, 1), (1, 1), (1,)),
+    ((), (), ()),
+]
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize(("shape", "weight_shape", "pos_weight_shape"), SHAPES)
+def test_broadcast_operands_act_as_if_they_were_materialised(
+    dtype, shape, weight_shape, pos_weight_shape
+):
+    random = np.random.default_rng(1)
+    x = (random.normal(size=shape) * 4).astype(dtype)
+    y, v = (random.uniform(size=shape).astype(dtype) for _ in range(2))
+    w = random.uniform(0.5, 2, weight_shape).astype(dtype)
+    p = random.uniform(0.5, 3, pos_weight_shape).astype(dtype)
+    full = [np.ascontiguousarray(np.broadcast_to(a, shape)).reshape(shape) for a in (w, p)]
+    loss, gradients = value_and_grad(x, y, w, p, "none", wrt=OPERANDS)
+    expected, wide = value_and_grad(x, y, *full, "none", wrt=OPERANDS)
+    assert loss.tobytes() == expected.tobytes()
+    for name in ("logits", "targets"):
+        assert gradients[name].tobytes() == wide[name].tobytes()
+    product = hessian_vector_product(x, y, v, w, p, "none")
+    assert product.tobytes() == hessian_vector_product(x, y, v, *full, "none").tobytes()
+    # The terms in float64 are exact sums of what the narrow formats have been rounded from.
+    _, exact = value_and_grad(
+        x.astype(float), y.astype(float), *[a.astype(float) for a in full], "none", wrt=OPERANDS
+    )
+    for name, operand in (("weight", w), ("pos_weight", p)):
+        assert gradients[name].shape == operand.shape
+        lead = len(shape) - operand.ndim
+        axes = tuple(range(lead)) + tuple(
+            lead + axis for axis, size in enumerate(operand.shape) if size != shape[lead + axis]
+        )
+        total = exact[name].sum(axis=axes).reshape(operand.shape)
+        spacing = 2.0 ** -{2: 10, 4: 23, 8: 51}[x.dtype.itemsize]
+        spacing = 2.0**-7 if dtype == ml_dtypes.bfloat16 else spacing
+        error = np.abs(gradients[name].astype(float) - total)
+        assert (error <= np.abs(total) * spacing * 0.51 + 1e-300).all()
+
+
+def test_gradients_of_large_broadcast_operands_are_summed_piece_by_piece():
+    random = np.random.default_rng(5)
+    x = (random.normal(size=(3, 50_000)) * 4).astype(np.float32)
+    y = random.uniform(size=x.shape).astype(np.float32)
+    p = random.uniform(0.5, 3, 50_000).astype(np.float32)
+    gradient = value_and_grad(x, y, None, p, "sum", wrt=("pos_weight",))[1]["pos_weight"]
+    terms = value_and_grad(
+        x.astype(float), y.astype(float), None, np.broadcast_to(p, x.shape).astype(float), "none",
+        wrt=("pos_weight",),
+    )[1]["pos_weight"]  # fmt: skip
+    total = terms.sum(axis=0)
+    assert (np.abs(gradient - total) <= np.spacing(total.astype(np.float32)) * 0.5001).all()
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("size", [1, 31, 1000, 70_001])
+@pytest.mark.parametrize("equal", [False, True])
+def test_sums_are_as_good_as_the_exact_sum_rounded_once(dtype, size, equal):
+    from bce_conformance.reference import ground_truth, ulp_error
+
+    random = np.random.default_rng(size)
+    x = random.normal(size=1 if equal else size) * 10.0 ** random.uniform(-2, 1.5)
+    x = np.broadcast_to(x, size).astype(dtype)
+    y = np.broadcast_to(random.uniform(size=1 if equal else size), size).astype(dtype)
+    name = np.dtype(dtype).name
+    for reduction in ("mean", "sum"):
+        got = binary_cross_entropy_with_logits(x, y, reduction=reduction)
+        truth = ground_truth(x, y, quantity="loss", reduction=reduction, dtype=name)
+        error = abs(float(np.ravel(ulp_error(got, truth))[0]))
+        assert error <= (0.7 if dtype == np.float64 else 0.5001), (reduction, error)
+
+
+def test_a_cotangent_scales_gradients_and_not_the_loss():
+    x, y, w, p = problem(np.float64, soft=False)
+    plain_loss, plain = value_and_grad(x, y, w, p, "mean", wrt=OPERANDS)
+    loss, scaled = value_and_grad(x, y, w, p, "mean", wrt=OPERANDS, cotangent=4.0)
+    assert loss == plain_loss
+    for name in OPERANDS:
+        np.testing.assert_array_equal(scaled[name], 4 * plain[name])
+    field = np.full(x.shape, 0.5)
+    _, halved = value_and_grad(x, y, w, p, "none", cotangent=field)
+    _, whole = value_and_grad(x, y, w, p, "none")
+    np.testing.assert_array_equal(halved["logits"], whole["logits"] / 2)
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_targets_of_other_dtypes_are_taken_exactly(dtype):
+    x, y, _, _ = problem(dtype, soft=False)
+    expected = bits(value_and_grad(x, y))
+    for other in (bool, np.uint8, np.int8, np.int16, np.int32, np.int64, np.float64):
+        assert bits(value_and_grad(x, y.astype(other))) == expected, other
+
+
+def test_no_large_temporary_is_made():
+    import tracemalloc
+
+    x, y, w, p = problem(np.float32, (2000, 1000))
+    calls = {
+        "plain": lambda out: value_and_grad(x, y, out=out),
+        "weighted": lambda out: value_and_grad(x, y, w, p, out=out),
+        "strided": lambda out: value_and_grad(x[:, ::-1], y[:, ::-1], out=out),
+        "all gradients": lambda out: value_and_grad(x, y, w, p, wrt=OPERANDS, out=out),
+    }
+    for name, call in calls.items():
+        out = {"logits": np.empty_like(x)}
+        if name == "all gradients":
+            out["targets"] = np.empty_like(x)
+        call(out)
+        tracemalloc.start()
+        call(out)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1 << 20, (name, peak)
+
+
+def test_out_is_filled_whatever_its_memory():
+    x, y, _, _ = problem(np.float32)
+    expected = value_and_grad(x, y)[1]["logits"]
+    strided = np.zeros((x.shape[0], x.shape[1] * 2), np.float32)[:, ::2]
+    assert value_and_grad(x, y, out={"logits": strided})[1]["logits"] is strided
+    assert strided.tobytes() == expected.tobytes()
+    own = x.copy()
+    assert value_and_grad(own, y, out={"logits": own})[1]["logits"] is own
+    assert own.tobytes() == expected.tobytes()
+    shifted = np.concatenate([x.ravel(), np.zeros(1, np.float32)])
+    inputs = shifted[:-1].reshape(x.shape)
+    loss = np.empty((), np.float32)
+    value_and_grad(inputs, y, out={"logits": shifted[1:].reshape(x.shape), "loss": loss})
+    assert shifted[1:].tobytes() == expected.tobytes()
+    assert loss == value_and_grad(x, y)[0]
