@@ -35,7 +35,8 @@ def document(
 ) -> dict[str, Any]:
     """The results of a matrix."""
     settings = matrix.settings
-    cells = [cell.as_json() for cell in matrix.cells.values()]
+    order = {requirement: number for number, requirement in enumerate(requirements())}
+    cells = sorted(matrix.cells.values(), key=lambda cell: order[cell.requirement])
     return {
         "schema": SCHEMA,
         "run": {
@@ -47,7 +48,7 @@ def document(
             "commit": commit(),
             "host": host(),
             "interrupted": interrupted,
-            "inputs": sum(cell["inputs"] for cell in cells),
+            "inputs": sum(cell.inputs for cell in cells),
             "seed": settings.seed,
             "leaves_out": list(TIERS[settings.tier].left_out),
         },
@@ -57,7 +58,7 @@ def document(
             for requirement in requirements().values()
             if settings.selects(requirement)
         ],
-        "cells": cells,
+        "cells": [cell.as_json() for cell in cells],
         "curves": matrix.curves.as_json(),
     }
 

@@ -85,7 +85,9 @@ class Ledger:
         no deviation.
 
         Args:
-            requirement, backend, dtype: the cell.
+            requirement: the cell's requirement.
+            backend: its backend id.
+            dtype: its format.
             verdict: what was found.
             strict: whether a level that is better than the entry's is unexpected too.
         """
