@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from .compiled import inlined
 from .double_double import (
-    add,
     add_small,
     divide,
     fast_two_sum,
@@ -37,6 +36,7 @@ from .fast_tables import (
     EXP9,
     EXP10,
     INVERSE,
+    LAST_SMALL_STEP,
     LN2_STEP_1,
     LN2_STEP_2,
     LN2_STEP_3,
@@ -60,10 +60,12 @@ from .fast_tables import (
     LOG_LOW,
     POWER_HIGH,
     POWER_LOW,
+    SMALL_HIGH,
+    SMALL_LOW,
     STEPS_PER_UNIT,
 )
 
-FUNCTION_ERROR = 2.0**-95
+FUNCTION_ERROR = 2.0**-96
 # Beyond it e^−t is below 2^-43000, which no product with three float64 brings back into any format:
 # only its sign matters, and the function may as well be evaluated here.
 LARGEST_T = 30000.0
@@ -74,12 +76,12 @@ _LEAST_EXPONENT = -200
 
 @inlined
 def exponential(t):
-    """(ph, pl, qh, ql, n): e^−t = 2^n·P·(1 + q), P = 2^(j/256), |q| < 2^-9.5, t ≤ LARGEST_T."""
+    """(ph, pl, qh, ql, n, k): e^−t = 2^n·P·(1 + q), 2^n·P = 2^(−k/512), |q| < 2^-10.5."""
     shifted = t * STEPS_PER_UNIT + _ROUNDER
     k = shifted - _ROUNDER
-    steps = -((float_bits(shifted) << 13) >> 13)  # −k; the low 51 bits hold k, in two's complement
-    j = steps & 255
-    n = steps >> 8
+    steps = float_bits(shifted) & 0x3FFFFFF  # k < 2^25, from the low bits
+    j = -steps & 511
+    n = -steps >> 9
     ah = fma(k, LN2_STEP_1, -t)  # exact: the product is, and the difference by Sterbenz
     bh, bl = two_product(k, LN2_STEP_2)
     rh, rl = two_sum(ah, bh)
@@ -94,7 +96,7 @@ def exponential(t):
     sh, sl = multiply(rh, rl, sh, sl)
     sh, sl = add_small(1.0, 0.0, sh, sl)
     qh, ql = multiply(rh, rl, sh, sl)
-    return POWER_HIGH[j], POWER_LOW[j], qh, ql, n
+    return POWER_HIGH[j], POWER_LOW[j], qh, ql, n, steps
 
 
 @inlined
@@ -133,7 +135,7 @@ def log_one_plus(eh, el):
 @inlined
 def softplus_tail(t):
     """log(1 + e^−t); its exponent is e^−t's, so that nothing underflows."""
-    ph, pl, qh, ql, n = exponential(min(t, LARGEST_T))
+    ph, pl, qh, ql, n, _ = exponential(min(t, LARGEST_T))
     eh, el = significand(ph, pl, qh, ql)
     least = max(n, _LEAST_EXPONENT)
     scale, back = power_of_two(least), power_of_two(-least)
@@ -144,14 +146,14 @@ def softplus_tail(t):
 @inlined
 def sigmoid_tail_or_half_tanh(t):
     """σ(−t) = E/(1 + E) for t ≥ 1, tanh(t/2) = (1 − E)/(1 + E) for 0 < t < 1."""
-    ph, pl, qh, ql, n = exponential(min(t, LARGEST_T))
+    ph, pl, qh, ql, n, steps = exponential(min(t, LARGEST_T))
     least = max(n, _LEAST_EXPONENT)
     scale, back = power_of_two(least), power_of_two(-least)
     ph, pl = ph * scale, pl * scale
     h, low = multiply(ph, pl, qh, ql)
     eh, el = add_small(ph, pl, h, low)
-    ah, al = two_sum(ph, -1.0)
-    ah, al = add(ah, al + pl, h, low)  # E − 1, without rounding 1 + q first
+    k = min(steps, LAST_SMALL_STEP)
+    ah, al = add_small(SMALL_HIGH[k], SMALL_LOW[k], h, low)  # E − 1, relatively, for t < 1
     large = t >= 1.0
     dh, dl = add_small(1.0 if large else 2.0, 0.0, eh if large else ah, el if large else al)
     h, low = divide(eh * back if large else -ah, el * back if large else -al, dh, dl)

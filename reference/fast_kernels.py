@@ -40,9 +40,9 @@ _LEAST, _MOST = 2.0**-160, 2.0**160
 # All of U = R + K·F is held times 2^_BIAS, so that the smaller part may lie 2^-600 below the other.
 _BIAS, _CLAMP = 300, -600
 # What Truth.offset promises, in ulps, less the rounding of the offset itself.
-OFFSET_ERROR = 2.0**-17
-# The product of K and F adds 5u² to the error of F, and the sums that count errors round too.
-_TAIL_ERROR = FUNCTION_ERROR + 2.0**-100
+OFFSET_ERROR = 2.0**-11
+# The product of K and F adds at most 7u² < 2^-103 to the error of F.
+_TAIL_ERROR = FUNCTION_ERROR + 2.0**-103
 
 
 @inlined

@@ -15,7 +15,8 @@ from gmpy2 import mpz
 from .enclosure import _exp_fixed, _ln2_fixed, _log_ratio
 
 _SCALE = 256  # bits of the enclosures that the tables are rounded from
-STEPS = 256  # entries: e^−t = 2^(−k/256)·e^r, and log(1+E) from c = 1 + j/256
+STEPS = 512  # e^−t = 2^(−k/512)·e^r
+LOG_STEPS = 256  # log(1+E) from c = 1 + j/256
 INVERSE_BITS = 16
 
 
@@ -30,7 +31,7 @@ def _fixed(value: mpz) -> Fraction:
 
 LN2 = _fixed(_ln2_fixed(_SCALE))
 _STEP = LN2 / STEPS
-# 28 bits: k < 2^24 steps times it needs 52.
+# 28 bits, cut off: k < 2^25 steps times it needs 53.
 _MAN, _EXP = frexp(float(_STEP))
 LN2_STEP_1 = ldexp(int(_MAN * 2**28), _EXP - 28)
 LN2_STEP_2, LN2_STEP_3 = _pair(_STEP - Fraction(LN2_STEP_1))
@@ -42,7 +43,24 @@ _POWERS = [
 POWER_HIGH = np.array([high for high, _ in _POWERS])
 POWER_LOW = np.array([low for _, low in _POWERS])
 
-_INVERSES = [round(Fraction(1 << INVERSE_BITS, 1) * STEPS / (STEPS + j)) for j in range(STEPS + 1)]
+# 2^(−k/512) − 1 as far as t < 1 needs it: near k = 0, the pairs above less 1 would be too coarse.
+LAST_SMALL_STEP = 740
+_SMALL = [
+    _pair(
+        Fraction(
+            int(_exp_fixed(_ln2_fixed(_SCALE) * (-k % STEPS) // STEPS, _SCALE)[0]), 1 << _SCALE
+        )
+        / (1 << -(-k // STEPS))
+        - 1
+    )
+    for k in range(LAST_SMALL_STEP + 1)
+]
+SMALL_HIGH = np.array([high for high, _ in _SMALL])
+SMALL_LOW = np.array([low for _, low in _SMALL])
+
+_INVERSES = [
+    round(Fraction(LOG_STEPS << INVERSE_BITS, LOG_STEPS + j)) for j in range(LOG_STEPS + 1)
+]
 INVERSE = np.array([inverse / (1 << INVERSE_BITS) for inverse in _INVERSES])
 _LOGS = [_pair(_fixed(_log_ratio(1 << INVERSE_BITS, inverse, _SCALE))) for inverse in _INVERSES]
 LOG_HIGH = np.array([high for high, _ in _LOGS])

@@ -8,6 +8,8 @@ produce a truth.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
@@ -34,27 +36,59 @@ def _fraction(number: Any) -> Fraction:
     return Fraction(man << exp) if exp >= 0 else Fraction(man, 1 << -exp)
 
 
+def _softplus(x: Any) -> Any:
+    return (-abs(x)).exp().log1p() + max(x, 0 * x)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + (-x).exp())
+
+
+_TEXTBOOK: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "loss": lambda x, y, w, p: w * ((1 - y) * _softplus(x) + p * y * _softplus(-x)),
+    "grad_logits": lambda x, y, w, p: w * ((1 - y + p * y) * _sigmoid(x) - p * y),
+    "grad_targets": lambda x, y, w, p: w * (p * _softplus(-x) - _softplus(x)),
+    "grad_weight": lambda x, y, w, p: (1 - y) * _softplus(x) + p * y * _softplus(-x),
+    "grad_pos_weight": lambda x, y, w, p: w * y * _softplus(-x),
+    "hess_logits": lambda x, y, w, p: w * (1 - y + p * y) * _sigmoid(x) * _sigmoid(-x),
+    "hess_logits_targets": lambda x, y, w, p: w * ((p - 1) * _sigmoid(x) - p),
+    "hess_logits_weight": lambda x, y, w, p: (1 - y + p * y) * _sigmoid(x) - p * y,
+    "hess_logits_pos_weight": lambda x, y, w, p: w * y * (_sigmoid(x) - 1),
+}
+
+
 def _textbook(quantity: str, row: Inputs) -> Any:
     """Evaluate a quantity in arb at the current precision; all inputs are finite."""
     from flint import arb
 
-    x, y, w, p, c = (arb(1) if value is None else arb(value) for value in row)
-    one = arb(1)
-    softplus = (-abs(x)).exp().log1p() + max(x, arb(0))
-    mirrored = (-abs(x)).exp().log1p() + max(-x, arb(0))
-    sigma, other = one / (one + (-x).exp()), one / (one + x.exp())
-    formulas = {
-        "loss": lambda: w * ((one - y) * softplus + p * y * mirrored),
-        "grad_logits": lambda: c * w * ((one - y + p * y) * sigma - p * y),
-        "grad_targets": lambda: c * w * (p * mirrored - softplus),
-        "grad_weight": lambda: c * ((one - y) * softplus + p * y * mirrored),
-        "grad_pos_weight": lambda: c * w * y * mirrored,
-        "hess_logits": lambda: c * w * (one - y + p * y) * sigma * other,
-        "hess_logits_targets": lambda: c * w * ((p - one) * sigma - p),
-        "hess_logits_weight": lambda: c * ((one - y + p * y) * sigma - p * y),
-        "hess_logits_pos_weight": lambda: c * w * y * (sigma - one),
-    }
-    return formulas[quantity]()
+    x, y, w, p, c = (arb(1 if value is None else value) for value in row)
+    return c * _TEXTBOOK[quantity](x, y, w, p)
+
+
+@contextmanager
+def working_bits(bits: int) -> Iterator[None]:
+    """Let arb work with so many bits inside."""
+    from flint import ctx
+
+    saved, ctx.prec = ctx.prec, bits
+    try:
+        yield
+    finally:
+        ctx.prec = saved
+
+
+def plainly_right(quantity: str, row: Inputs, nearest: float, offset: float, unit: float) -> bool:
+    """Tell whether arb, at its current precision, shows a truth to be right.
+
+    ``unit`` is the unit in the last place at the exact value; the value must be within half of it,
+    on the side that ``offset`` says, and that far to 2^-10. False proves nothing: the value may be
+    exact, or overflow, or need more bits.
+    """
+    if not abs(nearest) < inf:
+        return False
+    steps = (_textbook(quantity, row) - nearest) / unit
+    side = steps > 0 if offset > 0 else steps < 0
+    return bool(side and abs(steps) < 0.5 and abs(steps - offset) < 2.0**-10)
 
 
 def arb_ball(quantity: str, rows: list[Inputs], count: int = 1, bits: int = 400) -> Ball:
@@ -64,9 +98,7 @@ def arb_ball(quantity: str, rows: list[Inputs], count: int = 1, bits: int = 400)
     """
     from flint import arb, ctx
 
-    saved = ctx.prec
-    try:
-        ctx.prec = bits
+    with working_bits(bits):
         while True:
             total = arb(0)
             for row in rows:
@@ -80,8 +112,6 @@ def arb_ball(quantity: str, rows: list[Inputs], count: int = 1, bits: int = 400)
         if abs(total) < arb(2) ** -20000:
             return Ball(tiny if total > 0 else -tiny if total < 0 else Fraction(0), tiny)
         return Ball(_fraction(total.mid()), _fraction(total.rad()))
-    finally:
-        ctx.prec = saved
 
 
 def _as_fraction(value: float, fmt: Format) -> Fraction:

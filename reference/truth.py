@@ -32,7 +32,7 @@ class Truth:
             it is zero; a value that is exactly zero is +0, but for derivatives at x = ±∞ (see
             ``ground_truth``).
         offset: float64, (exact − nearest)/ulp, ulp being the format's at the exact value, to within
-            2^-16 ulp (most of them to 2^-30), its sign and its being zero exactly. An infinite
+            2^-10 ulp (nearly all to 2^-30), its sign and its being zero exactly. An infinite
             ``nearest`` of a finite exact value counts as 2^(emax+1). Where the exact value is ±∞,
             ±∞; where it is NaN, NaN. A distance beyond float64 is its largest finite number.
         precision: int32, the working precision in bits that decided each result (106 on the fast
