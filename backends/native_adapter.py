@@ -1,10 +1,14 @@
-"""The native implementation of this package, through its public functions."""
+"""The native implementation of this package, through its public functions.
+
+It has no forward mode. Under reduction ``none`` the Jacobian is diagonal, so that the product with
+a tangent is the gradient with the tangent as cotangent; that is composed here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +21,7 @@ class NativeAdapter(Adapter):
     """The native implementation on NumPy arrays."""
 
     framework = "native"
+    composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
 
     def module(self) -> ModuleType:
         """Import the native implementation."""
@@ -36,8 +41,8 @@ class NativeAdapter(Adapter):
         """Return a thunk that evaluates ``call``."""
         native = self.module()
         self.require_device(call.device)
-        if "jvp_logits" in call.quantities:
-            raise UnsupportedCall("native has no forward mode")
+        if "jvp_logits" in call.quantities and call.reduction != "none":
+            raise UnsupportedCall("native has no forward mode through a reduction")
         pair = (call.logits, call.targets)
         options = (call.weight, call.pos_weight, call.reduction)
         wanted = gradients_wanted(call)
@@ -55,6 +60,9 @@ class NativeAdapter(Adapter):
                 raw["hvp_logits"] = native.hessian_vector_product(
                     *pair, call.tangent, *options, cotangent=call.cotangent
                 )
+            if "jvp_logits" in call.quantities:
+                _, products = native.value_and_grad(*pair, *options, cotangent=call.tangent)
+                raw["jvp_logits"] = products["logits"]
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk

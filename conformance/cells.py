@@ -17,8 +17,6 @@ VERDICTS: tuple[str, ...] = (
     "unsupported",
     "not measured",
 )
-# Statements about what is there, not about how well it works: they need no entry in the ledger.
-ABSENCES: tuple[str, ...] = ("unsupported", "not measured")
 Evidence = Literal["exhaustive", "searched"]
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from bce_conformance.backends.calls import DTYPES
 
-from .cells import ABSENCES, VERDICTS, Verdict
+from .cells import VERDICTS, Verdict
 from .specification import requirements
 
 LEDGER = Path(__file__).with_name("ledger")
@@ -81,8 +81,8 @@ class Ledger:
     ) -> bool:
         """Whether a verdict is as the ledger says.
 
-        Without an entry a cell is expected to be AAA, or absent: what a backend does not offer is
-        no deviation.
+        Without an entry a cell is expected to be AAA, or not measured, which says nothing of the
+        backend. What a backend does not support needs an entry: it could have been lost.
 
         Args:
             requirement: the cell's requirement.
@@ -93,7 +93,7 @@ class Ledger:
         """
         entry = self.deviation(requirement, backend, dtype)
         if entry is None:
-            return verdict == "AAA" or verdict in ABSENCES
+            return verdict in ("AAA", "not measured")
         better = VERDICTS[: VERDICTS.index(entry.level)]
         return verdict == entry.level or (not strict and verdict in better)
 
@@ -142,7 +142,7 @@ def _deviation(
         raise LedgerError(f"{where}: requirement {entry['requirement']!r} is not in SPEC.md")
     if not entry["dtypes"] or set(entry["dtypes"]) - set(DTYPES):
         raise LedgerError(f"{where}: dtypes {entry['dtypes']!r}: accepted are {DTYPES}")
-    levels = [verdict for verdict in VERDICTS if verdict != "AAA" and verdict not in ABSENCES]
+    levels = [verdict for verdict in VERDICTS if verdict not in ("AAA", "not measured")]
     if entry["level"] not in levels:
         raise LedgerError(f"{where}: level {entry['level']!r}: accepted are {levels}")
     reason = reasons.get(entry["reason"])

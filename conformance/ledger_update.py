@@ -14,7 +14,6 @@ from typing import Any
 
 from bce_conformance.backends.calls import DTYPES
 
-from .cells import ABSENCES
 from .specification import requirements
 
 UNEXPLAINED = "unexplained"
@@ -56,10 +55,9 @@ def _rewrite(path: Path, found: list[Found]) -> bool:
     known = dict(_known(document))
     for cell in found:
         key = (cell.backend.partition(":")[2], cell.requirement, cell.dtype)
-        if cell.verdict == "AAA" or cell.verdict in ABSENCES:
-            if cell.verdict != "not measured":
-                known.pop(key, None)
-        else:
+        if cell.verdict == "AAA":
+            known.pop(key, None)
+        elif cell.verdict != "not measured":
             known[key] = (cell.verdict, _reason(known, key))
     after = _toml(document.get("reasons", {}), known)
     if not known:

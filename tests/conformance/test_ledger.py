@@ -58,9 +58,9 @@ def test_a_tier_that_tries_less_may_find_better_but_not_worse(write, verdict: st
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_without_an_entry_aaa_or_absence_is_expected(write, verdict: str) -> None:
+def test_without_an_entry_aaa_or_no_measurement_is_expected(write, verdict: str) -> None:
     known = Ledger(read_file(write(ENTRY)))
-    right = verdict in ("AAA", "unsupported", "not measured")
+    right = verdict in ("AAA", "not measured")
     assert known.expects("VAL-2", "torch", "float16", verdict) is right
     assert known.expects("VAL-2", "torch:compile", "float32", verdict) is right
 
@@ -72,7 +72,7 @@ def test_without_an_entry_aaa_or_absence_is_expected(write, verdict: str) -> Non
         ('"float32", ', '"float8", ', "dtypes"),
         ('["float32", "float64"]', "[]", "dtypes"),
         ('level = "A"', 'level = "AAA"', "level 'AAA'"),
-        ('level = "A"', 'level = "unsupported"', "level 'unsupported'"),
+        ('level = "A"', 'level = "not measured"', "level 'not measured'"),
         ('reason = "cancel"', 'reason = "other"', "reason 'other' is not under"),
         ('level = "A"\n', "", r"no field \['level'\]"),
         ('level = "A"', 'level = "A"\nlevels = "A"', r"unknown fields \['levels'\]"),

@@ -15,7 +15,7 @@ import pytest
 from bce_conformance.reports import results
 
 HERE = Path(__file__).parent
-NATIVE = ["--backend", "native"]
+RIGHT = ["--backend", "impaired:Right"]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -55,9 +55,9 @@ def verdicts(document: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_right_backend_is_as_expected(tmp_path: Path) -> None:
-    code, document, output = run(*NATIVE, "--backend=impaired:Right", out=tmp_path)
+    code, document, output = run(*RIGHT, "--backend=native", out=tmp_path)
     assert code == 0, output
-    assert verdicts(document) == {"native": "AAA", "impaired:Right": "AAA"}
+    assert verdicts(document) == {"impaired:Right": "AAA", "native": "AAA"}
     assert (tmp_path / "report.html").exists()
     assert not document["run"]["interrupted"]
     assert document["run"]["inputs"] == sum(cell["inputs"] for cell in document["cells"]) > 0
@@ -78,7 +78,7 @@ def test_a_fault_is_a_verdict_and_the_run_goes_on(
 ) -> None:
     backend = f"impaired:{name}"
     code, document, output = run(
-        f"--backend={backend}", *NATIVE, "--requirement=VAL-2", "--time-limit=2", out=tmp_path
+        f"--backend={backend}", *RIGHT, "--requirement=VAL-2", "--time-limit=2", out=tmp_path
     )
     assert code == 1, output
     found = {(c["requirement"], c["backend"]): c for c in document["cells"]}
@@ -86,7 +86,7 @@ def test_a_fault_is_a_verdict_and_the_run_goes_on(
         assert found[requirement, backend]["verdict"] == verdict
         assert detail in found[requirement, backend]["detail"]
         assert not found[requirement, backend]["expected"]
-        assert found[requirement, "native"]["verdict"] == "AAA"
+        assert found[requirement, "impaired:Right"]["verdict"] == "AAA"
 
 
 def test_output_of_a_backend_does_no_harm(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_output_of_a_backend_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_backend_that_raises_on_import_has_failing_cells(tmp_path: Path) -> None:
-    code, document, _ = run("--backend=impaired:RaisesOnImport", *NATIVE, out=tmp_path)
+    code, document, _ = run("--backend=impaired:RaisesOnImport", *RIGHT, out=tmp_path)
     assert code == 1
-    assert verdicts(document) == {"impaired:RaisesOnImport": "fails", "native": "AAA"}
-    (cell,) = (c for c in document["cells"] if c["backend"] != "native")
+    assert verdicts(document) == {"impaired:RaisesOnImport": "fails", "impaired:Right": "AAA"}
+    (cell,) = (c for c in document["cells"] if c["backend"] != "impaired:Right")
     assert "undefined symbol" in cell["detail"]
     assert "undefined symbol" in document["backends"][0]["status"]
 
@@ -121,10 +121,10 @@ def without_frameworks(folder: Path) -> str:
 
 def test_a_demanded_backend_that_is_not_installed_ends_the_run_1(tmp_path: Path) -> None:
     path = without_frameworks(tmp_path)
-    code, document, output = run("--backend=torch", *NATIVE, out=tmp_path / "out", PYTHONPATH=path)
+    code, document, output = run("--backend=torch", *RIGHT, out=tmp_path / "out", PYTHONPATH=path)
     assert code == 1
     assert "torch: not installed" in output
-    assert verdicts(document) == {"torch": "not measured", "native": "AAA"}
+    assert verdicts(document) == {"torch": "not measured", "impaired:Right": "AAA"}
 
 
 def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> No
 
 
 def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
-    code, document, output = run(*NATIVE, "--device=tpu", out=tmp_path)
+    code, document, output = run(*RIGHT, "--device=tpu", out=tmp_path)
     assert code == 0, output
     (cell,) = document["cells"]
     assert (cell["verdict"], cell["detail"]) == ("not measured", "no device tpu")
@@ -169,7 +169,7 @@ def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
     ],
 )
 def test_misuse_exits_2_and_names_what_is_wrong(tmp_path: Path, wrong: list[str]) -> None:
-    code, document, output = run(*NATIVE, *wrong, out=tmp_path)
+    code, document, output = run(*RIGHT, *wrong, out=tmp_path)
     assert code == 2
     assert document == {}
     assert wrong[0].partition("=")[2] in output
@@ -184,7 +184,7 @@ def test_interrupt_ends_soon_keeps_what_was_measured_and_leaves_no_process(
     process = subprocess.Popen(
         command(
             "run",
-            *NATIVE,
+            *RIGHT,
             f"--backend=impaired:{name}",
             "--requirement=VAL-1",
             "--dtype=float32",
@@ -215,7 +215,7 @@ def test_interrupt_ends_soon_keeps_what_was_measured_and_leaves_no_process(
     if name == "Hang":
         document = json.loads((out / "results.json").read_text("utf-8"))
         assert document["run"]["interrupted"]
-        assert verdicts(document) == {"native": "AAA"}
+        assert verdicts(document) == {"impaired:Right": "AAA"}
 
 
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
         "j.bounds_for = broken\n"
     )
     path = f"{tmp_path}{os.pathsep}{HERE}"
-    code, _, output = run(*NATIVE, out=tmp_path / "out", PYTHONPATH=path)
+    code, _, output = run(*RIGHT, out=tmp_path / "out", PYTHONPATH=path)
     assert code == 3
     assert "the suite itself failed" in output
     assert "planted" in output
@@ -237,7 +237,7 @@ def test_pytest_by_hand_does_the_same(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", str(folder), "-p", "no:cacheprovider"),
-            *("--backend=native", "--backend=impaired:Sloppy", "--requirement=VAL-1"),
+            *(*RIGHT, "--backend=impaired:Sloppy", "--requirement=VAL-1"),
             *("--dtype=float32", "--tier=quick", f"--results={tmp_path / 'results.json'}"),
         ],
         env=environment(),
@@ -247,8 +247,8 @@ def test_pytest_by_hand_does_the_same(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stdout
-    assert "native: native" in done.stdout
+    assert "impaired:Right: right 1 on cpu" in done.stdout
     assert "expected AAA (no entry in the ledger)" in done.stdout
     assert "bce-conformance explain impaired:Sloppy --logit=" in done.stdout
     document = json.loads((tmp_path / "results.json").read_text("utf-8"))
-    assert verdicts(document) == {"native": "AAA", "impaired:Sloppy": "A"}
+    assert verdicts(document) == {"impaired:Right": "AAA", "impaired:Sloppy": "A"}
