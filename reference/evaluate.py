@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .certified import Rounded, Sum, certify, certify_special, group, to_mpf
+from .formats import Format
 from .problem import Problem
-from .terms import QUANTITIES, Dyadic, Row, Term, reduce_finite, special_value
+from .terms import QUANTITIES, Dyadic, Quantity, Row, Term, reduce_finite, special_value
 
 Int64 = NDArray[np.int64]
 
@@ -53,12 +54,12 @@ def distinct(columns: list[NDArray[np.float64]]) -> tuple[Int64, Int64]:
     return first.astype(np.int64), inverse.reshape(-1).astype(np.int64)
 
 
-def is_special(problem: Problem, row: Row) -> bool:
+def is_special(quantity: Quantity, row: Row) -> bool:
     """Tell whether a row has a NaN, or an infinity in what the quantity depends on."""
     x, y, w, p, c = row
     if any(value is not None and isnan(value) for value in row):
         return True
-    factors = QUANTITIES[problem.quantity].factors
+    factors = quantity.factors
     reach = [x, c]
     reach += [value for name, value in (("w", w), ("p", p)) if name in factors]
     reach += [y] if "y" in factors or "n" in factors else []
@@ -68,10 +69,9 @@ def is_special(problem: Problem, row: Row) -> bool:
 Part = Term | float | Dyadic
 
 
-def part(problem: Problem, row: Row) -> Part:
+def part(quantity: Quantity, row: Row) -> Part:
     """Return what one element contributes: a term, or a special value."""
-    quantity = QUANTITIES[problem.quantity]
-    if is_special(problem, row):
+    if is_special(quantity, row):
         return special_value(quantity, row)
     return reduce_finite(quantity, row)
 
@@ -94,17 +94,33 @@ def total(parts: list[tuple[Part, int]], count: int) -> Sum | float:
     return group(terms, count) if infinite == 0 else infinite
 
 
-def settle(parts: list[tuple[Part, int]], problem: Problem) -> Rounded:
+def nothing(problem: Problem) -> Rounded:
+    """Return the result of no elements: NaN for the mean loss, else 0, also for gradients."""
+    empty_mean = problem.count == 0 and problem.quantity == "loss"
+    return Rounded(nan, nan, 0) if empty_mean else Rounded(0.0, 0.0, 0)
+
+
+def settle(parts: list[tuple[Part, int]], count: int, fmt: Format) -> Rounded:
     """Round the sum of some parts."""
-    if not parts:  # the mean of nothing is NaN; a sum of nothing, also of gradients, is 0
-        empty_mean = problem.count == 0 and problem.quantity == "loss"
-        return Rounded(nan, nan, 0) if empty_mean else Rounded(0.0, 0.0, 0)
-    value = total(parts, problem.count)
+    value = total(parts, count)
     if isinstance(value, float):
-        return certify_special(value, problem.count, problem.fmt)
-    rounded = certify(value, problem.fmt)
+        return certify_special(value, count, fmt)
+    rounded = certify(value, fmt)
     assert rounded is not None  # only a slack leaves a value undecided
     return rounded
+
+
+def certify_rows(quantity: str, rows: list[Row], count: int, fmt: Format) -> list[Rounded]:
+    """Round elements, each a result of its own."""
+    what = QUANTITIES[quantity]
+    return [settle([(part(what, row), 1)], count, fmt) for row in rows]
+
+
+def _certify_many(problem: Problem, rows: list[Row]) -> list[Rounded]:
+    from .parallel import PAYS_FROM, certify_rows_parallel  # which imports this module
+
+    certify_all = certify_rows if len(rows) < PAYS_FROM else certify_rows_parallel
+    return certify_all(problem.quantity, rows, problem.count, problem.fmt)
 
 
 def members(problem: Problem, results: Int64 | None = None) -> Int64:
@@ -123,9 +139,9 @@ def evaluate(problem: Problem, results: Int64 | None = None) -> Outcome:
     first, inverse = distinct(chosen)
     rows = [problem.row(int(elements[i])) for i in first]
     if problem.groups is None:
-        rounded = [settle([(part(problem, row), 1)], problem) for row in rows]
-        return _gathered(rounded, inverse)
-    parts = [part(problem, row) for row in rows]
+        return _gathered(_certify_many(problem, rows), inverse)
+    quantity = QUANTITIES[problem.quantity]
+    parts = [part(quantity, row) for row in rows]
     size = int(np.prod(problem.shape, dtype=np.int64))
     wanted = np.arange(size) if results is None else results
     tallies: dict[int, Counter[int]] = {int(index): Counter() for index in wanted}
@@ -135,10 +151,11 @@ def evaluate(problem: Problem, results: Int64 | None = None) -> Outcome:
     for pair, multiplicity in zip(pairs.tolist(), counts.tolist(), strict=True):
         index, row = divmod(pair, len(rows))
         tallies[index][row] += multiplicity
-    rounded = [
-        settle([(parts[row], many) for row, many in tallies[int(index)].items()], problem)
-        for index in wanted
-    ]
+    rounded = []
+    for index in wanted.tolist():
+        chosen_parts = [(parts[row], many) for row, many in tallies[index].items()]
+        settled = settle(chosen_parts, problem.count, problem.fmt) if chosen_parts else None
+        rounded.append(settled or nothing(problem))
     return _gathered(rounded, np.arange(len(rounded), dtype=np.int64))
 
 
@@ -154,10 +171,10 @@ def exact_value(problem: Problem, result: int, bits: int) -> mpmath.mpf:
     """Return one result with a relative error below 2^(8 − bits)."""
     elements = members(problem, np.array([result]))
     if not elements.size:
-        empty = settle([], problem).nearest
-        return mpmath.mpf(empty)
+        return mpmath.mpf(nothing(problem).nearest)
     tally = Counter(problem.row(int(i)) for i in elements)
-    value = total([(part(problem, row), many) for row, many in tally.items()], problem.count)
+    quantity = QUANTITIES[problem.quantity]
+    value = total([(part(quantity, row), many) for row, many in tally.items()], problem.count)
     if isinstance(value, float):
         return mpmath.inf * value if value in (inf, -inf) else mpmath.mpf(value)
     return to_mpf(value, bits)

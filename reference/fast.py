@@ -18,7 +18,7 @@ from gmpy2 import mpz
 from numpy.typing import NDArray
 
 from .certified import Rounded, certify, certify_special
-from .evaluate import Int64, Outcome, Part, part, settle, total
+from .evaluate import Int64, Outcome, Part, nothing, part, total
 from .fast_kernels import (
     BELL,
     LAST_BIT,
@@ -173,11 +173,12 @@ def _round_sum(
 ) -> Rounded | None:
     """Round what was added up, and the elements that were left out of it; None if undecided."""
     if not length:
-        return settle([], problem)
+        return nothing(problem)
     if apart.size == length or apart.size > _MOST_APART:
         return None
+    quantity = QUANTITIES[problem.quantity]
     tally = Counter(problem.row(int(i)) for i in apart)
-    parts: list[tuple[Part, int]] = [(part(problem, row), many) for row, many in tally.items()]
+    parts: list[tuple[Part, int]] = [(part(quantity, row), many) for row, many in tally.items()]
     parts.append((Term((mpz(value), LAST_BIT), ZERO, "bell", ZERO), 1))
     whole = total(parts, problem.count)
     if isinstance(whole, float):
