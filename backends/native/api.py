@@ -90,7 +90,7 @@ def binary_cross_entropy_with_logits(
     plain = weight is None and pos_weight is None and out is None and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
         # Nothing to broadcast, convert or check: a training step's cheapest way in.
-        return kernels.small_loss(logits, targets, reduction)  # type: ignore[no-any-return]
+        return kernels.small_loss(logits, targets, reduction)
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     result = _result("out", out, _loss_shape(operands, reduction), operands)

@@ -29,6 +29,7 @@ COMPILED = (
     "narrow_stage",
     "primitives",
     "refined",
+    "wide_element",
     "wide_stage",
 )
 FINGERPRINT = hashlib.sha256(

@@ -196,7 +196,7 @@ def rounded(value: Quad) -> DD:
     # In units of the smallest subnormal, 2^-1074: an integer below 2^53, ties to even.
     unit = math.ldexp(1.0, exponent + 1074)
     head, tail = value[0] * unit, (value[1] + value[2]) * unit
-    whole = math.floor(head)
+    whole = float(math.floor(head))
     part = (head - whole) + tail
     if part > 0.5 or (part == 0.5 and (tail > 0.0 or whole % 2.0 == 1.0)):
         whole += 1.0

@@ -45,6 +45,7 @@ HELD = 700.0
 # Numerators that cancel further than this are left to careful.py.
 NARROW_CANCELLATION = 2.0**-18
 WIDE_CANCELLATION = 2.0**-10
+TARGETS_CANCELLATION = 2.0**-4
 # From here on exp(−a) is below half of the smallest float64.
 VANISHED = 746.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
@@ -155,7 +156,8 @@ def wide_exp(a: float) -> DD:
     return h * scale, low * scale
 
 
-# 1/24 and 1/6 beyond their float64.
+# 1/24, 1/6 and 2/3 beyond their float64.
+_REST_2_3 = 2.0**-54 / 1.5
 _REST_24 = 2.0**-58 / 1.5
 _REST_6 = 2.0**-56 / 1.5
 
@@ -170,15 +172,15 @@ def _step(h: float, low: float, r: float, rl: float, c: float, rest: float) -> D
 
 @inlined
 def wide_softplus(eh: float, el: float) -> DD:
-    """log(1 + e) for the pair 0 ≤ e ≤ 1, relative error < 2^-57."""
+    """log(1 + e) for the pair 0 ≤ e ≤ 1, relative error < 2^-59."""
     dh = 2.0 + eh
     dl = ((2.0 - dh) + eh) + el
     inverse = 1.0 / dh
     s = eh * inverse
     sl = (fma(-s, dh, eh) + fma(-s, dl, el)) * inverse
-    u = s * s
-    h = fma(ATANH_TAIL[11], u, ATANH_TAIL[10])
-    h = fma(h, u, ATANH_TAIL[9])
+    u, ul = two_product(s, s)
+    ul = fma(2.0 * s, sl, ul)
+    h = fma(ATANH_TAIL[10], u, ATANH_TAIL[9])
     h = fma(h, u, ATANH_TAIL[8])
     h = fma(h, u, ATANH_TAIL[7])
     h = fma(h, u, ATANH_TAIL[6])
@@ -188,7 +190,13 @@ def wide_softplus(eh: float, el: float) -> DD:
     h = fma(h, u, ATANH_TAIL[2])
     h = fma(h, u, ATANH_TAIL[1])
     h = fma(h, u, ATANH_TAIL[0])
-    return fast_two_sum(2.0 * s, fma(s * u, h, 2.0 * sl))
+    # s·(2 + u·(2/3 + u·h)), the sums and products in pairs.
+    c, cl = fast_two_sum(2.0 / 3.0, u * h)
+    m, ml = two_product(u, c)
+    ml += fma(ul, c, u * (cl + _REST_2_3))
+    t, tl = fast_two_sum(2.0, m)
+    p, pl = two_product(s, t)
+    return fast_two_sum(p, pl + fma(s, tl + ml, sl * t))
 
 
 @inlined

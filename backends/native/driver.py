@@ -172,11 +172,7 @@ class Evaluation:
     def _kernel(self, with_gradient: bool) -> Callable[..., None]:
         """The fused kernel, as a function of (x, y, g, origin, first, last, partials)."""
         if self.wide:
-            if with_gradient:
-                return lambda x, y, g, origin, *rest: fused_wide.sum_wide_loss_and_gradient(
-                    x, y, g, self.count, *rest
-                )
-            return lambda x, y, g, origin, *rest: fused_wide.sum_wide_loss(x, y, *rest)
+            return self._wide_kernel(with_gradient)
         scale = 1.0 / self.count
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
@@ -191,6 +187,22 @@ class Evaluation:
             return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)
         return lambda x, y, g, origin, *rest: fused.sum_loss(x, y, *rest)
 
+    def _wide_kernel(self, with_gradient: bool) -> Callable[..., None]:
+        def call(
+            x: Array, y: Array, g: Array, origin: int, first: int, last: int, partials: Array
+        ) -> None:
+            if with_gradient:
+                fused_wide.sum_wide_loss_and_gradient(x, y, g, self.count, first, last, partials)
+            else:
+                fused_wide.sum_wide_loss(x, y, first, last, partials)
+            for chunk in range(first, last):
+                if partials[chunk, 2]:
+                    fused_wide.repair_wide(
+                        x, y, g if with_gradient else x, with_gradient, self.count, chunk, partials
+                    )
+
+        return call
+
     def _run_fused(self, loss: Array, gradient: Array | None) -> None:
         partials = np.zeros((-(-self.size // fused.CHUNK), 3))
         logits, targets = self.operands.logits, self.operands.targets
@@ -201,7 +213,7 @@ class Evaluation:
             share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
         else:
             self._fused_by_chunks(call, gradient, partials)
-        if partials[:, 2].any():
+        if gradient is not None and not self.wide and partials[:, 2].any():
             self._repair(gradient, partials)
         settled(engine.combine(partials, self.count), loss)
 
@@ -227,22 +239,20 @@ class Evaluation:
 
         share(work, len(partials))
 
-    def _repair(self, gradient: Array | None, partials: Array) -> None:
-        """Evaluate whole chunks again by the engine, where one of their elements needs care."""
-        outputs = {} if gradient is None else {GRAD_LOGITS: gradient}
-        plans, shape, wanted = self._plan(outputs)
-        wanted[LOSS] = self.wide
+    def _repair(self, gradient: Array, partials: Array) -> None:
+        """Evaluate gradients of whole chunks again by the engine, where one of them needs care.
+
+        The engine does the same operations, so that the others keep their bits.
+        """
+        plans, shape, wanted = self._plan({GRAD_LOGITS: gradient})
         ratio = fused.CHUNK // engine.CHUNK
-        scratch = np.zeros((-(-self.size // engine.CHUNK), 2))
+        scratch = np.empty((-(-self.size // engine.CHUNK), 2))
 
         def work(first: int, last: int) -> None:
             for chunk in range(first, last):
                 if partials[chunk, 2]:
-                    own = slice(chunk * ratio, min(len(scratch), (chunk + 1) * ratio))
-                    self._evaluate(plans, shape, wanted, self.wide, own.start, own.stop, scratch)
-                    if self.wide:
-                        partials[chunk, 0] = engine.combine(scratch[own], 1.0)
-                        partials[chunk, 1] = engine.remainder(scratch[own], partials[chunk, 0])
+                    stop = min(len(scratch), (chunk + 1) * ratio)
+                    self._evaluate(plans, shape, wanted, False, chunk * ratio, stop, scratch)
 
         share(work, len(partials))
 

@@ -219,17 +219,6 @@ def combine(partials: Any, count: float) -> float:
 
 
 @kernel
-def remainder(partials: Any, total: float) -> float:
-    """What is left of the sum of all partial sums and rests after ``total``, its float64."""
-    sum_ = -total
-    rest = 0.0
-    for chunk in range(partials.shape[0]):
-        sum_, error = two_sum(sum_, partials[chunk, 0])
-        rest += error + partials[chunk, 1]
-    return sum_ + rest if abs(sum_) < np.inf else 0.0
-
-
-@kernel
 def accumulate(
     plans: Any,
     shape: Any,

@@ -57,7 +57,7 @@ def add_lanes(sums: Any) -> float:
         for lane in range(half):
             sums[lane] += sums[lane + half]
         half //= 2
-    return sums[0]  # type: ignore[no-any-return]
+    return sums[0]
 
 
 @helper

@@ -1,32 +1,41 @@
-"""As ``fused.py`` for float64: pairs inside, an exact sum, and marks for what pairs cannot do.
+"""As ``fused.py`` for float64: pairs inside, and an exact sum.
 
-A chunk in which an element is marked is evaluated again by the engine, loss and gradient both.
+What this cannot do (deep cancellation, logits beyond the reach of exp, infinities, NaN) is marked,
+left out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from bce_conformance.backends.native.block import FAR, GRAD_LOGITS, LOSS, NEAR
 from bce_conformance.backends.native.caching import kernel
+from bce_conformance.backends.native.careful import careful
 from bce_conformance.backends.native.core import (
     HELD,
+    VANISHED,
     WIDE_CANCELLATION,
     wide_exp,
     wide_quotient,
     wide_softplus,
 )
 from bce_conformance.backends.native.fused import BLOCK, CHUNK, LANES
+from bce_conformance.backends.native.narrow_stage import special
 from bce_conformance.backends.native.primitives import (
     DD,
     dd_times,
     fast_two_sum,
     fma,
+    helper,
     inlined,
     two_product,
     two_sum,
 )
+from bce_conformance.backends.native.refined import refined_gradient
+from bce_conformance.backends.native.wide_element import wide_grad_logits, wide_loss
 
 # From here on a loss or gradient may be near the smallest normal; nothing below is marked for it.
 _LOW = HELD - 10.0
@@ -58,7 +67,7 @@ def _add_lanes(sums: Any, rests: Any) -> DD:
 def sum_wide_loss(logits: Any, targets: Any, first: int, last: int, partials: Any) -> None:
     """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
 
-    ``partials[chunk, 2]`` becomes the number of marked elements.
+    ``partials[chunk, 2]`` becomes the number of marked elements, whose losses are not in the sum.
     """
     sums, rests = np.empty(LANES), np.empty(LANES)
     for chunk in range(first, last):
@@ -77,9 +86,10 @@ def sum_wide_loss(logits: Any, targets: Any, first: int, last: int, partials: An
                     sp, sp_rest = wide_softplus(e, e_rest)
                     away, away_rest = two_sum(1.0, -y[lane])
                     value, value_rest = _loss(x[lane], away, away_rest, y[lane], sp, sp_rest)
-                    sums[lane], error = two_sum(sums[lane], value)
-                    rests[lane] += error + value_rest
-                    marked += 0 if abs(x[lane]) < _LOW else 1
+                    reached = abs(x[lane]) < _LOW
+                    sums[lane], error = two_sum(sums[lane], value if reached else 0.0)
+                    rests[lane] += error + (value_rest if reached else 0.0)
+                    marked += 0 if reached else 1
             value, error = _add_lanes(sums, rests)
             total, carried = two_sum(total, value)
             rest += error + carried
@@ -119,13 +129,14 @@ def sum_wide_loss_and_gradient(
                     sp, sp_rest = wide_softplus(e, e_rest)
                     away, away_rest = two_sum(1.0, -y[lane])
                     value, value_rest = _loss(x[lane], away, away_rest, y[lane], sp, sp_rest)
-                    sums[lane], error = two_sum(sums[lane], value)
-                    rests[lane] += error + value_rest
+                    reached = abs(x[lane]) < _LOW
+                    sums[lane], error = two_sum(sums[lane], value if reached else 0.0)
+                    rests[lane] += error + (value_rest if reached else 0.0)
                     n, n_rest, near = _numerator(x[lane], away, away_rest, y[lane], e, e_rest)
                     d, d_rest = fast_two_sum(1.0, e)
                     q, q_rest = wide_quotient(n, n_rest, d, d_rest + e_rest)
                     g[lane], _ = dd_times(q, q_rest, scale, scale_rest)
-                    marked += near if abs(x[lane]) < _LOW else 1
+                    marked += near if reached else 1
             value, error = _add_lanes(sums, rests)
             total, carried = two_sum(total, value)
             rest += error + carried
@@ -149,3 +160,55 @@ def _numerator(
     n, n_rest = two_sum(steady, moving)
     near = abs(n) < WIDE_CANCELLATION * abs(moving) and x != 0.0
     return n, n_rest + (steady_rest + moving_rest), 1 if near else 0
+
+
+@helper
+def _decided(quantity: int, x: float, y: float, count: float) -> DD:
+    if abs(x) < math.inf and abs(y) < math.inf:
+        return careful(quantity, x, y, 1.0, 1.0, 1.0, count, 0.0)
+    return special(quantity, x, y, 1.0, 1.0, 1.0 / count, 0.0), 0.0
+
+
+@helper
+def _marked_gradient(x: float, y: float, count: float, scale: float, scale_rest: float) -> float:
+    """The gradient of one element as pairs or, where they do not suffice, ``careful`` have it."""
+    e, e_rest = wide_exp(abs(x))
+    value, _, needed = wide_grad_logits(x, y, 1.0, 1.0, e, e_rest, scale, scale_rest, VANISHED)
+    if needed == NEAR:
+        value, _, trusted = refined_gradient(x, y, 1.0, scale, scale_rest)
+        needed = 0 if trusted else FAR
+    if needed:
+        value, _ = _decided(GRAD_LOGITS, x, y, count)
+    return value
+
+
+@kernel
+def repair_wide(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    count: float,
+    chunk: int,
+    partials: Any,
+) -> None:
+    """Evaluate one chunk's marked elements, and add their losses to its sum."""
+    scale = 1.0 / count
+    scale_rest = fma(-scale, count, 1.0) / count
+    for i in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK)):
+        x, y = logits[i], targets[i]
+        e, e_rest = wide_exp(abs(x))
+        if abs(x) < _LOW:
+            away, away_rest = two_sum(1.0, -y)
+            _, _, near = _numerator(x, away, away_rest, y, e, e_rest)
+            if near and with_gradient:
+                gradient[i] = _marked_gradient(x, y, count, scale, scale_rest)
+            continue
+        sp, sp_rest = wide_softplus(e, e_rest)
+        value, rest, needed = wide_loss(x, y, 1.0, 1.0, sp, sp_rest, VANISHED)
+        if needed:
+            value, rest = _decided(LOSS, x, y, count)
+        partials[chunk, 0], error = two_sum(partials[chunk, 0], value)
+        partials[chunk, 1] += error + rest
+        if with_gradient:
+            gradient[i] = _marked_gradient(x, y, count, scale, scale_rest)

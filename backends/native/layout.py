@@ -64,8 +64,8 @@ def flat(array: Array) -> Array:
     only; they do not write to it.
     """
     if not array.flags.writeable:
-        memory = (ctypes.c_char * array.nbytes).from_address(address_of(array))
-        return np.frombuffer(memory, VIEWS[array.dtype])
+        memory: Any = (ctypes.c_char * array.nbytes).from_address(address_of(array))
+        return np.frombuffer(memory, dtype=VIEWS[array.dtype])
     return array.reshape(-1).view(VIEWS[array.dtype])
 
 

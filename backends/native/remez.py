@@ -63,7 +63,14 @@ def _tables() -> tuple[Table, ...]:
             8,
         ),
         Table("ATANH", "2·atanh(√u)/√u", atanh_from(0), mpf(0), third, 9),
-        Table("ATANH_TAIL", "(2·atanh(√u)/√u − 2) / u", atanh_from(1), mpf(0), third, 11),
+        Table(
+            "ATANH_TAIL",
+            "(2·atanh(√u)/√u − 2 − 2u/3) / u²",
+            atanh_from(2),
+            mpf(0),
+            third,
+            10,
+        ),
         Table("ATANH_REDUCED", "2·atanh(√u)/√u", atanh_from(0), mpf(0), reduced, 6),
     )
 
