@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,7 +33,7 @@ from bce_conformance.conformance.ledger import LEDGER
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
-from bce_conformance.reference import format_of
+from bce_conformance.reference import cache, format_of
 
 if TYPE_CHECKING:
     from bce_conformance.reports.results import Results
@@ -259,6 +260,31 @@ def ledger_update(
         console.print(f"changed: {path}", highlight=False, soft_wrap=True)
     if not changed:
         console.print("the ledger is up to date")
+
+
+cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+
+@cache_app.command("info")
+def cache_info() -> None:
+    """Show where the cache is and what it holds."""
+    found = cache.info()
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    state = "" if found.enabled else f"  (switched off by {cache.VARIABLE})"
+    table.add_row("folder", f"{found.path}{state}")
+    table.add_row("truths", f"{found.entries}, {filesize.decimal(found.bytes)}")
+    table.add_row("limit", filesize.decimal(found.limit))
+    table.add_row("compiled code", filesize.decimal(found.compiled_bytes))
+    console.print(table)
+
+
+@cache_app.command("clear")
+def cache_clear() -> None:
+    """Delete all truths and all compiled code; both are made again when they are needed."""
+    before = cache.clear()
+    freed = filesize.decimal(before.bytes + before.compiled_bytes)
+    console.print(f"deleted {before.entries} truths and compiled code, {freed} in all")
 
 
 @app.command()

@@ -73,6 +73,19 @@ def test_explain_on_an_absent_device_exits_1() -> None:
     assert "no device" in output
 
 
+def test_cache_is_described_and_cleared(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BCE_CONFORMANCE_CACHE", str(tmp_path))
+    (tmp_path / "compiled").mkdir()
+    (tmp_path / "compiled" / "code").write_bytes(b"x" * 1000)
+    code, output = invoke("cache", "info")
+    assert code == 0
+    assert str(tmp_path) in output
+    assert "1.0 kB" in output
+    code, output = invoke("cache", "clear")
+    assert (code, output) == (0, "deleted 0 truths and compiled code, 1.0 kB in all\n")
+    assert not (tmp_path / "compiled").exists()
+
+
 def test_report_without_results_exits_2(tmp_path) -> None:
     code, output = invoke("report", str(tmp_path))
     assert code == 2
