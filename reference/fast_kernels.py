@@ -29,6 +29,7 @@ from .double_double import (
 from .fast_functions import FUNCTION_ERROR, bell_or_square, sigmoid_tail_or_half_tanh, softplus_tail
 
 BLOCK = 256
+CHUNK = 32 * BLOCK
 # Sums are fixed-point numbers: 32 bits a limb, from 2^LAST_BIT to 2^(LAST_BIT + 32·LIMBS).
 LAST_BIT = -1600
 LIMBS = 104
@@ -242,34 +243,32 @@ def round_block(out, nearest, offset, start, size, precision, emin, emax):
 
 @kernel()
 def load_block(columns, present, order, block, start, size):
-    """Copy a block of the columns, in the given order if any, 1 for each that is absent."""
+    """Copy a block of the columns that are present, in the given order if any."""
     for j in range(5):
-        if not present[j]:
-            for i in range(size):
-                block[j, i] = 1.0
-        elif order.size:
-            for i in range(size):
-                block[j, i] = columns[j][order[start + i]]
-        else:
-            for i in range(size):
-                block[j, i] = columns[j][start + i]
+        if present[j]:
+            if order.size:
+                for i in range(size):
+                    block[j, i] = columns[j][order[start + i]]
+            else:
+                for i in range(size):
+                    block[j, i] = columns[j][start + i]
 
 
 @kernel(parallel=True)
 def round_elements(family, columns, present, form, divisor, limits, nearest, offset):
-    """Evaluate and round every element."""
+    """Evaluate and round every element; a column that is absent is 1 throughout."""
     size = nearest.size
     precision, emin, emax = limits
     odd, twos = divisor
     order = np.empty(0, np.int64)
-    for b in prange((size + BLOCK - 1) // BLOCK):
-        start = b * BLOCK
-        count = min(BLOCK, size - start)
-        block = np.empty((5, BLOCK))
+    for chunk in prange((size + CHUNK - 1) // CHUNK):
+        block = np.ones((5, BLOCK))
         out = np.empty((4, BLOCK))
-        load_block(columns, present, order, block, start, count)
-        values(family, block, out, count, form, odd, twos)
-        round_block(out, nearest, offset, start, count, precision, emin, emax)
+        for start in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK), BLOCK):
+            count = min(BLOCK, size - start)
+            load_block(columns, present, order, block, start, count)
+            values(family, block, out, count, form, odd, twos)
+            round_block(out, nearest, offset, start, count, precision, emin, emax)
 
 
 @kernel()
@@ -307,7 +306,7 @@ def sum_tasks(family, columns, present, form, order, bounds, sums, errors, left_
     number a task; ``left_out`` one flag an element.
     """
     for task in prange(bounds.size - 1):
-        block = np.empty((5, BLOCK))
+        block = np.ones((5, BLOCK))
         out = np.empty((4, BLOCK))
         for start in range(bounds[task], bounds[task + 1], BLOCK):
             count = min(BLOCK, bounds[task + 1] - start)

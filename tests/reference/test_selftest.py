@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bce_conformance.reference import FORMATS, certified, enclosure, selftest
+from bce_conformance.reference import FORMATS, certified, enclosure, selftest, throughput
 from bce_conformance.reference.terms import QUANTITIES
 
 
@@ -99,3 +99,10 @@ def test_every_check_passes_the_right_one():
         task = selftest.Task(check, "grad_logits", "float32", "random", 100, 1)
         assert selftest.run_task(task).faults == ()
         assert np.isfinite(selftest.run_task(task).worst)
+
+
+def test_throughput_says_when_a_goal_is_missed():
+    assert throughput._rate("x", 2e6, 1e6).met
+    missed = throughput._rate("x", 0.5e6, 1e6)
+    assert not missed.met
+    assert missed.measured == "0.5 million points a second a core"
