@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Verdict = Literal["AAA", "AA", "A", "fails", "crashed", "timeout", "unsupported", "not measured"]
-VERDICTS: tuple[str, ...] = (
-    "AAA",
-    "AA",
-    "A",
-    "fails",
-    "crashed",
-    "timeout",
-    "unsupported",
-    "not measured",
-)
+LEVELS: tuple[str, ...] = ("AAA", "AA", "A")
+# Every verdict, best first; the last two say nothing about quality.
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+CellKey = tuple[str, str, str, str]  # requirement, backend, device, dtype
 Evidence = Literal["exhaustive", "searched"]
 
 
@@ -107,6 +101,11 @@ class Cell:
     worst: Worst | None
     detail: str
     reproduce: str
+
+    @property
+    def key(self) -> CellKey:
+        """What names this cell within its run."""
+        return self.requirement, self.backend, self.device, self.dtype
 
     def as_json(self) -> dict[str, Any]:
         """The cell as results.json has it: infinities and NaN as strings."""

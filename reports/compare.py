@@ -15,8 +15,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bce_conformance.conformance.cells import VERDICTS, Cell, CellKey
 from bce_conformance.reports.grid import UNMEASURED
-from bce_conformance.reports.results import VERDICTS, Cell, CellKey, Results, Run
+from bce_conformance.reports.results import Results, Run
 from bce_conformance.reports.summary import STYLES
 
 FACTOR = 2.0

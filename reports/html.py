@@ -15,9 +15,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bce_conformance.conformance.cells import VERDICTS, Cell
 from bce_conformance.reports.charts import packed_curves, specifications, vega_script
 from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
-from bce_conformance.reports.results import VERDICTS, Cell, Results
+from bce_conformance.reports.results import Results
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -17,17 +17,10 @@ from typing import Any, NoReturn
 
 import jsonschema_rs
 
+from bce_conformance.conformance.cells import Cell, UlpStatistics, Worst
+
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("results.schema.json")
-
-LEVELS = ("AAA", "AA", "A")
-"""The levels, best first."""
-
-VERDICTS = (*LEVELS, "fails", "crashed", "timeout", "unsupported", "not measured")
-"""Every verdict, best first; the last two say nothing about quality."""
-
-CellKey = tuple[str, str, str, str]
-"""Requirement, backend, device, dtype: what names a cell within a run."""
 
 
 class ResultsError(ValueError):
@@ -95,52 +88,6 @@ class Requirement:
     id: str
     family: str
     text: str
-
-
-@dataclass(frozen=True)
-class Ulp:
-    """ULP errors over a cell's inputs (possibly ``inf``); ``correctly_rounded`` is a share."""
-
-    max: float
-    p99: float
-    mean: float
-    correctly_rounded: float
-
-
-@dataclass(frozen=True)
-class Worst:
-    """One input element, what came back and what is right, each in hexadecimal."""
-
-    logit: str
-    target: str
-    weight: str | None
-    pos_weight: str | None
-    got: str
-    exact: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One verdict with its evidence: requirement × backend × device × dtype."""
-
-    requirement: str
-    backend: str
-    device: str
-    dtype: str
-    verdict: str
-    expected: bool
-    reason: str
-    inputs: int
-    evidence: str
-    ulp: Ulp | None
-    worst: Worst | None
-    detail: str
-    reproduce: str
-
-    @property
-    def key(self) -> CellKey:
-        """What names this cell within its run."""
-        return self.requirement, self.backend, self.device, self.dtype
 
 
 @dataclass(frozen=True)
@@ -261,7 +208,9 @@ def _cell(entry: dict[str, Any]) -> Cell:
     return Cell(
         **{
             **entry,
-            "ulp": Ulp(**{name: float(value) for name, value in ulp.items()}) if ulp else None,
+            "ulp": UlpStatistics(**{name: float(value) for name, value in ulp.items()})
+            if ulp
+            else None,
             "worst": Worst(**worst) if worst else None,
         }
     )

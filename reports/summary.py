@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bce_conformance.conformance.cells import LEVELS, VERDICTS, Cell
 from bce_conformance.reports.grid import Square, families, grid
-from bce_conformance.reports.results import LEVELS, VERDICTS, Cell, Results
+from bce_conformance.reports.results import Results
 
 STYLES = {
     "AAA": "green",

@@ -9,14 +9,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from bce_conformance.reports.results import (
-    SCHEMA_PATH,
-    VERDICTS,
-    ResultsError,
-    from_document,
-    read,
-    validate,
-)
+from bce_conformance.conformance.cells import VERDICTS
+from bce_conformance.reports.results import SCHEMA_PATH, ResultsError, from_document, read, validate
 
 Document = dict[str, Any]
 Damage = Callable[[Document], object]

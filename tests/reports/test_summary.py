@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from bce_conformance.conformance.cells import VERDICTS, Cell
 from bce_conformance.reports.grid import families, grid, square
-from bce_conformance.reports.results import VERDICTS, Cell, from_document
+from bce_conformance.reports.results import from_document
 from bce_conformance.reports.summary import SHOWN, STYLES, summary, unexpected_cells
 
 Document = dict[str, Any]
