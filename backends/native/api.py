@@ -34,6 +34,21 @@ def _kernels() -> Any:
     return _driver
 
 
+def _on_device(
+    logits: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str, **others: Any
+) -> tuple[Any, dict[str, Any]] | None:
+    """The CUDA evaluation and its operands where the logits are on a device, else None."""
+    kind = type(logits)
+    interface = hasattr(kind, "__cuda_array_interface__")
+    if not (interface or kind.__module__.startswith("numba.cuda.simulator")):
+        return None
+    from bce_conformance.backends.native import cuda
+
+    named = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
+    operands = {name: value for name, value in named.items() if value is not None}
+    return cuda.Evaluation(operands, reduction, **others), operands
+
+
 def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
     return operands.logits.shape if reduction == "none" else ()
 
@@ -91,6 +106,9 @@ def binary_cross_entropy_with_logits(
     if plain and kernels.is_small(logits, targets, reduction):
         # Nothing to broadcast, convert or check: a training step's cheapest way in.
         return kernels.small_loss(logits, targets, reduction)
+    device = _on_device(logits, targets, weight, pos_weight, reduction)
+    if device is not None:
+        return device[0].loss()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     result = _result("out", out, _loss_shape(operands, reduction), operands)
@@ -140,9 +158,16 @@ def value_and_grad(
         results = kernels.small_loss_and_gradient(logits, targets, reduction)
         if results is not None:
             return results[0], {"logits": results[1]}
+    device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
+    if device is not None:
+        evaluation, arrays = device
+        return evaluation.loss(), {
+            name: evaluation.gradient(name, tuple(arrays[name].shape))
+            for name in check_wrt(wrt, arrays)
+        }
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
-    names = check_wrt(wrt, operands)
+    names = check_wrt(wrt, operands.named())
     shape = _loss_shape(operands, reduction)
     given = check_cotangent(cotangent, shape)
     into = dict(out or {})
@@ -189,6 +214,11 @@ def hessian_vector_product(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape or the reduction is not accepted.
     """
+    device = _on_device(
+        logits, targets, weight, pos_weight, reduction, cotangent=cotangent, vector=vector
+    )
+    if device is not None:
+        return device[0].hessian()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
     direction = as_format("vector", vector, exact=True)

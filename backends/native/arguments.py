@@ -6,7 +6,7 @@ that nothing here copies or changes an array that already is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,10 @@ class Operands:
     targets: Array
     weight: Array | None
     pos_weight: Array | None
+
+    def named(self) -> dict[str, Array | None]:
+        """The operands by name."""
+        return {name: getattr(self, name) for name in OPERANDS}
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -137,7 +141,7 @@ def check_operands(
     return Operands(x, y, *scales)
 
 
-def check_wrt(wrt: Any, operands: Operands) -> tuple[str, ...]:
+def check_wrt(wrt: Any, operands: Mapping[str, Any]) -> tuple[str, ...]:
     """Return ``wrt`` as a tuple of operand names.
 
     Raises:
@@ -147,7 +151,7 @@ def check_wrt(wrt: Any, operands: Operands) -> tuple[str, ...]:
     for name in names:
         if name not in OPERANDS:
             raise ValueError(f"wrt has {name!r}; accepted are {', '.join(OPERANDS)}")
-        if getattr(operands, name) is None:
+        if operands.get(name) is None:
             raise ValueError(f"wrt has {name!r}, but {name} is None")
     if len(set(names)) != len(names):
         raise ValueError(f"wrt is {names}; accepted are distinct names")

@@ -21,6 +21,7 @@ COMPILED = (
     "careful",
     "coefficients",
     "core",
+    "element",
     "engine",
     "fused",
     "fused_weighted",

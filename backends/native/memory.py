@@ -82,51 +82,63 @@ def _poke(typing_context: Any, address: Any, offset: Any, element: Any) -> Any:
 
 
 @inlined
-def _floats(address: int, stride: int, buffer: Any, like: Any, width: int, swapped: bool) -> None:
-    if stride == width and not swapped:
-        for i in range(buffer.size):
-            buffer[i] = widen(_peek(address, i * width, like, False))
-    else:
-        for i in range(buffer.size):
-            buffer[i] = widen(_peek(address, i * stride, like, swapped))
-
-
-@inlined
-def _integers(address: int, stride: int, buffer: Any, like: Any, swapped: bool) -> None:
+def _row(address: int, buffer: Any, like: Any, width: int) -> None:
     for i in range(buffer.size):
-        buffer[i] = float(_peek(address, i * stride, like, swapped))
+        buffer[i] = widen(_peek(address, i * width, like, False))
+
+
+@helper
+def _element(kind: int, address: int, swapped: bool) -> float:
+    """One element of any dtype; not inlined, so that a loop over it is compiled once."""
+    out_of_line()
+    if kind == 0:
+        return widen(_peek(address, 0, np.float64(0), swapped))
+    if kind == 1:
+        return widen(_peek(address, 0, np.float32(0), swapped))
+    if kind == 2:
+        return widen(_peek(address, 0, np.int16(0), swapped))
+    if kind == 3:
+        return widen(_peek(address, 0, np.uint16(0), swapped))
+    if kind == 4:
+        return float(_peek(address, 0, np.uint8(0), swapped))
+    if kind == 5:
+        return float(_peek(address, 0, np.int8(0), swapped))
+    if kind == 6:
+        return float(_peek(address, 0, np.int16(0), swapped))
+    if kind == 7:
+        return float(_peek(address, 0, np.uint16(0), swapped))
+    if kind == 8:
+        return float(_peek(address, 0, np.int32(0), swapped))
+    if kind == 9:
+        return float(_peek(address, 0, np.uint32(0), swapped))
+    if kind == 10:
+        return float(_peek(address, 0, np.int64(0), swapped))
+    return float(_peek(address, 0, np.uint64(0), swapped))
 
 
 @helper
 def read_run(code: int, address: int, stride: int, buffer: Any) -> None:
     """Fill ``buffer`` with elements that lie ``stride`` bytes apart."""
     out_of_line()
-    swapped = code >= SWAPPED
-    kind = code - SWAPPED if swapped else code
-    if kind == 0:
-        _floats(address, stride, buffer, np.float64(0), 8, swapped)
-    elif kind == 1:
-        _floats(address, stride, buffer, np.float32(0), 4, swapped)
-    elif kind == 2:
-        _floats(address, stride, buffer, np.int16(0), 2, swapped)
-    elif kind == 3:
-        _floats(address, stride, buffer, np.uint16(0), 2, swapped)
-    elif kind == 4:
-        _integers(address, stride, buffer, np.uint8(0), swapped)
-    elif kind == 5:
-        _integers(address, stride, buffer, np.int8(0), swapped)
-    elif kind == 6:
-        _integers(address, stride, buffer, np.int16(0), swapped)
-    elif kind == 7:
-        _integers(address, stride, buffer, np.uint16(0), swapped)
-    elif kind == 8:
-        _integers(address, stride, buffer, np.int32(0), swapped)
-    elif kind == 9:
-        _integers(address, stride, buffer, np.uint32(0), swapped)
-    elif kind == 10:
-        _integers(address, stride, buffer, np.int64(0), swapped)
+    if code == 0 and stride == 8:
+        _row(address, buffer, np.float64(0), 8)
+    elif code == 1 and stride == 4:
+        _row(address, buffer, np.float32(0), 4)
+    elif code == 2 and stride == 2:
+        _row(address, buffer, np.int16(0), 2)
+    elif code == 3 and stride == 2:
+        _row(address, buffer, np.uint16(0), 2)
     else:
-        _integers(address, stride, buffer, np.uint64(0), swapped)
+        swapped = code >= SWAPPED
+        kind = code - SWAPPED if swapped else code
+        for i in range(buffer.size):
+            buffer[i] = _element(kind, address + i * stride, swapped)
+
+
+@helper
+def _put(address: int, element: Any) -> None:
+    out_of_line()
+    _poke(address, 0, element)
 
 
 @inlined
@@ -136,7 +148,7 @@ def _store(address: int, stride: int, buffer: Any, like: Any, width: int) -> Non
             _poke(address, i * width, narrow(buffer[i], like))
     else:
         for i in range(buffer.size):
-            _poke(address, i * stride, narrow(buffer[i], like))
+            _put(address + i * stride, narrow(buffer[i], like))
 
 
 @helper

@@ -1,0 +1,277 @@
+"""The CUDA driver: device arrays in, device arrays out, nothing leaves the device.
+
+**Untested on GPU.** It runs over the processor's tests under numba's CUDA simulator, which checks
+indexing, reductions and the element's arithmetic, but neither compilation for a device nor speed.
+
+A grid-stride loop evaluates the same scalar functions as the processor (``element.py``). Sums are
+deterministic: the grid depends on the number of elements only, every thread adds up its own
+elements exactly, each block its threads in a fixed tree, and one thread the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numba import cuda, float64
+
+from bce_conformance.backends.native.arguments import (
+    OPERANDS,
+    Array,
+    check_broadcast,
+    check_reduction,
+)
+from bce_conformance.backends.native.block import (
+    GRAD_LOGITS,
+    GRAD_POS_WEIGHT,
+    GRAD_TARGETS,
+    GRAD_WEIGHT,
+    HESSIAN,
+    LOSS,
+)
+from bce_conformance.backends.native.element import added, evaluate, exact, rounded
+
+THREADS = 64
+MOST_BLOCKS = 1024
+
+QUANTITY_OF = dict(
+    zip(OPERANDS, (GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT), strict=True)
+)
+# How a format is seen by the kernels (see primitives.widen).
+_VIEWS = {
+    np.dtype(np.float16): np.dtype(np.int16),
+    np.dtype(ml_dtypes.bfloat16): np.dtype(np.uint16),
+    np.dtype(np.float32): np.dtype(np.float32),
+    np.dtype(np.float64): np.dtype(np.float64),
+}
+
+
+@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+def _elements(
+    quantity: int, inputs: Any, walks: Any, shape: Any, count: float, weighted: bool, out: Any
+) -> None:
+    x, y, w, p, c, v = inputs
+    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+        ix, iy, iw, ip, ic, iv = 0, 0, 0, 0, 0, 0
+        at = i
+        for axis in range(shape.size - 1, -1, -1):
+            step = at % shape[axis]
+            at //= shape[axis]
+            ix += step * walks[0, axis]
+            iy += step * walks[1, axis]
+            iw += step * walks[2, axis]
+            ip += step * walks[3, axis]
+            ic += step * walks[4, axis]
+            iv += step * walks[5, axis]
+        value, rest = evaluate(
+            quantity,
+            exact(x[ix]),
+            exact(y[iy]),
+            exact(w[iw]),
+            exact(p[ip]),
+            exact(c[ic]),
+            exact(v[iv]),
+            count,
+            weighted,
+            x[ix],
+        )
+        out[i] = rounded(value, rest, 1.0, x[ix])
+
+
+@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+def _sums(
+    quantity: int,
+    inputs: Any,
+    walks: Any,
+    shape: Any,
+    count: float,
+    weighted: bool,
+    kept: Any,
+    size: int,
+    partials: Any,
+) -> None:
+    """Sum ``size`` elements of ``shape``, from the operand offsets ``kept`` on, into partials."""
+    totals = cuda.shared.array(THREADS, float64)
+    rests = cuda.shared.array(THREADS, float64)
+    x, y, w, p, c, v = inputs
+    lane = cuda.threadIdx.x
+    total, total_rest = 0.0, 0.0
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        ix, iy, iw, ip, ic, iv = kept[0], kept[1], kept[2], kept[3], kept[4], kept[5]
+        at = i
+        for axis in range(shape.size - 1, -1, -1):
+            step = at % shape[axis]
+            at //= shape[axis]
+            ix += step * walks[0, axis]
+            iy += step * walks[1, axis]
+            iw += step * walks[2, axis]
+            ip += step * walks[3, axis]
+            ic += step * walks[4, axis]
+            iv += step * walks[5, axis]
+        value, rest = evaluate(
+            quantity,
+            exact(x[ix]),
+            exact(y[iy]),
+            exact(w[iw]),
+            exact(p[ip]),
+            exact(c[ic]),
+            exact(v[iv]),
+            count,
+            weighted,
+            x[ix],
+        )
+        total, total_rest = added(total, total_rest, value, rest)
+    totals[lane] = total
+    rests[lane] = total_rest
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half:
+        if lane < half:
+            totals[lane], rests[lane] = added(
+                totals[lane], rests[lane], totals[lane + half], rests[lane + half]
+            )
+        cuda.syncthreads()
+        half //= 2
+    if lane == 0:
+        partials[cuda.blockIdx.x, 0] = totals[0]
+        partials[cuda.blockIdx.x, 1] = rests[0]
+
+
+@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+def _finish(partials: Any, count: float, like: Any, out: Any, at: int) -> None:
+    if cuda.grid(1) == 0:
+        total, rest = 0.0, 0.0
+        for block in range(partials.shape[0]):
+            total, rest = added(total, rest, partials[block, 0], partials[block, 1])
+        out[at] = rounded(total, rest, count, like[0])
+
+
+class Evaluation:
+    """One call on the device.
+
+    Args:
+        operands: device arrays by name; ``"weight"`` and ``"pos_weight"`` may be absent.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        cotangent: device array or scalar that broadcasts to the loss, or None.
+        vector: direction of a Hessian-vector product, or None.
+
+    Raises:
+        TypeError: the logits have no accepted format, or another operand another one.
+        ValueError: shapes disagree.
+    """
+
+    def __init__(
+        self,
+        operands: Mapping[str, Any],
+        reduction: str,
+        cotangent: Any = None,
+        vector: Any = None,
+    ) -> None:
+        check_reduction(reduction)
+        logits = operands["logits"]
+        self.dtype, self.shape = np.dtype(logits.dtype), tuple(logits.shape)
+        if self.dtype not in _VIEWS:
+            raise TypeError(
+                f"logits has dtype {self.dtype}; accepted are float16, bfloat16, float32 or float64"
+            )
+        self.reduction = reduction
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+        self.count = float(max(self.size, 1)) if reduction == "mean" else 1.0
+        given = {**operands, "cotangent": cotangent, "vector": vector}
+        names = (*OPERANDS, "cotangent", "vector")
+        self.weighted = any(given.get(name) is not None for name in names[2:])
+        self.inputs: list[Any] = []
+        self.walks: list[tuple[int, ...]] = []
+        for name in names:
+            self._take(name, given.get(name))
+
+    def _take(self, name: str, value: Any) -> None:
+        """Append one operand, flat, and how an element of the logits walks through it."""
+        view = _VIEWS[self.dtype]
+        if value is None or np.isscalar(value):
+            scalar = np.full(1, 1.0 if value is None else value, self.dtype)
+            self.inputs.append(cuda.to_device(scalar.view(view)))
+            self.walks.append((0,) * len(self.shape))
+            return
+        if np.dtype(value.dtype) != self.dtype:
+            raise TypeError(f"{name} has dtype {value.dtype}; on a device accepted is {self.dtype}")
+        shape = tuple(value.shape)
+        if name in ("targets", "vector") and shape != self.shape:
+            raise ValueError(
+                f"{name} has shape {shape} and logits has shape {self.shape}; "
+                "accepted are equal shapes"
+            )
+        check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
+        full = (1,) * (len(self.shape) - len(shape)) + shape
+        walk, step = [0] * len(full), 1
+        for axis in range(len(full) - 1, -1, -1):
+            walk[axis] = step if full[axis] > 1 else 0
+            step *= full[axis]
+        flat = cuda.as_cuda_array(value) if hasattr(value, "__cuda_array_interface__") else value
+        self.inputs.append(flat.reshape(max(1, step)).view(view) if step else flat)
+        self.walks.append(tuple(walk))
+
+    def elementwise(self, quantity: int) -> Any:
+        """A device array of the logits' shape with ``quantity`` of every element."""
+        out = cuda.device_array(max(self.size, 1), _VIEWS[self.dtype])
+        if self.size:
+            walks = cuda.to_device(np.array(self.walks, np.int64).reshape(6, -1))
+            shape = cuda.to_device(np.array(self.shape, np.int64))
+            _elements[self._blocks(self.size), THREADS](
+                quantity, tuple(self.inputs), walks, shape, self.count, self.weighted, out
+            )
+        return out[: self.size].view(self.dtype).reshape(self.shape)
+
+    def summed(self, quantity: int, target: tuple[int, ...], count: float) -> Any:
+        """``quantity`` summed over all that broadcasts to ``target``, of that shape."""
+        full = (1,) * (len(self.shape) - len(target)) + target
+        axes = range(len(self.shape))
+        inner = [axis for axis in axes if full[axis] == 1]
+        outer = [axis for axis in axes if full[axis] != 1]
+        walks = np.array(self.walks, np.int64).reshape(6, -1)
+        inner_shape = np.array([self.shape[axis] for axis in inner], np.int64)
+        size = int(np.prod(inner_shape))
+        out = cuda.device_array(int(np.prod(target, dtype=np.int64)), _VIEWS[self.dtype])
+        blocks = self._blocks(size)
+        partials = cuda.device_array((blocks, 2), np.float64)
+        inner_walks = cuda.to_device(np.ascontiguousarray(walks[:, inner]))
+        for at, index in enumerate(np.ndindex(*[self.shape[axis] for axis in outer])):
+            kept = walks[:, outer] @ np.array(index, np.int64)
+            _sums[blocks, THREADS](
+                quantity,
+                tuple(self.inputs),
+                inner_walks,
+                cuda.to_device(inner_shape),
+                self.count,
+                self.weighted,
+                cuda.to_device(kept),
+                size,
+                partials,
+            )
+            _finish[1, 1](partials, count, self.inputs[0], out, at)
+        return out.view(self.dtype).reshape(target)
+
+    def loss(self) -> Any:
+        """The reduced loss."""
+        if self.reduction == "none":
+            return self.elementwise(LOSS)
+        if not self.size:
+            empty = np.full((), 0.0 if self.reduction == "sum" else np.nan)
+            return cuda.to_device(empty.astype(self.dtype))
+        return self.summed(LOSS, (), self.count)
+
+    def gradient(self, name: str, shape: tuple[int, ...]) -> Any:
+        """The gradient in operand ``name``, of its ``shape``."""
+        if int(np.prod(shape, dtype=np.int64)) == self.size:
+            return self.elementwise(QUANTITY_OF[name]).reshape(shape)
+        return self.summed(QUANTITY_OF[name], shape, 1.0)
+
+    def hessian(self) -> Array:
+        """The Hessian-vector product."""
+        return self.elementwise(HESSIAN)
+
+    @staticmethod
+    def _blocks(size: int) -> int:
+        return max(1, min(MOST_BLOCKS, -(-size // THREADS)))

@@ -1,0 +1,77 @@
+"""The CUDA driver under numba's simulator, against the processor: the same bits."""
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import ml_dtypes
+import numpy as np
+from numba import cuda
+from bce_conformance.backends.native import (
+    BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad,
+)
+
+OPERANDS = ("logits", "targets", "weight", "pos_weight")
+random = np.random.default_rng(0)
+compared = 0
+
+
+def compare(device, host):
+    global compared
+    got = device.copy_to_host()
+    assert type(device).__name__ == "FakeCUDAArray", type(device)
+    assert got.dtype == host.dtype and got.shape == host.shape, (got.dtype, got.shape)
+    assert np.array_equal(got, host, equal_nan=True), (got, host)
+    compared += 1
+
+
+for dtype in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16):
+    x = (random.normal(size=(13, 6)) * 4).astype(dtype)
+    x[0] = [np.inf, -np.inf, np.nan, 0, 88, -16]
+    y = random.uniform(size=x.shape).astype(dtype)
+    y[0] = [1, 0, 1, 0.5, 1, 0]
+    w, p = random.uniform(size=(13, 1)).astype(dtype), random.uniform(size=6).astype(dtype)
+    on_device = [cuda.to_device(a) for a in (x, y, w, p)]
+    for reduction in ("none", "sum", "mean"):
+        loss, gradients = value_and_grad(*on_device, reduction, wrt=OPERANDS)
+        expected, exact = value_and_grad(x, y, w, p, reduction, wrt=OPERANDS)
+        compare(loss, expected)
+        for name in OPERANDS:
+            compare(gradients[name], exact[name])
+    compare(
+        hessian_vector_product(on_device[0], on_device[1], on_device[1]),
+        hessian_vector_product(x, y, y),
+    )
+    compare(BCEWithLogitsLoss()(*on_device[:2]), BCEWithLogitsLoss()(x, y))
+
+twice = [binary_cross_entropy_with_logits(*on_device).copy_to_host().tobytes() for _ in range(2)]
+assert twice[0] == twice[1]
+for change, error in (
+    ({"targets": cuda.to_device(np.zeros(3, x.dtype))}, ValueError),
+    ({"weight": cuda.to_device(np.zeros(5, x.dtype))}, ValueError),
+    ({"weight": cuda.to_device(np.zeros(6))}, TypeError),
+    ({"reduction": "max"}, ValueError),
+):
+    arguments = {"logits": on_device[0], "targets": on_device[1], **change}
+    try:
+        binary_cross_entropy_with_logits(**arguments)
+    except error:
+        continue
+    raise AssertionError(change)
+print("compared", compared)
+"""
+
+
+def test_simulated_device_gives_the_processor_s_bits():
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == f"compared {4 * (3 * 5 + 2)}"
