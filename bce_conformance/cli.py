@@ -28,9 +28,10 @@ from bce_conformance.backends import (
     resolve,
 )
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.document import commit
 from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
 from bce_conformance.conformance.ledger import LEDGER
-from bce_conformance.conformance.matrix import NOT_INSTALLED, Settings
+from bce_conformance.conformance.matrix import NOT_INSTALLED, Earlier, Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.reference import cache, format_of
@@ -138,10 +139,14 @@ def run(
     requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
 ) -> None:
-    """Measure the matrix and write results.json and report.html."""
+    """Measure the matrix and write results.json and report.html.
+
+    With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
+    """
     try:
         for name in backend:
             resolve(name)
@@ -158,14 +163,32 @@ def run(
         _misuse(str(error))
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
+    earlier = _earlier(out, settings) if resume else None
     bar = _Bar()
     with bar.progress:
-        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure)
+        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
         _render(out)
     else:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
+
+
+def _earlier(folder: Path, settings: Settings) -> Earlier:
+    """What an interrupted run in a folder has measured, if it was one of these settings."""
+    found = _read(folder)
+    run = found.run
+    for name, before, now in (
+        ("tier", run.tier, settings.tier),
+        ("seed", run.seed, settings.seed),
+        ("commit", run.commit, commit()),
+    ):
+        if before != now:
+            _misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
+    if not run.interrupted:
+        _misuse(f"--resume: the run in {folder} was not interrupted")
+    curves = {(c.backend, c.device, c.dtype, c.quantity, c.target): c.points for c in found.curves}
+    return Earlier(found.cells, curves)
 
 
 def _print_suite_failure(text: str) -> None:

@@ -6,6 +6,7 @@ losses and gradients, thinned to one point an interval so that it can be drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class Curves:
                 key = (backend, device, inputs.format.name, quantity, name)
                 points = self._points.setdefault(key, {})
                 _merge(points, logits[chosen], ulp[chosen])
+
+    def resume(self, key: Key, points: Iterable[Point]) -> None:
+        """Take over the points of an earlier run; ``key`` as in the class's description."""
+        logits, ulp = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
+        _merge(self._points.setdefault(key, {}), logits, ulp)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The curves as results.json has them, points in the order of the logit."""

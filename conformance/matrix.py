@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bce_conformance.backends import (
     DTYPES,
@@ -24,7 +24,7 @@ from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
 from .cells import Cell, Place, Verdict
-from .curves import Curves
+from .curves import Curves, Key, Point
 from .inputs import PoolStore
 from .ledger import Ledger
 from .reproduce import explain_line, run_line
@@ -82,6 +82,14 @@ class Settings:
         return not chosen or requirement.id in chosen or requirement.family in chosen
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What an interrupted run has measured: its cells, and its curves' points by their key."""
+
+    cells: tuple[Cell, ...] = ()
+    curves: dict[Key, tuple[Point, ...]] = field(default_factory=dict)
+
+
 class Matrix:
     """All cells of one session.
 
@@ -109,6 +117,13 @@ class Matrix:
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
+
+    def resume(self, earlier: Earlier) -> None:
+        """Take over what an interrupted run of the same settings has measured."""
+        for cell in earlier.cells:
+            self.cells[cell.requirement, Place(cell.backend, cell.device, cell.dtype)] = cell
+        for key, points in earlier.curves.items():
+            self.curves.resume(key, points)
 
     # --- backends ------------------------------------------------------------------------------
 
@@ -154,13 +169,14 @@ class Matrix:
     # --- cells ---------------------------------------------------------------------------------
 
     def places(self, requirement: Requirement) -> list[Place]:
-        """Where a requirement is measured, one format after the other."""
+        """Where a requirement is still to be measured, one format after the other."""
         dtypes = [dtype for dtype in self.settings.dtypes or DTYPES if dtype in requirement.dtypes]
         return [
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
             for device in self._devices(backend)
+            if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
 
     def _devices(self, backend: str) -> Sequence[str]:

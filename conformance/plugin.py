@@ -18,13 +18,14 @@ from bce_conformance.backends.process import TIME_LIMIT
 
 from . import document, ledger
 from .cells import Cell, Place
-from .matrix import Matrix, Settings
+from .matrix import Earlier, Matrix, Settings
 from .specification import Requirement, requirements
 from .subject import CallFailed, Subject
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 SETTINGS = pytest.StashKey[Settings]()
+EARLIER = pytest.StashKey[Earlier]()
 STARTED = pytest.StashKey[str]()
 REQUIREMENT = pytest.StashKey[Requirement]()
 
@@ -75,6 +76,7 @@ def matrix_of(config: pytest.Config) -> Matrix:
             config.stash[MATRIX] = Matrix(config.stash[SETTINGS], ledger.read())
         except ValueError as error:
             raise pytest.UsageError(str(error)) from error
+        config.stash[MATRIX].resume(config.stash.get(EARLIER, Earlier()))
     return config.stash[MATRIX]
 
 

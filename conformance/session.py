@@ -14,7 +14,7 @@ from typing import Protocol
 import pytest
 
 from . import plugin
-from .matrix import Settings
+from .matrix import Earlier, Settings
 
 FOLDER = Path(__file__).parent
 
@@ -42,9 +42,13 @@ class Progress(Protocol):
 class _Watcher:
     """Watches the session: progress, and failures that are the suite's own."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, earlier: Earlier) -> None:
         self.suite_failures: list[str] = []
         self._progress = progress
+        self._earlier = earlier
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[plugin.EARLIER] = self._earlier
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         lines = plugin.pytest_report_collectionfinish(session.config)
@@ -70,7 +74,12 @@ class _Watcher:
 
 
 def run(
-    settings: Settings, results: Path, progress: Progress, on_failure: Callable[[str], None]
+    settings: Settings,
+    results: Path,
+    progress: Progress,
+    on_failure: Callable[[str], None],
+    *,
+    earlier: Earlier | None = None,
 ) -> Exit:
     """Measure the matrix and write ``results``.
 
@@ -79,8 +88,10 @@ def run(
         results: where results.json goes.
         progress: is told how far the run is.
         on_failure: is given the text of each failure of the suite itself.
+        earlier: what an interrupted run of the same settings has measured; kept, not repeated.
     """
-    watcher = _Watcher(progress)
+    earlier = earlier or Earlier()
+    watcher = _Watcher(progress, earlier)
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
     arguments += [f"--results={results}", f"--tier={settings.tier}", f"--seed={settings.seed}"]
@@ -99,4 +110,5 @@ def run(
         return Exit.SUITE_FAILED
     if code == pytest.ExitCode.USAGE_ERROR:
         return Exit.MISUSE
-    return Exit.AS_EXPECTED if code == pytest.ExitCode.OK else Exit.UNEXPECTED
+    as_expected = code == pytest.ExitCode.OK and all(cell.expected for cell in earlier.cells)
+    return Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED

@@ -218,6 +218,34 @@ def test_interrupt_ends_soon_keeps_what_was_measured_and_leaves_no_process(
         assert verdicts(document) == {"impaired:Right": "AAA"}
 
 
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    code, document, _ = run(*RIGHT, out=tmp_path)
+    assert code == 0
+    document["run"]["interrupted"] = True
+    document["cells"][0]["detail"] = "measured earlier"
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+    code, resumed, output = run(*RIGHT, "--requirement=VAL-2", "--resume", out=tmp_path)
+    assert code == 0, output
+    found = {cell["requirement"]: cell["detail"] for cell in resumed["cells"]}
+    assert set(found) == {"VAL-1", "VAL-2"}
+    assert found["VAL-1"] == "measured earlier"
+    assert not resumed["run"]["interrupted"]
+    right_side = [point for point in document["curves"][0]["points"] if point[0] > 0]
+    assert right_side
+    assert all(point in resumed["curves"][0]["points"] for point in right_side)
+    assert run(*RIGHT, "--resume", out=tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize("other", ["--seed=1", "--tier=default"])
+def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path, other: str) -> None:
+    _, document, _ = run(*RIGHT, out=tmp_path)
+    document["run"]["interrupted"] = True
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+    code, _, output = run(*RIGHT, "--resume", other, out=tmp_path)
+    assert code == 2
+    assert "was measured with" in output
+
+
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import bce_conformance.conformance.judge as j\n"
