@@ -21,6 +21,8 @@ from .tiers import Tier
 
 Floats = NDArray[np.float64]
 
+POOL_SIZE = 3000
+
 # The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
 _TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
 
@@ -271,7 +273,7 @@ class PoolStore:
         key = (name, format_.name)
         pool = self._pools.pop(key, None)
         if pool is None:
-            pool = builder(Sampler(format_, name, self.seed, self.tier.pool_size))
+            pool = builder(Sampler(format_, name, self.seed, POOL_SIZE))
         self._pools[key] = pool
         while len(self._pools) > self._keep:
             del self._pools[next(iter(self._pools))]

@@ -87,10 +87,6 @@ class Subject:
         """The inputs that ``builder`` makes in this format, shared by all backends."""
         return self._pools.get(builder, f"{builder.__module__}.{builder.__qualname__}", self.format)
 
-    def sampler(self, name: str) -> Sampler:
-        """A sampler for small inputs that need no sharing."""
-        return Sampler(self.format, name, self._pools.seed, self.tier.pool_size)
-
     def array(self, values: object) -> Array:
         """Values rounded into the format."""
         return np.asarray(values, dtype=np.float64).astype(self.format.dtype)
