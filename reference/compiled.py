@@ -31,6 +31,8 @@ def _compiled(**options: bool) -> Callable[[Callable[..., Any]], Any]:
         config.CACHE_DIR = str(compiled_folder())
         try:
             return njit(error_model="numpy", cache=True, **options)(function)
+        except RuntimeError:  # nowhere to keep it
+            return njit(error_model="numpy", **options)(function)
         finally:
             config.CACHE_DIR = saved
 

@@ -34,7 +34,7 @@ CHUNK = 32 * BLOCK
 LAST_BIT = -1600
 LIMBS = 104
 X, Y, W, P, C = range(5)
-HIGH, LOW, ERROR, EXPONENT = range(4)
+HIGH, LOW, ERROR, EXPONENT, HELD = range(5)
 SOFTPLUS, SIGMOID, BELL = range(3)
 # Targets, and their products with pos_weight, stay in it, or the slow path takes them.
 _LEAST, _MOST = 2.0**-160, 2.0**160
@@ -96,27 +96,31 @@ def tail_product(kh, kl, ek, fh, fl):
 
 @inlined
 def joined(rh, rl, er, exponent_r, sh, sl, es, exponent_s):
-    """(uh, ul, error, exponent): R + S, each with its exponent; the result is 2^_BIAS too large."""
+    """(uh, ul, error, held, exponent): R + S, each with its exponent; 2^_BIAS too large.
+
+    ``held`` is the size of S where it is held above its true one and only its sign is right.
+    """
     exponent_s = exponent_r if sh == 0.0 else exponent_s
     exponent_r = exponent_s if rh == 0.0 else exponent_r
     top = max(exponent_r, exponent_s)
     r = power_of_two(max(exponent_r - top, _CLAMP) + _BIAS)
     s = power_of_two(max(exponent_s - top, _CLAMP) + _BIAS)
     uh, ul, dropped = add_tracked(rh * r, rl * r, sh * s, sl * s)
-    return uh, ul, dropped + er * r + es * s, top - _BIAS
+    held = abs(sh * s) if exponent_s - top < _CLAMP else 0.0
+    return uh, ul, dropped + er * r + es * s, held, top - _BIAS
 
 
 @inlined
-def finish(uh, ul, eu, exponent_u, w, c, odd, twos):
-    """(vh, vl, error, exponent): V = W·U; 1.25 covers what the error itself lost."""
+def finish(uh, ul, eu, held, exponent_u, w, c, odd, twos):
+    """(vh, vl, error, held, exponent): V = W·U; 1.25 covers what the error itself lost."""
     wh, wl, ew, exponent_w = outer_factor(w, c, odd, twos)
     vh, vl, dropped = multiply_tracked(wh, wl, uh, ul)
     error = 1.25 * (dropped + ew * abs(uh) + eu * abs(wh))
-    return vh, vl, error, exponent_u + exponent_w
+    return vh, vl, error, 1.25 * held * abs(wh), exponent_u + exponent_w
 
 
 @inlined
-def store(out, i, vh, vl, error, exponent, x, y, w, p, c, ok):
+def store(out, i, vh, vl, error, held, exponent, x, y, w, p, c, ok):
     """Write one value; its error is NaN where the slow path must take it."""
     finite = (abs(x) < np.inf) & (abs(y) < np.inf) & (abs(w) < np.inf)
     finite = finite & (abs(p) < np.inf) & (abs(c) < np.inf)
@@ -124,6 +128,7 @@ def store(out, i, vh, vl, error, exponent, x, y, w, p, c, ok):
     out[LOW, i] = vl
     out[ERROR, i] = error if finite & ok else np.nan
     out[EXPONENT, i] = exponent
+    out[HELD, i] = held
 
 
 @kernel()
@@ -138,9 +143,9 @@ def softplus_values(columns, out, size, form, odd, twos):
         kh, kl, ek = add_tracked(ah, al, bh, bl)
         fh, fl, ef = softplus_tail(t)
         sh, sl, es = tail_product(kh, kl, ek, fh, fl)
-        uh, ul, eu, exponent = joined(rh, rl, er, et, sh, sl, es, ef)
-        vh, vl, error, exponent = finish(uh, ul, eu, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, float(exponent), x, y, w, p, c, ok)
+        uh, ul, eu, held, exponent = joined(rh, rl, er, et, sh, sl, es, ef)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
+        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
 
 
 @kernel()
@@ -159,9 +164,9 @@ def sigmoid_values(columns, out, size, form, odd, twos):
         er = 0.0 if large else em
         fh, fl, ef = sigmoid_tail_or_half_tanh(t)
         sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
-        uh, ul, eu, exponent = joined(rh, rl, er, 0, sh, sl, es, ef)
-        vh, vl, error, exponent = finish(uh, ul, eu, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, float(exponent), x, y, w, p, c, ok)
+        uh, ul, eu, held, exponent = joined(rh, rl, er, 0, sh, sl, es, ef)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
+        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
 
 
 @kernel()
@@ -177,9 +182,9 @@ def bell_values(columns, out, size, form, odd, twos):
         factor = 1.0 if large else (0.0 if t == 0.0 else -0.25)
         fh, fl, ef = bell_or_square(t)
         sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
-        uh, ul, eu, exponent = joined(r * kh, r * kl, r * ek, 0, sh, sl, es, ef)
-        vh, vl, error, exponent = finish(uh, ul, eu, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, float(exponent), x, y, w, p, c, ok)
+        uh, ul, eu, held, exponent = joined(r * kh, r * kl, r * ek, 0, sh, sl, es, ef)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
+        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
 
 
 @kernel()
@@ -263,7 +268,7 @@ def round_elements(family, columns, present, form, divisor, limits, nearest, off
     order = np.empty(0, np.int64)
     for chunk in prange((size + CHUNK - 1) // CHUNK):
         block = np.ones((5, BLOCK))
-        out = np.empty((4, BLOCK))
+        out = np.empty((5, BLOCK))
         for start in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK), BLOCK):
             count = min(BLOCK, size - start)
             load_block(columns, present, order, block, start, count)
@@ -307,7 +312,7 @@ def sum_tasks(family, columns, present, form, order, bounds, sums, errors, left_
     """
     for task in prange(bounds.size - 1):
         block = np.ones((5, BLOCK))
-        out = np.empty((4, BLOCK))
+        out = np.empty((5, BLOCK))
         for start in range(bounds[task], bounds[task + 1], BLOCK):
             count = min(BLOCK, bounds[task + 1] - start)
             load_block(columns, present, order, block, start, count)
@@ -319,7 +324,8 @@ def sum_tasks(family, columns, present, form, order, bounds, sums, errors, left_
 def sum_block(out, start, count, order, total, slack, left_out):
     """Add up one block."""
     for i in range(count):
-        high, low, error = out[HIGH, i], out[LOW, i], out[ERROR, i]
+        # in a sum a part of which only the sign is right may cancel, so that it counts as error
+        high, low, error = out[HIGH, i], out[LOW, i], out[ERROR, i] + out[HELD, i]
         exponent = np.int64(out[EXPONENT, i])
         if np.isnan(error) or exponent + _BIAS > 1000:
             left_out[order[start + i] if order.size else start + i] = True

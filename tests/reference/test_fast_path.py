@@ -178,3 +178,26 @@ def test_functions_keep_the_proven_bound(function, exact):
         ctx.prec = saved
     assert worst < FUNCTION_ERROR
     assert worst > FUNCTION_ERROR / 2.0**16  # the bound is not idle, and neither is this test
+
+
+def test_tails_too_small_to_hold_do_not_cancel_by_accident():
+    # Σ w·x is an exact integer; the sign of the offset is that of Σ w·e^−x, the smallest x's
+    x = np.repeat([5000.0, 1000.0, 2000.0], 100)
+    for signs in ([1.0, 1.0, 1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, 1.0, -1.0]):
+        w = np.repeat(signs, 100)
+        options = {"reduction": "sum", "dtype": "float64"}
+        fast = ground_truth(x, np.zeros(300), w, **options, method="fast")
+        auto = ground_truth(x, np.zeros(300), w, **options)
+        slow = ground_truth(x, np.zeros(300), w, **options, method="mpmath")
+        assert_same(fast, slow, ())
+        assert_same(auto, slow, ())
+        assert np.sign(slow.offset) == signs[1]
+        assert float(slow.nearest) == float((w * x).sum())
+
+
+def test_tails_that_can_be_held_decide_a_sum_that_is_otherwise_exact():
+    x = np.repeat([100.0, 200.0, 150.0], 100)
+    fast = ground_truth(x, np.zeros(300), reduction="sum", dtype="float64", method="fast")
+    assert not fast.undecided
+    assert fast.offset > 0
+    assert fast.nearest == x.sum()
