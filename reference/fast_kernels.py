@@ -111,19 +111,18 @@ def joined(rh, rl, er, exponent_r, sh, sl, es, exponent_s):
 
 
 @inlined
-def finish(uh, ul, eu, held, exponent_u, w, c, odd, twos):
+def finish(uh, ul, eu, held, exponent_u, outer, i):
     """(vh, vl, error, held, exponent): V = W·U; 1.25 covers what the error itself lost."""
-    wh, wl, ew, exponent_w = outer_factor(w, c, odd, twos)
+    wh, wl, ew, exponent_w = outer[HIGH, i], outer[LOW, i], outer[ERROR, i], outer[EXPONENT, i]
     vh, vl, dropped = multiply_tracked(wh, wl, uh, ul)
     error = 1.25 * (dropped + ew * abs(uh) + eu * abs(wh))
-    return vh, vl, error, 1.25 * held * abs(wh), exponent_u + exponent_w
+    return vh, vl, error, 1.25 * held * abs(wh), float(exponent_u) + exponent_w
 
 
 @inlined
-def store(out, i, vh, vl, error, held, exponent, x, y, w, p, c, ok):
+def store(out, i, vh, vl, error, held, exponent, x, y, p, ok):
     """Write one value; its error is NaN where the slow path must take it."""
-    finite = (abs(x) < np.inf) & (abs(y) < np.inf) & (abs(w) < np.inf)
-    finite = finite & (abs(p) < np.inf) & (abs(c) < np.inf)
+    finite = (abs(x) < np.inf) & (abs(y) < np.inf) & (abs(p) < np.inf)
     out[HIGH, i] = vh
     out[LOW, i] = vl
     out[ERROR, i] = error if finite & ok else np.nan
@@ -132,10 +131,22 @@ def store(out, i, vh, vl, error, held, exponent, x, y, w, p, c, ok):
 
 
 @kernel()
-def softplus_values(columns, out, size, form, odd, twos):
+def outer_block(columns, outer, size, odd, twos):
+    """Evaluate W for a block; its error is NaN where w or c is not finite."""
+    for i in range(size):
+        w, c = columns[W, i], columns[C, i]
+        h, low, error, exponent = outer_factor(w, c, odd, twos)
+        outer[HIGH, i] = h
+        outer[LOW, i] = low
+        outer[ERROR, i] = error if (abs(w) < np.inf) & (abs(c) < np.inf) else np.nan
+        outer[EXPONENT, i] = exponent
+
+
+@kernel()
+def softplus_values(columns, outer, out, size, form):
     """Evaluate a block of a quantity of the softplus family."""
     for i in range(size):
-        x, y, w, p, c = columns[X, i], columns[Y, i], columns[W, i], columns[P, i], columns[C, i]
+        x, y, p = columns[X, i], columns[Y, i], columns[P, i]
         ah, al, bh, bl, ok = pair_of_coefficients(x, y, p, form)
         t = abs(x)
         mt, et = split(t)
@@ -144,15 +155,15 @@ def softplus_values(columns, out, size, form, odd, twos):
         fh, fl, ef = softplus_tail(t)
         sh, sl, es = tail_product(kh, kl, ek, fh, fl)
         uh, ul, eu, held, exponent = joined(rh, rl, er, et, sh, sl, es, ef)
-        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
+        store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
 
 
 @kernel()
-def sigmoid_values(columns, out, size, form, odd, twos):
+def sigmoid_values(columns, outer, out, size, form):
     """Evaluate a block of a quantity of the sigmoid family."""
     for i in range(size):
-        x, y, w, p, c = columns[X, i], columns[Y, i], columns[W, i], columns[P, i], columns[C, i]
+        x, y, p = columns[X, i], columns[Y, i], columns[P, i]
         ah, al, bh, bl, ok = pair_of_coefficients(x, y, p, form)
         t = abs(x)
         large = t >= 1.0
@@ -165,15 +176,15 @@ def sigmoid_values(columns, out, size, form, odd, twos):
         fh, fl, ef = sigmoid_tail_or_half_tanh(t)
         sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
         uh, ul, eu, held, exponent = joined(rh, rl, er, 0, sh, sl, es, ef)
-        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
+        store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
 
 
 @kernel()
-def bell_values(columns, out, size, form, odd, twos):
+def bell_values(columns, outer, out, size, form):
     """Evaluate a block of a quantity of the bell family."""
     for i in range(size):
-        x, y, w, p, c = columns[X, i], columns[Y, i], columns[W, i], columns[P, i], columns[C, i]
+        x, y, p = columns[X, i], columns[Y, i], columns[P, i]
         ah, al, bh, bl, ok = pair_of_coefficients(x, y, p, form)
         t = abs(x)
         large = t >= 1.0
@@ -183,19 +194,19 @@ def bell_values(columns, out, size, form, odd, twos):
         fh, fl, ef = bell_or_square(t)
         sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
         uh, ul, eu, held, exponent = joined(r * kh, r * kl, r * ek, 0, sh, sl, es, ef)
-        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, w, c, odd, twos)
-        store(out, i, vh, vl, error, held, float(exponent), x, y, w, p, c, ok)
+        vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
+        store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
 
 
 @kernel()
-def values(family, columns, out, size, form, odd, twos):
+def values(family, columns, outer, out, size, form):
     """Evaluate a block."""
     if family == SOFTPLUS:
-        softplus_values(columns, out, size, form, odd, twos)
+        softplus_values(columns, outer, out, size, form)
     elif family == SIGMOID:
-        sigmoid_values(columns, out, size, form, odd, twos)
+        sigmoid_values(columns, outer, out, size, form)
     else:
-        bell_values(columns, out, size, form, odd, twos)
+        bell_values(columns, outer, out, size, form)
 
 
 @kernel()
@@ -267,12 +278,14 @@ def round_elements(family, columns, present, form, divisor, limits, nearest, off
     odd, twos = divisor
     order = np.empty(0, np.int64)
     for chunk in prange((size + CHUNK - 1) // CHUNK):
-        block = np.ones((5, BLOCK))
-        out = np.empty((5, BLOCK))
+        block, outer, out = np.ones((5, BLOCK)), np.empty((4, BLOCK)), np.empty((5, BLOCK))
+        outer_block(block, outer, BLOCK, odd, twos)
         for start in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK), BLOCK):
             count = min(BLOCK, size - start)
             load_block(columns, present, order, block, start, count)
-            values(family, block, out, count, form, odd, twos)
+            if present[W] or present[C]:
+                outer_block(block, outer, count, odd, twos)
+            values(family, block, outer, out, count, form)
             round_block(out, nearest, offset, start, count, precision, emin, emax)
 
 
@@ -311,12 +324,14 @@ def sum_tasks(family, columns, present, form, order, bounds, sums, errors, left_
     number a task; ``left_out`` one flag an element.
     """
     for task in prange(bounds.size - 1):
-        block = np.ones((5, BLOCK))
-        out = np.empty((5, BLOCK))
+        block, outer, out = np.ones((5, BLOCK)), np.empty((4, BLOCK)), np.empty((5, BLOCK))
+        outer_block(block, outer, BLOCK, 1.0, 0)
         for start in range(bounds[task], bounds[task + 1], BLOCK):
             count = min(BLOCK, bounds[task + 1] - start)
             load_block(columns, present, order, block, start, count)
-            values(family, block, out, count, form, 1.0, 0)
+            if present[W] or present[C]:
+                outer_block(block, outer, count, 1.0, 0)
+            values(family, block, outer, out, count, form)
             sum_block(out, start, count, order, sums[task], errors[task], left_out)
 
 
