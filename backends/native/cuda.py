@@ -171,7 +171,8 @@ class Evaluation:
     ) -> None:
         check_reduction(reduction)
         logits = operands["logits"]
-        self.dtype, self.shape = np.dtype(logits.dtype), tuple(logits.shape)
+        self.dtype: np.dtype[Any] = np.dtype(logits.dtype)
+        self.shape = tuple(logits.shape)
         if self.dtype not in _VIEWS:
             raise TypeError(
                 f"logits has dtype {self.dtype}; accepted are float16, bfloat16, float32 or float64"

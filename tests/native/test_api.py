@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -88,3 +91,66 @@ def test_empty_input_sums_to_zero_and_averages_to_nan():
     assert binary_cross_entropy_with_logits(empty, empty, reduction="sum") == 0
     assert np.isnan(binary_cross_entropy_with_logits(empty, empty))
     assert binary_cross_entropy_with_logits(empty, empty, reduction="none").shape == (0, 3)
+
+
+def test_importing_the_package_imports_no_compiler():
+    code = (
+        "import sys; import bce_conformance.backends.native as native; "
+        "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules; "
+        "print(native.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "bce_conformance.backends.native"
+
+
+def test_warmup_compiles_everything_and_reports_progress():
+    from bce_conformance.backends.native import driver, engine, fused, fused_weighted, fused_wide
+    from bce_conformance.backends.native.warmup import compile_all
+
+    assert driver
+    reported = []
+    compile_all(lambda *step: reported.append(step))
+    assert [done for done, _, _ in reported] == list(range(17))
+    assert reported[-1] == (16, 16, "done")
+    kernels = {
+        engine: ("evaluate", "combine", "accumulate", "settle"),
+        fused: ("sum_loss", "sum_loss_and_gradient", "small_loss", "pack", "unpack"),
+        fused_weighted: ("sum_weighted_loss", "sum_weighted_loss_and_gradient"),
+        fused_wide: ("sum_wide_loss", "sum_wide_loss_and_gradient", "repair_wide"),
+    }
+    before = {
+        (module, name): len(getattr(module, name).overloads)
+        for module, names in kernels.items()
+        for name in names
+    }
+    assert all(before.values()), before
+    for dtype in FORMATS:
+        x = np.linspace(-900, 900, 70_000).reshape(700, 100).astype(dtype)
+        y = (x > 3).astype(dtype)
+        for reduction in ("none", "mean"):
+            value_and_grad(x[::-1], y, x[:, :1], y[0], reduction, wrt=OPERANDS)
+            binary_cross_entropy_with_logits(x, y, reduction=reduction)
+            value_and_grad(x, y, reduction=reduction)
+    after = {(module, name): len(getattr(module, name).overloads) for module, name in before}
+    assert after == before
+
+
+def test_without_a_writable_cache_everything_works(tmp_path):
+    # A copy of the package in a directory in which nothing can be created, and no home.
+    import bce_conformance.backends.native as native
+
+    script = tmp_path / "call.py"
+    script.write_text(
+        "import numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import numpy as np\n"
+        "from bce_conformance.backends import native\n"
+        "x = np.array([1.5], np.float32)\n"
+        "print(native.binary_cross_entropy_with_logits(x, np.ones(1, np.float32)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = native.binary_cross_entropy_with_logits(np.float32([1.5]), np.float32([1]))
+    assert done.stdout.strip() == str(expected)

@@ -1,0 +1,44 @@
+"""Compiles every kernel for the processor ahead of use, into the cache on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from bce_conformance.backends.native.api import binary_cross_entropy_with_logits as loss_of
+from bce_conformance.backends.native.api import hessian_vector_product, value_and_grad
+from bce_conformance.backends.native.arguments import FORMATS, OPERANDS
+
+Progress = Callable[[int, int, str], None]
+
+
+def compile_all(progress: Progress | None = None) -> None:
+    """Compile all kernels for all formats.
+
+    Args:
+        progress: called before each step with the number of steps done, the number of all steps
+            and what comes next, and once at the end.
+    """
+    steps = list(product(FORMATS, ("plain", "weighted", "strided", "every gradient")))
+    for done, (dtype, case) in enumerate(steps):
+        if progress is not None:
+            progress(done, len(steps), f"{dtype.name}, {case}")
+        x = np.array([[1.0, -2.0], [0.25, 800.0 if dtype == np.float64 else 3.0]]).astype(dtype)
+        y = np.array([[1.0, 0.0], [0.5, 1.0]]).astype(dtype)
+        if case == "plain":
+            for reduction in ("mean", "none"):
+                loss_of(x, y, reduction=reduction)
+                value_and_grad(x, y, reduction=reduction)
+        elif case == "weighted":
+            loss_of(x, y, x, y)
+            value_and_grad(x, y, x, y)
+        elif case == "strided":
+            loss_of(x.T, y.T)
+            value_and_grad(x.T, y.T)
+        else:
+            value_and_grad(x, y, x[:1], y[:1], "none", wrt=OPERANDS)
+            hessian_vector_product(x, y, x)
+    if progress is not None:
+        progress(len(steps), len(steps), "done")
