@@ -77,16 +77,23 @@ def working_bits(bits: int) -> Iterator[None]:
         ctx.prec = saved
 
 
-def plainly_right(quantity: str, row: Inputs, nearest: float, offset: float, unit: float) -> bool:
+def plainly_right(
+    quantity: str, row: Inputs, nearest: float, offset: float, unit: float, fmt: Format
+) -> bool:
     """Tell whether arb, at its current precision, shows a truth to be right.
 
-    ``unit`` is the unit in the last place at the exact value; the value must be within half of it,
+    ``unit`` must be the unit in the last place at the exact value, and the value within half of it,
     on the side that ``offset`` says, and that far to 2^-10. False proves nothing: the value may be
     exact, or overflow, or need more bits.
     """
     if not abs(nearest) < inf:
         return False
-    steps = (_textbook(quantity, row) - nearest) / unit
+    value = _textbook(quantity, row)
+    size = abs(value) / unit
+    normal = 2.0 ** (fmt.precision - 1) <= size or unit == fmt.smallest_subnormal
+    if not (normal and size < 2.0**fmt.precision):
+        return False
+    steps = (value - nearest) / unit
     side = steps > 0 if offset > 0 else steps < 0
     return bool(side and abs(steps) < 0.5 and abs(steps - offset) < 2.0**-10)
 

@@ -117,7 +117,7 @@ def truth_against_arb(task: Task) -> Finding:
     rows = list(_rows(task, points))
     with working_bits(200):
         plain = [
-            plainly_right(task.quantity, row, *figures)
+            plainly_right(task.quantity, row, *figures, fmt=fmt)
             for row, *figures in zip(rows, near, off, unit, strict=True)
         ]
     faults = []

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from bce_conformance.reference import FORMATS, ground_truth
-from bce_conformance.reference.independent import arb_ball, disagreement
+from bce_conformance.reference.independent import (
+    arb_ball,
+    disagreement,
+    plainly_right,
+    working_bits,
+)
 from bce_conformance.reference.terms import QUANTITIES
 
 
@@ -110,3 +115,19 @@ def test_the_check_itself_fails_on_a_neighbour_a_sign_and_an_offset():
     assert disagreement(np.float32(0), 5e-324, tiny, fmt) is None
     assert "sign" in disagreement(np.float32(-0.0), 5e-324, tiny, fmt)
     assert "offset" in disagreement(np.float32(0), 0.0, tiny, fmt)
+
+
+def test_the_quick_check_fails_on_a_neighbour_a_sign_an_offset_and_a_unit():
+    fmt = FORMATS["float32"]
+    row = (20.0, 1.0, None, None, None)
+    truth = ground_truth(20.0, 1.0, method="mpmath")
+    near, offset, unit = float(truth.nearest), float(truth.offset), float(truth.ulp)
+    with working_bits(200):
+        assert plainly_right("loss", row, near, offset, unit, fmt)
+        assert not plainly_right("loss", row, near + unit, offset - 1, unit, fmt)
+        assert not plainly_right("loss", row, near, offset + 0.01, unit, fmt)
+        assert not plainly_right("loss", row, -near, offset, unit, fmt)
+        assert not plainly_right("loss", row, near, -offset, unit, fmt)
+        assert not plainly_right("loss", row, near, offset / 2, unit * 2, fmt)
+        assert not plainly_right("loss", row, near, offset * 2, unit / 2, fmt)
+        assert not plainly_right("loss", row, np.inf, offset, unit, fmt)
