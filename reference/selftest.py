@@ -117,8 +117,8 @@ def truth_against_arb(task: Task) -> Finding:
     rows = list(_rows(task, points))
     with working_bits(200):
         plain = [
-            plainly_right(task.quantity, row, *figures, fmt=fmt)
-            for row, *figures in zip(rows, near, off, unit, strict=True)
+            plainly_right(task.quantity, row, nearest, offset, ulp, fmt)
+            for row, nearest, offset, ulp in zip(rows, near, off, unit, strict=True)
         ]
     faults = []
     for i in np.flatnonzero(~np.array(plain)).tolist():
