@@ -24,6 +24,7 @@ COMPILED = (
     "element",
     "engine",
     "fused",
+    "fused_bfloat16",
     "fused_weighted",
     "fused_wide",
     "memory",

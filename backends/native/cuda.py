@@ -40,7 +40,7 @@ QUANTITY_OF = dict(
     zip(OPERANDS, (GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT), strict=True)
 )
 # How a format is seen by the kernels (see primitives.widen).
-_VIEWS = {
+_VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float16): np.dtype(np.int16),
     np.dtype(ml_dtypes.bfloat16): np.dtype(np.uint16),
     np.dtype(np.float32): np.dtype(np.float32),

@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from bce_conformance.backends.native import engine, fused, fused_weighted, fused_wide
+from bce_conformance.backends.native import (
+    engine,
+    fused,
+    fused_bfloat16,
+    fused_weighted,
+    fused_wide,
+)
 from bce_conformance.backends.native.arguments import Array, Operands
 from bce_conformance.backends.native.block import (
     GRAD_LOGITS,
@@ -39,7 +46,9 @@ _PIECE = 16384
 # So many elements of pos_weight are looked at for being all ones.
 _FEW = 4096
 _FLOAT64 = np.dtype(np.float64)
-_NARROW = frozenset(VIEWS) - {_FLOAT64}
+_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+# Formats whose small calls have a kernel of their own.
+_NARROW = frozenset(VIEWS) - {_FLOAT64, _BFLOAT16}
 
 
 def small_loss(logits: Array, targets: Array, reduction: str) -> Array:
@@ -182,6 +191,10 @@ class Evaluation:
                 )
             return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted_loss(
                 x, y, plans, shape, origin, *rest
+            )
+        if self.dtype == _BFLOAT16:
+            return lambda x, y, g, origin, *rest: fused_bfloat16.sum_bfloat16(
+                x, y, g if with_gradient else x, with_gradient, scale, *rest
             )
         if with_gradient:
             return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)

@@ -70,6 +70,65 @@ def from_bits(typing_context: Any, bits: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def fma_single(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a·b + c in float32, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def raised_exponent(typing_context: Any, value: Any, rounded: Any) -> Any:
+    """``value``·2^k in float32, for the k in the low bits of ``rounded``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, rounded = (builder.bitcast(argument, _INT32) for argument in arguments)
+        k = builder.shl(rounded, ir.Constant(_INT32, 23))
+        return builder.bitcast(builder.add(value, k), _FLOAT)
+
+    return types.float32(types.float32, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def single_of_bfloat16(typing_context: Any, element: Any) -> Any:
+    """The float32 of a bfloat16's bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.zext(arguments[0], _INT32)
+        return builder.bitcast(builder.shl(word, ir.Constant(_INT32, 16)), _FLOAT)
+
+    return types.float32(types.uint16), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def bfloat16_of_single(typing_context: Any, value: Any) -> Any:
+    """The bits of the bfloat16 nearest to a finite float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.bitcast(arguments[0], _INT32)
+        rounded = builder.add(word, ir.Constant(_INT32, 0x8000))
+        return builder.trunc(builder.lshr(rounded, ir.Constant(_INT32, 16)), _INT16)
+
+    return types.uint16(types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def near_bfloat16_tie(typing_context: Any, value: Any) -> Any:
+    """1 where a float32, off by up to 2^-19 of itself, may round either way to bfloat16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.bitcast(arguments[0], _INT32)
+        distance = builder.add(word, ir.Constant(_INT32, 16 - 0x8000))
+        distance = builder.and_(distance, ir.Constant(_INT32, 0xFFFF))
+        near = builder.icmp_unsigned("<", distance, ir.Constant(_INT32, 33))
+        return builder.zext(near, _INT32)
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def widen(typing_context: Any, element: Any) -> Any:
     """The exact float64 value of an array element.
 

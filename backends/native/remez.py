@@ -54,6 +54,7 @@ def _tables() -> tuple[Table, ...]:
 
     return (
         Table("EXP", "exp(r)", exp_from(0), -half_ln2, half_ln2, 10),
+        Table("EXP_SINGLE", "exp(r)", exp_from(0), -half_ln2, half_ln2, 6),
         Table(
             "EXP_TAIL",
             "(exp(r) − 1 − r − r²/2 − r³/6 − r⁴/24) / r⁵",
