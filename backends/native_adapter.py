@@ -14,7 +14,13 @@ import numpy as np
 
 import bce_conformance
 from bce_conformance.backends.adapter import Adapter, gradients_wanted
-from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+from bce_conformance.backends.calls import (
+    Array,
+    BackendInfo,
+    Device,
+    LossCall,
+    UnsupportedCall,
+)
 
 
 class NativeAdapter(Adapter):
@@ -32,6 +38,13 @@ class NativeAdapter(Adapter):
     def version(self) -> str:
         """Return the version of this package."""
         return bce_conformance.__version__
+
+    def info(self) -> BackendInfo:
+        """Describe the backend, with its kernels compiled: no call pays for them."""
+        from bce_conformance.backends.native.warmup import compile_all
+
+        compile_all()
+        return super().info()
 
     def devices(self) -> tuple[Device, ...]:
         """List the CPU, the only device so far."""

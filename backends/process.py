@@ -24,7 +24,7 @@ from bce_conformance.backends.registry import BackendSpec
 from bce_conformance.backends.transport import pack_call, unpack_info, unpack_result
 
 TIME_LIMIT = 30.0
-START_LIMIT = 120.0
+START_LIMIT = 300.0  # the native kernels compile for a minute or two, once a machine
 # A backend that could not start this often in a row is not tried again.
 START_ATTEMPTS = 2
 

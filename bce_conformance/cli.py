@@ -285,6 +285,21 @@ def ledger_update(
         console.print("the ledger is up to date")
 
 
+@app.command()
+def warmup() -> None:
+    """Compile the native kernels ahead of use, once a machine."""
+    from bce_conformance.backends.native.warmup import compile_all
+
+    with Progress(console=errors, transient=True) as progress:
+        task = progress.add_task("compiling", total=None)
+
+        def show(done: int, total: int, step: str) -> None:
+            progress.update(task, completed=done, total=total, description=f"compiling {step}")
+
+        compile_all(show)
+    console.print("the native kernels are compiled")
+
+
 cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
