@@ -162,7 +162,9 @@ def sum_loss_and_gradient(
 
 @inlined
 def _quotient(total: float, rest: float, count: float) -> float:
-    """(total + rest)/count, rounded to float64."""
+    """(total + rest)/count, rounded to float64; an infinite total has no meaningful rest."""
+    if not abs(total) < np.inf:
+        return total
     total, rest = fast_two_sum(total, rest)
     q = total / count
     return q + (fma(-q, count, total) + rest) / count if abs(q) < np.inf else q
