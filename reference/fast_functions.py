@@ -69,6 +69,8 @@ FUNCTION_ERROR = 2.0**-96
 # Beyond it e^−t is below 2^-43000, which no product with three float64 brings back into any format:
 # only its sign matters, and the function may as well be evaluated here.
 LARGEST_T = 30000.0
+# Below it t² would come too near to underflow.
+LEAST_SQUARED = 2.0**-330
 _ROUNDER = 6755399441055744.0  # 1.5·2^52: adding it rounds to an integer, held in the low bits
 # E enters 1 + E no smaller than this: what it loses is 2^-200, relatively.
 _LEAST_EXPONENT = -200
@@ -145,7 +147,11 @@ def softplus_tail(t):
 
 @inlined
 def sigmoid_tail_or_half_tanh(t):
-    """σ(−t) = E/(1 + E) for t ≥ 1, tanh(t/2) = (1 − E)/(1 + E) for 0 < t < 1."""
+    """σ(−t) = E/(1 + E) for t ≥ 1, tanh(t/2) = (1 − E)/(1 + E) for 0 < t < 1.
+
+    With the relative error as a fourth result: far below ``FUNCTION_ERROR`` for small t, where
+    tanh(t/2) is next to t/2 and the difference must be told from nothing.
+    """
     ph, pl, qh, ql, n, steps = exponential(min(t, LARGEST_T))
     least = max(n, _LEAST_EXPONENT)
     scale, back = power_of_two(least), power_of_two(-least)
@@ -157,17 +163,21 @@ def sigmoid_tail_or_half_tanh(t):
     large = t >= 1.0
     dh, dl = add_small(1.0 if large else 2.0, 0.0, eh if large else ah, el if large else al)
     h, low = divide(eh * back if large else -ah, el * back if large else -al, dh, dl)
-    # tanh(t/2) = t/2·(1 − t²/12 …): below 2^-60 its first term is within 2^-123
-    small = t < 2.0**-60
+    # tanh(t/2) = t/2·(1 − t²/12 + …), the next term below t²·2^-86
+    small = t < 2.0**-40
     mantissa, exponent = split(t)
+    square = max(t, LEAST_SQUARED) * max(t, LEAST_SQUARED)
+    error = square * (2.0**-54 if t >= LEAST_SQUARED else 1.0)
     h = 0.5 * mantissa if small else h
-    return h, 0.0 if small else low, exponent if small else (n if large else 0)
+    low = -h * (square / 12.0) if small else low
+    exponent = exponent if small else (n if large else 0)
+    return h, low, exponent, error if small else FUNCTION_ERROR
 
 
 @inlined
 def bell_or_square(t):
     """σ(t)·σ(−t) for t ≥ 1, tanh²(t/2) = 1 − 4·σ(t)·σ(−t) for 0 < t < 1."""
-    h, low, n = sigmoid_tail_or_half_tanh(t)
+    h, low, n, _ = sigmoid_tail_or_half_tanh(t)
     large = t >= 1.0
     scale = power_of_two(max(n, _LEAST_EXPONENT))
     oh, ol = add_small(1.0, 0.0, -h * scale, -low * scale)

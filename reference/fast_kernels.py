@@ -18,7 +18,6 @@ from .double_double import (
     add_tracked,
     float_bits,
     fma,
-    multiply,
     multiply_tracked,
     power_of_two,
     scale_tracked,
@@ -42,8 +41,6 @@ _LEAST, _MOST = 2.0**-160, 2.0**160
 _BIAS, _CLAMP = 300, -600
 # What Truth.offset promises, in ulps, less the rounding of the offset itself.
 OFFSET_ERROR = 2.0**-11
-# The product of K and F adds at most 7u² < 2^-103 to the error of F.
-_TAIL_ERROR = FUNCTION_ERROR + 2.0**-103
 
 
 @inlined
@@ -88,10 +85,10 @@ def outer_factor(w, c, odd, twos):
 
 
 @inlined
-def tail_product(kh, kl, ek, fh, fl):
-    """(sh, sl, error): K·F, K within ek."""
-    sh, sl = multiply(kh, kl, fh, fl)
-    return sh, sl, abs(sh) * _TAIL_ERROR + ek * abs(fh)
+def tail_product(kh, kl, ek, fh, fl, ef):
+    """(sh, sl, error): K·F, K within ek and F relatively within ef."""
+    sh, sl, dropped = multiply_tracked(kh, kl, fh, fl)
+    return sh, sl, dropped + abs(sh) * ef + ek * abs(fh)
 
 
 @inlined
@@ -107,7 +104,9 @@ def joined(rh, rl, er, exponent_r, sh, sl, es, exponent_s):
     s = power_of_two(max(exponent_s - top, _CLAMP) + _BIAS)
     uh, ul, dropped = add_tracked(rh * r, rl * r, sh * s, sl * s)
     held = abs(sh * s) if exponent_s - top < _CLAMP else 0.0
-    return uh, ul, dropped + er * r + es * s, held, top - _BIAS
+    # no error with a transcendental part may underflow to 0, which would mean exact
+    least = 0.0 if sh == 0.0 else 2.0**-900
+    return uh, ul, dropped + er * r + (es * s + least), held, top - _BIAS
 
 
 @inlined
@@ -153,7 +152,7 @@ def softplus_values(columns, outer, out, size, form):
         rh, rl, er = scale_tracked(ah, al, mt)
         kh, kl, ek = add_tracked(ah, al, bh, bl)
         fh, fl, ef = softplus_tail(t)
-        sh, sl, es = tail_product(kh, kl, ek, fh, fl)
+        sh, sl, es = tail_product(kh, kl, ek, fh, fl, FUNCTION_ERROR)
         uh, ul, eu, held, exponent = joined(rh, rl, er, et, sh, sl, es, ef)
         vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
         store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
@@ -173,8 +172,8 @@ def sigmoid_values(columns, outer, out, size, form):
         rh = ah if large else 0.5 * mh
         rl = al if large else 0.5 * ml
         er = 0.0 if large else em
-        fh, fl, ef = sigmoid_tail_or_half_tanh(t)
-        sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
+        fh, fl, ef, relative = sigmoid_tail_or_half_tanh(t)
+        sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl, relative)
         uh, ul, eu, held, exponent = joined(rh, rl, er, 0, sh, sl, es, ef)
         vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
         store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
@@ -192,7 +191,7 @@ def bell_values(columns, outer, out, size, form):
         r = 0.0 if large else 0.25
         factor = 1.0 if large else (0.0 if t == 0.0 else -0.25)
         fh, fl, ef = bell_or_square(t)
-        sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl)
+        sh, sl, es = tail_product(factor * kh, factor * kl, ek, fh, fl, FUNCTION_ERROR)
         uh, ul, eu, held, exponent = joined(r * kh, r * kl, r * ek, 0, sh, sl, es, ef)
         vh, vl, error, held, exponent = finish(uh, ul, eu, held, exponent, outer, i)
         store(out, i, vh, vl, error, held, exponent, x, y, p, ok)
