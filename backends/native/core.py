@@ -39,9 +39,12 @@ from bce_conformance.backends.native.primitives import (
 
 # Adding this rounds to an integer k, and leaves k in the low bits of the sum.
 ROUNDER = 1.5 * 2.0**52
-# exp(−a) is held at exp(−700), which is normal; beyond, every narrow result underflows with the
-# right sign even when weight, pos_weight and cotangent are all as large as float32 allows.
+# Wide exp(−a) is held at exp(−700), which is normal; what depends on it is marked.
 HELD = 700.0
+# Narrow exp(−a) is held at exp(−500): beyond, every narrow result underflows with the right sign
+# even when weight, pos_weight and cotangent are all as large as float32 allows, and short of it
+# nothing on the way is subnormal, which would be slow.
+NARROW_HELD = 500.0
 # Numerators that cancel further than this are left to careful.py.
 NARROW_CANCELLATION = 2.0**-18
 WIDE_CANCELLATION = 2.0**-10
@@ -54,15 +57,15 @@ _ONE_BITS = 0x3FF0000000000000
 
 
 @inlined
-def held(a: float) -> float:
-    """min(a, HELD), NaN passed on."""
-    return HELD if a > HELD else a
+def held(a: float, at: float) -> float:
+    """min(a, at), NaN passed on."""
+    return at if a > at else a
 
 
 @inlined
 def narrow_exp(a: float) -> float:
     """exp(−a) for a ≥ 0, relative error < 2^-48."""
-    a = held(a)
+    a = held(a, NARROW_HELD)
     t = fma(a, -LOG2_E, ROUNDER)
     k = t - ROUNDER
     r = fma(k, -LN2, -a)
@@ -129,7 +132,7 @@ def linear(c: float, a: float) -> float:
 @inlined
 def wide_exp(a: float) -> DD:
     """exp(−a) for a ≥ 0 as a pair, relative error < 2^-66."""
-    a = held(a)
+    a = held(a, HELD)
     t = fma(a, -LOG2_E, ROUNDER)
     k = t - ROUNDER
     exact = fma(k, -LN2_HIGH, -a)

@@ -161,6 +161,27 @@ class Evaluation:
             if out.size != self.size:
                 self._summed(quantity, out)
 
+    def _settle_loss(self, partials: Array, loss: Array) -> None:
+        """Round the sum or mean into ``loss``."""
+        value = engine.combine(partials, self.count)
+        if self.wide and self.reduction == "mean" and np.isinf(value):
+            value = self._scaled_mean()
+        settled(value, loss)
+
+    def _scaled_mean(self) -> float:
+        """The mean where the sum leaves float64's range: of losses times 2^-100, times 2^100."""
+        weight = self.operands.weight
+        small = np.ldexp(np.float64(1) if weight is None else weight.astype(np.float64), -100)
+        operands = Operands(
+            self.operands.logits, self.operands.targets, np.asarray(small), self.inputs[3]
+        )
+        scaled = Evaluation(operands, "sum")
+        scaled.count = self.count
+        total = np.empty(())
+        scaled._run_engine(total, {})
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(total, 100))
+
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         if loss is not None and self.reduction != "none":
             loss[...] = 0.0 if self.reduction == "sum" else np.nan
@@ -228,7 +249,7 @@ class Evaluation:
             self._fused_by_chunks(call, gradient, partials)
         if gradient is not None and not self.wide and partials[:, 2].any():
             self._repair(gradient, partials)
-        settled(engine.combine(partials, self.count), loss)
+        self._settle_loss(partials, loss)
 
     def _fused_by_chunks(
         self, call: Callable[..., None], gradient: Array | None, partials: Array
@@ -319,7 +340,7 @@ class Evaluation:
             len(partials),
         )
         if loss is not None and summed:
-            settled(engine.combine(partials, self.count), loss)
+            self._settle_loss(partials, loss)
 
     # Gradients of broadcast operands.
 

@@ -124,7 +124,7 @@ def _row_gradient(x: Any, y: Any, g: Any, scale: Any, sums: Any, products: Any) 
         small = not abs(value) > np.float32(2.0**-120)
         open_ += near_bfloat16_tie(value) | (np.int32(1) if cancels or small else np.int32(0))
         g[lane] = bfloat16_of_single(value)
-    return open_
+    return int(open_)
 
 
 @helper

@@ -26,12 +26,12 @@ def compare(device, host):
     compared += 1
 
 
-for dtype in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16):
-    x = (random.normal(size=(4, 6)) * 4).astype(dtype)
+for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
+    x = (random.normal(size=(2, 6)) * 4).astype(dtype)
     x[0] = [np.inf, -np.inf, np.nan, 0, 88, -16]
     y = random.uniform(size=x.shape).astype(dtype)
     y[0] = [1, 0, 1, 0.5, 1, 0]
-    w, p = random.uniform(size=(4, 1)).astype(dtype), random.uniform(size=6).astype(dtype)
+    w, p = random.uniform(size=(2, 1)).astype(dtype), random.uniform(size=6).astype(dtype)
     on_device = [cuda.to_device(a) for a in (x, y, w, p)]
     for reduction in ("none", "mean"):
         loss, gradients = value_and_grad(*on_device, reduction, wrt=OPERANDS)
@@ -74,4 +74,4 @@ def test_simulated_device_gives_the_processor_s_bits():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == f"compared {4 * (2 * 5 + 2)}"
+    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 2)}"

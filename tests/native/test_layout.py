@@ -1,5 +1,6 @@
 """Layout, broadcasting, reductions, determinism: the same elements give the same bits."""
 
+import math
 import threading
 
 import ml_dtypes
@@ -249,3 +250,37 @@ def test_out_is_filled_whatever_its_memory():
     value_and_grad(inputs, y, out={"logits": shifted[1:].reshape(x.shape), "loss": loss})
     assert shifted[1:].tobytes() == expected.tobytes()
     assert loss == value_and_grad(x, y)[0]
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("weight", [None, 1.0])
+def test_an_infinite_loss_makes_an_infinite_sum(dtype, weight):
+    x = np.array([1, np.inf, -2, 700], np.float64).astype(dtype)
+    for targets, expected in (([0, 0, 1, 1], np.inf), ([np.nan, 0, 1, 1], np.nan)):
+        for reduction in ("sum", "mean"):
+            y = np.array(targets, np.float64).astype(dtype)
+            got = binary_cross_entropy_with_logits(x, y, weight, reduction=reduction)
+            assert got.dtype == dtype
+            np.testing.assert_array_equal(float(got), expected)
+
+
+@pytest.mark.parametrize("weight", [None, 0.5])
+def test_a_mean_is_finite_where_only_the_sum_overflows(weight):
+    x = np.full(70_000, 1.5e308)
+    y = np.zeros(70_000)
+    got = binary_cross_entropy_with_logits(x, y, weight)
+    assert got == 1.5e308 * (weight or 1)
+    assert binary_cross_entropy_with_logits(x, y, weight, reduction="sum") == np.inf
+
+
+def test_saturated_float64_is_evaluated_element_by_element():
+    x = np.array([800.0, -800.0, 800.0, 740.0, 1e300, -1e300, 1.0, np.inf, np.nan] * 100)
+    y = np.array([1.0, 1.0, 0.25, 1.0, 1.0, 0.5, 0.0, 1.0, 0.0] * 100)
+    loss, gradients = value_and_grad(x, y, reduction="none")
+    assert list(loss[:6]) == [0.0, 800.0, 600.0, np.exp(-740.0), 0.0, 0.5e300]
+    summed = value_and_grad(x, y, reduction="sum")[1]["logits"]
+    assert summed.tobytes() == gradients["logits"].tobytes()
+    finite = np.isfinite(loss) & (np.abs(x) < 1e299)
+    total = binary_cross_entropy_with_logits(x[finite], y[finite], reduction="sum")
+    exact = math.fsum(loss[finite])
+    assert abs(total - exact) <= np.spacing(exact)
