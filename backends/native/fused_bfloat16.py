@@ -3,7 +3,7 @@
 Sixteen lanes for eight. A row of elements goes through float32 with an error below 2^-20; where one
 of its gradients is that near to the middle of two bfloat16, or a logit is beyond 60 or NaN, or a
 difference cancels, the row's gradients are evaluated in float64 as for the other formats. What
-is written is the correctly rounded gradient either way. Sums are good to 2^-20: 0.5003 ULP.
+is written is the correctly rounded gradient either way. Sums are good to 2^-19.5: 0.5004 ULP.
 """
 
 from __future__ import annotations
