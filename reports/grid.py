@@ -81,7 +81,7 @@ def grid(
 def square(cells: Iterable[Cell]) -> Square:
     """Count cells by verdict, best verdict first."""
     cells = tuple(cells)
-    counts = Counter(cell.verdict for cell in cells)
+    counts: Counter[str] = Counter(cell.verdict for cell in cells)
     return Square(
         counts={verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
         unexpected=sum(not cell.expected for cell in cells),
