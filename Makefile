@@ -11,7 +11,8 @@ report: $(VENV)/.frameworks
 	$(BIN)/bce-conformance run --tier $(TIER)
 
 test: $(VENV)/.frameworks $(VENV)/.development
-	$(BIN)/python -m pytest tests conformance
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest conformance
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
