@@ -30,7 +30,7 @@ from .problem import Problem
 
 VARIABLE = "BCE_CONFORMANCE_CACHE"
 LIMIT = 2 << 30  # bytes of truths; the least recently used go first
-CACHED_FROM = 64  # elements: fewer are computed sooner than found
+CACHED_FROM = 2  # elements: one is computed sooner than found
 _DIGEST = 32
 _MAGIC = b"bce-truth-1\n"
 

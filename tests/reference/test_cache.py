@@ -127,13 +127,16 @@ def test_an_entry_of_another_question_under_this_name_is_refused(folder, compute
     assert_equal(ground_truth(X, Y), good)
 
 
-def test_off_and_small_questions_leave_no_file(folder, computed, monkeypatch):
-    ground_truth(X[:10], Y[:10])
+def test_off_and_questions_of_one_element_leave_no_file(folder, computed, monkeypatch):
+    ground_truth(X[:1], Y[:1])
     assert entries(folder) == []
+    ground_truth(X[:2], Y[:2])
+    assert len(entries(folder)) == 1
+    cache.clear()
     monkeypatch.setenv(cache.VARIABLE, "off")
     ground_truth(X, Y)
     ground_truth(X, Y)
-    assert len(computed) == 3
+    assert len(computed) == 4
     assert not cache.info().enabled
 
 
