@@ -91,6 +91,7 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     offset = np.asarray(truth.offset, dtype=np.float64).ravel()
 
     faithful = (error < 1) & _sign_is_right(computed, exact, offset)
+    faithful &= _is_finite_where_due(computed, exact)
     accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
     safe = accurate | _is_safe(computed, exact, error, format_, bounds)
     levels = np.zeros(error.shape, dtype=np.int8)

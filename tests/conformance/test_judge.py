@@ -72,6 +72,13 @@ def test_a_number_for_nan_or_infinity_fails(format_: Format) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_infinity_beside_the_largest_finite_number_fails(format_: Format) -> None:
+    """One ulp away, if infinity is taken for the next number; but overflow is not due."""
+    assert level(format_, format_.largest_finite, format_.largest_finite, 0, "loss") is Level.AAA
+    assert level(format_, np.inf, format_.largest_finite, 0, "loss") is Level.FAILS
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
 def test_a_lost_tail_is_safe_but_not_accurate(format_: Format) -> None:
     """At x ≪ 0 and y = 0 the loss is a normal number; 0 in its place has lost every digit."""
     logit = np.log(format_.smallest_normal) + 2

@@ -1,0 +1,120 @@
+"""The subject keeps what it is asked to look at, and calls nothing tried not measured."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends import Failure, LossCall, LossResult
+from bce_conformance.conformance.curves import Curves
+from bce_conformance.conformance.inputs import Inputs, PoolStore
+from bce_conformance.conformance.specification import requirements
+from bce_conformance.conformance.subject import CallFailed, Subject
+from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.reference import FLOAT32
+
+X = np.array([1.0, -2.0, 3.0], np.float32)
+INPUTS = Inputs("three", FLOAT32, X, np.zeros(3, np.float32))
+EXACT = INPUTS.truth("loss").nearest
+
+Answer = Callable[[LossCall], LossResult | Failure]
+
+
+class Answers:
+    """A process that answers as a function says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        return self.answer(call)
+
+
+def subject(answer: Answer, requirement: str = "VAL-1") -> Subject:
+    pools = PoolStore(0, TIERS["quick"])
+    asked = requirements()[requirement]
+    return Subject(Answers(answer), "fake", "cpu", FLOAT32, asked, pools, Curves())
+
+
+def returning(**values: np.ndarray) -> Answer:
+    return lambda call: LossResult(values)
+
+
+def test_nothing_tried_is_not_measured() -> None:
+    assert subject(returning(loss=EXACT)).verdict() == "not measured"
+
+
+def test_something_tried_but_nothing_looked_at_is_not_measured() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.evaluate(INPUTS.call())
+    assert fake.inputs_tried == 3
+    assert fake.verdict() == "not measured"
+
+
+def test_a_right_result_is_aaa_with_its_evidence() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.judge(INPUTS)
+    assert fake.verdict() == "AAA"
+    statistics = fake.statistics()
+    assert statistics is not None
+    assert statistics.max <= 0.5
+    assert statistics.correctly_rounded == 1
+    assert fake.evidence() == "searched"
+
+
+def test_the_worst_element_is_named() -> None:
+    wrong = EXACT.copy()
+    wrong[1] *= 1.5
+    fake = subject(returning(loss=wrong))
+    fake.judge(INPUTS)
+    assert fake.verdict() == "fails"
+    worst = fake.worst()
+    assert worst is not None
+    assert worst.element is not None
+    assert float.fromhex(worst.element.logit) == -2
+    assert float.fromhex(worst.element.got) == wrong[1]
+    assert float.fromhex(worst.element.exact) == EXACT[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "detail"),
+    [
+        ({}, "loss is absent"),
+        ({"loss": EXACT[:2]}, "loss has shape (2,) instead of (3,)"),
+        ({"loss": EXACT.reshape(3, 1)}, "loss has shape (3, 1) instead of (3,)"),
+        ({"loss": EXACT.astype(np.float64)}, "loss is float64, not float32"),
+    ],
+)
+def test_an_absent_or_misshapen_result_fails(values: dict[str, np.ndarray], detail: str) -> None:
+    fake = subject(returning(**values))
+    fake.judge(INPUTS)
+    assert fake.verdict() == "fails"
+    assert detail in fake.detail()
+
+
+def test_a_condition_that_does_not_hold_fails_and_is_told() -> None:
+    fake = subject(returning(loss=EXACT), "VAL-8")
+    fake.evaluate(INPUTS.call())
+    assert fake.require(True, "fine")
+    assert fake.verdict() == "AAA"
+    assert not fake.require(False, "one loss is −3")
+    assert fake.verdict() == "fails"
+    assert fake.detail() == "one loss is −3"
+
+
+def test_a_requirement_without_degrees_is_met_or_fails() -> None:
+    """Two ulps off is level AA, which such a requirement does not know."""
+    off = FLOAT32.from_ordinal(FLOAT32.ordinal(EXACT) + 2)
+    graded, met = subject(returning(loss=off), "VAL-1"), subject(returning(loss=off), "VAL-8")
+    graded.judge(INPUTS)
+    met.judge(INPUTS)
+    assert graded.verdict() == "AA"
+    assert met.verdict() == "fails"
+
+
+def test_a_failed_call_ends_the_test_unless_it_may_fail() -> None:
+    failure = Failure("crashed", "SIGSEGV")
+    fake = subject(lambda call: failure)
+    assert fake.try_evaluate(INPUTS.call()) == failure
+    with pytest.raises(CallFailed, match="crashed: SIGSEGV"):
+        fake.evaluate(INPUTS.call())
