@@ -6,7 +6,7 @@ process outlives the session.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -259,7 +259,3 @@ class Matrix:
         """What the ledger expects of a cell, in words."""
         entry = self.ledger.deviation(cell.requirement, cell.backend, cell.dtype)
         return f"{entry.level} ({entry.reason})" if entry else "AAA (no entry in the ledger)"
-
-    def unexpected(self) -> Iterator[Cell]:
-        """The cells that are not as the ledger says."""
-        return (cell for cell in self.cells.values() if not cell.expected)
