@@ -25,7 +25,6 @@ from bce_conformance.backends import (
     builtin_backends,
     entry_point_backends,
     installed,
-    resolve,
 )
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.document import commit
@@ -34,6 +33,7 @@ from bce_conformance.conformance.ledger import LEDGER
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Earlier, Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
+from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import cache, format_of
 
 if TYPE_CHECKING:
@@ -148,8 +148,6 @@ def run(
     With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
     """
     try:
-        for name in backend:
-            resolve(name)
         settings = Settings(
             tuple(backend),
             tuple(device),
@@ -257,11 +255,13 @@ def ledger_check(
     except ledger.LedgerError as error:
         _misuse(str(error))
     table = Table("requirement", "backend", "dtype", "ledger", "found", "detail")
-    for cell in _read(folder).cells:
-        if not known.expects(cell.requirement, cell.backend, cell.dtype, cell.verdict):
-            entry = known.deviation(cell.requirement, cell.backend, cell.dtype)
+    found = _read(folder)
+    strict = TIERS[found.run.tier].strict
+    for cell in found.cells:
+        place = (cell.requirement, cell.backend, cell.dtype)
+        if not known.expects(*place, cell.verdict, strict=strict):
+            entry = known.deviation(*place)
             expected = entry.level if entry else "AAA"
-            place = (cell.requirement, cell.backend, cell.dtype)
             table.add_row(*place, expected, cell.verdict, escape(cell.detail))
     if table.row_count:
         console.print(table)
@@ -277,7 +277,10 @@ def ledger_update(
     """Enter what a run found into the ledger; reasons stay, new entries wait for theirs."""
     from bce_conformance.conformance.ledger_update import Found, update
 
-    found = [Found(c.requirement, c.backend, c.dtype, c.verdict) for c in _read(folder).cells]
+    measured = _read(folder)
+    if not TIERS[measured.run.tier].strict:
+        _misuse(f"{folder} is of tier {measured.run.tier}, which may miss deviations")
+    found = [Found(c.requirement, c.backend, c.dtype, c.verdict) for c in measured.cells]
     changed = update(ledger, found)
     for path in changed:
         console.print(f"changed: {path}", highlight=False, soft_wrap=True)

@@ -64,6 +64,8 @@ class Settings:
     time_limit: float = TIME_LIMIT
 
     def __post_init__(self) -> None:
+        for backend in self.backends:
+            resolve(backend)  # raises ValueError where it is unknown
         known = {*requirements(), *(r.family for r in requirements().values())}
         for name, given, accepted in (
             ("dtype", self.dtypes, set(DTYPES)),
@@ -96,9 +98,6 @@ class Matrix:
     Args:
         settings: what is measured.
         ledger: what is expected.
-
-    Raises:
-        ValueError: a backend is unknown.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:

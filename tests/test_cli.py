@@ -6,7 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bce_conformance import __version__
-from bce_conformance.cli import app
+from bce_conformance.backends import DTYPES
+from bce_conformance.cli import DtypeName, QuantityName, TierName, app
+from bce_conformance.conformance.reproduce import EXPLAINED
+from bce_conformance.conformance.tiers import TIERS
 
 runner = CliRunner()
 
@@ -14,6 +17,12 @@ runner = CliRunner()
 def invoke(*arguments: str) -> tuple[int, str]:
     result = runner.invoke(app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1"})
     return result.exit_code, result.output
+
+
+def test_choices_are_those_of_the_tables() -> None:
+    assert tuple(TierName) == tuple(TIERS)
+    assert tuple(DtypeName) == DTYPES
+    assert tuple(QuantityName) == EXPLAINED
 
 
 def test_version() -> None:

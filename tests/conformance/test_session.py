@@ -246,6 +246,33 @@ def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path, other: str) -> N
     assert "was measured with" in output
 
 
+def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Path) -> None:
+    """The quick tier may find a cell better than its entry says: no reason to drop the entry."""
+    code, document, output = run("--backend=torch", out=tmp_path)
+    assert code == 0, output
+    document["cells"][0]["verdict"] = "AA"
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+
+    def ledger(verb: str) -> tuple[int, str]:
+        done = subprocess.run(
+            command("ledger", verb, str(tmp_path)),
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert ledger("check") == (0, "every cell is as the ledger says\n")
+    code, output = ledger("update")
+    assert code == 2
+    assert "tier quick" in output
+    document["run"]["tier"] = "default"
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+    assert ledger("check")[0] == 1
+
+
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import bce_conformance.conformance.judge as j\n"
