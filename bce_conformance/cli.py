@@ -9,12 +9,10 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich import filesize
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -29,17 +27,12 @@ from bce_conformance.backends import (
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.document import commit
 from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
-from bce_conformance.conformance.ledger import LEDGER
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Earlier, Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
-from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.ledger_commands import ledger_app
 from bce_conformance.reference import cache, format_of
-
-if TYPE_CHECKING:
-    from bce_conformance.reports.results import Results
-
-OUT = Path("reports/out")
+from bce_conformance.terminal import OUT, Ledgers, console, errors, misuse, read
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
@@ -48,8 +41,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
 
 
 class TierName(StrEnum):
@@ -141,6 +132,7 @@ def run(
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
+    ledger: Ledgers = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
@@ -156,9 +148,10 @@ def run(
             str(tier),
             seed,
             time_limit,
+            tuple(ledger),
         )
     except ValueError as error:
-        _misuse(str(error))
+        misuse(str(error))
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
     earlier = _earlier(out, settings) if resume else None
@@ -174,7 +167,7 @@ def run(
 
 def _earlier(folder: Path, settings: Settings) -> Earlier:
     """What an interrupted run in a folder has measured, if it was one of these settings."""
-    found = _read(folder)
+    found = read(folder)
     run = found.run
     for name, before, now in (
         ("tier", run.tier, settings.tier),
@@ -182,9 +175,9 @@ def _earlier(folder: Path, settings: Settings) -> Earlier:
         ("commit", run.commit, commit()),
     ):
         if before != now:
-            _misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
+            misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
     if not run.interrupted:
-        _misuse(f"--resume: the run in {folder} was not interrupted")
+        misuse(f"--resume: the run in {folder} was not interrupted")
     curves = {(c.backend, c.device, c.dtype, c.quantity, c.target): c.points for c in found.curves}
     return Earlier(found.cells, curves)
 
@@ -192,11 +185,6 @@ def _earlier(folder: Path, settings: Settings) -> Earlier:
 def _print_suite_failure(text: str) -> None:
     errors.print("the suite itself failed:", style="bold red")
     errors.print(text, markup=False, highlight=False)
-
-
-def _misuse(message: str) -> NoReturn:
-    errors.print(message, style="red", markup=False, highlight=False)
-    raise typer.Exit(Exit.MISUSE)
 
 
 @app.command()
@@ -210,20 +198,10 @@ def report(
 def _render(folder: Path) -> None:
     from bce_conformance.reports import html, summary
 
-    found = _read(folder)
+    found = read(folder)
     html.write(found, folder / "report.html")
     console.print(summary.summary(found))
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _read(path: Path) -> Results:
-    """Read a results.json, given as such or as its folder."""
-    from bce_conformance.reports import results
-
-    try:
-        return results.read(path if path.suffix == ".json" else path / "results.json")
-    except (results.ResultsError, OSError) as error:
-        _misuse(str(error))
 
 
 @app.command()
@@ -234,58 +212,12 @@ def compare(before: Path, after: Path) -> None:
     """
     from bce_conformance.reports import compare as comparison
 
-    found = comparison.compare(_read(before), _read(after))
+    found = comparison.compare(read(before), read(after))
     console.print(comparison.comparison_table(found))
     raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)
 
 
-ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
-
-
-@ledger_app.command("check")
-def ledger_check(
-    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
-) -> None:
-    """Show every cell of a run that is not as the ledger says now; exit 1 if there is one."""
-    from bce_conformance.conformance import ledger
-
-    try:
-        known = ledger.read()
-    except ledger.LedgerError as error:
-        _misuse(str(error))
-    table = Table("requirement", "backend", "dtype", "ledger", "found", "detail")
-    found = _read(folder)
-    strict = TIERS[found.run.tier].strict
-    for cell in found.cells:
-        place = (cell.requirement, cell.backend, cell.dtype)
-        if not known.expects(*place, cell.verdict, strict=strict):
-            entry = known.deviation(*place)
-            expected = entry.level if entry else "AAA"
-            table.add_row(*place, expected, cell.verdict, escape(cell.detail))
-    if table.row_count:
-        console.print(table)
-        raise typer.Exit(Exit.UNEXPECTED)
-    console.print("every cell is as the ledger says")
-
-
-@ledger_app.command("update")
-def ledger_update(
-    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
-    ledger: Annotated[Path, typer.Option(help="folder of the ledger's files")] = LEDGER,
-) -> None:
-    """Enter what a run found into the ledger; reasons stay, new entries wait for theirs."""
-    from bce_conformance.conformance.ledger_update import Found, update
-
-    measured = _read(folder)
-    if not TIERS[measured.run.tier].strict:
-        _misuse(f"{folder} is of tier {measured.run.tier}, which may miss deviations")
-    found = [Found(c.requirement, c.backend, c.dtype, c.verdict) for c in measured.cells]
-    changed = update(ledger, found)
-    for path in changed:
-        console.print(f"changed: {path}", highlight=False, soft_wrap=True)
-    if not changed:
-        console.print("the ledger is up to date")
 
 
 @app.command()
@@ -366,7 +298,7 @@ def explain_command(
     try:
         explanation = explain(backend, point, device=device)
     except ValueError as error:
-        _misuse(str(error))
+        misuse(str(error))
     console.print(_explanation_table(backend, point, explanation))
     raise typer.Exit(Exit.UNEXPECTED if explanation.failure else Exit.AS_EXPECTED)
 

@@ -86,6 +86,8 @@ class Cell:
         worst: the worst input; None as above.
         detail: what was seen, in words.
         reproduce: a command line that shows it.
+        better: whether the verdict is better than the ledger's entry, which was measured on other
+            versions.
     """
 
     requirement: str
@@ -101,6 +103,7 @@ class Cell:
     worst: Worst | None
     detail: str
     reproduce: str
+    better: bool = False
 
     @property
     def key(self) -> CellKey:

@@ -1,9 +1,14 @@
 """The ledger of known deviations: which cells are known to fall short, and why.
 
-One TOML file a backend. The ledger is strict both ways: a cell that is worse than its entry fails,
-and so does one that is better, since the entry is then stale.
+One TOML file a backend with its variants. On the versions that an entry was measured on, the ledger
+is strict both ways: a cell that is worse than its entry fails, and so does one that is better,
+since the entry is then stale. On any other version a worse cell still fails, and a better one is
+news: it is as expected, and reported.
 
-A file holds the reasons, each once, and the deviations that point to them::
+A file holds the versions, the reasons, each once, and the deviations that point to them::
+
+    backend = "my_package.my_module:MyBackend"  # may be left out where it is the file's name
+    measured = ["2.13.0"]
 
     [reasons.cancellation]
     text = "computes (1 − y)·x + softplus(−x), which cancels at x ≪ 0, y = 0"
@@ -11,9 +16,13 @@ A file holds the reasons, each once, and the deviations that point to them::
 
     [[deviation]]
     requirement = "VAL-2"
+    variant = "compile"                  # where it is not the default one
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
+    measured = ["2.12.0", "2.13.0"]      # where they are not those of the file
+
+A version is compared without its local part: 2.13.0+cpu is 2.13.0.
 """
 
 from __future__ import annotations
@@ -22,7 +31,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bce_conformance.backends.calls import DTYPES
 
@@ -30,6 +39,8 @@ from .cells import VERDICTS, Verdict
 from .specification import requirements
 
 LEDGER = Path(__file__).with_name("ledger")
+
+Standing = Literal["as expected", "worse", "better", "stale"]
 
 
 class LedgerError(ValueError):
@@ -47,6 +58,7 @@ class Deviation:
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.
         link: the upstream issue, or the empty string.
+        measured: the public versions of the framework on which it was measured.
     """
 
     backend: str
@@ -55,6 +67,7 @@ class Deviation:
     level: Verdict
     reason: str
     link: str
+    measured: tuple[str, ...]
 
 
 class Ledger:
@@ -73,13 +86,20 @@ class Ledger:
         return len(self._cells)
 
     def deviation(self, requirement: str, backend: str, dtype: str) -> Deviation | None:
-        """The entry of a cell, or None."""
-        return self._cells.get((requirement, backend, dtype))
+        """The entry of a cell, or None; wherever the backend lives."""
+        return self._cells.get((requirement, backend.partition("@")[0], dtype))
 
-    def expects(
-        self, requirement: str, backend: str, dtype: str, verdict: str, *, strict: bool = True
-    ) -> bool:
-        """Whether a verdict is as the ledger says.
+    def standing(
+        self,
+        requirement: str,
+        backend: str,
+        dtype: str,
+        verdict: str,
+        *,
+        version: str,
+        strict: bool = True,
+    ) -> Standing:
+        """How a verdict stands to what the ledger says: all but ``worse`` and ``stale`` are fine.
 
         Without an entry a cell is expected to be AAA, or not measured, which says nothing of the
         backend. What a backend does not support needs an entry: it could have been lost.
@@ -89,50 +109,92 @@ class Ledger:
             backend: its backend id.
             dtype: its format.
             verdict: what was found.
-            strict: whether a level that is better than the entry's is unexpected too.
+            version: the framework's version.
+            strict: whether the run would have found the deviation if it were there; a verdict that
+                is better than the entry says is ``as expected`` otherwise.
         """
         entry = self.deviation(requirement, backend, dtype)
         if entry is None:
-            return verdict in ("AAA", "not measured")
-        better = VERDICTS[: VERDICTS.index(entry.level)]
-        return verdict == entry.level or (not strict and verdict in better)
+            return "as expected" if verdict in ("AAA", "not measured") else "worse"
+        if verdict == entry.level:
+            return "as expected"
+        if VERDICTS.index(verdict) > VERDICTS.index(entry.level):
+            return "worse"
+        if not strict:
+            return "as expected"
+        return "stale" if public(version) in entry.measured else "better"
 
 
-def read(folder: Path = LEDGER) -> Ledger:
-    """Read all ledger files of a folder.
+def public(version: str) -> str:
+    """A version without its local part: that names a build, not a release."""
+    return version.partition("+")[0]
+
+
+def read(files: Iterable[Path] = (), folder: Path = LEDGER) -> Ledger:
+    """The suite's own ledger files and those of others, which win for the backends they name.
+
+    One of ``files`` that does not exist yet is an empty ledger, to be filled by an update.
 
     Raises:
-        LedgerError: a file is not valid.
+        LedgerError: a file is not valid, or two of ``files`` are about one backend.
     """
-    return Ledger(entry for path in sorted(folder.glob("*.toml")) for entry in read_file(path))
+    theirs = [read_file(path) for path in files if path.exists()]
+    names = [file.backend for file in theirs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise LedgerError(f"two ledger files are about {', '.join(twice)}")
+    ours = [read_file(path) for path in sorted(folder.glob("*.toml"))]
+    chosen = [*theirs, *(file for file in ours if file.backend not in names)]
+    return Ledger(entry for file in chosen for entry in file.deviations)
 
 
-def read_file(path: Path) -> list[Deviation]:
+@dataclass(frozen=True)
+class LedgerFile:
+    """One file of the ledger: the backend that it is about, and its deviations."""
+
+    backend: str
+    deviations: tuple[Deviation, ...]
+
+
+def read_file(path: Path) -> LedgerFile:
     """Read one ledger file.
 
     Raises:
-        LedgerError: the file is not valid; the message names the file and the entry.
+        LedgerError: the file is not there or not valid; the message names the file and the entry.
     """
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise LedgerError(f"{path.name}: {error}") from error
+    document = load(path)
+    unknown = set(document) - {"backend", "measured", "reasons", "deviation"}
+    if unknown:
+        raise LedgerError(f"{path.name}: unknown fields {sorted(unknown)}")
+    backend = document.get("backend", path.stem)
     reasons = document.get("reasons", {})
     entries = document.get("deviation", [])
-    deviations = [
-        _deviation(f"{path.name}, deviation {number}", path.stem, entry, reasons)
+    deviations = tuple(
+        _deviation(f"{path.name}, deviation {number}", backend, entry, document)
         for number, entry in enumerate(entries, start=1)
-    ]
+    )
     unused = set(reasons) - {entry["reason"] for entry in entries}
     if unused:
         raise LedgerError(f"{path.name}: no deviation has the reasons {sorted(unused)}")
-    return deviations
+    return LedgerFile(backend, deviations)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The TOML document of a ledger file.
+
+    Raises:
+        LedgerError: the file cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LedgerError(f"{path.name}: {error}") from error
 
 
 def _deviation(
-    where: str, framework: str, entry: dict[str, Any], reasons: dict[str, Any]
+    where: str, backend: str, entry: dict[str, Any], document: dict[str, Any]
 ) -> Deviation:
-    unknown = set(entry) - {"requirement", "dtypes", "variant", "level", "reason"}
+    unknown = set(entry) - {"requirement", "dtypes", "variant", "level", "reason", "measured"}
     if unknown:
         raise LedgerError(f"{where}: unknown fields {sorted(unknown)}")
     missing = {"requirement", "dtypes", "level", "reason"} - set(entry)
@@ -145,15 +207,19 @@ def _deviation(
     levels = [verdict for verdict in VERDICTS if verdict not in ("AAA", "not measured")]
     if entry["level"] not in levels:
         raise LedgerError(f"{where}: level {entry['level']!r}: accepted are {levels}")
-    reason = reasons.get(entry["reason"])
+    reason = document.get("reasons", {}).get(entry["reason"])
     if not reason or not reason.get("text"):
         raise LedgerError(f"{where}: reason {entry['reason']!r} is not under [reasons]")
+    measured = entry.get("measured", document.get("measured", []))
+    if not measured or not all(isinstance(version, str) for version in measured):
+        raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")
     variant = entry.get("variant")
     return Deviation(
-        f"{framework}:{variant}" if variant else framework,
+        f"{backend}:{variant}" if variant else backend,
         entry["requirement"],
         tuple(entry["dtypes"]),
         entry["level"],
         reason["text"],
         reason.get("link", ""),
+        tuple(measured),
     )

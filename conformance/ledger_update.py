@@ -6,14 +6,16 @@ reason ``unexplained``, which has no text: the ledger is not valid until somebod
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bce_conformance.backends import builtin_backends
 from bce_conformance.backends.calls import DTYPES
 
+from .ledger import LedgerError, load, public
 from .specification import requirements
 
 UNEXPLAINED = "unexplained"
@@ -23,97 +25,187 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What a run found of one cell; ``backend`` with its variant."""
+    """What a run found of one cell; ``backend`` with its variant, ``version`` its framework's."""
 
     requirement: str
     backend: str
     dtype: str
     verdict: str
+    version: str
 
 
-def update(folder: Path, cells: Iterable[Found]) -> list[Path]:
-    """Rewrite the ledger file of each framework that the cells are about.
+@dataclass(frozen=True)
+class Moved:
+    """One cell whose entry changes; ``before`` and ``after`` are verdicts, AAA without an entry."""
+
+    requirement: str
+    backend: str
+    dtype: str
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file says of one cell: verdict, name of the reason, versions."""
+
+    level: str
+    reason: str
+    measured: tuple[str, ...]
+
+
+def update(
+    folder: Path, files: Sequence[Path], cells: Iterable[Found]
+) -> tuple[list[Path], list[Moved]]:
+    """Rewrite the ledger files that the cells are about.
 
     Entries of cells that were not measured, and of backends that are not among the cells, stay.
 
+    Args:
+        folder: the suite's own ledger; it is left alone where ``files`` are given.
+        files: ledgers of others; one that does not exist is for the only backend of the cells that
+            is not built in.
+        cells: what a run found.
+
     Returns:
-        The files that changed.
+        The files that changed, and the cells whose entry moved.
+
+    Raises:
+        LedgerError: a file is not TOML, or does not say which backend it is about.
     """
-    by_framework: dict[str, list[Found]] = {}
-    for cell in cells:
-        by_framework.setdefault(cell.backend.partition(":")[0], []).append(cell)
-    return [
-        path
-        for framework, found in sorted(by_framework.items())
-        if _rewrite(path := folder / f"{framework}.toml", found)
-    ]
+    found = list(cells)
+    changed: list[Path] = []
+    moved: list[Moved] = []
+    for path, backend in _files(folder, files, found):
+        mine = [cell for cell in found if _variant(cell.backend, backend) is not None]
+        moves, rewritten = _rewrite(path, backend, mine)
+        moved += moves
+        changed += [path] * rewritten
+    return changed, moved
 
 
-def _rewrite(path: Path, found: list[Found]) -> bool:
+def _files(
+    folder: Path, files: Sequence[Path], found: Sequence[Found]
+) -> Iterable[tuple[Path, str]]:
+    """Each file with the backend that it is about."""
+    frameworks = sorted({spec.id.partition(":")[0] for spec in builtin_backends()})
+    if not files:
+        yield from ((folder / f"{name}.toml", name) for name in frameworks)
+    for path in files:
+        if path.exists():
+            yield path, load(path).get("backend", path.stem)
+            continue
+        ids = {cell.backend.partition("@")[0] for cell in found}
+        others = sorted(name for name in ids if name.partition(":")[0] not in frameworks)
+        if len(others) != 1:
+            raise LedgerError(
+                f"{path.name} does not exist, and the run has {len(others)} backends that are not "
+                f'built in{": " if others else ""}{", ".join(others)}; write backend = "…" into it'
+            )
+        yield path, others[0]
+
+
+def _variant(backend: str, ledger: str) -> str | None:
+    """The variant of a backend within the ledger of another; None where it is not one of its."""
+    name = backend.partition("@")[0]
+    if name == ledger:
+        return ""
+    return name.removeprefix(f"{ledger}:") if name.startswith(f"{ledger}:") else None
+
+
+def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Moved], bool]:
     before = path.read_text("utf-8") if path.exists() else ""
-    document = tomllib.loads(before)
+    document = load(path) if before else {}
     known = dict(_known(document))
+    moves = []
     for cell in found:
-        key = (cell.backend.partition(":")[2], cell.requirement, cell.dtype)
-        if cell.verdict == "AAA":
+        if cell.verdict == "not measured":
+            continue
+        key = (_variant(cell.backend, backend) or "", cell.requirement, cell.dtype)
+        old = known.get(key)
+        new = _entry(known, key, cell)
+        if new is None:
             known.pop(key, None)
-        elif cell.verdict != "not measured":
-            known[key] = (cell.verdict, _reason(known, key))
-    after = _toml(document.get("reasons", {}), known)
-    if not known:
-        path.unlink(missing_ok=True)
-    elif after != before:
+        else:
+            known[key] = new
+        levels = old.level if old else "AAA", new.level if new else "AAA"
+        if levels[0] != levels[1]:
+            reason = (new or old or Entry("", "", ())).reason
+            moves.append(Moved(cell.requirement, cell.backend, cell.dtype, *levels, reason))
+    name = backend if backend != path.stem else ""
+    after = _toml(name, document.get("reasons", {}), known)
+    if after == before or not (known or before):
+        return moves, False
+    if known or name:
         path.write_text(after, "utf-8")
-    return after != before
+    else:
+        path.unlink()
+    return moves, True
 
 
 Key = tuple[str, str, str]
 
 
-def _known(document: Document) -> Iterable[tuple[Key, tuple[str, str]]]:
+def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
     for entry in document.get("deviation", []):
+        measured = tuple(entry.get("measured", document.get("measured", [])))
         for dtype in entry["dtypes"]:
             key = (entry.get("variant", ""), entry["requirement"], dtype)
-            yield key, (entry["level"], entry["reason"])
+            yield key, Entry(entry["level"], entry["reason"], measured)
 
 
-def _reason(known: Mapping[Key, tuple[str, str]], key: Key) -> str:
-    """The reason that the cell has, or that of the same requirement in another format."""
-    if key in known:
-        return known[key][1]
-    variant, requirement, _ = key
-    kin = [known[k][1] for k in known if k[:2] == (variant, requirement)]
-    return kin[0] if kin else UNEXPLAINED
+def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
+    """The entry that a cell needs: its own, or that of the same requirement in another format."""
+    if cell.verdict == "AAA":
+        return None
+    version = public(cell.version)
+    old = known.get(key)
+    if old is not None and old.level == cell.verdict:
+        return Entry(old.level, old.reason, tuple(sorted({*old.measured, version})))
+    kin = [known[k].reason for k in known if k[:2] == key[:2]]
+    reason = old.reason if old else kin[0] if kin else UNEXPLAINED
+    return Entry(cell.verdict, reason, (version,))
 
 
-def _toml(reasons: Mapping[str, Mapping[str, str]], known: Mapping[Key, tuple[str, str]]) -> str:
-    """The file: the reasons that are in use, then the deviations in the specification's order."""
-    used = [name for name in reasons if name in {reason for _, reason in known.values()}]
-    lines = []
-    for name in used + ([UNEXPLAINED] if UNEXPLAINED not in reasons else []):
-        if name == UNEXPLAINED and UNEXPLAINED not in {reason for _, reason in known.values()}:
-            continue
-        lines.append(f"[reasons.{name}]")
-        for field, text in reasons.get(name, {"text": ""}).items():
-            lines.append(f"{field} = {_string(text)}")
-        lines.append("")
-    for (variant, requirement, level, reason), dtypes in _groups(known).items():
+def _toml(
+    backend: str, reasons: Mapping[str, Mapping[str, str]], known: Mapping[Key, Entry]
+) -> str:
+    """The file: the versions, the reasons that are in use, the deviations in SPEC.md's order."""
+    versions = Counter(entry.measured for entry in known.values()).most_common(1)
+    measured = versions[0][0] if versions else ()
+    lines = [f"backend = {_string(backend)}"] if backend else []
+    lines += [f"measured = {_list(measured)}"] if measured else []
+    lines += [""] if lines else []
+    in_use = {entry.reason for entry in known.values()}
+    for name in [*reasons, *({UNEXPLAINED} - set(reasons))]:
+        if name in in_use:
+            lines.append(f"[reasons.{name}]")
+            fields = reasons.get(name, {"text": ""})
+            lines += [f"{field} = {_string(text)}" for field, text in fields.items()]
+            lines.append("")
+    for (variant, requirement, entry), dtypes in _groups(known).items():
         lines += ["[[deviation]]", f'requirement = "{requirement}"']
         lines += [f'variant = "{variant}"'] if variant else []
-        lines += [f"dtypes = [{', '.join(map(_string, dtypes))}]", f'level = "{level}"']
-        lines += [f'reason = "{reason}"', ""]
+        lines += [f"dtypes = {_list(dtypes)}", f'level = "{entry.level}"']
+        lines += [f'reason = "{entry.reason}"']
+        lines += [f"measured = {_list(entry.measured)}"] if entry.measured != measured else []
+        lines.append("")
     return "\n".join(lines)
 
 
-def _groups(known: Mapping[Key, tuple[str, str]]) -> dict[tuple[str, str, str, str], list[str]]:
+def _groups(known: Mapping[Key, Entry]) -> dict[tuple[str, str, Entry], list[str]]:
     """Entries that differ in their format only, together."""
     order = {requirement: number for number, requirement in enumerate(requirements())}
-    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, Entry], list[str]] = {}
     for key in sorted(known, key=lambda k: (k[0], order[k[1]], DTYPES.index(k[2]))):
         variant, requirement, dtype = key
-        level, reason = known[key]
-        groups.setdefault((variant, requirement, level, reason), []).append(dtype)
+        groups.setdefault((variant, requirement, known[key]), []).append(dtype)
     return groups
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_string, texts))}]"
 
 
 def _string(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bce_conformance.backends import (
     DTYPES,
@@ -23,10 +24,11 @@ from bce_conformance.backends import (
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
+from . import ledger as ledgers
 from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
 from .inputs import PoolStore
-from .ledger import Ledger
+from .ledger import Ledger, Standing
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
@@ -53,6 +55,7 @@ class Settings:
         tier: how much is tried.
         seed: of all random inputs.
         time_limit: seconds that one call may take.
+        ledgers: ledger files beside the suite's own.
     """
 
     backends: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class Settings:
     tier: str = "default"
     seed: int = 0
     time_limit: float = TIME_LIMIT
+    ledgers: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for backend in self.backends:
@@ -77,6 +81,7 @@ class Settings:
                 raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
         if not self.time_limit > 0:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
+        ledgers.read(self.ledgers)  # raises LedgerError where a file is not valid
 
     def selects(self, requirement: Requirement) -> bool:
         """Whether a requirement is to be measured."""
@@ -234,15 +239,14 @@ class Matrix:
         entry = self.ledger.deviation(requirement.id, place.backend, place.dtype)
         worst = subject.worst() if subject else None
         line = explain_line(place.backend, place.device, worst) if worst else None
+        standing = self._standing(requirement.id, place, verdict)
         cell = Cell(
             requirement.id,
             place.backend,
             place.device,
             place.dtype,
             verdict,
-            self.ledger.expects(
-                requirement.id, place.backend, place.dtype, verdict, strict=self.pools.tier.strict
-            ),
+            standing in ("as expected", "better"),
             entry.reason if entry else "",
             subject.inputs_tried if subject else 0,
             subject.evidence() if subject else "searched",
@@ -250,9 +254,21 @@ class Matrix:
             worst.element if worst else None,
             detail,
             line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
+            standing == "better",
         )
         self.cells[requirement.id, place] = cell
         return cell
+
+    def _standing(self, requirement: str, place: Place, verdict: str) -> Standing:
+        info = self.info(place.backend)
+        return self.ledger.standing(
+            requirement,
+            place.backend,
+            place.dtype,
+            verdict,
+            version=info.version if isinstance(info, BackendInfo) else "",
+            strict=self.pools.tier.strict,
+        )
 
     def expected_verdict(self, cell: Cell) -> str:
         """What the ledger expects of a cell, in words."""

@@ -47,6 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS", help="for one call"
     )
+    group.addoption(
+        "--ledger", type=Path, metavar="FILE", help="ledger of a backend (repeatable)", **many
+    )
     group.addoption("--results", type=Path, metavar="FILE", help="write results.json here")
 
 
@@ -63,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             option.tier,
             option.seed,
             option.time_limit,
+            tuple(option.ledger),
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
@@ -72,10 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def matrix_of(config: pytest.Config) -> Matrix:
     """The session's matrix, made when the first test asks for it."""
     if MATRIX not in config.stash:
-        try:
-            config.stash[MATRIX] = Matrix(config.stash[SETTINGS], ledger.read())
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from error
+        settings = config.stash[SETTINGS]
+        config.stash[MATRIX] = Matrix(settings, ledger.read(settings.ledgers))
         config.stash[MATRIX].resume(config.stash.get(EARLIER, Earlier()))
     return config.stash[MATRIX]
 

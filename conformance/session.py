@@ -98,6 +98,7 @@ def run(
     arguments += [f"--time-limit={settings.time_limit}"]
     for option in ("backend", "device", "dtype", "requirement"):
         arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
+    arguments += [f"--ledger={path.resolve()}" for path in settings.ledgers]
     code = pytest.main(arguments, plugins=[watcher])
     for text in watcher.suite_failures:
         on_failure(text)

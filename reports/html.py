@@ -118,7 +118,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
         return [
             *(text(name) for name in cell.key),
             VERDICTS.index(cell.verdict),
-            int(cell.expected),
+            int(cell.expected) + int(cell.better),
             cell.inputs,
             int(cell.evidence == "exhaustive"),
             *(text(value) for value in (cell.reason, cell.detail, cell.reproduce)),

@@ -111,6 +111,9 @@ def _totals(results: Results, unexpected: int) -> Text:
     if results.run.interrupted:
         text.append("; interrupted", style="bold red")
     text.append("\n")
+    better = sum(cell.better for cell in results.cells)
+    if better:
+        text.append(f"{better} better than the ledger, which was measured on other versions\n")
     if unexpected:
         text.append(f"{unexpected} not as expected", style="bold red")
     else:

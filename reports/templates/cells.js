@@ -28,7 +28,7 @@ report.cells = (() => {
     dtype: text(row[3]),
     rank: row[4],
     verdict: verdicts[row[4]],
-    expected: row[5] ? "yes" : "no",
+    expected: ["no", "yes", "better"][row[5]],
     inputs: row[6],
     evidence: row[7] ? "exhaustive" : "searched",
     reason: text(row[8]),
@@ -81,6 +81,9 @@ report.cells = (() => {
     { title: "expected", width: "12%", of: (cell) => cell.expected, minor: true },
   ];
 
+  const expected = (cell) =>
+    cell.expected === "no" ? element("span", { className: "surprising" }, "no") : cell.expected;
+
   const row = (cell) => {
     const toggle = element("button", { type: "button" }, cell.requirement);
     toggle.setAttribute("aria-expanded", "false");
@@ -92,7 +95,7 @@ report.cells = (() => {
       badge(cell.verdict),
       cell.ulp ? number(cell.ulp[0]) : "",
       count(cell.inputs),
-      cell.expected === "yes" ? "yes" : element("span", { className: "surprising" }, "no"),
+      expected(cell),
     ];
     const line = element("tr", { className: "row" });
     columns.forEach((column, place) => {
@@ -134,7 +137,7 @@ report.cells = (() => {
     box.append(element("p", { className: "sentence" }, requirements[cell.requirement][1]));
     box.append(pairs([
       ["verdict", badge(cell.verdict)],
-      ["as the ledger says", cell.expected === "yes" ? "yes" : element("span", { className: "surprising" }, "no")],
+      ["as the ledger says", expected(cell)],
       ["inputs tried", `${count(cell.inputs)}, ${cell.evidence}`],
     ]));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));

@@ -10,6 +10,8 @@ from bce_conformance.conformance.cells import VERDICTS
 from bce_conformance.conformance.ledger import LEDGER, Ledger, LedgerError, read_file
 
 ENTRY = """
+measured = ["2.13.0"]
+
 [reasons.cancel]
 text = "cancels"
 link = "https://example.org/1"
@@ -33,36 +35,80 @@ def write(tmp_path: Path):
 
 
 def test_an_entry_is_read(write) -> None:
-    (entry,) = read_file(write(ENTRY))
+    (entry,) = read_file(write(ENTRY)).deviations
     assert (entry.backend, entry.requirement, entry.level) == ("torch", "VAL-2", "A")
     assert entry.dtypes == ("float32", "float64")
     assert (entry.reason, entry.link) == ("cancels", "https://example.org/1")
+    assert entry.measured == ("2.13.0",)
 
 
 def test_a_variant_is_part_of_the_backend(write) -> None:
-    (entry,) = read_file(write(ENTRY + 'variant = "compile"\n'))
+    (entry,) = read_file(write(ENTRY + 'variant = "compile"\n')).deviations
     assert entry.backend == "torch:compile"
 
 
-@pytest.mark.parametrize("verdict", VERDICTS)
-def test_an_entry_expects_its_level_and_nothing_else(write, verdict: str) -> None:
-    known = Ledger(read_file(write(ENTRY)))
-    assert known.expects("VAL-2", "torch", "float32", verdict) is (verdict == "A")
+def test_an_entry_may_name_versions_of_its_own(write) -> None:
+    (entry,) = read_file(write(ENTRY + 'measured = ["2.11.0", "2.12.1"]\n')).deviations
+    assert entry.measured == ("2.11.0", "2.12.1")
+
+
+def standing(ledger: Ledger, verdict: str, *, strict: bool = True, **other: str) -> str:
+    cell = {"requirement": "VAL-2", "backend": "torch", "dtype": "float32", "version": "2.13.0"}
+    return ledger.standing(**(cell | other), verdict=verdict, strict=strict)
+
+
+@pytest.fixture
+def known(write) -> Ledger:
+    return Ledger(read_file(write(ENTRY)).deviations)
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_a_tier_that_tries_less_may_find_better_but_not_worse(write, verdict: str) -> None:
-    known = Ledger(read_file(write(ENTRY)))
-    right = verdict in ("AAA", "AA", "A")
-    assert known.expects("VAL-2", "torch", "float32", verdict, strict=False) is right
+@pytest.mark.parametrize("version", ["2.13.0", "2.13.0+cpu", "2.14.0", ""])
+def test_an_entry_is_strict_both_ways_on_its_versions(
+    known: Ledger, verdict: str, version: str
+) -> None:
+    above = "stale" if version.startswith("2.13.0") else "better"
+    right = {"AAA": above, "AA": above, "A": "as expected"}.get(verdict, "worse")
+    assert standing(known, verdict, version=version) == right
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_without_an_entry_aaa_or_no_measurement_is_expected(write, verdict: str) -> None:
-    known = Ledger(read_file(write(ENTRY)))
-    right = verdict in ("AAA", "not measured")
-    assert known.expects("VAL-2", "torch", "float16", verdict) is right
-    assert known.expects("VAL-2", "torch:compile", "float32", verdict) is right
+def test_a_tier_that_tries_less_may_find_better_but_not_worse(known: Ledger, verdict: str) -> None:
+    right = "as expected" if verdict in ("AAA", "AA", "A") else "worse"
+    assert standing(known, verdict, strict=False) == right
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("version", ["2.13.0", "2.14.0"])
+def test_without_an_entry_aaa_or_no_measurement_is_expected(
+    known: Ledger, verdict: str, version: str
+) -> None:
+    right = "as expected" if verdict in ("AAA", "not measured") else "worse"
+    assert standing(known, verdict, version=version, dtype="float16") == right
+    assert standing(known, verdict, version=version, backend="torch:compile") == right
+
+
+def test_an_entry_is_about_a_backend_wherever_it_lives(known: Ledger) -> None:
+    assert standing(known, "A", backend="torch@python=/other/python") == "as expected"
+
+
+def test_a_ledger_of_ones_own_wins_for_its_backend(write) -> None:
+    ours = write(ENTRY)
+    other = 'backend = "jax"\n' + ENTRY
+    mine = write('backend = "torch"\n' + ENTRY.replace("VAL-2", "VAL-3"), "mine.txt")
+    write(other.replace("VAL-2", "VAL-4"), "jax.toml")
+    found = ledger.read([mine], ours.parent)
+    assert found.deviation("VAL-3", "torch", "float32") is not None
+    assert found.deviation("VAL-2", "torch", "float32") is None
+    assert found.deviation("VAL-4", "jax", "float32") is not None
+    assert len(ledger.read([ours.parent / "none.toml"], ours.parent)) == 4
+    with pytest.raises(LedgerError, match="two ledger files are about torch"):
+        ledger.read([mine, ours], ours.parent)
+
+
+def test_a_ledger_of_ones_own_may_be_about_an_import_path(write) -> None:
+    path = write('backend = "my.module:Mine"\n' + ENTRY)
+    assert {entry.backend for entry in read_file(path).deviations} == {"my.module:Mine"}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +123,9 @@ def test_without_an_entry_aaa_or_no_measurement_is_expected(write, verdict: str)
         ('level = "A"\n', "", r"no field \['level'\]"),
         ('level = "A"', 'level = "A"\nlevels = "A"', r"unknown fields \['levels'\]"),
         ("cancels", "", "reason 'cancel'"),
+        ('measured = ["2.13.0"]', "", "torch.toml, deviation 1: measured"),
+        ('measured = ["2.13.0"]', "measured = [2.13]", "torch.toml, deviation 1: measured"),
+        ('measured = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),
         ("[[deviation]]", "[[deviation", "torch.toml"),
         ("[[deviation]]", '[reasons.more]\ntext = "x"\n[[deviation]]', "no deviation has"),
     ],
@@ -88,7 +137,7 @@ def test_a_damaged_file_says_where(write, old: str, new: str, message: str) -> N
 
 
 def test_two_entries_for_a_cell_are_refused(write) -> None:
-    entries = read_file(write(ENTRY))
+    entries = read_file(write(ENTRY)).deviations
     with pytest.raises(LedgerError, match="VAL-2 torch float32 has two entries"):
         Ledger(entries + entries)
 
@@ -97,4 +146,4 @@ def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:
     assert len(ledger.read()) > 0
     known = {spec.id for spec in builtin_backends()}
     for path in LEDGER.glob("*.toml"):
-        assert {entry.backend for entry in read_file(path)} <= known
+        assert {entry.backend for entry in read_file(path).deviations} <= known

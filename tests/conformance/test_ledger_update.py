@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from bce_conformance.conformance.ledger import LEDGER, LedgerError, read_file
-from bce_conformance.conformance.ledger_update import Found, update
+from bce_conformance.conformance.ledger_update import Found, Moved, update
 
 BEFORE = """\
+measured = ["2.13.0"]
+
 [reasons.cancel]
 text = "cancels \\"badly\\""
 link = "https://example.org/1"
@@ -34,50 +36,60 @@ def torch(tmp_path: Path) -> Path:
     return path
 
 
+def bring_up_to_date(folder: Path, *cells: tuple[str, str, str, str], version: str = "2.13.0+cpu"):
+    """Update the files of a folder; those that changed."""
+    return update(folder, [], [Found(*cell, version) for cell in cells])[0]
+
+
 def entries(path: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
     return {
         (entry.backend, entry.requirement, dtype): (entry.level, entry.reason)
-        for entry in read_file(path)
+        for entry in read_file(path).deviations
         for dtype in entry.dtypes
     }
 
 
 def test_levels_move_and_reasons_stay(torch: Path) -> None:
     known = entries(torch)
-    assert update(torch.parent, [Found("VAL-2", "torch", "float32", "AA")]) == [torch]
+    changed, moves = update(
+        torch.parent, [], [Found("VAL-2", "torch", "float32", "AA", "2.13.0+cpu")]
+    )
+    assert changed == [torch]
+    assert moves == [Moved("VAL-2", "torch", "float32", "A", "AA", "cancel")]
     known["torch", "VAL-2", "float32"] = ("AA", 'cancels "badly"')
     assert entries(torch) == known
 
 
 def test_a_new_format_takes_the_reason_of_its_requirement(torch: Path) -> None:
-    update(torch.parent, [Found("VAL-2", "torch", "float16", "A")])
+    bring_up_to_date(torch.parent, ("VAL-2", "torch", "float16", "A"))
     assert entries(torch)["torch", "VAL-2", "float16"] == ("A", 'cancels "badly"')
 
 
 def test_what_is_met_leaves_the_ledger(torch: Path) -> None:
-    update(torch.parent, [Found("VAL-2", "torch", "float32", "AAA")])
+    bring_up_to_date(torch.parent, ("VAL-2", "torch", "float32", "AAA"))
     assert ("torch", "VAL-2", "float32") not in entries(torch)
     assert ("torch", "VAL-2", "float64") in entries(torch)
 
 
 def test_what_was_not_measured_stays(torch: Path) -> None:
-    assert update(torch.parent, [Found("VAL-2", "torch", "float32", "not measured")]) == []
+    cell = ("VAL-2", "torch", "float32", "not measured")
+    assert bring_up_to_date(torch.parent, cell, version="") == []
     assert torch.read_text("utf-8") == BEFORE
 
 
 def test_a_new_deviation_is_invalid_until_it_is_explained(torch: Path) -> None:
-    update(torch.parent, [Found("INF-1", "torch", "float32", "fails")])
+    bring_up_to_date(torch.parent, ("INF-1", "torch", "float32", "fails"))
     with pytest.raises(LedgerError, match="reason 'unexplained'"):
         read_file(torch)
 
 
 def test_a_file_without_entries_goes(torch: Path) -> None:
-    found = [
-        Found("VAL-2", "torch", "float32", "AAA"),
-        Found("VAL-2", "torch", "float64", "AAA"),
-        Found("VAL-1", "torch:compile", "float32", "AAA"),
-    ]
-    update(torch.parent, found)
+    bring_up_to_date(
+        torch.parent,
+        ("VAL-2", "torch", "float32", "AAA"),
+        ("VAL-2", "torch", "float64", "AAA"),
+        ("VAL-1", "torch:compile", "float32", "AAA"),
+    )
     assert not torch.exists()
 
 
@@ -87,8 +99,56 @@ def test_updating_with_itself_changes_nothing(tmp_path: Path) -> None:
         copy = tmp_path / path.name
         copy.write_text(path.read_text("utf-8"), "utf-8")
         found = [
-            Found(entry.requirement, entry.backend, dtype, entry.level)
-            for entry in read_file(path)
+            Found(entry.requirement, entry.backend, dtype, entry.level, version)
+            for entry in read_file(path).deviations
             for dtype in entry.dtypes
+            for version in entry.measured
         ]
-        assert update(tmp_path, found) == [], path.name
+        assert update(tmp_path, [], found) == ([], []), path.name
+
+
+def versions(path: Path) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    return {
+        (entry.backend, entry.requirement, dtype): entry.measured
+        for entry in read_file(path).deviations
+        for dtype in entry.dtypes
+    }
+
+
+def test_an_entry_gains_the_versions_on_which_it_still_holds(torch: Path) -> None:
+    bring_up_to_date(
+        torch.parent,
+        ("VAL-2", "torch", "float32", "A"),
+        ("VAL-2", "torch", "float64", "fails"),
+        version="2.14.0",
+    )
+    assert versions(torch) == {
+        ("torch", "VAL-2", "float32"): ("2.13.0", "2.14.0"),
+        ("torch", "VAL-2", "float64"): ("2.14.0",),
+        ("torch:compile", "VAL-1", "float32"): ("2.13.0",),
+    }
+
+
+def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "ledger.toml"
+    mine.parent.mkdir()
+    backend = "my.module:Mine"
+    found = [
+        Found("VAL-1", backend, "float32", "AA", "1.0"),
+        Found("VAL-2", "torch", "float32", "fails", "2.13.0"),
+    ]
+    assert update(torch.parent, [mine], found)[0] == [mine]
+    assert torch.read_text("utf-8") == BEFORE
+    assert f'backend = "{backend}"' in mine.read_text("utf-8")
+    mine.write_text(mine.read_text("utf-8").replace('text = ""', 'text = "rounds"'), "utf-8")
+    assert versions(mine) == {(backend, "VAL-1", "float32"): ("1.0",)}
+    assert update(torch.parent, [mine], found) == ([], [])
+    met = [Found("VAL-1", backend, "float32", "AAA", "1.0")]
+    assert update(torch.parent, [mine], met)[0] == [mine]
+    assert read_file(mine).deviations == ()
+
+
+def test_a_new_ledger_must_be_about_one_backend(tmp_path: Path) -> None:
+    found = [Found("VAL-1", name, "float32", "AA", "1.0") for name in ("a:B", "c:D")]
+    with pytest.raises(LedgerError, match="has 2 backends that are not built in: a:B, c:D"):
+        update(tmp_path, [tmp_path / "new.toml"], found)

@@ -273,6 +273,28 @@ def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Pa
     assert ledger("check")[0] == 1
 
 
+def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
+    """Red without it; filled by an update and explained, green; on another version, reported."""
+    mine = tmp_path / "ledger.toml"
+    sloppy = ("--backend=impaired:Sloppy", f"--ledger={mine}", "--tier=default")
+    assert run(*sloppy, out=tmp_path)[0] == 1
+    update = ["ledger", "update", str(tmp_path), f"--ledger={mine}"]
+    subprocess.run(command(*update), env=environment(), check=True, timeout=60)
+    assert run(*sloppy, out=tmp_path)[0] == 2  # nobody said why yet
+    text = mine.read_text("utf-8").replace('text = ""', 'text = "six units off"')
+    mine.write_text(text, "utf-8")
+    code, document, output = run(*sloppy, out=tmp_path)
+    assert code == 0, output
+    assert {cell["reason"] for cell in document["cells"]} == {"six units off"}
+    mine.write_text(text.replace('level = "A"', 'level = "fails"'), "utf-8")
+    assert run(*sloppy, out=tmp_path)[0] == 1
+    mine.write_text(text.replace('level = "A"', 'level = "fails"').replace('"1"', '"0.9"'), "utf-8")
+    code, document, output = run(*sloppy, out=tmp_path)
+    assert code == 0, output
+    assert all(cell["better"] for cell in document["cells"])
+    assert "1 better than the ledger" in output
+
+
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import bce_conformance.conformance.judge as j\n"

@@ -1,0 +1,83 @@
+"""``bce-conformance ledger``: the ledger of known deviations against a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from bce_conformance.conformance.ledger import LEDGER, LedgerError
+from bce_conformance.conformance.ledger import read as read_ledger
+from bce_conformance.conformance.ledger_update import Found, update
+from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.terminal import OUT, Ledgers, console, misuse, read
+
+ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
+
+
+@ledger_app.command("check")
+def ledger_check(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+    ledger: Ledgers = [],  # noqa: B006
+) -> None:
+    """Show every cell of a run that is not as the ledger says now.
+
+    Exits 1 if one is worse, or better on the versions that its entry was measured on.
+    """
+    try:
+        known = read_ledger(ledger)
+    except LedgerError as error:
+        misuse(str(error))
+    table = Table("requirement", "backend", "dtype", "ledger", "found", "standing", "detail")
+    found = read(folder)
+    versions = {backend.id: backend.version for backend in found.backends}
+    strict = TIERS[found.run.tier].strict
+    code = Exit.AS_EXPECTED
+    for cell in found.cells:
+        place = (cell.requirement, cell.backend, cell.dtype)
+        version = versions[cell.backend]
+        standing = known.standing(*place, cell.verdict, version=version, strict=strict)
+        if standing != "as expected":
+            entry = known.deviation(*place)
+            expected = entry.level if entry else "AAA"
+            table.add_row(*place, expected, cell.verdict, standing, escape(cell.detail))
+        if standing in ("worse", "stale"):
+            code = Exit.UNEXPECTED
+    console.print(table if table.row_count else "every cell is as the ledger says")
+    raise typer.Exit(code)
+
+
+@ledger_app.command("update")
+def ledger_update(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+    ledger: Ledgers = [],  # noqa: B006
+) -> None:
+    """Enter what a run found into the ledger; reasons stay, new entries wait for theirs.
+
+    Without --ledger the suite's own ledger is brought up to date, with it only the files named.
+    """
+    measured = read(folder)
+    if not TIERS[measured.run.tier].strict:
+        misuse(f"{folder} is of tier {measured.run.tier}, which may miss deviations")
+    versions = {backend.id: backend.version for backend in measured.backends}
+    found = [
+        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend])
+        for c in measured.cells
+    ]
+    try:
+        changed, moves = update(LEDGER, ledger, found)
+    except LedgerError as error:
+        misuse(str(error))
+    if moves:
+        table = Table("requirement", "backend", "dtype", "before", "now", "reason")
+        for move in moves:
+            table.add_row(*vars(move).values())
+        console.print(table)
+    for path in changed:
+        console.print(f"changed: {path}", highlight=False, soft_wrap=True)
+    if not changed:
+        console.print("the ledger is up to date")

@@ -1,0 +1,40 @@
+"""What the commands share: where they print, how they refuse, which files they read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from bce_conformance.conformance.session import Exit
+
+if TYPE_CHECKING:
+    from bce_conformance.reports.results import Results
+
+OUT = Path("reports/out")
+
+Ledgers = Annotated[
+    list[Path],
+    typer.Option("--ledger", metavar="FILE", help="ledger of a backend of your own; repeatable"),
+]
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def misuse(message: str) -> NoReturn:
+    """Say what was wrong with the command line, and leave."""
+    errors.print(message, style="red", markup=False, highlight=False)
+    raise typer.Exit(Exit.MISUSE)
+
+
+def read(path: Path) -> Results:
+    """Read a results.json, given as such or as its folder."""
+    from bce_conformance.reports import results
+
+    try:
+        return results.read(path if path.suffix == ".json" else path / "results.json")
+    except (results.ResultsError, OSError) as error:
+        misuse(str(error))
