@@ -6,6 +6,7 @@ believed. This module must never import a framework.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import ModuleType
@@ -34,6 +35,7 @@ class Adapter(ABC):
     framework: ClassVar[str]
     variant: ClassVar[str] = ""
     composed: ClassVar[tuple[str, ...]] = ()
+    extensions: ClassVar[tuple[str, ...]] = ("forms",)
 
     @abstractmethod
     def module(self) -> ModuleType:
@@ -91,13 +93,17 @@ class Adapter(ABC):
     def place_all(self, call: LossCall) -> dict[str, Any]:
         """Return the arrays that ``call`` carries on its device, by field name.
 
+        An operand of another form is returned in that form, as a user would hand it over.
+
         Raises:
             UnsupportedCall: there is no such device.
         """
         self.require_device(call.device)
         arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
         return {
-            name: self.place(array, call.device)
+            name: in_form(array, call.forms[name])
+            if name in call.forms
+            else self.place(array, call.device)
             for name, array in arrays.items()
             if array is not None
         }
@@ -109,6 +115,66 @@ class Adapter(ABC):
         except Exception:
             return False
         return True
+
+
+def in_form(array: Array, form: str) -> Any:
+    """Return what ``array`` holds in one of ``FORMS``."""
+    if form == "objects":
+        return array.astype(object)
+    if form == "none":
+        return None
+    values = array.tolist()
+    return str(values) if form == "text" else values
+
+
+def loss_of_logits(
+    call: LossCall,
+    tensors: dict[str, Any],
+    function: Callable[..., Any],
+    criterion: Callable[..., Any],
+) -> Callable[[Any], Any]:
+    """Return the loss as a function of the logits alone.
+
+    Args:
+        call: what is asked.
+        tensors: its operands, as ``place_all`` returns them.
+        function: the framework's function, with parameters named as in ``LossCall``.
+        criterion: its class, likewise.
+
+    Raises:
+        UnsupportedCall: ``call.arguments`` has one that there is no parameter for.
+    """
+    targets = tensors["targets"]
+    if call.interface == "class":
+        instance = instance_of(criterion, call, tensors)
+        return lambda logits: instance(logits, targets)
+    check_arguments(function, call)
+    weight, pos_weight = tensors.get("weight"), tensors.get("pos_weight")
+    options = dict(weight=weight, pos_weight=pos_weight, reduction=call.reduction, **call.arguments)
+    return lambda logits: function(logits, targets, **options)
+
+
+def instance_of(criterion: Callable[..., Any], call: LossCall, tensors: dict[str, Any]) -> Any:
+    """Return an instance of the class, made with what differs from the documented defaults.
+
+    Raises:
+        UnsupportedCall: ``call.arguments`` has one that there is no parameter for.
+    """
+    check_arguments(criterion, call)
+    options = {name: tensors[name] for name in ("weight", "pos_weight") if name in tensors}
+    reduction = {} if call.reduction == "mean" else {"reduction": call.reduction}
+    return criterion(**options, **reduction, **call.arguments)
+
+
+def check_arguments(loss: Callable[..., Any], call: LossCall) -> None:
+    """Check that the function or class has a parameter for each of ``call.arguments``.
+
+    Raises:
+        UnsupportedCall: it lacks one.
+    """
+    lacking = set(call.arguments) - set(inspect.signature(loss).parameters)
+    if lacking:
+        raise UnsupportedCall(f"the {call.interface} has no argument {', '.join(sorted(lacking))}")
 
 
 def gradients_wanted(call: LossCall) -> tuple[str, ...]:

@@ -21,6 +21,12 @@ GRADIENTS: tuple[str, ...] = tuple(f"grad_{operand}" for operand in OPERANDS)
 # jvp_logits: forward mode, d loss along `tangent`; hvp_logits: d grad_logits along `tangent`.
 QUANTITIES: tuple[str, ...] = ("loss", *GRADIENTS, "jvp_logits", "hvp_logits")
 DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
+# How an operand is handed to the framework, where that is not as its own array: as a Python number,
+# as nested lists of them, as a NumPy array of Python objects, as a string, or as None.
+FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
+INTERFACES: tuple[str, ...] = ("function", "class")
+# What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
+_PLAIN = {"forms": {}, "interface": "function", "arguments": {}}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class LossCall:
             None means ones.
         tangent: direction in the logits for ``jvp_logits`` and ``hvp_logits``, of their shape.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        forms: operand → one of ``FORMS``, for operands that are not handed over as arrays; made in
+            the worker from the array that the call carries, as not all of them can travel.
+        interface: one of ``INTERFACES``: the framework's documented function, or its class, to
+            which only what differs from the documented defaults is passed.
+        arguments: further keyword arguments of the function or class, such as ``size_average``.
     """
 
     logits: Array
@@ -50,6 +61,9 @@ class LossCall:
     cotangent: Array | None = None
     tangent: Array | None = None
     device: str = "cpu"
+    forms: Mapping[str, str] = field(default_factory=dict)
+    interface: str = "function"
+    arguments: Mapping[str, bool | str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.quantities) - set(QUANTITIES))
@@ -60,6 +74,19 @@ class LossCall:
         for operand in ("weight", "pos_weight"):
             if f"grad_{operand}" in self.quantities and getattr(self, operand) is None:
                 raise ValueError(f"{operand} is None, but grad_{operand} is wanted")
+        if set(self.forms) - set(OPERANDS) or set(self.forms.values()) - set(FORMS):
+            raise ValueError(f"forms is {self.forms}; accepted are {OPERANDS} with any of {FORMS}")
+        if self.interface not in INTERFACES:
+            raise ValueError(f"interface is {self.interface!r}; accepted are {INTERFACES}")
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The fields by which this call asks for more than the evaluation of arrays.
+
+        An adapter lists those that it honours as its ``extensions``; to one that does not list a
+        field, no call comes that uses it.
+        """
+        return tuple(name for name, plain in _PLAIN.items() if getattr(self, name) != plain)
 
 
 @dataclass(frozen=True)
@@ -71,10 +98,12 @@ class LossResult:
             and that the framework left out (``None``) is absent from the mapping.
         device: the kind of device on which the framework left its results, such as ``"cpu"``;
             several are joined by ``+``, and it is empty where there are no results.
+        warnings: Python's warnings that were given meanwhile, each as ``category: text``.
     """
 
     values: Mapping[str, Array]
     device: str = "cpu"
+    warnings: tuple[str, ...] = ()
 
 
 FailureKind = Literal["raised", "crashed", "timeout", "unsupported"]

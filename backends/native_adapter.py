@@ -13,7 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import bce_conformance
-from bce_conformance.backends.adapter import Adapter, gradients_wanted
+from bce_conformance.backends.adapter import (
+    Adapter,
+    check_arguments,
+    gradients_wanted,
+    instance_of,
+)
 from bce_conformance.backends.calls import (
     Array,
     BackendInfo,
@@ -28,6 +33,7 @@ class NativeAdapter(Adapter):
 
     framework = "native"
     composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
 
     def module(self) -> ModuleType:
         """Import the native implementation."""
@@ -53,28 +59,38 @@ class NativeAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call``."""
         native = self.module()
-        self.require_device(call.device)
         if "jvp_logits" in call.quantities and call.reduction != "none":
             raise UnsupportedCall("native has no forward mode through a reduction")
-        pair = (call.logits, call.targets)
-        options = (call.weight, call.pos_weight, call.reduction)
+        tensors = self.place_all(call)
+        pair = (tensors["logits"], tensors["targets"])
+        options: tuple[Any, ...] = (
+            tensors.get("weight"),
+            tensors.get("pos_weight"),
+            call.reduction,
+        )
+        evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
+        if call.interface == "class":
+            evaluate = instance_of(native.BCEWithLogitsLoss, call, tensors)
+            differentiate, options = evaluate.value_and_grad, ()
+        else:
+            check_arguments(evaluate, call)
         wanted = gradients_wanted(call)
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
             if wanted:
-                raw["loss"], gradients = native.value_and_grad(
+                raw["loss"], gradients = differentiate(
                     *pair, *options, wrt=wanted, cotangent=call.cotangent
                 )
                 raw.update({f"grad_{name}": array for name, array in gradients.items()})
             elif "loss" in call.quantities:
-                raw["loss"] = native.binary_cross_entropy_with_logits(*pair, *options)
+                raw["loss"] = evaluate(*pair, *options)
             if "hvp_logits" in call.quantities:
                 raw["hvp_logits"] = native.hessian_vector_product(
                     *pair, call.tangent, *options, cotangent=call.cotangent
                 )
             if "jvp_logits" in call.quantities:
-                _, products = native.value_and_grad(*pair, *options, cotangent=call.tangent)
+                _, products = differentiate(*pair, *options, cotangent=call.tangent)
                 raw["jvp_logits"] = products["logits"]
             return {quantity: raw[quantity] for quantity in call.quantities}
 

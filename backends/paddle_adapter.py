@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bce_conformance.backends.adapter import (
     BFLOAT16,
     Adapter,
     gradients_wanted,
+    loss_of_logits,
     numbered,
 )
 from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
@@ -25,6 +26,7 @@ class PaddleAdapter(Adapter):
     """Paddle in its dynamic mode."""
 
     framework = "paddle"
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
 
     def module(self) -> ModuleType:
         """Import paddle."""
@@ -47,7 +49,7 @@ class PaddleAdapter(Adapter):
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         if "jvp_logits" in call.quantities:
             raise UnsupportedCall("paddle has no forward mode for this loss")
-        paddle, function = self.module(), self.function()
+        paddle = self.module()
         tensors = self.place_all(call)
         paddle.set_device(_paddle_device(call.device))
         wanted = gradients_wanted(call)
@@ -55,16 +57,12 @@ class PaddleAdapter(Adapter):
         for name in {*wanted, "logits"} if second else wanted:
             tensors[name].stop_gradient = False
         cotangent = tensors.get("cotangent")
+        criterion = paddle.nn.BCEWithLogitsLoss
+        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
-            loss = function(
-                tensors["logits"],
-                tensors["targets"],
-                weight=tensors.get("weight"),
-                reduction=call.reduction,
-                pos_weight=tensors.get("pos_weight"),
-            )
+            loss = loss_of(tensors["logits"])
             raw["loss"] = loss
             if wanted:
                 operands = [tensors[name] for name in wanted]
@@ -106,6 +104,7 @@ class PaddleStaticAdapter(PaddleAdapter):
     """Paddle's static graph, by ``paddle.jit.to_static``."""
 
     variant = "static"
+    extensions: ClassVar[tuple[str, ...]] = ("forms",)
     _static: Callable[..., Any] | None = None
 
     def function(self) -> Callable[..., Any]:

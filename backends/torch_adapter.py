@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bce_conformance.backends.adapter import (
     BFLOAT16,
     Adapter,
     gradients_wanted,
+    loss_of_logits,
     numbered,
 )
 from bce_conformance.backends.calls import Array, Device, LossCall
@@ -25,6 +26,7 @@ class TorchAdapter(Adapter):
     """Eager PyTorch."""
 
     framework = "torch"
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
 
     def module(self) -> ModuleType:
         """Import torch."""
@@ -45,7 +47,7 @@ class TorchAdapter(Adapter):
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
-        torch, function = self.module(), self.function()
+        torch = self.module()
         tensors = self.place_all(call)
         wanted = gradients_wanted(call)
         second = "hvp_logits" in call.quantities
@@ -57,14 +59,8 @@ class TorchAdapter(Adapter):
             tensors.get("cotangent"),
         )
 
-        def loss_of(logits: Any) -> Any:
-            return function(
-                logits,
-                tensors["targets"],
-                weight=tensors.get("weight"),
-                pos_weight=tensors.get("pos_weight"),
-                reduction=call.reduction,
-            )
+        criterion = torch.nn.BCEWithLogitsLoss
+        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
@@ -115,6 +111,7 @@ class TorchCompileAdapter(TorchAdapter):
     """PyTorch through ``torch.compile``, which needs a C++ compiler at run time."""
 
     variant = "compile"
+    extensions: ClassVar[tuple[str, ...]] = ("forms",)
     _compiled: Callable[..., Any] | None = None
 
     def function(self) -> Callable[..., Any]:

@@ -62,24 +62,23 @@ def pack_call(call: LossCall) -> Message:
         "reduction": call.reduction,
         "quantities": tuple(call.quantities),
         "device": call.device,
+        "forms": dict(call.forms),
+        "interface": call.interface,
+        "arguments": dict(call.arguments),
     }
 
 
 def unpack_call(message: Message) -> LossCall:
     """Invert ``pack_call``."""
-    arrays = {name: thaw(frozen) for name, frozen in message["arrays"].items()}
-    return LossCall(
-        **arrays,
-        reduction=message["reduction"],
-        quantities=message["quantities"],
-        device=message["device"],
-    )
+    arrays: dict[str, Any] = {name: thaw(frozen) for name, frozen in message["arrays"].items()}
+    fields = {name: value for name, value in message.items() if name != "arrays"}
+    return LossCall(**arrays, **fields)
 
 
 def pack_result(result: LossResult) -> Message:
     """Return ``result`` in built-in types."""
     values = {quantity: freeze(value) for quantity, value in result.values.items()}
-    return {"result": {"values": values, "device": result.device}}
+    return {"result": {"values": values, "device": result.device, "warnings": result.warnings}}
 
 
 def pack_info(info: BackendInfo) -> Message:
@@ -95,7 +94,7 @@ def unpack_result(message: Message) -> LossResult | Failure:
         return Failure(**message["failure"])
     fields = message["result"]
     values = {quantity: thaw(frozen) for quantity, frozen in fields["values"].items()}
-    return LossResult(values, fields["device"])
+    return LossResult(values, fields["device"], fields["warnings"])
 
 
 def unpack_info(message: Message) -> BackendInfo | Failure:

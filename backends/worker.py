@@ -17,7 +17,9 @@ import resource
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -85,6 +87,27 @@ def failure(error: Exception) -> dict[str, Any]:
     return {"failure": {"kind": "raised", "detail": detail, "error_type": name, "log": log}}
 
 
+def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one call, with what Python warned of meanwhile.
+
+    Raises:
+        UnsupportedCall: the call asks for something that the adapter does not list.
+    """
+    from bce_conformance.backends import transport
+    from bce_conformance.backends.calls import UnsupportedCall
+
+    call = transport.unpack_call(message)
+    unlisted = set(call.extensions) - set(getattr(adapter, "extensions", ()))
+    if unlisted:
+        raise UnsupportedCall(f"its adapter has no {', '.join(sorted(unlisted))}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = adapter.fetch(adapter.bind(call)())
+    given = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
+    texts = tuple(dict.fromkeys(text[:MESSAGE_LENGTH] for text in given))
+    return transport.pack_result(replace(result, warnings=texts))
+
+
 def serve(channel: Any) -> None:
     """Answer the parent: first a process id, then a description, then one result a call."""
     config = channel.receive()
@@ -103,8 +126,7 @@ def serve(channel: Any) -> None:
     while True:
         message = channel.receive()
         try:
-            call = transport.unpack_call(message)
-            message = transport.pack_result(adapter.fetch(adapter.bind(call)()))
+            message = evaluate(adapter, message)
         except Exception as error:
             message = failure(error)
         channel.send(message)

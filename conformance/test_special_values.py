@@ -1,5 +1,7 @@
 """INF: infinities, NaN, signed zeros and overflow."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def special(
 ) -> Array:
     """Evaluate a few elements; the quantity in float64, NaN where it is absent."""
     x = subject.array(logits)
-    operands = {
+    operands: dict[str, Any] = {
         name: None if value is None else subject.array(np.full(x.shape, value))
         for name, value in more.items()
     }

@@ -96,7 +96,13 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
         reduction="no such reduction",
         quantities=("grad_targets", "loss"),
         device="cuda:1",
+        forms={"targets": "objects"},
+        interface="class",
+        arguments={"size_average": False, "name": "n"},
     )
     got = unpack_call(pack_call(call))
     assert got.quantities == ("grad_targets", "loss")
     assert (got.reduction, got.device, got.weight) == ("no such reduction", "cuda:1", None)
+    assert got.forms == {"targets": "objects"}
+    assert got.interface == "class"
+    assert got.arguments == {"size_average": False, "name": "n"}
