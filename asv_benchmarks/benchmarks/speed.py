@@ -1,0 +1,185 @@
+"""Time of a call: by size, format, input regime, broadcasting, reduction, threads and device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bce_conformance.backends.workload import Workload
+
+from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, SMALL, adapter, bound
+
+
+class _Calls:
+    """A bound call, timed one by one.
+
+    asv runs ``setup`` before each sample and takes ten to a hundred of them, a second long, in each
+    of two rounds; only the first ``setup`` of a process binds.
+    """
+
+    repeat = (10, 100, 1.0)
+    rounds = 2
+    warmup_time = 0.1
+    timeout = 600
+    call: Callable[[], Any]
+
+
+class Sizes(_Calls):
+    """float32, mean, moderate logits, hard targets."""
+
+    params = (BACKENDS, PASSES, (1_000, 100_000, MIDDLE, LARGE))
+    param_names = ("backend", "pass", "size")
+
+    def setup(self, backend: str, what: str, size: int) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(size, what=what))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class Latency(_Calls):
+    """32 elements: what a call costs before it computes."""
+
+    params = (BACKENDS, PASSES)
+    param_names = ("backend", "pass")
+    repeat = (5, 50, 1.0)
+
+    def setup(self, backend: str, what: str) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(SMALL, what=what))
+
+    def time_thousand_calls(self, *_: Any) -> None:
+        """A thousand calls, since one is too short for a clock."""
+        call = self.call
+        for _i in range(1000):
+            call()
+
+
+class Formats(_Calls):
+    """10⁶ elements in the other formats."""
+
+    params = (FASTEST, PASSES, ("float16", "bfloat16", "float64"))
+    param_names = ("backend", "pass", "dtype")
+
+    def setup(self, backend: str, what: str, dtype: str) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(MIDDLE, dtype, what))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class Regimes(_Calls):
+    """10⁶ elements of each kind of input: no input should be slow."""
+
+    params = (FASTEST, PASSES, ("saturated", "subnormal", "special", "soft"))
+    param_names = ("backend", "pass", "regime")
+
+    def setup(self, backend: str, what: str, regime: str) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, regime=regime))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class Broadcasting(_Calls):
+    """10⁶ elements with weight [N, 1] and pos_weight [C]."""
+
+    params = (FASTEST, PASSES, ("weight", "pos_weight", "both"))
+    param_names = ("backend", "pass", "broadcasting")
+
+    def setup(self, backend: str, what: str, broadcasting: str) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, broadcasting=broadcasting))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class AllGradients(_Calls):
+    """10⁶ elements, the gradients in all four operands."""
+
+    params = (FASTEST,)
+    param_names = ("backend",)
+
+    def setup(self, backend: str) -> None:
+        """Bind."""
+        workload = Workload(MIDDLE, what="all gradients", broadcasting="both", regime="soft")
+        self.call = bound(backend, workload)
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class Reductions(_Calls):
+    """10⁶ elements; the mean is in ``Sizes``."""
+
+    params = (FASTEST, PASSES, ("none", "sum"))
+    param_names = ("backend", "pass", "reduction")
+
+    def setup(self, backend: str, what: str, reduction: str) -> None:
+        """Bind."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, reduction=reduction))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class OneThread(_Calls):
+    """10⁶ elements on one processor; all of them are in ``Sizes``."""
+
+    params = (FASTEST, PASSES)
+    param_names = ("backend", "pass")
+
+    def setup(self, backend: str, what: str) -> None:
+        """Bind in a process that may use one processor."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, threads=1))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+class Devices(_Calls):
+    """10⁶ elements on each device, with the operands in its caches and without.
+
+    Thunks synchronise, so that a call's time is the device's. Untested on GPU.
+    """
+
+    params = (FASTEST, PASSES, ("cpu", "cuda"), ("cold", "warm"))
+    param_names = ("backend", "pass", "device", "cache")
+    repeat = (10, 50, 1.0)
+
+    def setup(self, backend: str, what: str, device: str, state: str) -> None:
+        """Bind, and for a cold cache drive the operands out of it."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, device=device))
+        if state == "cold":
+            _evict(backend, device)
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
+_EVICTED = 1 << 26  # elements of four bytes: more than any cache holds
+_filler: Any = None
+
+
+def _evict(backend: str, device: str) -> None:
+    """Write more than a device's caches hold."""
+    import numpy as np
+
+    global _filler
+    if _filler is None:
+        _filler = np.zeros(_EVICTED, np.float32)
+    _filler += 1
+    if device != "cpu":
+        adapter(backend).place(_filler, device)
