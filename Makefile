@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TIER ?= default
+# Benchmarks: whose backends, and the commit that bench-continuous compares this one with.
+FRAMEWORK ?= native
+BASE ?= main
+BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VENV)/.frameworks)
 
-.PHONY: report test lint format clean
+.PHONY: report test lint format bench bench-continuous bench-html bench-check clean
 .DELETE_ON_ERROR:
 
 report: $(VENV)/.frameworks
@@ -26,8 +30,21 @@ format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(BENCHMARKED)
+	$(BIN)/python asv_benchmarks/measure.py bench --framework $(FRAMEWORK)
+
+bench-continuous: $(VENV)/.development
+	$(BIN)/python asv_benchmarks/measure.py continuous --framework $(FRAMEWORK) --base $(BASE)
+
+bench-html: $(VENV)/.development
+	$(BIN)/python -m asv --config asv_benchmarks/asv.conf.json publish
+	@echo "open it with: $(BIN)/python -m asv --config asv_benchmarks/asv.conf.json preview"
+
+bench-check: $(VENV)/.frameworks $(VENV)/.development
+	$(BIN)/python asv_benchmarks/measure.py check
+
 clean:
-	rm -rf $(VENV) build dist reports/out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist reports/out asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "bce-conformance needs Python 3.11 or newer: '$(PYTHON)' was not found (set PYTHON=…)" >&2; exit 1; }

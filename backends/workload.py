@@ -109,8 +109,8 @@ class Workload:
 
     def _pairs(self, random: np.random.Generator) -> tuple[Array, Array]:
         """Logits and targets before they are rounded into the format."""
-        x = 4 * random.standard_normal(self.size, np.float32)
-        y = (random.random(self.size, np.float32) < 0.5).astype(np.float32)
+        x: Array = 4 * random.standard_normal(self.size, np.float32)
+        y: Array = (random.random(self.size, np.float32) < 0.5).astype(np.float32)
         if self.regime == "saturated":
             x = np.copysign(np.abs(x) * 10 + 100, x)
         elif self.regime == "subnormal":

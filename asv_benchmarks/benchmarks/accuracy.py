@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import BACKENDS, keep_compiled_code_by_source, require
+from .common import BACKENDS, available, keep_compiled_code_by_source, require
 
 QUANTITIES = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -27,11 +27,11 @@ class Accuracy:
 
     def setup_cache(self) -> dict[Key, tuple[float, float]]:
         """Largest error in ULP and share not correctly rounded, of each that can be had."""
-        from bce_conformance.backends import BackendInfo, BackendProcess, installed, resolve
+        from bce_conformance.backends import BackendInfo, BackendProcess, resolve
 
         keep_compiled_code_by_source()
         found: dict[Key, tuple[float, float]] = {}
-        for backend in filter(lambda name: installed(resolve(name)), BACKENDS):
+        for backend in filter(available, BACKENDS):
             with BackendProcess(resolve(backend), start_limit=600) as process:
                 info = process.info()
                 if isinstance(info, BackendInfo):

@@ -19,7 +19,7 @@ from bce_conformance.backends.registry import installed, resolve
 from bce_conformance.backends.workload import Workload
 
 # Parameters of benchmarks are names in a history: written down, and held to the registry by
-# `asv_benchmarks/check.py`.
+# `measure.py check`.
 BACKENDS = (
     "native",
     "torch",
@@ -44,9 +44,16 @@ WARM_UP = 3
 _ONE_PROCESSOR = 1
 
 
+def available(backend: str) -> bool:
+    """Whether the backend's framework is installed, and among those that ``measure.py`` chose."""
+    chosen = os.environ.get("BCE_BENCHMARK_BACKENDS", "")
+    framework = backend.partition(":")[0]
+    return (not chosen or framework in chosen.split(",")) and installed(resolve(backend))
+
+
 def require(backend: str, device: str = "cpu") -> None:
     """Skip the benchmark where the backend's framework or the device is not there."""
-    if not installed(resolve(backend)):
+    if not available(backend):
         raise NotImplementedError(f"{backend} is not installed")
     if device != "cpu" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
         raise NotImplementedError(f"no device {device}")
