@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import Format, Truth, ground_truth
 
+from .judge import Bounds, bounds_for
 from .tiers import Tier
 
 Floats = NDArray[np.float64]
@@ -49,6 +51,8 @@ class Inputs:
     reduction: str = "none"
     exhaustive: bool = False
     _truths: dict[str, Truth] = field(default_factory=dict, repr=False, init=False)
+    _bounds: dict[str, Bounds] = field(default_factory=dict, repr=False, init=False)
+    _lock: RLock = field(default_factory=RLock, repr=False, init=False)
 
     def call(self, *quantities: str, device: str = "cpu") -> LossCall:
         """The call that evaluates these inputs."""
@@ -66,20 +70,31 @@ class Inputs:
 
     def truth(self, quantity: str) -> Truth:
         """The exact values of one quantity, computed at the first request."""
-        if quantity not in self._truths:
-            forward = quantity in ("loss", "jvp_logits")
-            directed = quantity in _TRUTH_QUANTITY
-            self._truths[quantity] = ground_truth(
-                self.logits,
-                self.targets,
-                self.weight,
-                self.pos_weight,
-                quantity=_TRUTH_QUANTITY.get(quantity, quantity),
-                reduction="none" if directed else self.reduction,
-                cotangent=self.tangent if directed else None if forward else self.cotangent,
-                dtype=self.format.name,
-            )
-        return self._truths[quantity]
+        with self._lock:
+            if quantity not in self._truths:
+                self._truths[quantity] = self._exact(quantity)
+            return self._truths[quantity]
+
+    def bounds(self, quantity: str) -> Bounds:
+        """What the levels allow for one quantity, computed at the first request."""
+        with self._lock:
+            if quantity not in self._bounds:
+                self._bounds[quantity] = bounds_for(self.call(quantity), quantity)
+            return self._bounds[quantity]
+
+    def _exact(self, quantity: str) -> Truth:
+        forward = quantity in ("loss", "jvp_logits")
+        directed = quantity in _TRUTH_QUANTITY
+        return ground_truth(
+            self.logits,
+            self.targets,
+            self.weight,
+            self.pos_weight,
+            quantity=_TRUTH_QUANTITY.get(quantity, quantity),
+            reduction="none" if directed else self.reduction,
+            cotangent=self.tangent if directed else None if forward else self.cotangent,
+            dtype=self.format.name,
+        )
 
     def operand(self, quantity: str) -> Array | None:
         """The operand that a gradient belongs to."""
@@ -260,24 +275,29 @@ def every_finite_pattern(format_: Format) -> Array:
 
 
 class PoolStore:
-    """Builds pools once for all backends; keeps the latest, since large ones are large."""
+    """Builds pools once for all backends; keeps the latest, since large ones are large.
+
+    Several threads may ask: they get the same pool.
+    """
 
     def __init__(self, seed: int, tier: Tier, keep: int = 16) -> None:
         self.seed = seed
         self.tier = tier
         self._keep = keep
         self._pools: dict[tuple[str, str], Inputs] = {}
+        self._lock = RLock()
 
     def get(self, builder: Callable[[Sampler], Inputs], name: str, format_: Format) -> Inputs:
         """The pool that ``builder`` makes in a format."""
         key = (name, format_.name)
-        pool = self._pools.pop(key, None)
-        if pool is None:
-            pool = builder(Sampler(format_, name, self.seed, POOL_SIZE))
-        self._pools[key] = pool
-        while len(self._pools) > self._keep:
-            del self._pools[next(iter(self._pools))]
-        return pool
+        with self._lock:
+            pool = self._pools.pop(key, None)
+            if pool is None:
+                pool = builder(Sampler(format_, name, self.seed, POOL_SIZE))
+            self._pools[key] = pool
+            while len(self._pools) > self._keep:
+                del self._pools[next(iter(self._pools))]
+            return pool
 
 
 def repeated(base: Inputs, times: int) -> Inputs:
@@ -301,4 +321,7 @@ def repeated(base: Inputs, times: int) -> Inputs:
         targets=np.tile(base.targets, times),
     )
     inputs._truths["loss"] = truth
+    bounds = base.bounds("loss")
+    growth = np.log2(times) if base.reduction == "sum" else 0.0
+    inputs._bounds["loss"] = Bounds(bounds.scale + growth, None, bounds.terms * times)
     return inputs

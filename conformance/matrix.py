@@ -6,6 +6,7 @@ process outlives the session.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .tiers import TIERS
+from .turns import InTurn, Turns
 
 NOT_INSTALLED = "not installed"
 _VERDICT_OF_FAILURE: dict[str, Verdict] = {
@@ -110,6 +112,7 @@ class Matrix:
         self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
+        self.turns = Turns(os.cpu_count() or 1)
         self.pools = PoolStore(settings.seed, TIERS[settings.tier])
         self.specs: dict[str, BackendSpec] = {
             spec.id: spec
@@ -191,7 +194,7 @@ class Matrix:
     def subject(self, requirement: Requirement, place: Place) -> Subject:
         """The subject of a cell whose backend is there."""
         return Subject(
-            self._processes[place.backend],
+            InTurn(place.backend, self._processes[place.backend], self.turns),
             place.backend,
             place.device,
             format_of(place.dtype),

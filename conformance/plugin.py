@@ -1,13 +1,13 @@
-"""The pytest plugin: parametrises the matrix, turns tests into cells, and writes results.json.
+"""The pytest plugin: parametrises the matrix, reports cells as tests, and writes results.json.
 
-It does nothing in a session that has no test of a requirement. The pytest process imports no
+The checks themselves run ahead of pytest, in threads; each test waits for its own cell. The plugin
+does nothing in a session that has no test of a requirement. The pytest process imports no
 framework: each lives in a process of its own.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,17 @@ from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
 
 from . import document, ledger
+from .ahead import Ahead, Check
 from .cells import Cell, Place
 from .matrix import Earlier, Matrix, Settings
 from .specification import Requirement, requirements
-from .subject import CallFailed, Subject
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 SETTINGS = pytest.StashKey[Settings]()
 EARLIER = pytest.StashKey[Earlier]()
 STARTED = pytest.StashKey[str]()
-REQUIREMENT = pytest.StashKey[Requirement]()
+AHEAD = pytest.StashKey[Ahead]()
 
 
 class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
@@ -136,14 +136,9 @@ def _requirement(node: Any) -> Requirement:
 
 
 @pytest.fixture
-def subject(request: pytest.FixtureRequest, place: Place) -> Subject:
-    """The backend, device and format under test, with the record of what it did."""
-    requirement = _requirement(request.node)
-    matrix = matrix_of(request.config)
-    absent = matrix.absent(requirement, place)
-    if absent is not None:
-        _settle(matrix, absent)
-    return matrix.subject(requirement, place)
+def subject(place: Place) -> Place:
+    """Stands for the Subject that the check gets where it is run, ahead of pytest."""
+    return place
 
 
 @pytest.fixture
@@ -152,19 +147,31 @@ def matrix(request: pytest.FixtureRequest) -> Matrix:
     return matrix_of(request.config)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Turn what a test recorded into a cell, and fail it where the ledger says otherwise."""
-    subject, place = pyfuncitem.funcargs.get("subject"), pyfuncitem.funcargs.get("place")
-    if not isinstance(subject, Subject) or not isinstance(place, Place):
-        return (yield)
-    failure = None
-    try:
-        yield
-    except CallFailed as failed:
-        failure = failed.failure
-    matrix = matrix_of(pyfuncitem.config)
-    _settle(matrix, matrix.close_cell(subject, place, failure))
+def _check(item: pytest.Item) -> Check | None:
+    """The check of a test; None where it is no test of a requirement."""
+    place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
+    if not isinstance(item, pytest.Function) or not isinstance(place, Place):
+        return None
+    return Check(_requirement(item), place, item.obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Begin with all checks."""
+    config = session.config
+    if MATRIX in config.stash and not config.option.collectonly:
+        checks = [check for item in session.items if (check := _check(item))]
+        config.stash[AHEAD] = Ahead(config.stash[MATRIX], checks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Wait for the cell of a test, and fail the test where the ledger says otherwise."""
+    check = _check(pyfuncitem)
+    if check is None:
+        return None
+    config = pyfuncitem.config
+    _settle(config.stash[MATRIX], config.stash[AHEAD].cell(check.requirement, check.place))
     return True
 
 
@@ -187,6 +194,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     matrix = config.stash[MATRIX]
     try:
+        if AHEAD in config.stash:
+            config.stash[AHEAD].close()
         if config.option.results is not None and matrix.cells:
             results = document.document(
                 matrix,

@@ -20,7 +20,7 @@ from bce_conformance.reference import Format
 from .cells import Evidence, Level, UlpStatistics, Verdict, Worst
 from .curves import Curves
 from .inputs import Inputs, PoolStore, Sampler
-from .judge import Judgement, bounds_for, judge
+from .judge import Judgement, judge
 from .specification import Requirement
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words
@@ -142,8 +142,7 @@ class Subject:
             got = self.value(result, quantity, np.asarray(truth.nearest).shape)
             if got is None:
                 continue
-            bounds = bounds_for(call, quantity)
-            judgement = judge(got, truth, self.format, bounds)
+            judgement = judge(got, truth, self.format, inputs.bounds(quantity))
             self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
 
     def record(self, level: Level, ulp: float, detail: str) -> None:

@@ -7,6 +7,7 @@ ties to even. What the exact result is, special values included, ``ground_truth`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any
 
 import mpmath
@@ -147,7 +148,16 @@ def _outcome(problem: Problem, method: str) -> Outcome:
     return found
 
 
+# mpmath's precision and Numba's threads are the process's, not the caller's.
+_ONE_AT_A_TIME = RLock()
+
+
 def _computed(problem: Problem, method: str) -> Outcome:
+    with _ONE_AT_A_TIME:
+        return _evaluated(problem, method)
+
+
+def _evaluated(problem: Problem, method: str) -> Outcome:
     if method == "mpmath" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
         return evaluate(problem)
     from .fast import evaluate_fast  # compiles, or loads what is compiled
