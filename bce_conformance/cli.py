@@ -159,7 +159,7 @@ def run(
     with bar.progress:
         code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
-        _render(out)
+        _render(out, page=code is not Exit.INTERRUPTED)
     else:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
@@ -195,13 +195,17 @@ def report(
     _render(folder)
 
 
-def _render(folder: Path) -> None:
+def _render(folder: Path, *, page: bool = True) -> None:
+    """Show the summary of a run and render its page, which takes seconds."""
     from bce_conformance.reports import html, summary
 
     found = read(folder)
-    html.write(found, folder / "report.html")
     console.print(summary.summary(found))
-    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    text = f"to render the report: bce-conformance report {folder}"
+    if page:
+        html.write(found, folder / "report.html")
+        text = f"report: {folder / 'report.html'}"
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 @app.command()
