@@ -24,7 +24,7 @@ COMPILED = (
     "element",
     "engine",
     "fused",
-    "fused_bfloat16",
+    "fused_half",
     "fused_weighted",
     "fused_wide",
     "memory",

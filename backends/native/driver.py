@@ -15,7 +15,7 @@ import numpy as np
 from bce_conformance.backends.native import (
     engine,
     fused,
-    fused_bfloat16,
+    fused_half,
     fused_weighted,
     fused_wide,
 )
@@ -46,9 +46,8 @@ _PIECE = 16384
 # So many elements of pos_weight are looked at for being all ones.
 _FEW = 4096
 _FLOAT64 = np.dtype(np.float64)
+_FLOAT32 = np.dtype(np.float32)
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-# Formats whose small calls have a kernel of their own.
-_NARROW = frozenset(VIEWS) - {_FLOAT64, _BFLOAT16}
 
 
 def small_loss(logits: Array, targets: Array, reduction: str) -> Array:
@@ -80,12 +79,12 @@ def small_loss_and_gradient(
 
 
 def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
-    """Whether these are arrays of one narrow format, plain, and no more than a chunk."""
+    """Whether these are float32 arrays, plain, of one shape, and no more than a chunk."""
     return (
         type(logits) is np.ndarray
         and type(targets) is np.ndarray
-        and logits.dtype in _NARROW
-        and logits.dtype == targets.dtype
+        and logits.dtype is _FLOAT32
+        and targets.dtype is _FLOAT32
         and logits.shape == targets.shape
         and 0 < logits.size <= fused.CHUNK
         and (reduction == "mean" or reduction == "sum")
@@ -206,16 +205,21 @@ class Evaluation:
         scale = 1.0 / self.count
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
-            if with_gradient:
-                return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted_loss_and_gradient(
-                    x, y, plans, shape, origin, g, scale, *rest
-                )
-            return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted_loss(
-                x, y, plans, shape, origin, *rest
+            return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted(
+                x,
+                y,
+                plans,
+                shape,
+                origin,
+                g if with_gradient else x,
+                with_gradient,
+                scale,
+                *rest,
             )
-        if self.dtype == _BFLOAT16:
-            return lambda x, y, g, origin, *rest: fused_bfloat16.sum_bfloat16(
-                x, y, g if with_gradient else x, with_gradient, scale, *rest
+        if self.dtype != _FLOAT32:
+            has_far = self.dtype == _BFLOAT16
+            return lambda x, y, g, origin, *rest: fused_half.sum_half(
+                x, y, g if with_gradient else x, with_gradient, scale, has_far, *rest
             )
         if with_gradient:
             return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)
@@ -274,19 +278,18 @@ class Evaluation:
         share(work, len(partials))
 
     def _repair(self, gradient: Array, partials: Array) -> None:
-        """Evaluate gradients of whole chunks again by the engine, where one of them needs care.
+        """Evaluate gradients of whole groups again by the engine, where one of them needs care.
 
         The engine does the same operations, so that the others keep their bits.
         """
         plans, shape, wanted = self._plan({GRAD_LOGITS: gradient})
-        ratio = fused.CHUNK // engine.CHUNK
-        scratch = np.empty((-(-self.size // engine.CHUNK), 2))
+        groups = fused.CHUNK // fused.GROUP
 
         def work(first: int, last: int) -> None:
             for chunk in range(first, last):
-                if partials[chunk, 2]:
-                    stop = min(len(scratch), (chunk + 1) * ratio)
-                    self._evaluate(plans, shape, wanted, False, chunk * ratio, stop, scratch)
+                for group in _bits(int(partials[chunk, 2])):
+                    at = chunk * groups + group
+                    self._evaluate(plans, shape, wanted, False, fused.GROUP, at, at + 1, partials)
 
         share(work, len(partials))
 
@@ -309,6 +312,7 @@ class Evaluation:
         shape: Array,
         wanted: Array,
         summed: bool,
+        length: int,
         first: int,
         last: int,
         partials: Array,
@@ -322,6 +326,7 @@ class Evaluation:
             self.weighted,
             self.count,
             summed,
+            length,
             first,
             last,
             partials,
@@ -336,7 +341,9 @@ class Evaluation:
         wanted[LOSS] = loss is not None
         partials = np.empty((-(-self.size // engine.CHUNK), 2))
         share(
-            lambda first, last: self._evaluate(plans, shape, wanted, summed, first, last, partials),
+            lambda first, last: self._evaluate(
+                plans, shape, wanted, summed, engine.CHUNK, first, last, partials
+            ),
             len(partials),
         )
         if loss is not None and summed:
@@ -373,6 +380,11 @@ class Evaluation:
         result = np.empty(out.size, self.dtype)
         engine.settle(sums, rests, flat(result))
         out[...] = result.reshape(out.shape)
+
+
+def _bits(mask: int) -> list[int]:
+    """Which bits are set."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
 def _regions(shape: tuple[int, ...]) -> Sequence[tuple[slice, ...]]:

@@ -156,22 +156,24 @@ def evaluate(
     weighted: bool,
     count: float,
     summed: bool,
+    length: int,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """Evaluate chunks ``first`` to ``last`` of ``size`` elements in C order of ``shape``.
+    """Evaluate chunks ``first`` to ``last`` of ``length`` elements each, in C order of ``shape``.
 
     Args:
         plans: descriptor, a row for each input and each quantity (see ``memory.transfer``); an
             address of 0 leaves an input at 1, and a quantity unwritten.
         shape: of the logits, dimensions merged.
-        size: number of elements.
+        size: number of elements in all.
         wanted: for each quantity, whether it is computed.
         code: the format of the results (see ``memory.CODES``).
         weighted: whether weight, pos_weight, cotangent or vector may differ from 1.
         count: what gradients are divided by.
         summed: whether losses are summed into ``partials[chunk, :]``.
+        length: a multiple of LENGTH.
         first: first chunk.
         last: one past the last chunk.
         partials: sums with their rests.
@@ -182,7 +184,7 @@ def evaluate(
     for chunk in range(first, last):
         total = 0.0
         rest = 0.0
-        for start in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK), LENGTH):
+        for start in range(chunk * length, min(size, (chunk + 1) * length), LENGTH):
             n = min(LENGTH, size - start)
             b[MARK : MARK + n] = 0.0
             _gather(plans, shape, start, n, b)
@@ -199,8 +201,9 @@ def evaluate(
                 value, error = _sum(b, n)
                 total, carried = two_sum(total, value)
                 rest += error + carried
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
+        if summed:
+            partials[chunk, 0] = total
+            partials[chunk, 1] = rest
 
 
 @kernel

@@ -1,9 +1,9 @@
 """The two passes that training spends its time in, fused: unweighted sum, and sum with gradient.
 
-float32, float16 and bfloat16, contiguous; see ``primitives.widen`` for how the formats are typed.
-Guarantees bits that depend on the elements and their order only: not on threads, memory or the
-width of the machine's vectors. Per element there is neither a logarithm nor a branch: log(1 + e) is
-summed as the logarithm of a product, Π(1 + e) − 1 being accumulated without cancellation.
+float32, contiguous. Guarantees bits that depend on the elements and their order only: not on
+threads, memory or the width of the machine's vectors. Per element there is neither a logarithm nor
+a branch: log(1 + e) is summed as the logarithm of a product, Π(1 + e) − 1 being accumulated without
+cancellation. The stages of a group serve the other formats too (see ``primitives.widen``).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy as np
 from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.core import (
     NARROW_CANCELLATION,
-    linear,
     narrow_exp,
     narrow_log1p,
     narrow_numerator,
+    shares,
 )
 from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.primitives import (
     DD,
+    as_bits,
     fast_two_sum,
     fma,
     helper,
@@ -39,100 +40,136 @@ ROWS = 32
 BLOCK = LANES * ROWS
 # One partial sum is kept for each chunk: the unit that threads share out.
 CHUNK = 2 * BLOCK
-
-
-@inlined
-def _finish(sums: Any, products: Any, width: int) -> float:
-    """Add up one block's lanes, in a fixed tree."""
-    for lane in range(width):
-        sums[lane] += narrow_log1p(products[lane])
-    return add_lanes(sums)
-
-
-@inlined
-def add_lanes(sums: Any) -> float:
-    """The sum of LANES numbers, in a fixed tree."""
-    half = LANES // 2
-    while half:
-        for lane in range(half):
-            sums[lane] += sums[lane + half]
-        half //= 2
-    return sums[0]
+# So many rows go through one stage after another, short loops with their intermediates in L1.
+_TOGETHER = 4
+GROUP = _TOGETHER * LANES
+# The buffer of a thread: a row of sums, a row of products, a group of exp(−|x|), at constant
+# offsets, so that the compiler sees that they do not overlap.
+PRODUCTS = LANES
+EXPS = 2 * LANES
+SIZE = EXPS + GROUP
 
 
 @helper
-def _chunk_loss(logits: Any, targets: Any, chunk: int, sums: Any, products: Any) -> DD:
+def exps(x: Any, b: Any) -> None:
+    """The first stage of a group: exp(−|x|)."""
+    for i in range(x.size):
+        b[EXPS + i] = narrow_exp(abs(widen(x[i])))
+
+
+@inlined
+def _added(x: float, y: float, e: float, total: float, product: float) -> DD:
+    """The linear term added to ``total``, and Π(1 + e) − 1 with one factor more.
+
+    A share of zero annihilates an infinite logit.
+    """
+    steady, _ = shares(x, 1.0 - y, y)
+    return (
+        fma(steady, x, total) if steady != 0.0 else total,
+        fma(product, e, product + e),
+    )
+
+
+@helper
+def sums(x: Any, y: Any, b: Any) -> None:
+    """The second: losses, added to the lanes row by row."""
+    if x.size == GROUP:
+        for lane in range(LANES):
+            total, product = b[lane], b[PRODUCTS + lane]
+            for row in range(_TOGETHER):
+                i = lane + row * LANES
+                total, product = _added(widen(x[i]), widen(y[i]), b[EXPS + i], total, product)
+            b[lane], b[PRODUCTS + lane] = total, product
+    else:
+        for i in range(x.size):
+            lane = i % LANES
+            b[lane], b[PRODUCTS + lane] = _added(
+                widen(x[i]), widen(y[i]), b[EXPS + i], b[lane], b[PRODUCTS + lane]
+            )
+
+
+@helper
+def gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
+    """The third: gradients; whether float64 cannot decide one of them."""
+    cancelled = 0
+    ties = 0
+    for i in range(x.size):
+        target = widen(y[i])
+        e = b[EXPS + i]
+        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, target, e)
+        # The sign of |N| − 2^-16·|steady|.
+        cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
+        value = numerator * scale / (1.0 + e)
+        ties += near_tie(value, x[i])
+        g[i] = narrow(value, x[i])
+    return cancelled < 0 or ties != 0
+
+
+@inlined
+def finish(b: Any, width: int) -> float:
+    """Add up one block's lanes, in a fixed tree."""
+    for lane in range(width):
+        b[lane] += narrow_log1p(b[PRODUCTS + lane])
+    return add_lanes(b)
+
+
+@inlined
+def add_lanes(b: Any) -> float:
+    """The sum of the first LANES numbers, in a fixed tree."""
+    half = LANES // 2
+    while half:
+        for lane in range(half):
+            b[lane] += b[lane + half]
+        half //= 2
+    return b[0]
+
+
+@helper
+def _chunk_loss(logits: Any, targets: Any, chunk: int, b: Any) -> DD:
     """The sum of the losses of one chunk, as a pair."""
     total = 0.0
     rest = 0.0
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
         stop = min(logits.size, start + BLOCK)
-        sums[:] = 0.0
-        products[:] = 0.0
-        for row in range(start, stop, LANES):
-            x = logits[row : min(stop, row + LANES)]
-            y = targets[row : min(stop, row + LANES)]
-            for lane in range(x.size):
-                logit = widen(x[lane])
-                target = widen(y[lane])
-                a = abs(logit)
-                e = narrow_exp(a)
-                c = 1.0 - target if logit >= 0.0 else target
-                sums[lane] += linear(c, a)
-                products[lane] = fma(products[lane], e, products[lane] + e)
-        total, error = two_sum(total, _finish(sums, products, min(LANES, stop - start)))
+        b[:EXPS] = 0.0
+        for at in range(start, stop, GROUP):
+            x = logits[at : min(stop, at + GROUP)]
+            exps(x, b)
+            sums(x, targets[at : min(stop, at + GROUP)], b)
+        total, error = two_sum(total, finish(b, min(LANES, stop - start)))
         rest += error
     return total, rest
 
 
 @helper
 def _chunk_gradient(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    scale: float,
-    chunk: int,
-    sums: Any,
-    products: Any,
+    logits: Any, targets: Any, gradient: Any, scale: float, chunk: int, b: Any
 ) -> tuple[float, float, int]:
-    """As ``_chunk_loss``, with gradients; and how many of them float64 cannot decide."""
+    """As ``_chunk_loss``, with gradients; and a bit for each group with one to be repaired."""
     total = 0.0
     rest = 0.0
-    cancelled = 0
+    undecided = 0
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
         stop = min(logits.size, start + BLOCK)
-        sums[:] = 0.0
-        products[:] = 0.0
-        for row in range(start, stop, LANES):
-            x = logits[row : min(stop, row + LANES)]
-            y = targets[row : min(stop, row + LANES)]
-            g = gradient[row : min(stop, row + LANES)]
-            for lane in range(x.size):
-                logit = widen(x[lane])
-                target = widen(y[lane])
-                a = abs(logit)
-                e = narrow_exp(a)
-                c = 1.0 - target if logit >= 0.0 else target
-                sums[lane] += linear(c, a)
-                products[lane] = fma(products[lane], e, products[lane] + e)
-                numerator, larger = narrow_numerator(logit, 1.0 - target, target, e)
-                cancelled += 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
-                value = numerator * scale / (1.0 + e)
-                cancelled += near_tie(value, x[lane])
-                g[lane] = narrow(value, x[lane])
-        total, error = two_sum(total, _finish(sums, products, min(LANES, stop - start)))
+        b[:EXPS] = 0.0
+        for at in range(start, stop, GROUP):
+            x = logits[at : min(stop, at + GROUP)]
+            y = targets[at : min(stop, at + GROUP)]
+            exps(x, b)
+            sums(x, y, b)
+            if gradients(x, y, gradient[at : min(stop, at + GROUP)], scale, b):
+                undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
+        total, error = two_sum(total, finish(b, min(LANES, stop - start)))
         rest += error
-    return total, rest, cancelled
+    return total, rest, undecided
 
 
 @kernel
 def sum_loss(logits: Any, targets: Any, first: int, last: int, partials: Any) -> None:
     """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``."""
-    sums, products = np.empty(LANES), np.empty(LANES)
+    b = np.empty(SIZE)
     for chunk in range(first, last):
-        total, rest = _chunk_loss(logits, targets, chunk, sums, products)
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
+        partials[chunk, 0], partials[chunk, 1] = _chunk_loss(logits, targets, chunk, b)
 
 
 @kernel
@@ -147,17 +184,15 @@ def sum_loss_and_gradient(
 ) -> None:
     """As ``sum_loss``, and write ``scale`` times the gradient in the logits into ``gradient``.
 
-    ``partials[chunk, 2]`` becomes the number of elements whose gradient cancels so far, or is so
-    near to the middle of two half-precision numbers, that the engine has to evaluate it.
+    ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where an
+    element's gradient cancels so far, or is so near to the middle of two half-precision numbers,
+    that the engine has to evaluate it.
     """
-    sums, products = np.empty(LANES), np.empty(LANES)
+    b = np.empty(SIZE)
     for chunk in range(first, last):
-        total, rest, cancelled = _chunk_gradient(
-            logits, targets, gradient, scale, chunk, sums, products
+        partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk_gradient(
+            logits, targets, gradient, scale, chunk, b
         )
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
-        partials[chunk, 2] = cancelled
 
 
 @inlined
@@ -173,7 +208,7 @@ def _quotient(total: float, rest: float, count: float) -> float:
 @kernel
 def small_loss(logits: Any, targets: Any, count: float, out: Any) -> None:
     """The sum of one chunk's losses over ``count``, rounded into ``out[0]``."""
-    total, rest = _chunk_loss(logits, targets, 0, np.empty(LANES), np.empty(LANES))
+    total, rest = _chunk_loss(logits, targets, 0, np.empty(SIZE))
     out[0] = narrow(_quotient(total, rest, count), out[0])
 
 
@@ -181,12 +216,12 @@ def small_loss(logits: Any, targets: Any, count: float, out: Any) -> None:
 def small_loss_and_gradient(
     logits: Any, targets: Any, gradient: Any, count: float, out: Any
 ) -> int:
-    """As ``small_loss``, with the gradient over ``count``; how many gradients need care."""
-    total, rest, cancelled = _chunk_gradient(
-        logits, targets, gradient, 1.0 / count, 0, np.empty(LANES), np.empty(LANES)
+    """As ``small_loss``, with the gradient over ``count``; not 0 where gradients need care."""
+    total, rest, undecided = _chunk_gradient(
+        logits, targets, gradient, 1.0 / count, 0, np.empty(SIZE)
     )
     out[0] = narrow(_quotient(total, rest, count), out[0])
-    return cancelled
+    return undecided
 
 
 @kernel

@@ -1,6 +1,6 @@
 """As ``fused.py``, with ``weight`` and ``pos_weight``: each row of lanes gathers its own of both.
 
-They may have any dtype and any strides; nothing of them is kept beyond a row.
+They may have any dtype and any strides; nothing of them is kept beyond a group.
 """
 
 from __future__ import annotations
@@ -12,114 +12,111 @@ import numpy as np
 from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.core import (
     NARROW_CANCELLATION,
-    narrow_exp,
     narrow_numerator,
     narrow_softplus,
 )
-from bce_conformance.backends.native.fused import BLOCK, CHUNK, LANES, add_lanes
+from bce_conformance.backends.native.fused import (
+    BLOCK,
+    CHUNK,
+    EXPS,
+    GROUP,
+    LANES,
+    SIZE,
+    add_lanes,
+    exps,
+)
 from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.narrow_stage import annihilate, narrow_inner
-from bce_conformance.backends.native.primitives import helper, narrow, near_tie, two_sum, widen
+from bce_conformance.backends.native.primitives import (
+    as_bits,
+    fma,
+    helper,
+    narrow,
+    near_tie,
+    two_sum,
+    widen,
+)
 
-# One buffer holds a row each of sums, weight, pos_weight and exp(−|x|), at constant offsets: the
-# compiler sees that they do not overlap.
-_W = LANES
-_P = 2 * LANES
-_E = 3 * LANES
+# Behind what ``fused.py`` has in its buffer: groups of weight, pos_weight and losses.
+_W = SIZE
+_P = SIZE + GROUP
+_LOSS = SIZE + 2 * GROUP
+_SIZE = SIZE + 3 * GROUP
 
 
 @helper
-def _gather(plans: Any, shape: Any, start: int, n: int, lanes: Any) -> None:
+def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
     """Read weight and pos_weight from element ``start`` on; an address of 0 leaves ones."""
     if plans[0, 1]:
-        transfer(plans[0], shape, start, lanes[_W : _W + n], True)
+        transfer(plans[0], shape, start, b[_W : _W + n], True)
     if plans[1, 1]:
-        transfer(plans[1], shape, start, lanes[_P : _P + n], True)
+        transfer(plans[1], shape, start, b[_P : _P + n], True)
+
+
+@helper
+def _sums(x: Any, y: Any, b: Any) -> None:
+    for i in range(x.size):
+        inner = narrow_inner(widen(x[i]), widen(y[i]), b[_P + i], narrow_softplus(b[EXPS + i]))
+        b[_LOSS + i] = annihilate(b[_W + i], inner)
+    for at in range(0, x.size, LANES):
+        for lane in range(min(LANES, x.size - at)):
+            b[lane] += b[_LOSS + at + lane]
+
+
+@helper
+def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
+    """See ``fused.gradients``."""
+    cancelled = 0
+    ties = 0
+    for i in range(x.size):
+        target = widen(y[i])
+        e = b[EXPS + i]
+        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, b[_P + i] * target, e)
+        cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
+        value = numerator * (scale * b[_W + i]) / (1.0 + e)
+        ties += near_tie(value, x[i])
+        g[i] = narrow(value, x[i])
+    return cancelled < 0 or ties != 0
 
 
 @kernel
-def sum_weighted_loss(
-    logits: Any,
-    targets: Any,
-    plans: Any,
-    shape: Any,
-    origin: int,
-    first: int,
-    last: int,
-    partials: Any,
-) -> None:
-    """Write the sums of the weighted losses of chunks ``first`` to ``last`` into ``partials``.
-
-    ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
-    """
-    lanes = np.ones(4 * LANES)
-    for chunk in range(first, last):
-        total = 0.0
-        rest = 0.0
-        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
-            stop = min(logits.size, start + BLOCK)
-            lanes[:LANES] = 0.0
-            for row in range(start, stop, LANES):
-                x = logits[row : min(stop, row + LANES)]
-                y = targets[row : min(stop, row + LANES)]
-                _gather(plans, shape, origin + row, x.size, lanes)
-                for lane in range(x.size):
-                    lanes[_E + lane] = narrow_exp(abs(widen(x[lane])))
-                for lane in range(x.size):
-                    sp = narrow_softplus(lanes[_E + lane])
-                    inner = narrow_inner(widen(x[lane]), widen(y[lane]), lanes[_P + lane], sp)
-                    lanes[lane] += annihilate(lanes[_W + lane], inner)
-            total, error = two_sum(total, add_lanes(lanes))
-            rest += error
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
-
-
-@kernel
-def sum_weighted_loss_and_gradient(
+def sum_weighted(
     logits: Any,
     targets: Any,
     plans: Any,
     shape: Any,
     origin: int,
     gradient: Any,
+    with_gradient: bool,
     scale: float,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """As ``sum_weighted_loss``, with the gradient; see ``fused.sum_loss_and_gradient``."""
-    lanes = np.ones(4 * LANES)
+    """See ``fused.sum_loss`` and, with ``with_gradient``, ``fused.sum_loss_and_gradient``.
+
+    ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
+    """
+    b = np.ones(_SIZE)
     for chunk in range(first, last):
         total = 0.0
         rest = 0.0
-        cancelled = 0
+        undecided = 0
         for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
             stop = min(logits.size, start + BLOCK)
-            lanes[:LANES] = 0.0
-            for row in range(start, stop, LANES):
-                x = logits[row : min(stop, row + LANES)]
-                y = targets[row : min(stop, row + LANES)]
-                g = gradient[row : min(stop, row + LANES)]
-                _gather(plans, shape, origin + row, x.size, lanes)
-                for lane in range(x.size):
-                    lanes[_E + lane] = narrow_exp(abs(widen(x[lane])))
-                for lane in range(x.size):
-                    sp = narrow_softplus(lanes[_E + lane])
-                    inner = narrow_inner(widen(x[lane]), widen(y[lane]), lanes[_P + lane], sp)
-                    lanes[lane] += annihilate(lanes[_W + lane], inner)
-                for lane in range(x.size):
-                    target = widen(y[lane])
-                    e = lanes[_E + lane]
-                    numerator, larger = narrow_numerator(
-                        widen(x[lane]), 1.0 - target, lanes[_P + lane] * target, e
-                    )
-                    cancelled += 1 if abs(numerator) < NARROW_CANCELLATION * larger else 0
-                    value = numerator * (scale * lanes[_W + lane]) / (1.0 + e)
-                    cancelled += near_tie(value, x[lane])
-                    g[lane] = narrow(value, x[lane])
-            total, error = two_sum(total, add_lanes(lanes))
+            b[:LANES] = 0.0
+            for at in range(start, stop, GROUP):
+                x = logits[at : min(stop, at + GROUP)]
+                y = targets[at : min(stop, at + GROUP)]
+                _gather(plans, shape, origin + at, x.size, b)
+                exps(x, b)
+                _sums(x, y, b)
+                if with_gradient:
+                    g = gradient[at : min(stop, at + GROUP)]
+                    if _gradients(x, y, g, scale, b):
+                        undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
+            total, error = two_sum(total, add_lanes(b))
             rest += error
         partials[chunk, 0] = total
         partials[chunk, 1] = rest
-        partials[chunk, 2] = cancelled
+        partials[chunk, 2] = undecided

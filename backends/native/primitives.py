@@ -92,40 +92,46 @@ def raised_exponent(typing_context: Any, value: Any, rounded: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def single_of_bfloat16(typing_context: Any, element: Any) -> Any:
-    """The float32 of a bfloat16's bits."""
+def single_of_half(typing_context: Any, element: Any) -> Any:
+    """The float32 of the bits of a float16 (int16) or bfloat16 (uint16)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if signature.args[0] == types.int16:
+            return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), _FLOAT)
         word = builder.zext(arguments[0], _INT32)
         return builder.bitcast(builder.shl(word, ir.Constant(_INT32, 16)), _FLOAT)
 
-    return types.float32(types.uint16), generate
+    return types.float32(element), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def bfloat16_of_single(typing_context: Any, value: Any) -> Any:
-    """The bits of the bfloat16 nearest to a finite float32."""
+def half_of_single(typing_context: Any, value: Any, like: Any) -> Any:
+    """The bits of the float16 or bfloat16 nearest to a float32; ties of bfloat16 go outwards."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if signature.args[1] == types.int16:
+            return builder.bitcast(builder.fptrunc(arguments[0], ir.HalfType()), _INT16)
         word = builder.bitcast(arguments[0], _INT32)
         rounded = builder.add(word, ir.Constant(_INT32, 0x8000))
         return builder.trunc(builder.lshr(rounded, ir.Constant(_INT32, 16)), _INT16)
 
-    return types.uint16(types.float32), generate
+    return like(types.float32, like), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def near_bfloat16_tie(typing_context: Any, value: Any) -> Any:
-    """1 where a float32, off by up to 2^-19 of itself, may round either way to bfloat16."""
+def noted(typing_context: Any, seen: Any, element: Any, limit: Any) -> Any:
+    """``seen``, with its sign bit set if the magnitude of 16-bit float bits is beyond ``limit``'s.
+
+    All in 16 bits, so that a loop that notes is as narrow as what it reads.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = builder.bitcast(arguments[0], _INT32)
-        distance = builder.add(word, ir.Constant(_INT32, 16 - 0x8000))
-        distance = builder.and_(distance, ir.Constant(_INT32, 0xFFFF))
-        near = builder.icmp_unsigned("<", distance, ir.Constant(_INT32, 33))
-        return builder.zext(near, _INT32)
+        seen, element, limit = arguments
+        most = ir.Constant(_INT16, 0x7FFF)
+        excess = builder.add(builder.and_(element, most), builder.sub(most, limit))
+        return builder.or_(seen, excess)
 
-    return types.int32(types.float32), generate
+    return types.int16(types.int16, element, types.int16), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
@@ -212,7 +218,7 @@ def narrow(typing_context: Any, value: Any, like: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
-    """1 where ``value``, off by up to 2^-44 of itself, may round either way to a half precision.
+    """1 where ``value``, off by up to 2^-40 of itself, may round either way to a half precision.
 
     Always 0 for float32 and float64. Below the smallest normal, adding it brings the grid of the
     subnormals to the bits where that of the normals is.
@@ -230,7 +236,7 @@ def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
         least = ir.Constant(_DOUBLE, normal)
         raised = builder.fadd(magnitude, least)
         magnitude = builder.select(builder.fcmp_ordered("olt", magnitude, least), raised, magnitude)
-        reach = 1 << 8
+        reach = 1 << 12
         offset = ir.Constant(_INT64, reach - (1 << (dropped - 1)))
         distance = builder.add(builder.bitcast(magnitude, _INT64), offset)
         distance = builder.and_(distance, ir.Constant(_INT64, (1 << dropped) - 1))

@@ -53,7 +53,7 @@ def _tables() -> tuple[Table, ...]:
         return lambda k: mpf(2) / (2 * (k + first) + 1)
 
     return (
-        Table("EXP", "exp(r)", exp_from(0), -half_ln2, half_ln2, 10),
+        Table("EXP", "exp(r)", exp_from(0), -half_ln2, half_ln2, 9),
         Table("EXP_SINGLE", "exp(r)", exp_from(0), -half_ln2, half_ln2, 6),
         Table(
             "EXP_TAIL",
@@ -63,7 +63,7 @@ def _tables() -> tuple[Table, ...]:
             half_ln2,
             8,
         ),
-        Table("ATANH", "2·atanh(√u)/√u", atanh_from(0), mpf(0), third, 9),
+        Table("ATANH", "2·atanh(√u)/√u", atanh_from(0), mpf(0), third, 8),
         Table(
             "ATANH_TAIL",
             "(2·atanh(√u)/√u − 2 − 2u/3) / u²",

@@ -104,7 +104,14 @@ def test_importing_the_package_imports_no_compiler():
 
 
 def test_warmup_compiles_everything_and_reports_progress():
-    from bce_conformance.backends.native import driver, engine, fused, fused_weighted, fused_wide
+    from bce_conformance.backends.native import (
+        driver,
+        engine,
+        fused,
+        fused_half,
+        fused_weighted,
+        fused_wide,
+    )
     from bce_conformance.backends.native.warmup import compile_all
 
     assert driver
@@ -115,7 +122,8 @@ def test_warmup_compiles_everything_and_reports_progress():
     kernels = {
         engine: ("evaluate", "combine", "accumulate", "settle"),
         fused: ("sum_loss", "sum_loss_and_gradient", "small_loss", "pack", "unpack"),
-        fused_weighted: ("sum_weighted_loss", "sum_weighted_loss_and_gradient"),
+        fused_half: ("sum_half",),
+        fused_weighted: ("sum_weighted",),
         fused_wide: ("sum_wide_loss", "sum_wide_loss_and_gradient", "repair_wide"),
     }
     before = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from bce_conformance.backends.native import coefficients
 
 # What ACCURACY.md relies on, in the order of the tables.
-CLAIMED = (-50.5, -28.0, -50.9, -48.2, -48.6, -51.7)
+CLAIMED = (-45.0, -28.0, -50.9, -45.5, -48.6, -51.7)
 
 
 def test_the_generator_writes_the_tables_that_are_used(tmp_path):

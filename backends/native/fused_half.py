@@ -1,0 +1,247 @@
+"""As ``fused.py`` for float16 and bfloat16: float32 inside wherever that decides the result.
+
+Sixteen lanes for eight. A gradient's float32 comes with a bound of its error; where the two ends
+of that interval round to different numbers of the format, the element is evaluated in float64. What
+is written is the correctly rounded gradient either way. bfloat16 logits beyond 60, where exp(−|x|)
+is about to leave float32, send their group through float64. Sums are good to 2^-19.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.native.caching import kernel
+from bce_conformance.backends.native.coefficients import EXP_SINGLE
+from bce_conformance.backends.native.core import (
+    NARROW_CANCELLATION,
+    narrow_exp,
+    narrow_log1p,
+    narrow_numerator,
+)
+from bce_conformance.backends.native.fused import (
+    CHUNK,
+    EXPS,
+    GROUP,
+    LANES,
+    PRODUCTS,
+    SIZE,
+    add_lanes,
+    exps,
+    gradients,
+    sums,
+)
+from bce_conformance.backends.native.primitives import (
+    fma_single,
+    half_of_single,
+    helper,
+    inlined,
+    narrow,
+    near_tie,
+    noted,
+    out_of_line,
+    raised_exponent,
+    single_of_half,
+    two_sum,
+    widen,
+)
+
+_BLOCK = 4 * GROUP
+
+_ONE = np.float32(1)
+_ZERO = np.float32(0)
+_ROUNDER = np.float32(1.5 * 2.0**23)
+_LOG2_E = np.float32(1.4426950408889634)
+# ln 2 in two float32.
+_LN2_HIGH = np.float32(0.693147180559945)
+_LN2_LOW = np.float32(0.6931471805599453 - float(np.float32(0.693147180559945)))
+_E0, _E1, _E2, _E3, _E4, _E5, _E6 = (np.float32(value) for value in EXP_SINGLE)
+# exp(−a) is held here: for float16, all results beyond vanish with the right sign.
+_HELD = np.float32(87)
+# The bits of 60 as a bfloat16. A group with logits beyond goes through float64.
+_FAR = np.int16(0x4270)
+# The error of a gradient is below this, times scale·(|N| + e)/(1 + e).
+_MARGIN = np.float32(2.0**-21)
+
+
+@inlined
+def _exp(a: Any) -> Any:
+    """exp(−a) in float32 for a ≥ 0, relative error < 2^-22.5 up to 87."""
+    a = _HELD if a > _HELD else a
+    t = fma_single(a, -_LOG2_E, _ROUNDER)
+    k = t - _ROUNDER
+    r = fma_single(k, -_LN2_LOW, fma_single(k, -_LN2_HIGH, -a))
+    p = fma_single(_E6, r, _E5)
+    p = fma_single(p, r, _E4)
+    p = fma_single(p, r, _E3)
+    p = fma_single(p, r, _E2)
+    p = fma_single(p, r, _E1)
+    p = fma_single(p, r, _E0)
+    return raised_exponent(p, t)
+
+
+@helper
+def _is_far(x: Any) -> bool:
+    seen = np.int16(0)
+    for i in range(x.size):
+        seen = noted(seen, x[i], _FAR)
+    return bool(seen < 0)
+
+
+@helper
+def _exps(x: Any, s: Any) -> None:
+    for i in range(x.size):
+        s[EXPS + i] = _exp(abs(single_of_half(x[i])))
+
+
+@inlined
+def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
+    steady = _ONE - y if x >= _ZERO else -y
+    return (
+        fma_single(steady, x, total) if steady != _ZERO else total,
+        fma_single(product, e, product + e),
+    )
+
+
+@helper
+def _sums(x: Any, y: Any, s: Any) -> None:
+    if x.size == GROUP:
+        for lane in range(LANES):
+            total, product = s[lane], s[PRODUCTS + lane]
+            for row in range(GROUP // LANES):
+                i = lane + row * LANES
+                total, product = _added(
+                    single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], total, product
+                )
+            s[lane], s[PRODUCTS + lane] = total, product
+    else:
+        for i in range(x.size):
+            lane = i % LANES
+            s[lane], s[PRODUCTS + lane] = _added(
+                single_of_half(x[i]),
+                single_of_half(y[i]),
+                s[EXPS + i],
+                s[lane],
+                s[PRODUCTS + lane],
+            )
+
+
+@helper
+def _gradients(x: Any, y: Any, g: Any, scale: Any, least: Any, s: Any, marks: Any) -> None:
+    """Gradients, and a mark on each that float32 cannot decide, or that is below ``least``."""
+    for i in range(x.size):
+        logit = single_of_half(x[i])
+        target = single_of_half(y[i])
+        e = s[EXPS + i]
+        away = _ONE - target
+        positive = logit >= _ZERO
+        numerator = fma_single(-target if positive else away, e, away if positive else -target)
+        factor = scale / (_ONE + e)
+        value = numerator * factor
+        margin = (abs(numerator) + e) * (factor * _MARGIN)
+        low = half_of_single(value - margin, x[i])
+        high = half_of_single(value + margin, x[i])
+        g[i] = low
+        # Not ≥ where it is NaN.
+        marks[i] = low != high or not abs(value) >= least
+
+
+@helper
+def _decide(x: Any, y: Any, g: Any, scale: float, marks: Any) -> bool:
+    """Evaluate the marked ones of a few gradients in float64; whether one stays undecided."""
+    out_of_line()
+    undecided = False
+    for i in range(x.size):
+        if marks[i]:
+            logit = widen(x[i])
+            target = widen(y[i])
+            e = narrow_exp(abs(logit))
+            numerator, steady = narrow_numerator(logit, 1.0 - target, target, e)
+            value = numerator * scale / (1.0 + e)
+            g[i] = narrow(value, x[i])
+            cancelled = abs(numerator) < NARROW_CANCELLATION * steady
+            undecided = undecided or cancelled or near_tie(value, x[i]) != 0
+    return undecided
+
+
+@helper
+def _decide_all(x: Any, y: Any, g: Any, scale: float, marks: Any, words: Any) -> bool:
+    """As ``_decide`` for a group, whose marks are seen eight at a time in ``words``."""
+    undecided = False
+    for word in range(words.size):
+        if words[word]:
+            eight = slice(8 * word, min(x.size, 8 * word + 8))
+            undecided |= _decide(x[eight], y[eight], g[eight], scale, marks[eight])
+    return undecided
+
+
+@inlined
+def _finish(b: Any, s: Any, far: bool) -> float:
+    for lane in range(LANES):
+        curve = narrow_log1p(float(s[PRODUCTS + lane]))
+        b[lane] += curve + float(s[lane])
+    if far:
+        for lane in range(LANES):
+            b[lane] += narrow_log1p(b[PRODUCTS + lane])
+    return add_lanes(b)
+
+
+@kernel
+def sum_half(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    scale: float,
+    has_far: bool,
+    first: int,
+    last: int,
+    partials: Any,
+) -> None:
+    """See ``fused.sum_loss`` and, with ``with_gradient``, ``fused.sum_loss_and_gradient``.
+
+    ``has_far`` says whether the format has logits for which float32 does not reach, and gradients
+    that are not normal numbers of float32.
+    """
+    b = np.empty(SIZE)
+    s = np.empty(SIZE, np.float32)
+    marks = np.zeros(GROUP, np.bool_)
+    words = marks.view(np.int64)
+    single = np.float32(scale)
+    least = np.float32(2.0**-120 if has_far else 0.0)
+    for chunk in range(first, last):
+        total = 0.0
+        rest = 0.0
+        undecided = 0
+        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), _BLOCK):
+            stop = min(logits.size, start + _BLOCK)
+            b[:EXPS] = 0.0
+            s[:EXPS] = 0.0
+            any_far = False
+            for at in range(start, stop, GROUP):
+                x = logits[at : min(stop, at + GROUP)]
+                y = targets[at : min(stop, at + GROUP)]
+                far = has_far and _is_far(x)
+                if far:
+                    any_far = True
+                    exps(x, b)
+                    sums(x, y, b)
+                else:
+                    _exps(x, s)
+                    _sums(x, y, s)
+                if with_gradient:
+                    g = gradient[at : min(stop, at + GROUP)]
+                    if far:
+                        open_ = gradients(x, y, g, scale, b)
+                    else:
+                        _gradients(x, y, g, single, least, s, marks)
+                        used = words[: (x.size + 7) // 8]
+                        open_ = _decide_all(x, y, g, scale, marks, used)
+                    if open_:
+                        undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
+            total, error = two_sum(total, _finish(b, s, any_far))
+            rest += error
+        partials[chunk, 0] = total
+        partials[chunk, 1] = rest
+        partials[chunk, 2] = undecided
