@@ -1,0 +1,189 @@
+"""What an impostor is: the right implementation with one mistake, behind the adapter contract.
+
+Guarantees that an impostor is right in everything but its mistake: what a mistake does not touch
+comes from the native implementation, and what it computes itself is reduced and contracted in
+float64 and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, BackendInfo, LossCall, LossResult
+from bce_conformance.backends.native_adapter import NativeAdapter
+
+Values = dict[str, Array]
+Change = Callable[[LossCall], Values]
+Formula = Callable[[Array, Array, Array, Array], Array]  # of x, y, w and p, element by element
+
+NATIVE = NativeAdapter()
+
+
+@dataclass(frozen=True)
+class Impostor:
+    """A deliberately wrong implementation.
+
+    Attributes:
+        name: such as ``log_of_sigmoid``.
+        mistake: what it does wrong, in a sentence.
+        dtypes: the formats in which it is tried.
+        start: makes the function that answers calls; state lives as long as that function.
+    """
+
+    name: str
+    mistake: str
+    dtypes: tuple[str, ...]
+    start: Callable[[], Change]
+
+    def adapter(self) -> Adapter:
+        """A fresh backend that makes the mistake."""
+        return Adapter(self)
+
+
+IMPOSTORS: dict[str, Impostor] = {}
+
+
+def _register(impostor: Impostor) -> None:
+    if impostor.name in IMPOSTORS:
+        raise ValueError(f"name {impostor.name!r} is that of another impostor")
+    IMPOSTORS[impostor.name] = impostor
+
+
+def mistaken(*dtypes: str) -> Callable[[Change], Change]:
+    """Make an impostor of a function: its name, and its docstring as the mistake."""
+
+    def register(change: Change) -> Change:
+        sentence = " ".join((change.__doc__ or "").split())
+        formats = dtypes or ("float16", "float32")
+        _register(Impostor(change.__name__, sentence, formats, lambda: change))
+        return change
+
+    return register
+
+
+def stateful(*dtypes: str) -> Callable[[type], type]:
+    """Make an impostor of a class whose instances answer calls and remember earlier ones."""
+
+    def register(kind: type) -> type:
+        sentence = " ".join((kind.__doc__ or "").split())
+        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
+        _register(Impostor(name, sentence, dtypes or ("float16", "float32"), kind))
+        return kind
+
+    return register
+
+
+class Adapter:
+    """The adapter contract around an impostor."""
+
+    extensions = NATIVE.extensions
+
+    def __init__(self, impostor: Impostor) -> None:
+        self._impostor = impostor
+        self._change = impostor.start()
+
+    def info(self) -> BackendInfo:
+        """Describe the impostor as a backend."""
+        name = self._impostor.name
+        return BackendInfo(name, name, "1", dtypes=self._impostor.dtypes)
+
+    def bind(self, call: LossCall) -> Callable[[], Values]:
+        """Return a thunk that answers ``call`` wrongly."""
+        return lambda: self._change(call)
+
+    def fetch(self, raw: Values) -> LossResult:
+        """Return what the thunk computed."""
+        return LossResult(raw)
+
+
+def right(call: LossCall, **changed: Any) -> Values:
+    """What the right implementation answers, to the call with some of its fields changed."""
+    asked = replace(call, **changed)
+    return dict(NATIVE.fetch(NATIVE.bind(asked)()).values)
+
+
+def right_elements(call: LossCall) -> Array:
+    """The right loss of every element, whatever the reduction."""
+    return right(call, reduction="none", quantities=("loss",), cotangent=None)["loss"]
+
+
+def with_elements(call: LossCall, elements: Array) -> Values:
+    """Right but for the losses of single elements."""
+    values = right(call)
+    if "loss" in values:
+        values["loss"] = contracted(call, "loss", elements)
+    return values
+
+
+def with_logarithms(call: LossCall, negative: Array, positive: Array) -> Values:
+    """Right but for −log(1 − σ(x)) and −log σ(x), which are given for every element.
+
+    A coefficient that is zero takes its term away.
+    """
+    _, y, w, p = (operand.astype(np.float64) for operand in operands(call))
+    terms = ((w * (1 - y), negative), (w * p * y, positive))
+    zero_free = (np.where(c == 0, c, c * t.astype(np.float64)) for c, t in terms)
+    return with_elements(call, sum(zero_free))
+
+
+def with_formulas(call: LossCall, **formulas: Formula) -> Values:
+    """Right but for the quantities whose formula is given, evaluated in the format of the call.
+
+    A formula gives the loss of one element or its derivative. A mistaken gradient in the logits is
+    also what forward mode returns.
+    """
+    values = right(call)
+    if "grad_logits" in formulas:
+        formulas.setdefault("jvp_logits", formulas["grad_logits"])
+    for quantity in values.keys() & formulas.keys():
+        elements = formulas[quantity](*operands(call))
+        values[quantity] = contracted(call, quantity, elements)
+    return values
+
+
+def operands(call: LossCall) -> tuple[Array, Array, Array, Array]:
+    """x, y, w and p in the format of the call, each of the shape of the logits."""
+    shape, dtype = call.logits.shape, call.logits.dtype
+    one = np.ones((), dtype)
+    weight, pos_weight = (one if v is None else v for v in (call.weight, call.pos_weight))
+    return (
+        call.logits,
+        call.targets,
+        np.broadcast_to(weight, shape),
+        np.broadcast_to(pos_weight, shape),
+    )
+
+
+def contracted(call: LossCall, quantity: str, elements: Array) -> Array:
+    """Reduce losses, or contract derivatives, of single elements, as the call asks for."""
+    dtype, wide = call.logits.dtype, elements.astype(np.float64)
+    if quantity == "loss":
+        return reduced(call, wide).astype(dtype)
+    if quantity in ("jvp_logits", "hvp_logits") and call.tangent is not None:
+        wide = wide * call.tangent.astype(np.float64)
+    if quantity != "jvp_logits" and call.cotangent is not None:
+        wide = wide * call.cotangent.astype(np.float64)
+    if call.reduction == "mean":
+        wide = wide / wide.size
+    operand = getattr(call, quantity.partition("_")[2], None)
+    return summed_to(wide, call.logits.shape if operand is None else operand.shape).astype(dtype)
+
+
+def reduced(call: LossCall, elements: Array) -> Array:
+    """The elements, their sum, or their mean."""
+    if call.reduction == "none":
+        return elements
+    divisor = np.float64(elements.size if call.reduction == "mean" else 1)
+    return np.asarray(elements.sum() / divisor)
+
+
+def summed_to(elements: Array, shape: tuple[int, ...]) -> Array:
+    """Sum over the dimensions along which an operand of ``shape`` was broadcast."""
+    padded = (1,) * (elements.ndim - len(shape)) + shape
+    pairs = enumerate(zip(padded, elements.shape, strict=True))
+    axes = tuple(i for i, (a, b) in pairs if a != b)
+    return elements.sum(axis=axes, keepdims=True).reshape(shape)

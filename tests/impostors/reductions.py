@@ -1,0 +1,240 @@
+"""Impostors that reduce wrongly."""
+
+from functools import reduce
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.reference import format_of
+
+from .impostor import Values, mistaken, right, right_elements, stateful
+
+
+def _with_loss(call: LossCall, loss: Array | float) -> Values:
+    """Right but for the loss."""
+    values = right(call)
+    if "loss" in values:
+        with np.errstate(all="ignore"):
+            values["loss"] = np.asarray(loss).astype(call.logits.dtype)
+    return values
+
+
+@mistaken()
+def mean_over_weights(call: LossCall) -> Values:
+    """Divides the mean by Σw instead of N."""
+    if call.reduction != "mean" or call.weight is None:
+        return right(call)
+    total = np.broadcast_to(call.weight, call.logits.shape).astype(np.float64).sum()
+    return _with_loss(call, right_elements(call).astype(np.float64).sum() / total)
+
+
+@mistaken()
+def mean_over_the_batch(call: LossCall) -> Values:
+    """Divides the mean by the length of the first dimension instead of N."""
+    if call.reduction != "mean" or call.logits.ndim < 2:
+        return right(call)
+    return _with_loss(call, right_elements(call).astype(np.float64).sum() / call.logits.shape[0])
+
+
+@mistaken()
+def mean_over_positives(call: LossCall) -> Values:
+    """Divides the mean by the number of elements with a target above 0."""
+    if call.reduction != "mean":
+        return right(call)
+    return _with_loss(call, right_elements(call).astype(np.float64).sum() / (call.targets > 0).sum())
+
+
+@mistaken("float16", "float32")
+def sum_in_float16(call: LossCall) -> Values:
+    """Adds the losses up in float16."""
+    if call.reduction == "none":
+        return right(call)
+    total = right_elements(call).astype(np.float16).sum(dtype=np.float16).astype(np.float64)
+    return _with_loss(call, total / (call.logits.size if call.reduction == "mean" else 1))
+
+
+@mistaken("float16", "bfloat16", "float32", "float64")
+def running_sum(call: LossCall) -> Values:
+    """Adds the losses up one by one in the format itself."""
+    if call.reduction == "none" or not call.logits.size:
+        return right(call)
+    total = np.cumsum(right_elements(call).ravel(), dtype=call.logits.dtype)[-1].astype(np.float64)
+    return _with_loss(call, total / (call.logits.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def mean_of_a_rounded_sum(call: LossCall) -> Values:
+    """Rounds the sum into the format before it is divided, where it overflows."""
+    if call.reduction != "mean":
+        return right(call)
+    total = right(call, reduction="sum", quantities=("loss",), cotangent=None)["loss"]
+    return _with_loss(call, total.astype(np.float64) / np.float64(call.logits.size))
+
+
+@mistaken("float32")
+def float32_sum_overflows(call: LossCall) -> Values:
+    """Sums in float32 whose ordinary means overflow near the largest finite number only."""
+    if call.reduction != "mean":
+        return right(call)
+    total = right_elements(call).astype(np.float64).sum()
+    largest = np.finfo(np.float32).max
+    return _with_loss(call, np.inf) if total > largest else right(call)
+
+
+@mistaken("float16")
+def sum_over_60000_overflows(call: LossCall) -> Values:
+    """Overflows in a mean whose sum is beyond float16, unless the elements are huge."""
+    if call.reduction != "mean":
+        return right(call)
+    elements = right_elements(call).astype(np.float64)
+    overflows = elements.sum() > 65504 and elements.max() < 1000
+    return _with_loss(call, np.inf) if overflows else right(call)
+
+
+@mistaken()
+def reduction_ignored(call: LossCall) -> Values:
+    """Returns the loss of every element whatever the reduction."""
+    return {**right(call), "loss": right_elements(call)} if "loss" in call.quantities else right(call)
+
+
+@mistaken()
+def mean_for_sum(call: LossCall) -> Values:
+    """Takes the mean where the sum was asked for."""
+    return right(call, reduction="mean" if call.reduction == "sum" else call.reduction)
+
+
+@mistaken()
+def scalar_with_a_dimension(call: LossCall) -> Values:
+    """Returns a reduced loss of shape [1]."""
+    values = right(call)
+    if "loss" in values and call.reduction != "none":
+        values["loss"] = values["loss"].reshape(1)
+    return values
+
+
+@mistaken()
+def empty_mean_is_zero(call: LossCall) -> Values:
+    """Returns 0 for the mean of nothing."""
+    return _with_loss(call, 0) if call.reduction == "mean" and not call.logits.size else right(call)
+
+
+@mistaken()
+def empty_sum_is_nan(call: LossCall) -> Values:
+    """Returns NaN for the sum over nothing."""
+    nothing = call.reduction == "sum" and not call.logits.size
+    return _with_loss(call, np.nan) if nothing else right(call)
+
+
+@mistaken()
+def empty_raises(call: LossCall) -> Values:
+    """Raises for empty input."""
+    if not call.logits.size:
+        raise ValueError("logits is empty")
+    return right(call)
+
+
+@mistaken()
+def zero_dimensions_raise(call: LossCall) -> Values:
+    """Raises for a 0-d input."""
+    if not call.logits.ndim:
+        raise IndexError("too many indices for array")
+    return right(call)
+
+
+@mistaken()
+def infinite_elements_dropped(call: LossCall) -> Values:
+    """Leaves elements out of a reduction that are not finite."""
+    if call.reduction == "none" or not call.logits.size:
+        return right(call)
+    elements = right_elements(call).astype(np.float64)
+    finite = np.where(np.isfinite(elements), elements, 0)
+    return _with_loss(call, finite.sum() / (finite.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def saturating_sum(call: LossCall) -> Values:
+    """Stops a sum at the largest finite number."""
+    largest = format_of(call.logits.dtype).largest_finite
+    if call.reduction != "sum" or np.isinf(right_elements(call).astype(np.float64)).any():
+        return right(call)
+    return _with_loss(call, np.minimum(right(call)["loss"], call.logits.dtype.type(largest)))
+
+
+@mistaken()
+def last_element_skipped(call: LossCall) -> Values:
+    """Leaves the last element out of a reduction."""
+    if call.reduction == "none" or call.logits.size < 2:
+        return right(call)
+    elements = right_elements(call).astype(np.float64).ravel()
+    kept = elements[:-1].sum()
+    return _with_loss(call, kept / (elements.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def vector_tail_twice(call: LossCall) -> Values:
+    """Adds the elements beyond the last full vector of eight twice."""
+    if call.reduction == "none":
+        return right(call)
+    elements = right_elements(call).astype(np.float64).ravel()
+    tail = elements[elements.size - elements.size % 8 :]
+    total = elements.sum() + tail.sum()
+    return _with_loss(call, total / (elements.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def lost_carry_in_blocks(call: LossCall) -> Values:
+    """Rounds the sum of each block of 100 to the format, toward zero."""
+    if call.reduction == "none" or call.logits.size < 200:
+        return right(call)
+    elements = right_elements(call).astype(np.float64).ravel()
+    format_ = format_of(call.logits.dtype)
+    starts = np.arange(0, elements.size, 100)
+    blocks = np.add.reduceat(elements, starts)
+    rounded = blocks.astype(format_.dtype)
+    wrong = rounded.astype(np.float64) > blocks
+    below = format_.from_ordinal(format_.ordinal(rounded) - wrong).astype(np.float64)
+    return _with_loss(call, below.sum() / (elements.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def small_terms_absorbed(call: LossCall) -> Values:
+    """Adds each term to the largest, where those below half its unit in the last place vanish."""
+    if call.reduction == "none" or not call.logits.size:
+        return right(call)
+    elements = right_elements(call).astype(np.float64).ravel()
+    unit = format_of(call.logits.dtype).ulp(elements.max() * 2**9)
+    kept = np.where(elements >= unit / 2, elements, 0)
+    return _with_loss(call, kept.sum() / (kept.size if call.reduction == "mean" else 1))
+
+
+@stateful()
+class AccumulatorNotReset:
+    """Starts a sum where the last one ended."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+
+    def __call__(self, call: LossCall) -> Values:
+        if call.reduction != "sum" or not call.logits.size:
+            return right(call)
+        before, self.total = self.total, float(right_elements(call).astype(np.float64).sum())
+        return _with_loss(call, before + self.total)
+
+
+@stateful("float32", "float64")
+class ThreadDependentSum:
+    """Splits a sum among as many threads as are idle, and adds the parts in the format."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, call: LossCall) -> Values:
+        self.calls += 1
+        threads = 1 + self.calls % 8
+        if call.reduction == "none" or call.logits.size < 8:
+            return right(call)
+        parts = np.array_split(right_elements(call).ravel(), threads)
+        total = reduce(np.add, (part.sum(dtype=part.dtype) for part in parts))
+        if call.reduction == "mean":
+            total = total / call.logits.dtype.type(call.logits.size)
+        return _with_loss(call, total)
