@@ -37,7 +37,7 @@ from .tiers import TIERS
 from .turns import InTurn, Turns
 
 NOT_INSTALLED = "not installed"
-_VERDICT_OF_FAILURE: dict[str, Verdict] = {
+VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
     "crashed": "crashed",
     "timeout": "timeout",
@@ -209,7 +209,7 @@ class Matrix:
         if info is None:
             return self._keep(requirement, place, "not measured", NOT_INSTALLED)
         if isinstance(info, Failure):
-            verdict = _VERDICT_OF_FAILURE[info.kind]
+            verdict = VERDICT_OF_FAILURE[info.kind]
             return self._keep(requirement, place, verdict, f"does not start: {info}")
         if place.device.partition(":")[0] not in {device.kind for device in info.devices}:
             return self._keep(requirement, place, "not measured", f"no device {place.device}")
@@ -227,7 +227,7 @@ class Matrix:
         """
         verdict, detail = subject.verdict(), subject.detail()
         if failure is not None:
-            verdict = _VERDICT_OF_FAILURE[failure.kind]
+            verdict = VERDICT_OF_FAILURE[failure.kind]
             detail = "; ".join(filter(None, [str(failure), detail]))
         return self._keep(subject.requirement, place, verdict, detail, subject)
 

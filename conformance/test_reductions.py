@@ -38,10 +38,19 @@ def weighted_mean(s: Sampler) -> Inputs:
     )
 
 
+def weighted_mean_of_rows(s: Sampler) -> Inputs:
+    """A mean over a matrix, of which neither dimension is the number of elements."""
+    flat, shape = weighted_mean(s), (6, 4)
+    operands = ("logits", "targets", "weight", "pos_weight")
+    rows = {name: getattr(flat, name)[:24].reshape(shape) for name in operands}
+    return replace(flat, name="weighted mean of rows", **rows)
+
+
 @pytest.mark.requirement("RED-2")
 def test_the_mean_divides_by_the_number_of_elements(subject: Subject) -> None:
-    """Judge the mean."""
+    """Judge the mean over a vector and over a matrix."""
     subject.judge(subject.pool(weighted_mean))
+    subject.judge(subject.pool(weighted_mean_of_rows))
 
 
 @pytest.mark.requirement("RED-3")

@@ -38,6 +38,13 @@ def huge_logits(s: Sampler) -> Inputs:
     return s.inputs("huge logits", s.signed(s.huge()), s.any_target())
 
 
+def certain_and_wrong(s: Sampler) -> Inputs:
+    """Logits between the moderate and the huge ones on the wrong side: the loss is about |x|."""
+    vanished = 1 - np.log(s.format.smallest_subnormal)
+    logits = s.signed(s.cast(s.log_uniform(16, vanished)))
+    return s.inputs("certain and wrong", logits, s.cast(logits < 0))
+
+
 def tiny_logits(s: Sampler) -> Inputs:
     """Logits below u, subnormal ones and zeros."""
     return s.inputs("|x| < u", s.tiny(), s.any_target())
@@ -106,6 +113,7 @@ def test_nearly_hard_targets(subject: Subject) -> None:
 @pytest.mark.requirement("VAL-6")
 def test_huge_logits(subject: Subject) -> None:
     """Judge the loss."""
+    subject.judge(subject.pool(certain_and_wrong))
     subject.judge(subject.pool(huge_logits))
 
 

@@ -176,12 +176,3 @@ def transposed(call: LossCall) -> Values:
         return right(call)
     logits = np.ascontiguousarray(call.logits.T).reshape(call.logits.shape)
     return right(call, logits=logits)
-
-
-@mistaken()
-def inputs_modified(call: LossCall) -> Values:
-    """Takes the exponential in place, in the caller's logits."""
-    values = right(call)
-    if call.logits.flags.writeable:
-        np.exp(call.logits, out=call.logits)
-    return values

@@ -100,9 +100,9 @@ def wrong_above_88(call: LossCall) -> Values:
 
 @mistaken("float64")
 def linear_above_20(call: LossCall) -> Values:
-    """Takes softplus(x) as x for x > 20."""
+    """Takes softplus(x) as x for x > 20, on the path for hard targets."""
     elements, x = right_elements(call), call.logits
-    hard = (x > 20) & (call.targets == 0) & (call.weight is None)
+    hard = (x > 20) & (call.targets == 0) & (call.weight is None) & (call.pos_weight is None)
     return with_elements(call, np.where(hard, x, elements))
 
 
@@ -234,14 +234,14 @@ def infinity_minus_infinity(call: LossCall) -> Values:
 def negative_zero(call: LossCall) -> Values:
     """Returns −0 for a loss of zero."""
     loss = right_elements(call)
-    return with_elements(call, np.where(loss == 0, -loss, loss))
+    return with_elements(call, np.where(loss.astype(call.logits.dtype) == 0, -0.0, loss))
 
 
 @mistaken()
 def slightly_negative(call: LossCall) -> Values:
     """Subtracts the smallest normal number, so that vanishing losses become negative."""
     least = format_of(call.logits.dtype).smallest_normal
-    return with_elements(call, wide(right_elements(call)) - least)
+    return with_elements(call, right_elements(call) - least)
 
 
 @mistaken("float64")

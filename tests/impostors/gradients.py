@@ -94,7 +94,8 @@ def gradient_nan_at_infinity(call: LossCall) -> Values:
     """Computes the gradient as x·0 + …, which is NaN at infinity."""
     values = right(call)
     for quantity in values.keys() & {"grad_logits"}:
-        values[quantity] = values[quantity] + 0 * call.logits
+        values[quantity] = values[quantity] * np.where(np.isinf(call.logits), np.nan, 1)
+        values[quantity] = values[quantity].astype(call.logits.dtype)
     return values
 
 
@@ -150,13 +151,13 @@ def gradient_without_count(call: LossCall) -> Values:
 @mistaken()
 def gradient_with_count_twice(call: LossCall) -> Values:
     """Multiplies the factor 1/N twice into the gradient of a mean."""
-    return _scaled(call, 1 / call.logits.size if call.reduction == "mean" else 1)
+    return _scaled(call, 1 / max(1, call.logits.size) if call.reduction == "mean" else 1)
 
 
 @mistaken()
 def sum_scaled_as_mean(call: LossCall) -> Values:
     """Multiplies the factor 1/N also into the gradient of a sum."""
-    return _scaled(call, 1 / call.logits.size if call.reduction == "sum" else 1)
+    return _scaled(call, 1 / max(1, call.logits.size) if call.reduction == "sum" else 1)
 
 
 @mistaken()
@@ -225,7 +226,7 @@ def pos_weight_gradient_without_weight(call: LossCall) -> Values:
 
 @mistaken()
 def overflowing_operand_gradients(call: LossCall) -> Values:
-    """Computes the gradients in targets, weight and pos_weight with an exponential that overflows."""
+    """Takes the gradients of the other operands from an exponential that overflows."""
     values = right(call)
     limit = np.log(np.finfo(call.logits.dtype).max)
     large = np.abs(call.logits.astype(np.float64)) > limit

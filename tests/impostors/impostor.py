@@ -7,13 +7,14 @@ float64 and rounded once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.calls import Array, BackendInfo, LossCall, LossResult
+from bce_conformance.backends.calls import OPERANDS, Array, BackendInfo, LossCall, LossResult
 from bce_conformance.backends.native_adapter import NativeAdapter
 
 Values = dict[str, Array]
@@ -30,12 +31,14 @@ class Impostor:
     Attributes:
         name: such as ``log_of_sigmoid``.
         mistake: what it does wrong, in a sentence.
+        kind: the module that holds it.
         dtypes: the formats in which it is tried.
         start: makes the function that answers calls; state lives as long as that function.
     """
 
     name: str
     mistake: str
+    kind: str
     dtypes: tuple[str, ...]
     start: Callable[[], Change]
 
@@ -47,19 +50,11 @@ class Impostor:
 IMPOSTORS: dict[str, Impostor] = {}
 
 
-def _register(impostor: Impostor) -> None:
-    if impostor.name in IMPOSTORS:
-        raise ValueError(f"name {impostor.name!r} is that of another impostor")
-    IMPOSTORS[impostor.name] = impostor
-
-
 def mistaken(*dtypes: str) -> Callable[[Change], Change]:
     """Make an impostor of a function: its name, and its docstring as the mistake."""
 
     def register(change: Change) -> Change:
-        sentence = " ".join((change.__doc__ or "").split())
-        formats = dtypes or ("float16", "float32")
-        _register(Impostor(change.__name__, sentence, formats, lambda: change))
+        _register(change.__name__, change, dtypes, lambda: change)
         return change
 
     return register
@@ -69,12 +64,19 @@ def stateful(*dtypes: str) -> Callable[[type], type]:
     """Make an impostor of a class whose instances answer calls and remember earlier ones."""
 
     def register(kind: type) -> type:
-        sentence = " ".join((kind.__doc__ or "").split())
-        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
-        _register(Impostor(name, sentence, dtypes or ("float16", "float32"), kind))
+        words = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__)
+        _register(words.removeprefix("_"), kind, dtypes, kind)
         return kind
 
     return register
+
+
+def _register(name: str, source: Any, dtypes: tuple[str, ...], start: Callable[[], Change]) -> None:
+    if name in IMPOSTORS:
+        raise ValueError(f"name {name!r} is that of another impostor")
+    mistake = " ".join(source.__doc__.split())
+    formats = dtypes or ("float16", "float32")
+    IMPOSTORS[name] = Impostor(name, mistake, source.__module__, formats, start)
 
 
 class Adapter:
@@ -107,8 +109,13 @@ def right(call: LossCall, **changed: Any) -> Values:
 
 
 def right_elements(call: LossCall) -> Array:
-    """The right loss of every element, whatever the reduction."""
-    return right(call, reduction="none", quantities=("loss",), cotangent=None)["loss"]
+    """The right loss of every element in float64, whatever the format and the reduction."""
+    wide = {
+        name: None if getattr(call, name) is None else getattr(call, name).astype(np.float64)
+        for name in OPERANDS
+    }
+    asked = replace(call, **wide, reduction="none", quantities=("loss",), cotangent=None)
+    return right(asked)["loss"]
 
 
 def with_elements(call: LossCall, elements: Array) -> Values:
@@ -122,12 +129,12 @@ def with_elements(call: LossCall, elements: Array) -> Values:
 def with_logarithms(call: LossCall, negative: Array, positive: Array) -> Values:
     """Right but for −log(1 − σ(x)) and −log σ(x), which are given for every element.
 
-    A coefficient that is zero takes its term away.
+    A coefficient that is zero takes its term away, unless that is NaN.
     """
     _, y, w, p = (operand.astype(np.float64) for operand in operands(call))
     terms = ((w * (1 - y), negative), (w * p * y, positive))
-    zero_free = (np.where(c == 0, c, c * t.astype(np.float64)) for c, t in terms)
-    return with_elements(call, sum(zero_free))
+    products = (np.where((c == 0) & ~np.isnan(t), 0, c * t.astype(np.float64)) for c, t in terms)
+    return with_elements(call, sum(products))
 
 
 def with_formulas(call: LossCall, **formulas: Formula) -> Values:
@@ -178,7 +185,13 @@ def reduced(call: LossCall, elements: Array) -> Array:
     if call.reduction == "none":
         return elements
     divisor = np.float64(elements.size if call.reduction == "mean" else 1)
-    return np.asarray(elements.sum() / divisor)
+    return np.asarray(exact_sum(elements) / divisor)
+
+
+def exact_sum(elements: Array) -> np.float64:
+    """The sum, rounded once where it is finite."""
+    total = elements.sum()
+    return np.float64(math.fsum(elements.ravel().tolist())) if np.isfinite(total) else total
 
 
 def summed_to(elements: Array, shape: tuple[int, ...]) -> Array:

@@ -25,7 +25,7 @@ from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, Lo
 from bce_conformance.conformance.cells import VERDICTS, Level
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs, PoolStore
-from bce_conformance.conformance.matrix import _VERDICT_OF_FAILURE
+from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.subject import CallFailed, Subject
 from bce_conformance.conformance.tiers import TIERS
@@ -187,7 +187,7 @@ class Cells:
             checks()[requirement.id](subject)
         except CallFailed as failed:
             failure = failed.failure
-        verdict = _VERDICT_OF_FAILURE[failure.kind] if failure else subject.verdict()
+        verdict = VERDICT_OF_FAILURE[failure.kind] if failure else subject.verdict()
         findings = [Finding(*pair) for pair in subject.findings.items()]
         if failure:
             findings.append(Finding(CALL_ENDED, Level.FAILS))
@@ -212,4 +212,3 @@ def _check_calls(path: Path) -> Iterator[tuple[str, str]]:
             of_subject = isinstance(node.func.value, ast.Name) and node.func.value.id == "subject"
             if of_subject and node.func.attr in ("judge", "require", "value", "record"):
                 yield f"{path.stem}:{node.lineno}", node.func.attr
-

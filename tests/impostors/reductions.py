@@ -25,7 +25,7 @@ def mean_over_weights(call: LossCall) -> Values:
     if call.reduction != "mean" or call.weight is None:
         return right(call)
     total = np.broadcast_to(call.weight, call.logits.shape).astype(np.float64).sum()
-    return _with_loss(call, right_elements(call).astype(np.float64).sum() / total)
+    return _with_loss(call, right_elements(call).sum() / total)
 
 
 @mistaken()
@@ -33,7 +33,7 @@ def mean_over_the_batch(call: LossCall) -> Values:
     """Divides the mean by the length of the first dimension instead of N."""
     if call.reduction != "mean" or call.logits.ndim < 2:
         return right(call)
-    return _with_loss(call, right_elements(call).astype(np.float64).sum() / call.logits.shape[0])
+    return _with_loss(call, right_elements(call).sum() / call.logits.shape[0])
 
 
 @mistaken()
@@ -41,7 +41,7 @@ def mean_over_positives(call: LossCall) -> Values:
     """Divides the mean by the number of elements with a target above 0."""
     if call.reduction != "mean":
         return right(call)
-    return _with_loss(call, right_elements(call).astype(np.float64).sum() / (call.targets > 0).sum())
+    return _with_loss(call, right_elements(call).sum() / (call.targets > 0).sum())
 
 
 @mistaken("float16", "float32")
@@ -58,7 +58,8 @@ def running_sum(call: LossCall) -> Values:
     """Adds the losses up one by one in the format itself."""
     if call.reduction == "none" or not call.logits.size:
         return right(call)
-    total = np.cumsum(right_elements(call).ravel(), dtype=call.logits.dtype)[-1].astype(np.float64)
+    terms = right_elements(call).astype(call.logits.dtype).ravel()
+    total = np.cumsum(terms, dtype=terms.dtype)[-1].astype(np.float64)
     return _with_loss(call, total / (call.logits.size if call.reduction == "mean" else 1))
 
 
@@ -73,20 +74,20 @@ def mean_of_a_rounded_sum(call: LossCall) -> Values:
 
 @mistaken("float32")
 def float32_sum_overflows(call: LossCall) -> Values:
-    """Sums in float32 whose ordinary means overflow near the largest finite number only."""
+    """Sums huge losses in float32, where their mean does not overflow but their sum does."""
     if call.reduction != "mean":
         return right(call)
-    total = right_elements(call).astype(np.float64).sum()
+    total = right_elements(call).sum()
     largest = np.finfo(np.float32).max
     return _with_loss(call, np.inf) if total > largest else right(call)
 
 
 @mistaken("float16")
 def sum_over_60000_overflows(call: LossCall) -> Values:
-    """Overflows in a mean whose sum is beyond float16, unless the elements are huge."""
+    """Sums ordinary losses in float16, where their sum overflows; huge ones go another way."""
     if call.reduction != "mean":
         return right(call)
-    elements = right_elements(call).astype(np.float64)
+    elements = right_elements(call)
     overflows = elements.sum() > 65504 and elements.max() < 1000
     return _with_loss(call, np.inf) if overflows else right(call)
 
@@ -94,7 +95,7 @@ def sum_over_60000_overflows(call: LossCall) -> Values:
 @mistaken()
 def reduction_ignored(call: LossCall) -> Values:
     """Returns the loss of every element whatever the reduction."""
-    return {**right(call), "loss": right_elements(call)} if "loss" in call.quantities else right(call)
+    return _with_loss(call, right_elements(call))
 
 
 @mistaken()
@@ -146,7 +147,7 @@ def infinite_elements_dropped(call: LossCall) -> Values:
     """Leaves elements out of a reduction that are not finite."""
     if call.reduction == "none" or not call.logits.size:
         return right(call)
-    elements = right_elements(call).astype(np.float64)
+    elements = right_elements(call)
     finite = np.where(np.isfinite(elements), elements, 0)
     return _with_loss(call, finite.sum() / (finite.size if call.reduction == "mean" else 1))
 
@@ -155,9 +156,9 @@ def infinite_elements_dropped(call: LossCall) -> Values:
 def saturating_sum(call: LossCall) -> Values:
     """Stops a sum at the largest finite number."""
     largest = format_of(call.logits.dtype).largest_finite
-    if call.reduction != "sum" or np.isinf(right_elements(call).astype(np.float64)).any():
+    if call.reduction != "sum" or np.isinf(right_elements(call)).any():
         return right(call)
-    return _with_loss(call, np.minimum(right(call)["loss"], call.logits.dtype.type(largest)))
+    return _with_loss(call, np.minimum(right_elements(call).sum(), largest))
 
 
 @mistaken()
@@ -165,7 +166,7 @@ def last_element_skipped(call: LossCall) -> Values:
     """Leaves the last element out of a reduction."""
     if call.reduction == "none" or call.logits.size < 2:
         return right(call)
-    elements = right_elements(call).astype(np.float64).ravel()
+    elements = right_elements(call).ravel()
     kept = elements[:-1].sum()
     return _with_loss(call, kept / (elements.size if call.reduction == "mean" else 1))
 
@@ -175,7 +176,7 @@ def vector_tail_twice(call: LossCall) -> Values:
     """Adds the elements beyond the last full vector of eight twice."""
     if call.reduction == "none":
         return right(call)
-    elements = right_elements(call).astype(np.float64).ravel()
+    elements = right_elements(call).ravel()
     tail = elements[elements.size - elements.size % 8 :]
     total = elements.sum() + tail.sum()
     return _with_loss(call, total / (elements.size if call.reduction == "mean" else 1))
@@ -186,7 +187,7 @@ def lost_carry_in_blocks(call: LossCall) -> Values:
     """Rounds the sum of each block of 100 to the format, toward zero."""
     if call.reduction == "none" or call.logits.size < 200:
         return right(call)
-    elements = right_elements(call).astype(np.float64).ravel()
+    elements = right_elements(call).ravel()
     format_ = format_of(call.logits.dtype)
     starts = np.arange(0, elements.size, 100)
     blocks = np.add.reduceat(elements, starts)
@@ -201,7 +202,7 @@ def small_terms_absorbed(call: LossCall) -> Values:
     """Adds each term to the largest, where those below half its unit in the last place vanish."""
     if call.reduction == "none" or not call.logits.size:
         return right(call)
-    elements = right_elements(call).astype(np.float64).ravel()
+    elements = right_elements(call).ravel()
     unit = format_of(call.logits.dtype).ulp(elements.max() * 2**9)
     kept = np.where(elements >= unit / 2, elements, 0)
     return _with_loss(call, kept.sum() / (kept.size if call.reduction == "mean" else 1))
@@ -217,7 +218,7 @@ class AccumulatorNotReset:
     def __call__(self, call: LossCall) -> Values:
         if call.reduction != "sum" or not call.logits.size:
             return right(call)
-        before, self.total = self.total, float(right_elements(call).astype(np.float64).sum())
+        before, self.total = self.total, float(right_elements(call).sum())
         return _with_loss(call, before + self.total)
 
 
@@ -233,7 +234,7 @@ class ThreadDependentSum:
         threads = 1 + self.calls % 8
         if call.reduction == "none" or call.logits.size < 8:
             return right(call)
-        parts = np.array_split(right_elements(call).ravel(), threads)
+        parts = np.array_split(right_elements(call).astype(call.logits.dtype).ravel(), threads)
         total = reduce(np.add, (part.sum(dtype=part.dtype) for part in parts))
         if call.reduction == "mean":
             total = total / call.logits.dtype.type(call.logits.size)

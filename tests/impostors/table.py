@@ -73,12 +73,13 @@ def document() -> str:
     """The table as a page of the documentation."""
     caught = Counter(requirement for found in catchers().values() for requirement in found)
     lines = [_HEAD + f"{len(IMPOSTORS)} impostors, {len(caught)} requirements.\n"]
-    lines += ["| impostor | its mistake | formats | caught by |", "|---|---|---|---|"]
-    for name, impostor in IMPOSTORS.items():
-        formats = ", ".join(impostor.dtypes)
-        by = _by_family(catchers()[name])
-        lines.append(f"| {name.replace('_', ' ')} | {impostor.mistake} | {formats} | {by} |")
-    lines += ["", "| requirement | catches | among them the one that the fewest others catch |"]
+    for kind in KINDS:
+        lines += [f"## {kind.__doc__.strip()}", ""]
+        lines += ["| impostor | its mistake | formats | caught by |", "|---|---|---|---|"]
+        of_kind = (i for i in IMPOSTORS.values() if i.kind == kind.__name__)
+        lines += [*map(_row, of_kind), ""]
+    lines += ["## Requirements, and what they catch", ""]
+    lines += ["| requirement | catches | among them the one that the fewest others catch |"]
     lines += ["|---|---|---|"]
     for identifier, requirement in requirements().items():
         of_it = [name for name, found in catchers().items() if identifier in found]
@@ -86,6 +87,12 @@ def document() -> str:
         row = f"| {identifier} {requirement.title} | {len(of_it)} | {rarest.replace('_', ' ')} |"
         lines.append(row)
     return "\n".join(lines) + "\n"
+
+
+def _row(impostor: Impostor) -> str:
+    by, formats = _by_family(catchers()[impostor.name]), ", ".join(impostor.dtypes)
+    mistake = impostor.mistake.replace("|", "\\|")
+    return f"| {impostor.name.replace('_', ' ')} | {mistake} | {formats} | {by} |"
 
 
 def _by_family(identifiers: tuple[str, ...]) -> str:
