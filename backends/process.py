@@ -15,13 +15,14 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bce_conformance.backends import worker
 from bce_conformance.backends.calls import BackendInfo, Failure, LossCall, LossResult
 from bce_conformance.backends.registry import BackendSpec
 from bce_conformance.backends.transport import pack_call, unpack_info, unpack_result
+from bce_conformance.backends.workload import Workload
 
 TIME_LIMIT = 30.0
 START_LIMIT = 300.0  # the native kernels compile for a minute or two, once a machine
@@ -91,19 +92,35 @@ class BackendProcess:
         Raises:
             TypeError: an array of ``call`` has a dtype that cannot travel, such as object.
         """
-        message = pack_call(call)
+        answer = self._ask(pack_call(call), self._time_limit if time_limit is None else time_limit)
+        return answer if isinstance(answer, Failure) else unpack_result(answer)
+
+    def time(
+        self, workload: Workload, seconds: float, *, time_limit: float | None = None
+    ) -> list[float] | Failure:
+        """Return seconds a call of ``workload``, measured for about ``seconds`` in the worker.
+
+        The first time for a workload takes longer: its arrays are made, and the framework compiles.
+        """
+        message = {"workload": asdict(workload), "seconds": seconds}
+        answer = self._ask(message, self._time_limit if time_limit is None else time_limit)
+        if isinstance(answer, Failure):
+            return answer
+        return Failure(**answer["failure"]) if "failure" in answer else list(answer["seconds"])
+
+    def _ask(self, message: dict[str, Any], limit: float) -> dict[str, Any] | Failure:
+        """Send a message to the worker, started if need be, and return what it answers."""
         failure = self._start_if_needed()
         if failure is not None:
             return failure
-        limit = self._time_limit if time_limit is None else time_limit
         self._log.truncate(0)
         with self._ended_on_interrupt():
             try:
                 self._channel.send(message)
             except OSError:
                 return self._bury()
-            answer = self._receive(limit)
-        return answer if isinstance(answer, Failure) else unpack_result(answer)
+            answer: dict[str, Any] | Failure = self._receive(limit)
+        return answer
 
     def close(self) -> None:
         """End the worker at once, whatever it is doing, and forget its log."""

@@ -109,15 +109,16 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(channel: Any) -> None:
-    """Answer the parent: first a process id, then a description, then one result a call."""
+    """Answer the parent: a process id, a description, then a result a call or times a workload."""
     config = channel.receive()
     settle(config)
     channel.send(os.getpid())
     try:
-        from bce_conformance.backends import transport
+        from bce_conformance.backends import timing, transport, workload
 
         module, _, name = config["factory"].partition(":")
         adapter = getattr(importlib.import_module(module), name)()
+        timer = timing.Timer(adapter)
         message = transport.pack_info(adapter.info())
     except Exception as error:
         channel.send(failure(error))
@@ -126,7 +127,11 @@ def serve(channel: Any) -> None:
     while True:
         message = channel.receive()
         try:
-            message = evaluate(adapter, message)
+            if "workload" in message:
+                timed = workload.Workload(**message["workload"])
+                message = {"seconds": timer.measure(timed, message["seconds"])}
+            else:
+                message = evaluate(adapter, message)
         except Exception as error:
             message = failure(error)
         channel.send(message)

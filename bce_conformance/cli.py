@@ -25,6 +25,7 @@ from bce_conformance.backends import (
     installed,
 )
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.bench_command import bench
 from bce_conformance.conformance.document import commit
 from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe, explain
 from bce_conformance.conformance.matrix import NOT_INSTALLED, Earlier, Settings
@@ -32,7 +33,8 @@ from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.ledger_commands import ledger_app
 from bce_conformance.reference import cache, format_of
-from bce_conformance.terminal import OUT, Ledgers, console, errors, misuse, read
+from bce_conformance.terminal import OUT, Backends, Ledgers, console, errors, misuse, read
+from bce_conformance.timing.document import keep_timings, kept_timings
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
@@ -82,9 +84,6 @@ def number(text: str) -> float:
 
 Number = Annotated[float, typer.Option(parser=number, metavar="NUMBER")]
 OptionalNumber = Annotated[float | None, typer.Option(parser=number, metavar="NUMBER")]
-Backends = Annotated[
-    list[str], typer.Option("--backend", help="id or package.module:Class; repeatable")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -155,10 +154,12 @@ def run(
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
     earlier = _earlier(out, settings) if resume else None
+    timings = kept_timings(results)
     bar = _Bar()
     with bar.progress:
         code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
+        keep_timings(results, timings)
         _render(out, page=code is not Exit.INTERRUPTED)
     else:
         errors.print("nothing was measured", style="red")
@@ -221,6 +222,7 @@ def compare(before: Path, after: Path) -> None:
     raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)
 
 
+app.command()(bench)
 app.add_typer(ledger_app, name="ledger")
 
 

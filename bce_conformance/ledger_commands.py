@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,8 +13,11 @@ from bce_conformance.conformance.ledger import LEDGER, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
 from bce_conformance.conformance.session import Exit
-from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.conformance.tiers import TIERS, Tier
 from bce_conformance.terminal import OUT, Ledgers, console, misuse, read
+
+if TYPE_CHECKING:
+    from bce_conformance.reports.results import Results
 
 ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
 
@@ -35,7 +38,7 @@ def ledger_check(
     table = Table("requirement", "backend", "dtype", "ledger", "found", "standing", "detail")
     found = read(folder)
     versions = {backend.id: backend.version for backend in found.backends}
-    strict = TIERS[found.run.tier].strict
+    strict = _tier(found).strict
     code = Exit.AS_EXPECTED
     for cell in found.cells:
         place = (cell.requirement, cell.backend, cell.dtype)
@@ -61,7 +64,7 @@ def ledger_update(
     Without --ledger the suite's own ledger is brought up to date, with it only the files named.
     """
     measured = read(folder)
-    if not TIERS[measured.run.tier].strict:
+    if not _tier(measured).strict:
         misuse(f"{folder} is of tier {measured.run.tier}, which may miss deviations")
     versions = {backend.id: backend.version for backend in measured.backends}
     found = [
@@ -81,3 +84,10 @@ def ledger_update(
         console.print(f"changed: {path}", highlight=False, soft_wrap=True)
     if not changed:
         console.print("the ledger is up to date")
+
+
+def _tier(found: Results) -> Tier:
+    """The tier of a run of the matrix."""
+    if found.run.tier not in TIERS:
+        misuse(f"there is no run of the matrix here: {found.run.tier}")
+    return TIERS[found.run.tier]

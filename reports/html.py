@@ -19,6 +19,8 @@ from bce_conformance.conformance.cells import VERDICTS, Cell
 from bce_conformance.reports.charts import packed_curves, specifications, vega_script
 from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
 from bce_conformance.reports.results import Results
+from bce_conformance.reports.timings import by_workload, chart, duration, noise_line
+from bce_conformance.timing.plan import title
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -61,13 +63,15 @@ def render(results: Results) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
+    environment.filters.update(workload=title, duration=duration)
     has_curves = any(curve.points for curve in results.curves)
+    timing_chart = chart(results.timings) if results.timings else None
     return environment.get_template("report.html.j2").render(
         results=results,
         run=results.run,
         style=_asset("report.css"),
         scripts=[_asset("cells.js"), _asset("page.js")],
-        vega=Markup(vega_script()) if has_curves else None,
+        vega=Markup(vega_script()) if has_curves or timing_chart else None,
         curves=packed_curves(results) if has_curves else None,
         specifications=specifications(results) if has_curves else None,
         cells=packed_cells(results),
@@ -84,7 +88,10 @@ def render(results: Results) -> str:
         verdicts=VERDICTS,
         marks=MARKS,
         legend=LEGEND,
-        timing_columns=list(dict.fromkeys(name for row in results.timings for name in row)),
+        timings=results.timings,
+        timed=by_workload(results.timings) if results.timings else {},
+        noise=noise_line(results.timings).plain if results.timings else "",
+        timing_chart=timing_chart,
     )
 
 

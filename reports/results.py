@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,10 @@ from typing import Any, NoReturn
 
 import jsonschema_rs
 
+from bce_conformance.backends.workload import Workload
 from bce_conformance.conformance.cells import Cell, UlpStatistics, Worst
+from bce_conformance.timing.goals import Verdict
+from bce_conformance.timing.records import Timing
 
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("results.schema.json")
@@ -103,6 +106,22 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Timings:
+    """What a session of the benchmark measured, when, where, and on which commit."""
+
+    started: str
+    finished: str
+    interrupted: bool
+    argv: tuple[str, ...]
+    commit: str
+    host: Host
+    rounds: int
+    versions: Mapping[str, str]
+    measurements: tuple[Timing, ...]
+    goals: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
 class Results:
     """One run: what was measured, of whom, against which requirements."""
 
@@ -111,7 +130,7 @@ class Results:
     requirements: tuple[Requirement, ...]
     cells: tuple[Cell, ...]
     curves: tuple[Curve, ...]
-    timings: tuple[Mapping[str, str | float | bool | None], ...]
+    timings: Timings | None
 
 
 def read(path: str | Path) -> Results:
@@ -178,7 +197,7 @@ def from_document(document: Any) -> Results:
         requirements=tuple(Requirement(**entry) for entry in document["requirements"]),
         cells=tuple(_cell(entry) for entry in document["cells"]),
         curves=tuple(_curve(entry) for entry in document.get("curves", ())),
-        timings=tuple(document.get("timings", ())),
+        timings=_timings(document["timings"]) if "timings" in document else None,
     )
 
 
@@ -194,6 +213,18 @@ def _run(run: dict[str, Any], cells: list[dict[str, Any]]) -> Run:
     for name in ("argv", "leaves_out"):
         merged[name] = tuple(merged[name])
     return Run(**merged)
+
+
+def _timings(entry: dict[str, Any]) -> Timings:
+    goals = ({k: v for k, v in goal.items() if k != "verdict"} for goal in entry["goals"])
+    merged = {
+        **entry,
+        "argv": tuple(entry["argv"]),
+        "host": Host(**entry["host"]),
+        "measurements": tuple(Timing(**one) for one in entry["measurements"]),
+        "goals": tuple(Verdict(**goal) for goal in goals),
+    }
+    return Timings(**merged)
 
 
 def _backend(entry: dict[str, Any]) -> BackendEntry:
@@ -254,11 +285,12 @@ def place(path: list[str | int]) -> str:
 
 
 def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
-    for name in ("started", "finished"):
-        try:
-            datetime.fromisoformat(document["run"][name])
-        except ValueError as error:
-            yield f"run.{name}: {document['run'][name]!r} is no moment: {error}"
+    for part in ("run", "timings"):
+        for name in ("started", "finished") if part in document else ():
+            try:
+                datetime.fromisoformat(document[part][name])
+            except ValueError as error:
+                yield f"{part}.{name}: {document[part][name]!r} is no moment: {error}"
     ids: dict[str, set[str]] = {}
     for table in ("backends", "requirements"):
         yield from _repeated(table, [entry["id"] for entry in document[table]], "id")
@@ -276,6 +308,18 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
         logits = [point[0] for point in curve["points"]]
         if logits != sorted(logits):
             yield f"curves[{index}].points: logits are not in ascending order"
+    yield from _timing_problems(document.get("timings", {}))
+
+
+def _timing_problems(timings: dict[str, Any]) -> Iterator[str]:
+    names = ("group", "series", *(f.name for f in fields(Workload)))
+    keys = [tuple(entry[name] for name in names) for entry in timings.get("measurements", ())]
+    yield from _repeated("timings.measurements", keys, " × ".join(names))
+    for index, goal in enumerate(timings.get("goals", ())):
+        entry = {name: value for name, value in goal.items() if name != "verdict"}
+        verdict = Verdict(**entry).verdict
+        if verdict != goal["verdict"]:
+            yield f"timings.goals[{index}].verdict: {goal['verdict']!r}, but the goal is {verdict}"
 
 
 def _repeated(table: str, keys: list[Any], what: str) -> Iterator[str]:

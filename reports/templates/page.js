@@ -13,14 +13,8 @@
   show();
 })();
 
-(() => {
-  const source = document.getElementById("curve-data");
-  if (!source) return;
-  const { element } = report;
-  const { logits, curves, colours } = JSON.parse(source.textContent);
-  const specifications = JSON.parse(document.getElementById("chart-data").textContent);
-  const chosen = { range: "near" };
-  const titles = { grad_logits: "gradient", near: "|x| ≤ 1000", all: "all" };
+// What the charts share: the page's colours, light or dark.
+const charts = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -33,6 +27,30 @@
     };
     return { axis };
   };
+
+  const embed = (place, specification) => {
+    const theme = dark.matches ? "dark" : "light";
+    vegaEmbed(place, specification, { mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme } });
+  };
+  return { dark, embed };
+})();
+
+(() => {
+  const source = document.getElementById("timing-data");
+  if (!source) return;
+  const draw = () => charts.embed("#timing-chart", JSON.parse(source.textContent));
+  charts.dark.addEventListener("change", draw);
+  draw();
+})();
+
+(() => {
+  const source = document.getElementById("curve-data");
+  if (!source) return;
+  const { element } = report;
+  const { logits, curves, colours } = JSON.parse(source.textContent);
+  const specifications = JSON.parse(document.getElementById("chart-data").textContent);
+  const chosen = { range: "near" };
+  const titles = { grad_logits: "gradient", near: "|x| ≤ 1000", all: "all" };
 
   const draw = () => {
     const backends = new Set([...document.querySelectorAll("#curve-backends input:checked")].map((box) => box.value));
@@ -58,8 +76,7 @@
     const scale = (name) => specification.scales.find((one) => one.name === name);
     scale("x").domain = [-side, side];
     scale("y").domain = [0, top];
-    const theme = dark.matches ? "dark" : "light";
-    vegaEmbed("#chart", specification, { mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme } });
+    charts.embed("#chart", specification);
   };
 
   const segments = (name, values) => {
@@ -90,7 +107,7 @@
     label.style.setProperty("--key", value);
     document.getElementById("curve-backends").append(label);
   }
-  dark.addEventListener("change", draw);
+  charts.dark.addEventListener("change", draw);
   draw();
 })();
 

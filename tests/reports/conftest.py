@@ -36,6 +36,13 @@ VERDICTS = {
     "jax": ("AA", "A", "AA", "AAA", "not measured"),
     "optax": ("AA", "A", "AAA", "crashed", "A"),
 }
+HOST = {
+    "cpu": "AMD EPYC",
+    "cores": 2,
+    "memory_bytes": 25276502016,
+    "os": "Linux 6.1",
+    "python": "3.11.7",
+}
 ULP_MAX = {"AAA": 0.5, "AA": 3.25, "A": 6.1e6, "fails": "inf"}
 
 
@@ -98,6 +105,55 @@ def _curve(backend: str, dtype: str, quantity: str, target: str, count: int) -> 
     }
 
 
+def _timing(series: str, what: str, seconds: float | None) -> Document:
+    return {
+        "group": "sizes",
+        "series": series,
+        "device": "cpu",
+        "dtype": "float32",
+        "what": what,
+        "size": 1_000_000,
+        "regime": "moderate",
+        "broadcasting": "none",
+        "reduction": "mean",
+        "threads": 0,
+        "rounds": 5 if seconds else 0,
+        "seconds": seconds,
+        "low": seconds and 0.96 * seconds,
+        "high": seconds and 1.2 * seconds,
+        "ns_per_element": seconds and 1e3 * seconds,
+        "gb_per_s": seconds and 8e-3 / seconds,
+        "to_fastest": seconds and seconds / 2.7e-3,
+        "to_limit": seconds and seconds / 2e-4,
+        "status": "ok" if seconds else "crashed: SIGSEGV",
+    }
+
+
+def _timings() -> Document:
+    series = {"native": 6e-4, "torch": 2.7e-3, "jax": None, "native again": 6.3e-4, "limit": 2e-4}
+    goal = {"goal": "forward: × limit", "bound": 2.0, "at_most": True}
+    return {
+        "started": "2026-11-21T23:00:00Z",
+        "finished": "2026-11-21T23:05:00Z",
+        "interrupted": False,
+        "argv": ["bce-conformance", "bench"],
+        "commit": "6d84712",
+        "host": dict(HOST),
+        "rounds": 5,
+        "versions": {"native": "0.1.0", "torch": "2.13.0", "jax": "0.10.2"},
+        "measurements": [
+            _timing(name, what, seconds)
+            for what in ("forward", "gradient")
+            for name, seconds in series.items()
+        ],
+        "goals": [
+            goal | {"figure": 3.0, "verdict": "missed"},
+            goal | {"goal": "forward: µs", "figure": 1.5, "verdict": "met"},
+            goal | {"goal": "gradient: × limit", "figure": None, "verdict": "not measured"},
+        ],
+    }
+
+
 def build(per_family: int = 4, curve_points: int = 60) -> Document:
     """Five families × ``per_family`` requirements × six backends × four dtypes."""
     requirements = [
@@ -130,13 +186,7 @@ def build(per_family: int = 4, curve_points: int = 60) -> Document:
             "tier": "default",
             "argv": ["bce-conformance", "run", "--tier", "default"],
             "commit": "6d84712",
-            "host": {
-                "cpu": "AMD EPYC",
-                "cores": 2,
-                "memory_bytes": 25276502016,
-                "os": "Linux 6.1",
-                "python": "3.11.7",
-            },
+            "host": dict(HOST),
             "interrupted": False,
             "inputs": 51234567,
             "seed": 20261121,
@@ -152,10 +202,7 @@ def build(per_family: int = 4, curve_points: int = 60) -> Document:
             for quantity in ("loss", "grad_logits")
             for target in ("0", "1", "soft")
         ],
-        "timings": [
-            {"backend": "torch", "size": 1000000, "pass": "forward", "ns_per_element": 2.7},
-            {"backend": "native", "size": 1000000, "pass": "forward", "ns_per_element": 0.5},
-        ],
+        "timings": _timings(),
     }
 
 

@@ -119,7 +119,10 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     document["requirements"][0]["text"] = HOSTILE
     document["backends"][0] |= {"version": HOSTILE, "status": HOSTILE}
     document["run"] |= {"id": HOSTILE, "tier": HOSTILE, "argv": [HOSTILE], "leaves_out": [HOSTILE]}
-    document["timings"] = [{HOSTILE: HOSTILE}]
+    document["timings"]["measurements"][0] |= {"series": HOSTILE, "group": HOSTILE}
+    document["timings"]["measurements"][2]["status"] = HOSTILE
+    document["timings"]["goals"][0]["goal"] = HOSTILE
+    document["timings"] |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     for table, field in (("requirements", "id"), ("backends", "id")):
         document[table][1][field] += HOSTILE
         for cell in [*document["cells"], *document["curves"]]:
@@ -131,19 +134,37 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     assert '<b id="injected"' not in page
     assert "injected" not in _Page(page).values("id")
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
-    assert len(scripts) == page.count("</script>") == 6
+    assert len(scripts) == page.count("</script>") == 7
     assert json.loads(scripts[0])["cells"]
 
 
 def test_curves_and_timings_are_left_out_where_there_are_none(document: Document) -> None:
-    with_curves = render(from_document(document))
-    without = render(from_document(document | {"curves": [], "timings": []}))
-    assert 'id="curves"' in with_curves
-    assert 'id="timings"' in with_curves
-    assert 'id="curves"' not in without
-    assert 'id="timings"' not in without
-    # The chart library is most of the page, and only a page with curves carries it.
-    assert len(with_curves) - len(without) > 500_000
+    both = render(from_document(document))
+    timed = render(from_document(document | {"curves": []}))
+    timings = document.pop("timings")
+    curved = render(from_document(document))
+    neither = render(from_document(document | {"curves": []}))
+    assert ['id="curves"' in page for page in (both, timed, curved, neither)] == [1, 0, 1, 0]
+    assert ['id="timings"' in page for page in (both, timed, curved, neither)] == [1, 1, 0, 0]
+    # The chart library is most of the page, and only a page with charts carries it.
+    assert min(map(len, (both, timed, curved))) - len(neither) > 500_000
+    for measurement in timings["measurements"]:
+        measurement |= dict.fromkeys(("seconds", "low", "high", "ns_per_element"))
+        measurement |= {"rounds": 0, "status": "not reached"}
+    unmeasured = render(from_document(document | {"curves": [], "timings": timings}))
+    assert 'id="timing-chart"' not in unmeasured
+    assert "not reached" in unmeasured
+
+
+def test_timings_show_figures_verdicts_and_noise(page: str) -> None:
+    section = page[page.index('<section id="timings"') : page.index('<section id="backends"')]
+    for text in ("600 µs", "24 %", "forward · float32 · 10⁶", "missed", "not measured", "1.050"):
+        assert text in section, text
+    assert "crashed: SIGSEGV" in section
+    panels = json.loads(_Page(page).data["timing-data"])
+    rows = next(data["values"] for data in panels["data"] if "values" in data)
+    assert len(rows) == 8
+    assert {row["series"] for row in rows} == {"native", "torch", "native again", "limit"}
 
 
 def test_infinite_errors_of_curves_are_null(page: str) -> None:
@@ -155,7 +176,8 @@ def test_infinite_errors_of_curves_are_null(page: str) -> None:
 
 
 def test_empty_run_renders(builder: Callable[..., Document]) -> None:
-    document = builder(per_family=0) | {"curves": [], "timings": []}
+    document = builder(per_family=0) | {"curves": []}
+    del document["timings"]
     assert "0 requirements" in render(from_document(document))
 
 

@@ -90,7 +90,7 @@ def test_optional_fields_have_documented_values_when_absent(document: Document) 
         del document["run"][name]
     results = from_document(document)
     assert results.curves == ()
-    assert results.timings == ()
+    assert results.timings is None
     assert results.run.interrupted is False
     assert results.run.inputs == sum(cell["inputs"] for cell in document["cells"])
     assert results.run.seed is None
@@ -121,7 +121,26 @@ DAMAGES = {
     "point": (_set("curves", 1, "points", 4, [0.0]), "curves[1].points[4]: "),
     "logit": (_set("curves", 1, "points", 4, 0, "inf"), "curves[1].points[4][0]: "),
     "order": (_set("curves", 1, "points", 4, 0, 1e300), "curves[1].points: "),
-    "timing": (_set("timings", 0, "size", []), "timings[0].size: "),
+    "timing": (_set("timings", "measurements", 0, "size", []), "timings.measurements[0].size: "),
+    "no time": (
+        _set("timings", "measurements", 0, "seconds", None),
+        "timings.measurements[0].seconds: ",
+    ),
+    "timed": (
+        _set("timings", "measurements", 2, "seconds", 1.0),
+        "timings.measurements[2].seconds: ",
+    ),
+    "instant": (
+        _set("timings", "measurements", 0, "seconds", 0.0),
+        "timings.measurements[0].seconds: ",
+    ),
+    "timed twice": (
+        _set("timings", "measurements", 1, "series", "native"),
+        "timings.measurements[1]: has the same group",
+    ),
+    "goal": (_set("timings", "goals", 0, "verdict", "met"), "timings.goals[0].verdict: 'met', but"),
+    "timed when": (_set("timings", "started", "2026-02-30T00:00:00Z"), "timings.started: "),
+    "timed where": (_drop("timings", "host"), 'timings: "host" is a required property'),
     "version": (_set("schema", 2), "schema: 2 is not a known version; accepted is 1"),
     "no version": (_drop("schema"), 'the document: "schema" is a required property'),
     "true version": (_set("schema", True), "schema: True is not a known version; accepted is 1"),

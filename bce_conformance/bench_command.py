@@ -1,0 +1,96 @@
+"""``bce-conformance bench``: how fast the backends are, side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bce_conformance.backends import BackendSpec, builtin_backends, installed, resolve
+from bce_conformance.conformance.document import now, write
+from bce_conformance.conformance.session import Exit
+from bce_conformance.terminal import OUT, Backends, console, errors, misuse, read
+from bce_conformance.timing import document
+from bce_conformance.timing.plan import SIZES, groups
+from bce_conformance.timing.session import Session
+
+ROUNDS = 5
+
+
+def bench(
+    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
+    size: Annotated[
+        list[int], typer.Option(help="elements; repeatable; default 32, 10⁶ and 1.6·10⁷")
+    ] = [],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=1, help="how often each takes its turn")] = ROUNDS,
+    out: Annotated[Path, typer.Option(help="folder of results.json and report.html")] = OUT,
+) -> None:
+    """Measure how fast the backends are, side by side: all installed ones, native and the limit.
+
+    Each in a process of its own, one of them measuring at a time, in turns. The timings go into
+    results.json in --out, beside the run that it may hold, and into report.html. Ctrl-C keeps what
+    was measured. A goal that is missed does not change the exit code.
+    """
+    from bce_conformance.reports import html, timings
+
+    specs = _specs(backend)
+    try:
+        plan = groups([spec.id for spec in specs], tuple(size) or SIZES)
+    except ValueError as error:
+        misuse(str(error))
+    path = out / "results.json"
+    run = json.loads(path.read_text("utf-8")) if path.exists() and read(path) else None
+    started = now()
+    session = Session(specs, plan, rounds)
+    try:
+        _with_progress(session)
+    finally:
+        session.close()
+    if all(timing.seconds is None for timing in session.timings):
+        errors.print("nothing was measured", style="red")
+        raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
+    timed = document.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
+    write(document.document(session, timed) if run is None else run | {"timings": timed}, path)
+    found = read(path)
+    assert found.timings is not None
+    console.print(timings.timings_tables(found.timings))
+    if session.interrupted:
+        raise typer.Exit(Exit.INTERRUPTED)
+    html.write(found, out / "report.html")
+    console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _specs(names: list[str]) -> list[BackendSpec]:
+    """The backends asked for, which must be there, or all that are installed."""
+    if not names:
+        return [spec for spec in builtin_backends() if installed(spec)]
+    try:
+        specs = [resolve(name) for name in names]
+    except ValueError as error:
+        misuse(str(error))
+    for spec in specs:
+        if not installed(spec):
+            misuse(f"backend {spec.id!r} is not installed")
+    return specs
+
+
+def _with_progress(session: Session) -> None:
+    """Measure, and show how far it is."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[latest]}"),
+    )
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting the backends", total=session.steps, latest="")
+
+        def told(name: str) -> None:
+            progress.update(task, advance=1, description="measuring", latest=name)
+
+        session.run(told)

@@ -1,0 +1,173 @@
+"""Timings, for people: tables for a terminal, and a chart for the page.
+
+Everything shown comes from the ``timings`` of a results.json; nothing here measures or judges.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bce_conformance.backends.workload import Workload
+from bce_conformance.reports.results import Timings
+from bce_conformance.timing.plan import AGAIN, title
+from bce_conformance.timing.records import Timing
+
+Spec = dict[str, Any]
+
+CHARTED = ("sizes", "formats")
+"""Groups that compare backends with each other; the others compare one with itself."""
+
+VERDICT_STYLES = {"met": "green", "missed": "bold red", "not measured": "dim"}
+_PANEL_WIDTH = 250
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def by_workload(timings: Timings) -> dict[tuple[str, Workload], list[Timing]]:
+    """The measurements of each group and workload, in their order."""
+    found: dict[tuple[str, Workload], list[Timing]] = {}
+    for timing in timings.measurements:
+        found.setdefault((timing.group, timing.workload), []).append(timing)
+    return found
+
+
+def noise(timings: Timings) -> dict[Workload, float]:
+    """A/A: the time of a backend's second process over that of its first, by workload."""
+    found = {}
+    for (_, workload), measured in by_workload(timings).items():
+        seconds = {timing.series: timing.seconds for timing in measured}
+        for timing in measured:
+            first = seconds.get(timing.series.removesuffix(AGAIN))
+            if timing.series.endswith(AGAIN) and timing.seconds and first:
+                found[workload] = timing.seconds / first
+    return found
+
+
+def timings_tables(timings: Timings) -> RenderableType:
+    """Everything for the end of a session: measurements, noise, goals."""
+    parts: list[RenderableType] = [_measurements(timings), noise_line(timings)]
+    if timings.goals:
+        parts.append(_goals(timings))
+    return Group(*parts)
+
+
+def noise_line(timings: Timings) -> Text:
+    """The A/A ratios and the spread of the rounds, in a sentence."""
+    ratios = list(noise(timings).values())
+    spreads = sorted(t.spread for t in timings.measurements if t.seconds is not None)
+    text = Text()
+    if ratios:
+        off = max(max(ratio, 1 / ratio) for ratio in ratios) - 1
+        listed = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+        text.append(f"A/A (a second process over the first): {listed}; at most {off:.1%} apart. ")
+    if spreads:
+        text.append(f"Spread of the rounds: median {spreads[len(spreads) // 2]:.1%}, ")
+        text.append(f"at most {spreads[-1]:.1%}.")
+    return text
+
+
+def _measurements(timings: Timings) -> RenderableType:
+    """The groups that compare backends; what compares one with itself is in the goals."""
+    parts: list[RenderableType] = [
+        Text(f"medians of {timings.rounds} rounds in turns", style="dim"),
+        _rows([tuple(Text(name, style="dim") for name in ("", *_WIDTHS))]),
+    ]
+    for (group, workload), measured in by_workload(timings).items():
+        if group in CHARTED:
+            rows = [(Text(f"  {timing.series}"), *_figures(timing)) for timing in measured]
+            parts += [Text(title(workload), style="bold"), _rows(rows)]
+    return Group(*parts)
+
+
+_WIDTHS = {"a call": 8, "spread": 6, "ns/element": 10, "GB/s": 6, "× fastest": 9, "× limit": 7}
+
+
+def _rows(rows: list[tuple[Text, ...]]) -> Table:
+    """Rows whose columns are as wide in every table."""
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    table.add_column(width=18, no_wrap=True)
+    for width in _WIDTHS.values():
+        table.add_column(width=width, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _figures(timing: Timing) -> list[Text]:
+    if timing.seconds is None:
+        return [Text("–", style="dim")]
+    ratios = (timing.ns_per_element, timing.gb_per_s, timing.to_fastest, timing.to_limit)
+    return [
+        Text(duration(timing.seconds)),
+        Text(f"{timing.spread:.0%}", style="dim"),
+        *(Text("" if ratio is None else f"{ratio:.3g}") for ratio in ratios),
+    ]
+
+
+def _goals(timings: Timings) -> Table:
+    table = Table(title="goals of the native implementation", title_style="dim")
+    for name in ("goal", "bound", "figure", "verdict"):
+        table.add_column(name, overflow="fold")
+    for goal in timings.goals:
+        figure = "–" if goal.figure is None else f"{goal.figure:.3g}"
+        verdict = Text(goal.verdict, style=VERDICT_STYLES[goal.verdict])
+        table.add_row(goal.goal, f"{'≤' if goal.at_most else '≥'} {goal.bound:g}", figure, verdict)
+    return table
+
+
+def chart(timings: Timings) -> Spec | None:
+    """Nanoseconds an element of every series, a panel for each workload; None without a figure."""
+    rows = [
+        {
+            "panel": title(timing.workload),
+            "series": timing.series,
+            "ns": timing.ns_per_element,
+            "low": timing.ns_per_element * (timing.low / timing.seconds),
+            "high": timing.ns_per_element * (timing.high / timing.seconds),
+            "call": duration(timing.seconds),
+        }
+        for timing in timings.measurements
+        if timing.group in CHARTED and timing.seconds and timing.low and timing.high
+        if timing.ns_per_element
+    ]
+    if not rows:
+        return None
+    order = list(dict.fromkeys(row["series"] for row in rows))
+    panels = list(dict.fromkeys(row["panel"] for row in rows))
+    x = alt.X("ns:Q", title="ns an element", scale=alt.Scale(type="log", nice=True))
+    y = alt.Y("series:N", title=None, sort=order)
+    reference = "datum.series == 'limit' || indexof(datum.series, ' again') > 0"
+    colour = (
+        alt.when(reference)
+        .then(alt.value("#8a94a0"))
+        .when("datum.series == 'native'")
+        .then(alt.value("#2a9d62"))
+        .otherwise(alt.value("#3d7fe0"))
+    )
+    tooltip = [
+        alt.Tooltip("series:N"),
+        alt.Tooltip("call:N", title="a call"),
+        alt.Tooltip("ns:Q", title="ns an element", format=".4~g"),
+    ]
+    base = alt.Chart().encode(y=y)
+    spread = base.mark_rule(strokeWidth=2, opacity=0.45).encode(
+        x=alt.X("low:Q", title="ns an element"), x2="high:Q"
+    )
+    dots = base.mark_circle(size=70, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
+    layered: Any = alt.layer(spread, dots, data=alt.Data(values=rows))
+    faceted = layered.properties(width=_PANEL_WIDTH).facet(
+        alt.Facet("panel:N", title=None, sort=panels), columns=3
+    )
+    faceted = faceted.resolve_scale(x="independent").properties(background="transparent")
+    return dict(faceted.configure_view(stroke=None).to_dict(format="vega"))

@@ -1,0 +1,142 @@
+"""The speed goals of the native implementation, and whether a session met them.
+
+Guarantees that a goal is judged by figures of one group, and that one whose figures are missing is
+``not measured``, never met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from bce_conformance.backends.workload import Workload
+
+from .plan import LARGE, LIMIT, MIDDLE, NATIVE, PASSES, SMALL, title
+from .records import Timing, fastest
+
+Against = Literal["limit", "fastest framework", "plain call", "one thread", "clock"]
+
+START = "import and first call"
+"""The goal that no group measures: it takes interpreters of its own."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal of the native implementation.
+
+    Attributes:
+        workload: of the native implementation.
+        against: what its time is compared with. ``limit``, ``plain call`` (moderate inputs, no
+            weights) and ``clock`` (in microseconds) bound it from above; ``fastest framework`` and
+            ``one thread`` say how many times as long these have to take at least.
+        bound: the ratio, or the microseconds.
+    """
+
+    workload: Workload
+    against: Against
+    bound: float
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the figure has to stay below the bound, not above it."""
+        return self.against in ("limit", "plain call", "clock")
+
+    @property
+    def name(self) -> str:
+        """The goal in words."""
+        figure = {
+            "limit": "× limit",
+            "fastest framework": "× faster than the fastest framework",
+            "plain call": "× the plain call",
+            "one thread": "× faster than on one thread",
+            "clock": "µs a call",
+        }
+        return f"{title(self.workload)}: {figure[self.against]}"
+
+
+def goals() -> tuple[Goal, ...]:
+    """All goals that groups measure."""
+    found = [
+        Goal(Workload(LARGE, what="gradient"), "limit", 1.3),
+        Goal(Workload(LARGE, what="gradient"), "fastest framework", 5.0),
+        Goal(Workload(LARGE), "limit", 2.0),
+        Goal(Workload(LARGE), "fastest framework", 3.0),
+    ]
+    for dtype, faster in (("float32", 3.0), ("float64", 2.5), ("float16", 5.0), ("bfloat16", 5.0)):
+        for what in PASSES:
+            found.append(Goal(Workload(MIDDLE, dtype, what), "fastest framework", faster))
+    for what in PASSES:
+        plain = Workload(MIDDLE, what=what)
+        for regime in ("saturated", "subnormal", "special", "soft"):
+            found.append(Goal(replace(plain, regime=regime), "plain call", 1.2))
+        found.append(Goal(replace(plain, broadcasting="both"), "plain call", 1.3))
+        found.append(Goal(plain, "one thread", 1.7))
+        found.append(Goal(Workload(SMALL, what=what), "clock", 5.0))
+    return tuple(found)
+
+
+START_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row: the goal, its bound, the figure (None where there is none) and the verdict."""
+
+    goal: str
+    bound: float
+    at_most: bool
+    figure: float | None
+
+    @property
+    def verdict(self) -> str:
+        """``met``, ``missed`` or ``not measured``."""
+        if self.figure is None:
+            return "not measured"
+        met = self.figure <= self.bound if self.at_most else self.figure >= self.bound
+        return "met" if met else "missed"
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as results.json has it."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def judge(timings: Sequence[Timing], start: float | None) -> tuple[Verdict, ...]:
+    """Every goal against what was measured.
+
+    Args:
+        timings: of a session.
+        start: seconds of import and first call with compiled code on disk; None if not measured.
+    """
+    rows = [Verdict(goal.name, goal.bound, goal.at_most, figure(goal, timings)) for goal in goals()]
+    return (*rows, Verdict(f"{START}: s", START_SECONDS, at_most=True, figure=start))
+
+
+def figure(goal: Goal, timings: Sequence[Timing]) -> float | None:
+    """What was measured for a goal, from the first group that has it all."""
+    for group in dict.fromkeys(timing.group for timing in timings):
+        medians = {
+            (timing.series, timing.workload): timing.seconds
+            for timing in timings
+            if timing.group == group and timing.seconds is not None
+        }
+        own = medians.get((NATIVE, goal.workload))
+        if own is None:
+            continue
+        if goal.against == "clock":
+            return own * 1e6
+        other = _other(goal, medians)
+        if other is not None:
+            return own / other if goal.at_most else other / own
+    return None
+
+
+def _other(goal: Goal, medians: dict[tuple[str, Workload], float]) -> float | None:
+    workload = goal.workload
+    if goal.against == "limit":
+        return medians.get((LIMIT, workload))
+    if goal.against == "fastest framework":
+        return fastest(medians, workload)
+    if goal.against == "one thread":
+        return medians.get((NATIVE, replace(workload, threads=1)))
+    return medians.get((NATIVE, replace(workload, regime="moderate", broadcasting="none")))

@@ -1,0 +1,133 @@
+"""One session: every series in a process of its own, one of them measuring at a time.
+
+Guarantees that an interrupted session keeps what it measured, and that no process outlives it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bce_conformance.backends import BackendInfo, BackendProcess, BackendSpec, Failure
+from bce_conformance.backends.workload import Workload
+
+from .plan import AGAIN, LIMIT, Group
+from .records import Timing, records
+
+SECONDS = 0.1  # of measuring, for one series in one round
+CALL_LIMIT = 120.0  # the first call may compile
+_LIMIT = BackendSpec(LIMIT, "bce_conformance.backends.memory_limit:MemoryLimit")
+_FIRST_CALL = """
+import time
+start = time.perf_counter()
+import numpy as np
+from bce_conformance.backends.native import value_and_grad
+x = np.ones(32, np.float32)
+value_and_grad(x, x)
+print(time.perf_counter() - start)
+"""
+
+Told = Callable[[str], None]
+
+
+class Session:
+    """Processes of all series, and what they measured.
+
+    Args:
+        specs: the backends.
+        plan: what is measured.
+        rounds: how often each is measured.
+    """
+
+    def __init__(self, specs: Sequence[BackendSpec], plan: Sequence[Group], rounds: int) -> None:
+        self.plan = plan
+        self.rounds = rounds
+        self.infos: dict[str, BackendInfo | Failure] = {}
+        self.timings: tuple[Timing, ...] = ()
+        self.start: float | None = None
+        self.interrupted = False
+        known = {spec.id: spec for spec in specs} | {LIMIT: _LIMIT}
+        series = dict.fromkeys(name for group in plan for name, _ in group.entries)
+        self._processes = {
+            name: BackendProcess(known[name.removesuffix(AGAIN)], time_limit=CALL_LIMIT)
+            for name in series
+        }
+        # Its threads live as long as the session: a worker ends with the thread that started it.
+        self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
+
+    @property
+    def steps(self) -> int:
+        """How many measurements there are, every round counted."""
+        return self.rounds * sum(len(group.entries) for group in self.plan)
+
+    def run(self, told: Told) -> None:
+        """Measure; an interruption ends it and keeps what there is.
+
+        Args:
+            told: is given the name of each measurement when it is done.
+        """
+        try:
+            infos = self._starters.map(BackendProcess.info, self._processes.values())
+            self.infos = dict(zip(self._processes, infos, strict=True))
+            for group in self.plan:
+                self._measure(group, told)
+            if any(name == "native" for name in self._processes):
+                self.start = first_call(self.rounds)
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
+            process.close()
+        self._starters.shutdown(wait=True, cancel_futures=True)
+
+    def _measure(self, group: Group, told: Told) -> None:
+        taken: dict[tuple[str, Workload], list[float] | Failure] = {}
+        try:
+            for turn in range(self.rounds):
+                # Nobody is always measured after the same neighbour.
+                shift = turn * len(group.entries) // self.rounds
+                for entry in (*group.entries[shift:], *group.entries[:shift]):
+                    self._one(entry, taken)
+                    told(f"{entry[0]}, {entry[1].what}, {entry[1].dtype}, {entry[1].size:,}")
+        finally:
+            self.timings += records(group, taken)
+
+    def _one(
+        self, entry: tuple[str, Workload], taken: dict[tuple[str, Workload], list[float] | Failure]
+    ) -> None:
+        rounds = taken.get(entry, [])
+        if isinstance(rounds, Failure):
+            return
+        info = self.infos[entry[0]]
+        if isinstance(info, Failure):
+            taken[entry] = info
+            return
+        samples = self._processes[entry[0]].time(entry[1], SECONDS)
+        if isinstance(samples, Failure):
+            taken[entry] = samples
+        else:
+            taken[entry] = [*rounds, statistics.median(samples)]
+
+
+def first_call(rounds: int) -> float | None:
+    """Median seconds until the native implementation has returned its first result.
+
+    Each in a fresh interpreter, NumPy's import included; None where it failed.
+    """
+    try:
+        times = [
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", _FIRST_CALL], capture_output=True, text=True, check=True
+                ).stdout
+            )
+            for _ in range(rounds)
+        ]
+    except (subprocess.CalledProcessError, ValueError):
+        return None
+    return statistics.median(times)
