@@ -123,8 +123,9 @@ def in_form(array: Array, form: str) -> Any:
         return array.astype(object)
     if form == "none":
         return None
-    values = array.tolist()
-    return str(values) if form == "text" else values
+    if form == "text":
+        return " ".join(map(str, array.ravel()[:3].tolist()))
+    return array.tolist()
 
 
 def loss_of_logits(

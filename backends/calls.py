@@ -120,6 +120,9 @@ class Failure:
         detail: one line, such as ``SIGSEGV``, ``exit code 0``, ``after 30 s`` or
             ``ValueError: weight has shape (3,), …``.
         error_type: the exception's class name where ``kind`` is ``"raised"``, else empty.
+        error_bases: the names of the classes that it derives from, nearest first, likewise.
+        message: the exception's own text, not cut down to one line. It takes no part in
+            comparisons.
         log: for whoever looks into it: the end of the traceback, or of what the process wrote to
             its standard error before it died. It takes no part in comparisons.
     """
@@ -127,6 +130,8 @@ class Failure:
     kind: FailureKind
     detail: str
     error_type: str = ""
+    error_bases: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    message: str = field(default="", compare=False, repr=False)
     log: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:

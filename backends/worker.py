@@ -76,15 +76,25 @@ def settle(config: Mapping[str, Any]) -> None:
     sys.meta_path.append(_SourceFinder(config["packages"]))
 
 
+def shortened(text: str) -> str:
+    """Return ``text``, with its middle left out where it is long: wrapped errors end in theirs."""
+    if len(text) <= MESSAGE_LENGTH:
+        return text
+    return f"{text[: MESSAGE_LENGTH // 2]} … {text[-MESSAGE_LENGTH // 2 :]}"
+
+
 def failure(error: Exception) -> dict[str, Any]:
     """Return ``error`` as a message; an adapter's refusal is told from the framework's error."""
     name = type(error).__name__
-    text = " ".join(str(error).split())[:MESSAGE_LENGTH]
+    message = " ".join(str(error).split())[:LOG_LENGTH]
+    text = shortened(message)
     log = traceback.format_exc()[-LOG_LENGTH:]
     if name == "UnsupportedCall":
         return {"failure": {"kind": "unsupported", "detail": text, "log": log}}
     detail = f"{name}: {text}" if text else name
-    return {"failure": {"kind": "raised", "detail": detail, "error_type": name, "log": log}}
+    bases = tuple(base.__name__ for base in type(error).__mro__[1:])
+    raised = {"kind": "raised", "detail": detail, "error_type": name, "error_bases": bases}
+    return {"failure": {**raised, "message": message, "log": log}}
 
 
 def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Curves:
     ) -> None:
         """Add the errors of one judged array, flattened like the logits."""
         plain = inputs.weight is None and inputs.pos_weight is None and inputs.cotangent is None
-        if quantity not in _QUANTITIES or not plain or inputs.reduction != "none":
+        plain &= inputs.reduction == "none" and not inputs.mixed
+        if quantity not in _QUANTITIES or not plain:
             return
         logits = inputs.logits.astype(np.float64).ravel()
         targets = inputs.targets.astype(np.float64).ravel()

@@ -35,7 +35,7 @@ class Inputs:
 
     Attributes:
         name: what they are, for the evidence.
-        format: the format of all operands.
+        format: the format of the logits, and of all operands unless they are ``mixed``.
         logits, targets, weight, pos_weight, cotangent, tangent, reduction: as in ``LossCall``.
         exhaustive: whether these are all inputs that the requirement names.
     """
@@ -95,6 +95,12 @@ class Inputs:
             cotangent=self.tangent if directed else None if forward else self.cotangent,
             dtype=self.format.name,
         )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether an operand is of another type than the logits."""
+        operands = (self.targets, self.weight, self.pos_weight)
+        return any(array is not None and array.dtype != self.format.dtype for array in operands)
 
     def operand(self, quantity: str) -> Array | None:
         """The operand that a gradient belongs to."""

@@ -14,13 +14,16 @@ EXPLAINED = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_wei
 def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
     """The ``explain`` command that shows one worst element; None where no such command can."""
     element = worst.element
-    if element is None or worst.quantity not in EXPLAINED or worst.inputs.cotangent is not None:
+    inputs = worst.inputs
+    if element is None or worst.quantity not in EXPLAINED or inputs.cotangent is not None:
+        return None
+    if inputs.mixed:  # `explain` rounds all operands into one format
         return None
     words = ["bce-conformance", "explain", backend]
     words += [f"--logit={element.logit}", f"--target={element.target}"]
     words += [f"--weight={element.weight}"] if element.weight is not None else []
     words += [f"--pos-weight={element.pos_weight}"] if element.pos_weight is not None else []
-    words += [f"--dtype={worst.inputs.format.name}", f"--quantity={worst.quantity}"]
+    words += [f"--dtype={inputs.format.name}", f"--quantity={worst.quantity}"]
     words += [f"--device={device}"] if device != "cpu" else []
     return shlex.join(words)
 

@@ -77,6 +77,7 @@ class Subject:
         self._conditions = 0
         self._failures: list[str] = []
         self._judged: list[str] = []
+        self._refusals: list[str] = []
         self._errors: list[NDArray[np.float64]] = []
         self._worst: WorstResult | None = None
         self._exhaustive: list[bool] = []
@@ -138,12 +139,19 @@ class Subject:
         result = self.evaluate(call)
         self._exhaustive.append(inputs.exhaustive)
         for quantity in call.quantities:
-            truth = inputs.truth(quantity)
-            got = self.value(result, quantity, np.asarray(truth.nearest).shape)
-            if got is None:
-                continue
-            judgement = judge(got, truth, self.format, inputs.bounds(quantity))
-            self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+            got = self.value(result, quantity, np.asarray(inputs.truth(quantity).nearest).shape)
+            if got is not None:
+                self.judge_values(inputs, quantity, got)
+
+    def judge_values(self, inputs: Inputs, quantity: str, got: Array) -> None:
+        """Judge values of one quantity; ``got`` has the truth's shape and format."""
+        truth = inputs.truth(quantity)
+        judgement = judge(got, truth, self.format, inputs.bounds(quantity))
+        self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+
+    def refused(self, failure: Failure, what: str) -> None:
+        """Record a refusal that the requirement allows: it says nothing about quality."""
+        self._refusals.append(f"{what} refused: {failure}")
 
     def record(self, level: Level, ulp: float, detail: str) -> None:
         """Record one observation that a test judged by a rule of its own."""
@@ -152,12 +160,19 @@ class Subject:
         self._errors.append(np.array([ulp]))
         self._judged.append(detail)
 
+    def note(self, detail: str) -> None:
+        """Tell in the evidence what was seen where nothing failed."""
+        self._judged.append(detail)
+
     # --- what the plugin reads -----------------------------------------------------------------
 
     def verdict(self) -> Verdict:
-        """The least level of all that was tried; nothing tried is not measured."""
+        """The least level of all that was tried; nothing tried is not measured.
+
+        Where all was refused, as the requirement allows, the verdict is unsupported.
+        """
         if not self.inputs_tried or not self._conditions:
-            return "not measured"
+            return "unsupported" if self._refusals else "not measured"
         if not self.requirement.graded and self._level is not Level.AAA:
             return "fails"
         return self._level.verdict
@@ -168,7 +183,7 @@ class Subject:
         seen = self._failures[:_DETAILS] + ([f"and {more} more"] if more > 0 else [])
         if not seen and self._worst is not None:
             seen = [self._worst.detail]
-        return "; ".join(seen or self._judged[:_DETAILS])
+        return "; ".join(seen or self._judged[:_DETAILS] or self._refusals[:_DETAILS])
 
     def evidence(self) -> Evidence:
         """``exhaustive`` if every input that the requirement names was tried."""

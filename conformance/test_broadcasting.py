@@ -7,6 +7,7 @@ import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.refusals import names_shape, require_error
 from bce_conformance.conformance.subject import Subject
 
 N, C = 6, 4
@@ -135,17 +136,6 @@ def misfit(subject: Subject, operand: str, inner: tuple[int, ...]) -> LossCall:
     )
 
 
-def require_error(subject: Subject, call: LossCall, what: str) -> Failure | None:
-    """Require that a call raises; the failure if it did."""
-    outcome = subject.try_evaluate(call)
-    if isinstance(outcome, Failure):
-        subject.require(outcome.kind == "raised", f"{what}: {outcome}")
-        return outcome if outcome.kind == "raised" else None
-    shape = getattr(outcome.values.get("loss"), "shape", None)
-    subject.require(False, f"{what}: no error, but a loss of shape {shape}")
-    return None
-
-
 @pytest.mark.requirement("BRD-6")
 def test_what_cannot_broadcast_raises(subject: Subject) -> None:
     """Require an error for each misfit."""
@@ -165,17 +155,9 @@ def test_the_error_names_both_shapes(subject: Subject) -> None:
             if failure is not None:
                 for shape in (inner, MATRIX):
                     subject.require(
-                        names_shape(failure.detail, shape),
+                        names_shape(failure, shape),
                         f"{what}: {failure.detail!r} does not name {list(shape)}",
                     )
-
-
-def names_shape(message: str, shape: tuple[int, ...]) -> bool:
-    """Whether a message contains a shape in one of the frameworks' spellings."""
-    inner = ", ".join(map(str, shape))
-    tight = ",".join(map(str, shape))
-    spellings = {f"({inner})", f"[{inner}]", f"({inner},)", f"[{tight}]", f"({tight})"}
-    return any(spelling in message for spelling in spellings)
 
 
 @pytest.mark.requirement("BRD-8")
