@@ -33,7 +33,7 @@ from .ledger import Ledger, Standing
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
-from .tiers import TIERS
+from .tiers import INTERFACE_FAMILIES, TIERS
 from .turns import InTurn, Turns
 
 NOT_INSTALLED = "not installed"
@@ -182,9 +182,16 @@ class Matrix:
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
+            if self._tries(requirement, backend, dtype)
             for device in self._devices(backend)
             if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
+
+    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
+        """Whether the tier tries a requirement with a backend in a format."""
+        is_compiled = bool(self.specs[backend].variant)
+        is_reduced = is_compiled and requirement.family in INTERFACE_FAMILIES
+        return not is_reduced or dtype in self.pools.tier.compiled_dtypes
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)

@@ -41,6 +41,14 @@ def right_call(subject: Subject) -> LossCall:
     return LossCall(ones, ones, reduction="none", device=subject.device)
 
 
+def ramp(subject: Subject) -> LossCall:
+    """As many elements as a pool has, so that frameworks that compile meet one shape."""
+    logits = subject.array(np.linspace(-3.5, 3.5, POOL_SIZE))
+    targets = subject.array(np.arange(POOL_SIZE) % 2)
+    quantities = ("loss", "grad_logits")
+    return LossCall(logits, targets, reduction="none", quantities=quantities, device=subject.device)
+
+
 def wrong_types(subject: Subject) -> Iterator[Misuse]:
     """Operands that are no arrays: text for each, None where there must be one."""
     right = right_call(subject)
@@ -108,15 +116,12 @@ def test_the_error_names_the_argument(subject: Subject) -> None:
 @pytest.mark.requirement("ERR-5")
 def test_a_failed_call_leaves_the_process_usable(subject: Subject) -> None:
     """Compare the bits of a right call before and after each kind of misuse."""
-    ramp = subject.array(np.linspace(-3.5, 3.5, POOL_SIZE))
-    right = LossCall(ramp, subject.array(np.arange(POOL_SIZE) % 2), device=subject.device)
-    right = replace(right, reduction="none", quantities=("loss", "grad_logits"))
+    right = ramp(subject)
     before = subject.evaluate(right)
     for misuse in (
         *wrong_types(subject),
         *wrong_shapes(subject),
         Misuse("reduction", "unknown", replace(right, reduction="median")),
-        Misuse("targets", "complex", replace(right, targets=np.ones(POOL_SIZE, np.complex64))),
     ):
         failure = subject.try_evaluate(misuse.call)
         lost = isinstance(failure, Failure) and failure.kind in ("crashed", "timeout")
@@ -169,15 +174,12 @@ def test_targets_outside_the_unit_interval(subject: Subject) -> None:
 @pytest.mark.requirement("ERR-7")
 def test_infinite_targets(subject: Subject) -> None:
     """Require that the call returns or raises."""
-    ones = subject.array(np.ones(4))
     for value in (np.inf, -np.inf):
-        call = LossCall(ones, subject.array(np.full(4, value)), device=subject.device)
-        for reduction in ("none", "mean"):
-            outcome = subject.try_evaluate(replace(call, reduction=reduction))
-            if isinstance(outcome, Failure):
-                subject.require(outcome.kind == "raised", f"targets {value}: {outcome}")
-            else:
-                loss = outcome.values["loss"].astype(np.float64)
-                subject.require(
-                    not np.isfinite(loss).any(), f"targets {value}, {reduction}: loss {loss}"
-                )
+        call = replace(ramp(subject), targets=subject.array(np.full(POOL_SIZE, value)))
+        outcome = subject.try_evaluate(call)
+        if isinstance(outcome, Failure):
+            subject.require(outcome.kind == "raised", f"targets {value}: {outcome}")
+        else:
+            loss = outcome.values["loss"].astype(np.float64)
+            finite = loss[np.isfinite(loss)][:1]
+            subject.require(not finite.size, f"targets {value}: loss {finite}")

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Requirements about types and arguments. A compiled variant has the front door of its framework,
+# and each combination of types costs it a compilation of seconds.
+INTERFACE_FAMILIES = ("DTY", "ERR", "API")
+
 
 @dataclass(frozen=True)
 class Tier:
@@ -17,6 +21,7 @@ class Tier:
         name: as on the command line.
         reduction_sizes: N of the sums and means whose accuracy is judged.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
+        compiled_dtypes: formats in which compiled variants are tried under ``INTERFACE_FAMILIES``.
         strict: whether a cell that is better than its entry in the ledger fails as stale; a tier
             that tries less than the ledger was made with may miss a deviation.
         left_out: what the tier does not try, for the report.
@@ -25,6 +30,7 @@ class Tier:
     name: str
     reduction_sizes: tuple[int, ...]
     exhaustive: bool
+    compiled_dtypes: tuple[str, ...]
     strict: bool
     left_out: tuple[str, ...]
 
@@ -36,18 +42,24 @@ TIERS: dict[str, Tier] = {
             "quick",
             (10**3, 10**5),
             exhaustive=False,
+            compiled_dtypes=("float32",),
             strict=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "reductions over more than 10⁵ elements",
+                "types and arguments of compiled variants in other formats than float32",
             ),
         ),
         Tier(
             "default",
             (10**3, 10**5, 10**7),
             exhaustive=True,
+            compiled_dtypes=("float32",),
             strict=True,
-            left_out=("every bit pattern of float32",),
+            left_out=(
+                "every bit pattern of float32",
+                "types and arguments of compiled variants in other formats than float32",
+            ),
         ),
     )
 }
