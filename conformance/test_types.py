@@ -98,7 +98,8 @@ def mixed_weights(s: Sampler, operand: str, other: str) -> Inputs:
     tiny = np.arange(s.size) % 2 == 1
     magnitude = s.cast(np.where(tiny, tail, huge)).astype(np.float64)
     wanted = np.where(tiny, s.log_uniform(2.0 ** (f.emax // 2), 2.0 ** (f.emax - 2)), 2.0**-5)
-    weight = wanted * s.uniform(0.5, 1) / np.where(tiny, np.exp(-magnitude), magnitude)
+    with np.errstate(over="ignore"):  # float64 has no wider format: clipped
+        weight = wanted * s.uniform(0.5, 1) / np.where(tiny, np.exp(-magnitude), magnitude)
     weight = np.clip(weight, g.smallest_normal, g.largest_finite / 2)
     return s.inputs(
         f"{operand} of {other}",

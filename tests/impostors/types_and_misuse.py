@@ -1,0 +1,168 @@
+"""Impostors that take types and misuse wrongly."""
+
+import numpy as np
+
+from bce_conformance.backends.adapter import in_form
+from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall
+
+from .impostor import Values, mistaken, right, stateful
+
+
+def _given(call: LossCall) -> dict[str, Array]:
+    """The operands that are not None."""
+    return {name: a for name in OPERANDS if (a := getattr(call, name)) is not None}
+
+
+@mistaken()
+def widest_format_wins(call: LossCall) -> Values:
+    """Gives the loss in the widest format of all operands instead of the logits'."""
+    values = right(call)
+    if "loss" in values and call.logits.dtype.kind == "f":
+        wide = [a.dtype for a in _given(call).values() if a.dtype.kind == "f"]
+        values["loss"] = values["loss"].astype(np.result_type(*wide))
+    return values
+
+
+@mistaken()
+def targets_rounded_to_the_logits(call: LossCall) -> Values:
+    """Rounds the targets into the format of the logits."""
+    if call.targets.dtype.kind != "f" or call.logits.dtype.kind != "f":
+        return right(call)
+    return right(call, targets=call.targets.astype(call.logits.dtype))
+
+
+@mistaken()
+def weights_rounded_to_the_logits(call: LossCall) -> Values:
+    """Rounds weight and pos_weight into the format of the logits."""
+    rounded = {
+        name: array.astype(call.logits.dtype)
+        for name, array in _given(call).items()
+        if name.endswith("weight") and array.dtype.kind == "f" and name not in call.forms
+    }
+    with np.errstate(over="ignore"):
+        return right(call, **rounded)
+
+
+@mistaken()
+def unsigned_targets_negated(call: LossCall) -> Values:
+    """Negates unsigned targets in their own type: −1 becomes 255."""
+    if call.targets.dtype != np.uint8:
+        return right(call)
+    return right(call, targets=-(-call.targets).astype(np.float64))
+
+
+@mistaken()
+def boolean_targets_inverted_bit_by_bit(call: LossCall) -> Values:
+    """Takes the complement of boolean targets, stored as integers, bit by bit for 1 − y."""
+    if call.targets.dtype != np.bool_:
+        return right(call)
+    return right(call, targets=1 - (~call.targets.astype(np.int8)).astype(np.float64))
+
+
+@mistaken()
+def integer_weights_reinterpreted(call: LossCall) -> Values:
+    """Reads the memory of an integer weight as floating-point numbers."""
+    read = {
+        name: array.view(np.float64)
+        for name, array in _given(call).items()
+        if name.endswith("weight") and array.dtype == np.int64 and name not in call.forms
+    }
+    return right(call, **read)
+
+
+@mistaken()
+def boolean_weight_as_a_logical_product(call: LossCall) -> Values:
+    """Multiplies a boolean weight as a logical and, which makes the loss boolean."""
+    values = right(call)
+    if call.weight is not None and call.weight.dtype == np.bool_ and "loss" in values:
+        values["loss"] = values["loss"] != 0
+    return values
+
+
+@mistaken()
+def numbers_as_integers(call: LossCall) -> Values:
+    """Takes a Python number as weight for an integer."""
+    cut = {
+        name: array.astype(np.int64)
+        for name, array in _given(call).items()
+        if call.forms.get(name) == "number"
+    }
+    return right(call, **cut)
+
+
+@mistaken()
+def integer_logits_accepted(call: LossCall) -> Values:
+    """Gives losses of integer and boolean logits, rounded into the type of the logits."""
+    if call.logits.dtype.kind not in "biu":
+        return right(call)
+    values = right(call, logits=call.logits.astype(np.float64))
+    return {quantity: value.astype(call.logits.dtype) for quantity, value in values.items()}
+
+
+@mistaken()
+def imaginary_parts_dropped(call: LossCall) -> Values:
+    """Drops the imaginary part of complex operands."""
+    real = {name: a.real for name, a in _given(call).items() if a.dtype.kind == "c"}
+    return right(call, **real)
+
+
+@mistaken()
+def objects_converted(call: LossCall) -> Values:
+    """Converts arrays of Python objects to numbers."""
+    forms = {name: form for name, form in call.forms.items() if form != "objects"}
+    return right(call, forms=forms)
+
+
+@mistaken()
+def unknown_reduction_is_the_mean(call: LossCall) -> Values:
+    """Takes every reduction that it does not know for the mean."""
+    return right(call, reduction=call.reduction if call.reduction in REDUCTIONS else "mean")
+
+
+@mistaken()
+def text_parsed(call: LossCall) -> Values:
+    """Parses text as numbers and takes missing operands for zeros."""
+    forms = {name: form for name, form in call.forms.items() if form not in ("text", "none")}
+    return right(call, forms=forms)
+
+
+@mistaken()
+def asks_for_attributes(call: LossCall) -> Values:
+    """Asks each operand for its size before it looks at its type."""
+    for name, form in call.forms.items():
+        if form in ("text", "none"):
+            in_form(getattr(call, name), form).size  # noqa: B018 - raises AttributeError
+    return right(call)
+
+
+@mistaken()
+def argument_not_named(call: LossCall) -> Values:
+    """Raises errors that say only that something was invalid."""
+    try:
+        return right(call)
+    except (TypeError, ValueError) as error:
+        raise type(error)("invalid argument") from None
+
+
+@mistaken()
+def targets_clipped(call: LossCall) -> Values:
+    """Clips targets to [0, 1]."""
+    if call.targets.dtype.kind != "f":
+        return right(call)
+    return right(call, targets=np.clip(call.targets, 0, 1))
+
+
+@stateful()
+class ScaleKeptAfterAnError:
+    """Leaves the scale of its intermediate buffer changed where a call raises."""
+
+    def __init__(self) -> None:
+        self._scale = 1.0
+
+    def __call__(self, call: LossCall) -> Values:
+        try:
+            values = right(call)
+        except Exception:
+            self._scale = 1.0 - 2.0**-8
+            raise
+        return {quantity: (v * self._scale).astype(v.dtype) for quantity, v in values.items()}
