@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -36,6 +36,7 @@ class Adapter(ABC):
     variant: ClassVar[str] = ""
     composed: ClassVar[tuple[str, ...]] = ()
     extensions: ClassVar[tuple[str, ...]] = ("forms",)
+    _placed: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def module(self) -> ModuleType:
@@ -51,7 +52,13 @@ class Adapter(ABC):
 
     @abstractmethod
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as the framework's own, bits unchanged, on ``device``."""
+        """Return ``array`` as the framework's own, bits unchanged, on ``device``.
+
+        The framework's array has the layout of ``array`` where it knows such layouts.
+
+        Raises:
+            UnsupportedCall: users of the framework cannot hand it such an array.
+        """
 
     @abstractmethod
     def to_numpy(self, tensor: Any) -> Array:
@@ -100,13 +107,19 @@ class Adapter(ABC):
         """
         self.require_device(call.device)
         arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
-        return {
+        tensors = {
             name: in_form(array, call.forms[name])
             if name in call.forms
             else self.place(array, call.device)
             for name, array in arrays.items()
             if array is not None
         }
+        self._placed = {name: tensors[name] for name in tensors if name not in call.forms}
+        return tensors
+
+    def placed(self) -> dict[str, Array]:
+        """Return what the framework holds now of the arrays that ``place_all`` gave it last."""
+        return {name: self.to_numpy(tensor) for name, tensor in self._placed.items()}
 
     def _takes(self, dtype: str) -> bool:
         ones = np.ones(1, BFLOAT16 if dtype == BFLOAT16.name else dtype)

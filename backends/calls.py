@@ -26,7 +26,7 @@ DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
-_PLAIN = {"forms": {}, "interface": "function", "arguments": {}}
+_PLAIN = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class LossCall:
         interface: one of ``INTERFACES``: the framework's documented function, or its class, to
             which only what differs from the documented defaults is passed.
         arguments: further keyword arguments of the function or class, such as ``size_average``.
+        threads: how many threads the backend may use for it; None means as many as it likes.
     """
 
     logits: Array
@@ -64,6 +65,7 @@ class LossCall:
     forms: Mapping[str, str] = field(default_factory=dict)
     interface: str = "function"
     arguments: Mapping[str, bool | str | None] = field(default_factory=dict)
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.quantities) - set(QUANTITIES))
@@ -99,11 +101,14 @@ class LossResult:
         device: the kind of device on which the framework left its results, such as ``"cpu"``;
             several are joined by ``+``, and it is empty where there are no results.
         warnings: Python's warnings that were given meanwhile, each as ``category: text``.
+        modified: the arrays of the call that are no longer what they were, by field name; the
+            worker sees to it, not the adapter.
     """
 
     values: Mapping[str, Array]
     device: str = "cpu"
     warnings: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
 
 
 FailureKind = Literal["raised", "crashed", "timeout", "unsupported"]
@@ -175,7 +180,13 @@ class BackendInfo:
 
 
 class Backend(Protocol):
-    """What an adapter is: three methods, and the framework imported inside them only."""
+    """What an adapter is: three methods, and the framework imported inside them only.
+
+    Two more are optional. ``set_threads(count)``, of an adapter that lists ``threads`` among its
+    ``extensions``, makes later calls use ``count`` threads and returns how many it were before.
+    ``placed()`` returns the arrays of the latest call by field name as the framework holds them
+    now, where those are copies.
+    """
 
     def info(self) -> BackendInfo:
         """Describe the backend; raises ImportError where its framework is not installed."""

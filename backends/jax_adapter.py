@@ -49,7 +49,7 @@ class JaxAdapter(Adapter):
         return thunk
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as a jax array on ``device``."""
+        """Return ``array`` as a jax array on ``device``, which is dense whatever its layout."""
         return self.module().device_put(array, self._device(device))
 
     def to_numpy(self, tensor: Any) -> Array:

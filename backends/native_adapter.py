@@ -37,7 +37,7 @@ class NativeAdapter(Adapter):
 
     framework = "native"
     composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
 
     def module(self) -> ModuleType:
         """Import the native implementation."""
@@ -107,6 +107,14 @@ class NativeAdapter(Adapter):
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` itself."""
         return array
+
+    def set_threads(self, count: int) -> int:
+        """Set the threads of the kernels."""
+        from bce_conformance.backends.native import threads
+
+        before = threads.num_threads()
+        threads.set_num_threads(count)
+        return before
 
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor``, which is an array already."""

@@ -20,6 +20,7 @@ from bce_conformance.backends.adapter import (
     numbered,
 )
 from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+from bce_conformance.backends.memory import memory_of
 
 
 class PaddleAdapter(Adapter):
@@ -83,12 +84,18 @@ class PaddleAdapter(Adapter):
         return thunk
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as a tensor on ``device``."""
+        """Return ``array`` as a tensor on ``device``, with its strides over a copy of memory."""
         paddle = self.module()
         if array.dtype == np.uint16:  # Paddle would take it for bfloat16
             raise UnsupportedCall("paddle has no uint16")
+        if any(stride < 0 for stride in array.strides):
+            raise UnsupportedCall("paddle has no tensors with negative strides")
         bits = array.view(np.uint16) if array.dtype == BFLOAT16 else array
-        return paddle.to_tensor(bits, place=_paddle_device(device))
+        if bits.flags.c_contiguous or any(s % bits.itemsize for s in bits.strides):
+            return paddle.to_tensor(bits, place=_paddle_device(device))
+        memory = paddle.to_tensor(memory_of(bits).view(bits.dtype), place=_paddle_device(device))
+        strides = [stride // bits.itemsize for stride in bits.strides]
+        return paddle.as_strided(memory, list(bits.shape), strides)
 
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor`` as a NumPy array."""

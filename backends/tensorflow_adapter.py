@@ -51,7 +51,7 @@ class TensorflowAdapter(Adapter):
         return thunk
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as a tensor on ``device``."""
+        """Return ``array`` as a tensor on ``device``, which is dense whatever its layout."""
         tf = self.module()
         with tf.device(_tensorflow_device(device)):
             return tf.constant(array)

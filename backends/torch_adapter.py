@@ -19,14 +19,14 @@ from bce_conformance.backends.adapter import (
     loss_of_logits,
     numbered,
 )
-from bce_conformance.backends.calls import Array, Device, LossCall
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 
 class TorchAdapter(Adapter):
     """Eager PyTorch."""
 
     framework = "torch"
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
 
     def module(self) -> ModuleType:
         """Import torch."""
@@ -88,11 +88,20 @@ class TorchAdapter(Adapter):
         return thunk
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as a tensor on ``device``."""
+        """Return ``array`` as a tensor on ``device``: on the CPU over the same memory."""
         torch = self.module()
+        if any(stride < 0 for stride in array.strides):
+            raise UnsupportedCall("torch has no tensors with negative strides")
         if array.dtype == BFLOAT16:
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
         return torch.from_numpy(array).to(device)
+
+    def set_threads(self, count: int) -> int:
+        """Set the threads of torch's own loops."""
+        torch = self.module()
+        before: int = torch.get_num_threads()
+        torch.set_num_threads(count)
+        return before
 
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor`` as a NumPy array."""
@@ -111,7 +120,7 @@ class TorchCompileAdapter(TorchAdapter):
     """PyTorch through ``torch.compile``, which needs a C++ compiler at run time."""
 
     variant = "compile"
-    extensions: ClassVar[tuple[str, ...]] = ("forms",)
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads")
     _compiled: Callable[..., Any] | None = None
 
     def function(self) -> Callable[..., Any]:

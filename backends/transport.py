@@ -1,8 +1,8 @@
 """What crosses the process boundary: calls, results, failures and descriptions as built-in types.
 
-Guarantees that bits arrive unchanged: an array travels as the name of its dtype, its shape and its
-raw bytes, whatever the format. Nothing here may import a framework or execnet, because it runs on
-both sides.
+Guarantees that bits and layouts arrive unchanged: an array travels as the name of its dtype, its
+layout and the raw bytes under it, whatever the format. Nothing here may import a framework or
+execnet, because it runs on both sides.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from bce_conformance.backends.calls import (
     LossCall,
     LossResult,
 )
+from bce_conformance.backends.memory import Layout, layout_of, memory_of, rebuilt
 
-FrozenArray = tuple[str, tuple[int, ...], bytes]
+# The dtype's name, the fields of the Layout, and the bytes.
+FrozenArray = tuple[str, tuple[Any, ...], bytes]
 Message = dict[str, Any]
 
 # Named explicitly: NumPy knows `bfloat16` by its name only once ml_dtypes is imported.
@@ -30,11 +32,12 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 def freeze(array: Array) -> FrozenArray:
-    """Return ``array`` as (dtype name, shape, bytes in C order).
+    """Return ``array`` as built-in types; in the machine's byte order where it has another.
 
     Raises:
         TypeError: the dtype is not boolean, integer, real, complex or bfloat16.
     """
+    array = np.asarray(array)  # a NumPy scalar has no memory of its own
     dtype = array.dtype
     if dtype.kind not in "biufc" and dtype != _BFLOAT16:
         raise TypeError(
@@ -43,15 +46,15 @@ def freeze(array: Array) -> FrozenArray:
         )
     if not dtype.isnative:
         array = array.astype(dtype.newbyteorder("="))
-    return dtype.name, array.shape, array.tobytes()
+    layout = tuple(vars(layout_of(array)).values())
+    return dtype.name, layout, memory_of(array).tobytes()
 
 
 def thaw(frozen: FrozenArray) -> Array:
-    """Return the array that ``freeze`` was given: C-contiguous, writable, aligned."""
-    name, shape, data = frozen
+    """Return the array that ``freeze`` was given, in memory of its own."""
+    name, layout, data = frozen
     dtype = _BFLOAT16 if name == _BFLOAT16.name else np.dtype(name)
-    # The copy makes it writable: frameworks that wrap memory (torch) refuse or warn otherwise.
-    return np.frombuffer(data, dtype).reshape(shape).copy()
+    return rebuilt(data, dtype, Layout(*layout))
 
 
 def pack_call(call: LossCall) -> Message:
@@ -65,6 +68,7 @@ def pack_call(call: LossCall) -> Message:
         "forms": dict(call.forms),
         "interface": call.interface,
         "arguments": dict(call.arguments),
+        "threads": call.threads,
     }
 
 
@@ -75,10 +79,20 @@ def unpack_call(message: Message) -> LossCall:
     return LossCall(**arrays, **fields)
 
 
+def modified(call: LossCall, message: Message) -> tuple[str, ...]:
+    """Name the arrays of ``call``, unpacked from ``message``, whose memory has changed since."""
+    return tuple(
+        name
+        for name, (_, _, data) in message["arrays"].items()
+        if memory_of(getattr(call, name)).tobytes() != data
+    )
+
+
 def pack_result(result: LossResult) -> Message:
     """Return ``result`` in built-in types."""
     values = {quantity: freeze(value) for quantity, value in result.values.items()}
-    return {"result": {"values": values, "device": result.device, "warnings": result.warnings}}
+    given = {name: value for name, value in vars(result).items() if name != "values"}
+    return {"result": {"values": values, **given}}
 
 
 def pack_info(info: BackendInfo) -> Message:
@@ -94,7 +108,7 @@ def unpack_result(message: Message) -> LossResult | Failure:
         return Failure(**message["failure"])
     fields = message["result"]
     values = {quantity: thaw(frozen) for quantity, frozen in fields["values"].items()}
-    return LossResult(values, fields["device"], fields["warnings"])
+    return LossResult(**{**fields, "values": values})
 
 
 def unpack_info(message: Message) -> BackendInfo | Failure:

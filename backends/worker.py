@@ -7,6 +7,7 @@ the log, that the terminal's Ctrl-C does not, and that the process does not outl
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import importlib
@@ -18,7 +19,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -98,7 +99,7 @@ def failure(error: Exception) -> dict[str, Any]:
 
 
 def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer to one call, with what Python warned of meanwhile.
+    """Return the answer to one call, with what Python warned of and which arrays it changed.
 
     Raises:
         UnsupportedCall: the call asks for something that the adapter does not list.
@@ -110,12 +111,36 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     unlisted = set(call.extensions) - set(getattr(adapter, "extensions", ()))
     if unlisted:
         raise UnsupportedCall(f"its adapter has no {', '.join(sorted(unlisted))}")
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, threads(adapter, call.threads):
         warnings.simplefilter("always")
-        result = adapter.fetch(adapter.bind(call)())
+        thunk = adapter.bind(call)
+        before = held(adapter)
+        result = adapter.fetch(thunk())
+        after = held(adapter)
     given = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
     texts = tuple(dict.fromkeys(text[:MESSAGE_LENGTH] for text in given))
-    return transport.pack_result(replace(result, warnings=texts))
+    changed = {name for name, content in before.items() if content != after[name]}
+    changed.update(transport.modified(call, message))
+    return transport.pack_result(replace(result, warnings=texts, modified=tuple(sorted(changed))))
+
+
+@contextlib.contextmanager
+def threads(adapter: Any, count: int | None) -> Iterator[None]:
+    """Let the adapter use ``count`` threads for a while; None leaves it as it is."""
+    if count is None:
+        yield
+        return
+    before = adapter.set_threads(count)
+    try:
+        yield
+    finally:
+        adapter.set_threads(before)
+
+
+def held(adapter: Any) -> dict[str, bytes]:
+    """What the framework holds of the call's arrays, where it holds copies."""
+    placed = adapter.placed() if hasattr(adapter, "placed") else {}
+    return {name: array.tobytes() for name, array in placed.items()}
 
 
 def serve(channel: Any) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 from bce_conformance.backends import BackendInfo, LossCall, LossResult, UnsupportedCall
 
 
@@ -91,6 +93,35 @@ class Refuse(Echo):
 class CannotTravel(Echo):
     def fetch(self, raw):
         return LossResult({"logits": raw["logits"].astype(object)})
+
+
+class WritesToTargets(Echo):
+    """Modifies an operand in place, and a copy of another that only it holds."""
+
+    def bind(self, call: LossCall):
+        self.copy = call.logits.copy()
+        return super().bind(call)
+
+    def placed(self):
+        return {"logits": self.copy}
+
+    def fault(self, call):
+        call.targets[-1] = 0.5
+        self.copy[0] = 7
+
+
+class Threads(Echo):
+    """Returns the number of threads that it was set to as a quantity."""
+
+    extensions = ("threads",)
+    count = 8
+
+    def set_threads(self, count):
+        before, self.count = self.count, count
+        return before
+
+    def thunk(self, call):
+        return {"threads": np.array(self.count)}
 
 
 class InterruptItself(Echo):

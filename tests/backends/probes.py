@@ -3,6 +3,9 @@
 import inspect
 from dataclasses import replace
 
+import numpy as np
+
+from bce_conformance.backends import LossResult
 from bce_conformance.backends.native_adapter import NativeAdapter
 from bce_conformance.backends.optax_adapter import OptaxAdapter
 from bce_conformance.backends.paddle_adapter import PaddleAdapter
@@ -56,3 +59,45 @@ class Optax(Probe, OptaxAdapter):
         import optax
 
         return [optax.sigmoid_binary_cross_entropy]
+
+
+class Strides:
+    """Returns the strides of the logits in the framework, in elements."""
+
+    def bind(self, call):
+        return lambda: self.place(call.logits, call.device)
+
+    def fetch(self, raw):
+        return LossResult({"loss": np.array(self.strides(raw))})
+
+
+class StridesTorch(Strides, TorchAdapter):
+    def strides(self, tensor):
+        return tensor.stride()
+
+
+class StridesPaddle(Strides, PaddleAdapter):
+    def strides(self, tensor):
+        return tensor.strides
+
+
+class Forgetful:
+    """Lets the framework's copy of the logits be another one after the call."""
+
+    def bind(self, call):
+        thunk = super().bind(call)
+
+        def forget():
+            raw = thunk()
+            self._placed["logits"] = self.place(np.zeros(3), "cpu")
+            return raw
+
+        return forget
+
+
+class ForgetfulTorch(Forgetful, TorchAdapter):
+    pass
+
+
+class ForgetfulTensorflow(Forgetful, TensorflowAdapter):
+    pass

@@ -283,6 +283,91 @@ def test_bits_enter_and_leave_the_frameworks_arrays_unchanged(
             assert got.tobytes() == array.tobytes()
 
 
+def of_every_layout(dtype: str) -> dict[str, Array]:
+    """Arrays of one shape, of different numbers."""
+    base = np.arange(1, 25).reshape(4, 6).astype(array_type(dtype))
+    raw = np.zeros(base.nbytes + 1, np.uint8)
+    unaligned = np.ndarray(base.shape, base.dtype, raw, offset=1)
+    unaligned[...] = base
+    read_only = base.copy()
+    read_only.flags.writeable = False
+    return {
+        "transposed": base.reshape(6, 4).T,
+        "every second": np.repeat(base, 2, axis=1)[:, ::2],
+        "stride zero": np.broadcast_to(base[0], base.shape),
+        "backwards": base[::-1, ::-1],
+        "unaligned": unaligned,
+        "read-only": read_only,
+    }
+
+
+@pytest.mark.parametrize("name", ["Native", "Torch", "Paddle", "Tensorflow", "Optax"])
+def test_every_layout_enters_the_frameworks_arrays_as_the_same_numbers(
+    process: Callable[[str], BackendProcess], name: str
+) -> None:
+    backend = process(f"probes:{name}")
+    if not installed(resolve(name.lower())):
+        pytest.skip(f"{name} is not installed")
+    refused = {"backwards"} if name in ("Torch", "Paddle") else set()
+    for dtype in DTYPES:
+        for layout, sent in of_every_layout(dtype).items():
+            answer = backend.evaluate(LossCall(sent, sent))
+            if layout in refused:
+                assert isinstance(answer, Failure)
+                assert (answer.kind, "negative strides" in answer.detail) == ("unsupported", True)
+                continue
+            assert isinstance(answer, LossResult), (dtype, layout, answer)
+            assert answer.values["loss"].tobytes() == sent.tobytes(), (dtype, layout)
+
+
+@pytest.mark.parametrize("name", ["Torch", "Paddle"])
+def test_strides_are_those_of_the_array_where_the_framework_has_strides(
+    process: Callable[[str], BackendProcess], name: str
+) -> None:
+    backend = process(f"probes:Strides{name}")
+    if not installed(resolve(name.lower())):
+        pytest.skip(f"{name} is not installed")
+    layouts = of_every_layout("float32")
+    for layout in ("transposed", "every second", "stride zero"):
+        answer = backend.evaluate(LossCall(layouts[layout], layouts[layout]))
+        assert isinstance(answer, LossResult), (layout, answer)
+        expected = [stride // 4 for stride in layouts[layout].strides]
+        assert answer.values["loss"].tolist() == expected
+
+
+@pytest.mark.parametrize("name", DEFAULT)
+def test_the_number_of_threads_can_be_set_or_the_framework_has_no_such_switch(
+    process: Callable[[str], BackendProcess], name: str
+) -> None:
+    answer = process(name).evaluate(LossCall(np.zeros(1), np.zeros(1), threads=1))
+    if name in ("native", "torch"):
+        assert isinstance(answer, LossResult), answer
+    else:
+        assert answer == Failure("unsupported", "its adapter has no threads")
+
+
+@pytest.mark.parametrize("name", DEFAULT)
+def test_no_framework_changes_its_operands(
+    process: Callable[[str], BackendProcess], name: str
+) -> None:
+    call = with_quantities(moderate("float32"), "loss", "grad_logits")
+    answer = process(name).evaluate(call)
+    assert isinstance(answer, LossResult), answer
+    assert answer.modified == ()
+
+
+@pytest.mark.parametrize("name", ["Torch", "Tensorflow"])
+def test_a_change_of_what_a_framework_holds_is_seen(
+    process: Callable[[str], BackendProcess], name: str
+) -> None:
+    backend = process(f"probes:Forgetful{name}")
+    if not installed(resolve(name.lower())):
+        pytest.skip(f"{name} is not installed")
+    answer = backend.evaluate(LossCall(np.ones(3), np.ones(3)))
+    assert isinstance(answer, LossResult), answer
+    assert answer.modified == ("logits",)
+
+
 @pytest.mark.parametrize("name", ["native", "torch", "paddle", "tensorflow", "optax"])
 def test_composed_is_what_the_framework_has_no_argument_for(
     process: Callable[[str], BackendProcess], name: str

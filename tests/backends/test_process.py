@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,33 @@ def test_a_refusal_is_told_from_an_error() -> None:
     answer, before, after = outcomes("Refuse")
     assert answer == Failure("unsupported", "no such thing")
     assert before == after
+
+
+def test_operands_that_a_call_changed_are_named() -> None:
+    """Those that the adapter was given, and those that it says it holds."""
+    with BackendProcess(resolve("faulty:WritesToTargets")) as backend:
+        before, answer = backend.evaluate(GOOD), backend.evaluate(BAD)
+        strided = backend.evaluate(LossCall(np.ones(4)[::2], np.ones(4)[::-2]))
+    assert isinstance(before, LossResult)
+    assert before.modified == ()
+    for result in (answer, strided):
+        assert isinstance(result, LossResult), result
+        assert result.modified == ("logits", "targets")
+
+
+def test_threads_are_set_for_one_call_only() -> None:
+    with BackendProcess(resolve("faulty:Threads")) as backend:
+        answers = [backend.evaluate(replace(GOOD, threads=count)) for count in (None, 3, None)]
+    counts = [answer.values["threads"] for answer in answers if isinstance(answer, LossResult)]
+    assert counts == [8, 3, 8]
+
+
+def test_threads_of_an_adapter_that_has_no_such_switch_are_unsupported() -> None:
+    with BackendProcess(resolve("faulty:Echo")) as backend:
+        answer = backend.evaluate(replace(GOOD, threads=2))
+    assert isinstance(answer, Failure)
+    assert answer.kind == "unsupported"
+    assert answer.detail == "its adapter has no threads"
 
 
 def test_a_result_that_cannot_travel_is_a_failure() -> None:

@@ -72,15 +72,58 @@ def test_every_bit_pattern_of_sixteen_bits(echo: BackendProcess, name: str) -> N
     assert_same_bits(answer.values["logits"], sent)
 
 
-def test_layouts_other_than_c_contiguous_and_native_keep_their_values() -> None:
-    base = np.arange(24, dtype=np.float32).reshape(4, 6)
-    for sent in (base.T, base[::-1, ::2], np.broadcast_to(base[0], (3, 6)), base.astype(">f4")):
-        got = thaw(freeze(sent))
-        np.testing.assert_array_equal(got, sent)
-        assert got.dtype == np.dtype(np.float32)
-        assert got.flags.c_contiguous
-        assert got.flags.writeable
-        assert got.flags.aligned
+def layouts() -> dict[str, Array]:
+    """Arrays of one shape and of every layout."""
+    base = np.arange(1, 25, dtype=np.float32).reshape(4, 6)
+    raw = np.zeros(base.nbytes + 1, np.uint8)
+    unaligned = np.ndarray((4, 6), np.float32, raw, offset=1)
+    unaligned[...] = base
+    read_only = base.copy()
+    read_only.flags.writeable = False
+    return {
+        "contiguous": base,
+        "transposed": base.reshape(6, 4).T,
+        "Fortran order": np.asfortranarray(base),
+        "every second": np.repeat(base, 2, axis=1)[:, ::2],
+        "backwards": base[::-1, ::-1],
+        "stride zero": np.broadcast_to(base[0], (4, 6)),
+        "overlapping": np.lib.stride_tricks.sliding_window_view(base.ravel(), 6)[:4],
+        "unaligned": unaligned,
+        "read-only": read_only,
+    }
+
+
+@pytest.mark.parametrize("name", layouts())
+def test_layouts_arrive_as_they_were(name: str) -> None:
+    sent = layouts()[name]
+    got = thaw(freeze(sent))
+    assert_same_bits(got, sent)
+    assert got.strides == sent.strides
+    assert got.flags.writeable == sent.flags.writeable
+    assert got.flags.aligned == sent.flags.aligned == (name != "unaligned")
+    assert got.ctypes.data % 64 == sent.ctypes.data % 64
+
+
+def test_elements_that_share_memory_still_do() -> None:
+    got = thaw(freeze(np.broadcast_to(np.float32(1), (3,)).copy()[:1]))
+    shared = np.lib.stride_tricks.as_strided(got, (3,), (0,))
+    got = thaw(freeze(shared))
+    got[0] = 7
+    np.testing.assert_array_equal(got, [7, 7, 7])
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_reading_beyond_an_array_gives_nan(name: str) -> None:
+    got = thaw(freeze(np.ones(3, dtype_of(name))))
+    beyond = np.lib.stride_tricks.as_strided(got, (5,))
+    assert np.isnan(beyond[3:]).all()
+
+
+def test_byte_order_becomes_the_machines_own() -> None:
+    sent = np.arange(3, dtype=">f4")
+    got = thaw(freeze(sent))
+    np.testing.assert_array_equal(got, sent)
+    assert got.dtype == np.dtype(np.float32)
 
 
 @pytest.mark.parametrize("array", [np.array([None]), np.array(["1.5"]), np.zeros(1, "M8[s]")])
@@ -99,6 +142,7 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
         forms={"targets": "objects"},
         interface="class",
         arguments={"size_average": False, "name": "n"},
+        threads=3,
     )
     got = unpack_call(pack_call(call))
     assert got.quantities == ("grad_targets", "loss")
@@ -106,3 +150,4 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
     assert got.forms == {"targets": "objects"}
     assert got.interface == "class"
     assert got.arguments == {"size_average": False, "name": "n"}
+    assert got.threads == 3
