@@ -26,7 +26,7 @@ DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
-_PLAIN = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
+_PLAIN: dict[str, object] = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
 
 
 @dataclass(frozen=True)

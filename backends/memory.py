@@ -61,8 +61,8 @@ def memory_of(array: Array) -> NDArray[np.uint8]:
     Gaps between its elements are included.
     """
     before, behind = _reach(array)
-    span = ctypes.c_uint8 * (before + behind)
-    return np.frombuffer(span.from_address(array.ctypes.data - before), np.uint8)
+    span: Any = (ctypes.c_uint8 * (before + behind)).from_address(array.ctypes.data - before)
+    return np.frombuffer(span, np.uint8)
 
 
 def rebuilt(data: bytes, dtype: np.dtype[Any], layout: Layout) -> Array:

@@ -203,6 +203,18 @@ class Sampler:
         subnormal = count * f.smallest_subnormal * signs[: count.size]
         return self.fill(edges, -edges, subnormal, random=spread * signs)
 
+    def fragile(self) -> Array:
+        """Logits in [−4, 1] at which e⁻ˣ lies near the middle between two numbers of the format.
+
+        Two ways to compute the exponential that differ in their last digits differ in what they
+        round to there, if anywhere. Beyond x = 1 the difference is lost in 1 + e⁻ˣ.
+        """
+        candidates = self.cast(self.random.uniform(-4, 1, 32 * self.size))
+        exponential = np.exp(-candidates.astype(np.longdouble))
+        fraction = exponential / self.format.ulp(exponential) % 1
+        nearest = np.argpartition(np.abs(fraction - 0.5), self.size)[: self.size]
+        return self.random.permutation(candidates[nearest])
+
     def every_magnitude(self) -> Array:
         """Magnitudes from the smallest subnormal to the largest finite number.
 

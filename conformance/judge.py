@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
-_SLACK = 1e-9
+SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     if got.dtype != nearest.dtype:
         raise ValueError(f"got has dtype {got.dtype}, the truth {nearest.dtype}")
     error = np.asarray(ulp_error(got, truth), dtype=np.float64).ravel()
-    computed, exact = _as_float64(got).ravel(), _as_float64(nearest).ravel()
+    computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
     offset = np.asarray(truth.offset, dtype=np.float64).ravel()
 
     faithful = (error < 1) & _sign_is_right(computed, exact, offset)
@@ -101,8 +101,8 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     return Judgement(levels, error)
 
 
-def _as_float64(values: Array) -> Floats:
-    """Every format embeds exactly in float64."""
+def as_float64(values: Array) -> Floats:
+    """The values, exactly: every format embeds in float64."""
     return np.asarray(values).astype(np.float64)
 
 
@@ -120,9 +120,9 @@ def _is_accurate(
     flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
     accurate: Booleans = (error <= allowed) | flushed
     if bounds.larger_term is not None:
-        error_bits = _log2(error) + _ulp_exponent(_log2(np.abs(exact)), format_)
+        error_bits = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
-        accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + _SLACK)
+        accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + SLACK)
     accurate = accurate & _is_finite_where_due(computed, exact)
     return accurate
 
@@ -130,10 +130,10 @@ def _is_accurate(
 def _is_safe(
     computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    error_bits = _log2(error) + _ulp_exponent(_log2(np.abs(exact)), format_)
+    error_bits = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
     allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
-    small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + _SLACK)
+    small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + SLACK)
     safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
     return safe
 
@@ -143,7 +143,8 @@ def _is_finite_where_due(computed: Floats, exact: Floats) -> Booleans:
     return finite
 
 
-def _log2(values: Floats) -> Floats:
+def log2(values: Floats) -> Floats:
+    """The logarithm to base 2; −∞ for zero."""
     with np.errstate(divide="ignore"):
         logarithm: Floats = np.log2(values)
     return logarithm
@@ -153,8 +154,8 @@ def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:
     """log₂ of the unit in the last place of values given by their log₂."""
     with np.errstate(invalid="ignore"):
         exponent = np.clip(np.floor(value_bits), format_.emin, format_.emax)
-    ulp_exponent: Floats = exponent - (format_.precision - 1)
-    return ulp_exponent
+    _ulp_exponent: Floats = exponent - (format_.precision - 1)
+    return _ulp_exponent
 
 
 def bounds_for(call: LossCall, quantity: str) -> Bounds:
@@ -162,22 +163,22 @@ def bounds_for(call: LossCall, quantity: str) -> Bounds:
 
     The shape is that of the quantity's result. Operands enter in absolute value.
     """
-    logits = _as_float64(call.logits)
+    logits = as_float64(call.logits)
     shape = logits.shape
     ones = np.ones(shape)
-    weight = np.abs(_as_float64(call.weight)) if call.weight is not None else ones
-    pos_weight = np.abs(_as_float64(call.pos_weight)) if call.pos_weight is not None else ones
+    weight = np.abs(as_float64(call.weight)) if call.weight is not None else ones
+    pos_weight = np.abs(as_float64(call.pos_weight)) if call.pos_weight is not None else ones
     element = np.zeros(shape)
     if quantity != "grad_weight":
-        element = element + _log2(weight)
+        element = element + log2(weight)
     if quantity != "grad_pos_weight":
-        element = element + _log2(np.maximum(1, pos_weight))
+        element = element + log2(np.maximum(1, pos_weight))
     if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
-        element = element + _log2(np.maximum(1, np.abs(logits)))
+        element = element + log2(np.maximum(1, np.abs(logits)))
     if quantity in ("jvp_logits", "hvp_logits") and call.tangent is not None:
-        element = element + _log2(np.abs(_as_float64(call.tangent)))
+        element = element + log2(np.abs(as_float64(call.tangent)))
     if call.cotangent is not None and quantity not in ("loss", "jvp_logits"):
-        element = element + _log2(np.abs(_as_float64(call.cotangent)))
+        element = element + log2(np.abs(as_float64(call.cotangent)))
     if call.reduction == "mean" and logits.size:
         element = element - np.log2(logits.size)
     scale, terms = _accumulate(element, call, quantity)
@@ -207,18 +208,18 @@ def _larger_term(
     call: LossCall, quantity: str, weight: Floats, pos_weight: Floats
 ) -> Floats | None:
     """log₂ of the larger term where the result is a difference of two, else None."""
-    logits, targets = _as_float64(call.logits), _as_float64(call.targets)
+    logits, targets = as_float64(call.logits), as_float64(call.targets)
     if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
-        negative = _log2(np.abs(1 - targets)) + _log2_sigmoid(logits)
-        positive = _log2(pos_weight * targets) + _log2_sigmoid(-logits)
+        negative = log2(np.abs(1 - targets)) + _log2_sigmoid(logits)
+        positive = log2(pos_weight * targets) + _log2_sigmoid(-logits)
     elif quantity == "grad_targets" and call.pos_weight is not None:
-        negative = _log2(np.logaddexp(0, logits))
-        positive = _log2(pos_weight) + _log2(np.logaddexp(0, -logits))
+        negative = log2(np.logaddexp(0, logits))
+        positive = log2(pos_weight) + log2(np.logaddexp(0, -logits))
     else:
         return None
-    larger = np.maximum(negative, positive) + _log2(weight)
+    larger = np.maximum(negative, positive) + log2(weight)
     if call.cotangent is not None:
-        larger = larger + _log2(np.abs(_as_float64(call.cotangent)))
+        larger = larger + log2(np.abs(as_float64(call.cotangent)))
     if call.reduction == "mean" and logits.size:
         larger = larger - np.log2(logits.size)
     hard = (targets == 0) | (targets == 1)
@@ -226,5 +227,6 @@ def _larger_term(
 
 
 def _log2_sigmoid(logits: Floats) -> Floats:
-    logarithm: Floats = -np.logaddexp(0, -logits) / np.log(2)
+    with np.errstate(over="ignore"):
+        logarithm: Floats = -np.logaddexp(0, -logits) / np.log(2)
     return logarithm

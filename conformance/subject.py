@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
 from bce_conformance.reference import Format
 
+from .agreement import agreement, same_bits
 from .cells import Evidence, Level, UlpStatistics, Verdict, Worst
 from .curves import Curves
 from .inputs import Inputs, PoolStore, Sampler
@@ -80,6 +81,7 @@ class Subject:
         self._refusals: list[str] = []
         self._errors: list[NDArray[np.float64]] = []
         self._worst: WorstResult | None = None
+        self._least: tuple[tuple[Level, float], str] | None = None
         self._exhaustive: list[bool] = []
 
     # --- what tests use ------------------------------------------------------------------------
@@ -133,6 +135,18 @@ class Subject:
         )
         return got if right_shape and right_dtype else None
 
+    def values(self, call: LossCall) -> dict[str, Array]:
+        """Evaluate a call; those of its quantities that are there with the right shape and format.
+
+        What is wrong with the others is recorded as a failure.
+
+        Raises:
+            CallFailed: the backend gave no result.
+        """
+        result = self.evaluate(call)
+        found = {q: self.value(result, q, shape_of(call, q)) for q in call.quantities}
+        return {quantity: got for quantity, got in found.items() if got is not None}
+
     def judge(self, inputs: Inputs, *quantities: str) -> None:
         """Evaluate inputs and judge each quantity (the loss unless given) against the truth."""
         call = inputs.call(*quantities, device=self.device)
@@ -152,6 +166,41 @@ class Subject:
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""
         self._refusals.append(f"{what} refused: {failure}")
+
+    def agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
+        """Judge ``got`` by ``other``, which it should equal.
+
+        Args:
+            call: what ``other`` was evaluated from, for the bounds and for the worst element.
+            quantity: what was evaluated.
+            got: the result.
+            other: the result of the same shape and format that it should equal.
+            what: how the two came about, for the evidence.
+        """
+
+        def describe(index: int) -> str:
+            count = int(np.count_nonzero(~same_bits(got, other)))
+            pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"
+            where = _element(call, index) if other.shape == call.logits.shape else ""
+            return f"{what}: {count} of {got.size} differ in {quantity}, such as {pair}{where}"
+
+        self.observe(agreement(got, other, self.format, bounds_for(call, quantity)), describe)
+
+    def observe(self, judgement: Judgement, describe: Callable[[int], str]) -> None:
+        """Record results that a test judged by a rule of its own.
+
+        Args:
+            judgement: their levels and errors.
+            describe: says in words what was seen of the element with this index.
+        """
+        if not judgement.levels.size:
+            return
+        self._conditions += 1
+        self._level = min(self._level, judgement.level)
+        self._errors.append(judgement.ulp)
+        rank = judgement.level, -float(judgement.ulp[judgement.worst])
+        if self._least is None or rank < self._least[0]:
+            self._least = rank, describe(judgement.worst)
 
     def record(self, level: Level, ulp: float, detail: str) -> None:
         """Record one observation that a test judged by a rule of its own."""
@@ -183,6 +232,8 @@ class Subject:
         seen = self._failures[:_DETAILS] + ([f"and {more} more"] if more > 0 else [])
         if not seen and self._worst is not None:
             seen = [self._worst.detail]
+        if not seen and self._least is not None:
+            seen = [self._least[1]]
         return "; ".join(seen or self._judged[:_DETAILS] or self._refusals[:_DETAILS])
 
     def evidence(self) -> Evidence:
@@ -261,6 +312,27 @@ def _worst_of(
     logit, target = hex_of(inputs.logits.ravel()[index]), hex_of(inputs.targets.ravel()[index])
     element = Worst(logit, target, at(inputs.weight), at(inputs.pos_weight), computed, right)
     return WorstResult(rank, inputs, quantity, element, detail)
+
+
+def shape_of(call: LossCall, quantity: str) -> tuple[int, ...]:
+    """The shape that a quantity of a call should have."""
+    if quantity in ("loss", "jvp_logits"):
+        return call.logits.shape if call.reduction == "none" else ()
+    operand: Array = getattr(call, quantity.split("_", 1)[1])
+    return operand.shape
+
+
+def _element(call: LossCall, index: int) -> str:
+    """One element of a call's operands in words."""
+    names = {"logits": "x", "targets": "y", "weight": "w", "pos_weight": "p"}
+    operands = {names[name]: getattr(call, name) for name in names}
+    shape = call.logits.shape
+    words = [
+        f"{name} = {hex_of(np.broadcast_to(operand, shape).ravel()[index])}"
+        for name, operand in operands.items()
+        if operand is not None
+    ]
+    return " at " + ", ".join(words)
 
 
 def hex_of(value: object) -> str:

@@ -1,5 +1,6 @@
 """The samplers: exact in their format, reproducible, and where they should be dense."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -34,6 +35,7 @@ METHODS = (
     "any_target",
     "positive",
     "cotangent",
+    "fragile",
 )
 
 
@@ -63,6 +65,17 @@ def test_tails_reach_below_the_smallest_subnormal(format_: Format) -> None:
     assert (exponentials < np.longdouble(format_.smallest_subnormal) / 2).any()
     near = np.abs(exponentials / format_.unit_roundoff - 1) < 0.5
     assert near.sum() >= 5
+
+
+@by_format
+def test_exponentials_of_fragile_logits_lie_between_two_numbers(format_: Format) -> None:
+    logits = sampler(format_).fragile().astype(np.float64)
+    assert logits.min() >= -4
+    assert logits.max() <= 1
+    exact = [mpmath.exp(-mpmath.mpf(x)) for x in logits]
+    units = format_.ulp([float(e) for e in exact])
+    fractions = [float(e / mpmath.mpf(u) % 1) for e, u in zip(exact, units, strict=True)]
+    np.testing.assert_allclose(fractions, 0.5, atol=1 / 32)
 
 
 @by_format

@@ -1,6 +1,7 @@
 """The subject keeps what it is asked to look at, and calls nothing tried not measured."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bce_conformance.backends import Failure, LossCall, LossResult
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs, PoolStore
+from bce_conformance.conformance.judge import Judgement
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.subject import CallFailed, Subject
 from bce_conformance.conformance.tiers import TIERS
@@ -118,3 +120,45 @@ def test_a_failed_call_ends_the_test_unless_it_may_fail() -> None:
     assert fake.try_evaluate(INPUTS.call()) == failure
     with pytest.raises(CallFailed, match="crashed: SIGSEGV"):
         fake.evaluate(INPUTS.call())
+
+
+def test_results_that_agree_are_aaa_and_others_are_named() -> None:
+    fake = subject(returning(loss=EXACT))
+    call = INPUTS.call()
+    (quantity,) = fake.values(call)
+    other = EXACT.copy()
+    other[1] *= 1.5
+    fake.agree(call, quantity, EXACT.copy(), EXACT, "alike")
+    assert fake.verdict() == "AAA"
+    fake.agree(call, quantity, other, EXACT, "unlike")
+    assert fake.verdict() == "fails"
+    assert fake.detail().startswith("unlike: 1 of 3 differ in loss, such as")
+    assert f"x = {(-2.0).hex()}, y = {(0.0).hex()}" in fake.detail()
+    statistics = fake.statistics()
+    assert statistics is not None
+    assert statistics.max > 1e6
+
+
+def test_values_have_the_shapes_that_they_should_have() -> None:
+    fake = subject(returning(loss=EXACT, grad_logits=EXACT[:2]))
+    assert list(fake.values(INPUTS.call("loss", "grad_logits"))) == ["loss"]
+    assert fake.verdict() == "fails"
+    reduced = subject(returning(loss=EXACT[0]))
+    assert list(reduced.values(replace(INPUTS, reduction="sum").call())) == ["loss"]
+    assert reduced.verdict() == "AAA"
+
+
+def test_an_observation_of_nothing_is_none() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.evaluate(INPUTS.call())
+    fake.observe(Judgement(np.zeros(0, np.int8), np.zeros(0)), str)
+    assert fake.verdict() == "not measured"
+
+
+def test_the_worst_observation_is_told() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.evaluate(INPUTS.call())
+    for levels in ([3, 2], [1, 3], [2, 2]):
+        fake.observe(Judgement(np.array(levels, np.int8), np.ones(2)), lambda i: f"at {i}")
+    assert fake.verdict() == "A"
+    assert fake.detail() == "at 0"
