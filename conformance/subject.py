@@ -21,7 +21,7 @@ from .agreement import agreement, same_bits
 from .cells import Evidence, Level, UlpStatistics, Verdict, Worst
 from .curves import Curves
 from .inputs import Inputs, PoolStore, Sampler
-from .judge import Judgement, judge
+from .judge import Judgement, bounds_for, judge
 from .specification import Requirement
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words
