@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.conformance.cells import VERDICTS, Cell, CellKey
+from bce_conformance.reports import timings
 from bce_conformance.reports.grid import UNMEASURED
 from bce_conformance.reports.results import Results, Run
 from bce_conformance.reports.summary import STYLES
@@ -59,13 +60,14 @@ class Version:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from one run to another: versions of every backend, and the cells that moved."""
+    """What changed from one run to another: versions of backends, cells and timings that moved."""
 
     before: Run
     after: Run
     versions: tuple[Version, ...]
     moves: tuple[Move, ...]
     unmoved: int
+    timings: tuple[timings.Move, ...] = ()
 
 
 def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Comparison:
@@ -94,6 +96,9 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
         versions=_versions(before, after),
         moves=moves,
         unmoved=len(old.keys() | new.keys()) - len(moves),
+        timings=timings.moved(before.timings, after.timings)
+        if before.timings and after.timings
+        else (),
     )
 
 
@@ -147,6 +152,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [_versions_table(comparison)]
     if comparison.moves:
         parts.append(_moves_table(comparison.moves))
+    if comparison.timings:
+        parts.append(timings.moves_table(comparison.timings))
     parts.append(_verdict(comparison))
     return Group(*parts)
 

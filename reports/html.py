@@ -89,6 +89,7 @@ def render(results: Results) -> str:
         marks=MARKS,
         legend=LEGEND,
         timings=results.timings,
+        timings_only=bool(results.timings) and not results.cells,
         timed=by_workload(results.timings) if results.timings else {},
         noise=noise_line(results.timings).plain if results.timings else "",
         timing_chart=timing_chart,

@@ -12,6 +12,7 @@ from rich.text import Text
 from bce_conformance.conformance.cells import LEVELS, VERDICTS, Cell
 from bce_conformance.reports.grid import Square, families, grid
 from bce_conformance.reports.results import Results
+from bce_conformance.reports.timings import summary_line
 
 STYLES = {
     "AAA": "green",
@@ -43,6 +44,8 @@ def summary(results: Results) -> RenderableType:
     if unexpected:
         parts.append(unexpected_table(unexpected))
     parts.append(_totals(results, len(unexpected)))
+    if results.timings:
+        parts.append(summary_line(results.timings))
     return Group(*parts)
 
 

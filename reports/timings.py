@@ -5,6 +5,7 @@ Everything shown comes from the ``timings`` of a results.json; nothing here meas
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -54,6 +55,63 @@ def noise(timings: Timings) -> dict[Workload, float]:
     return found
 
 
+@dataclass(frozen=True)
+class Move:
+    """A measurement that is in two sessions and whose rounds lie apart."""
+
+    series: str
+    workload: Workload
+    before: float
+    after: float
+
+
+def moved(before: Timings, after: Timings) -> tuple[Move, ...]:
+    """Which measurements moved from one session to another, in the second one's order.
+
+    One has moved if no round of one session was as fast as any of the other.
+    """
+    old = {(t.group, t.series, t.workload): t for t in before.measurements}
+    found = []
+    for new in after.measurements:
+        was = old.get((new.group, new.series, new.workload))
+        if was is not None and _apart(was, new) and was.seconds and new.seconds:
+            found.append(Move(new.series, new.workload, was.seconds, new.seconds))
+    return tuple(found)
+
+
+def _apart(one: Timing, other: Timing) -> bool:
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.high < other.low or other.high < one.low
+
+
+def moves_table(moves: tuple[Move, ...]) -> Table:
+    """The measurements that moved, one a line."""
+    table = Table(title="timings whose rounds lie apart", title_style="dim")
+    for name in ("series", "workload", "before", "after", "×"):
+        table.add_column(name, overflow="fold")
+    for move in moves:
+        ratio = move.after / move.before
+        style = "bold red" if ratio > 1 else "green"
+        times = (duration(move.before), duration(move.after))
+        table.add_row(
+            Text(move.series), title(move.workload), *times, Text(f"{ratio:.2f}", style=style)
+        )
+    return table
+
+
+def summary_line(timings: Timings) -> Text:
+    """What timings a results.json holds, in a line."""
+    verdicts = [goal.verdict for goal in timings.goals]
+    counts = [f"{verdicts.count(name)} {name}" for name in VERDICT_STYLES if name in verdicts]
+    text = Text(f"timings of {timings.started[:10]} {timings.started[11:16]}: ")
+    text.append(f"{len(timings.measurements)} measurements")
+    text.append(f"; goals: {', '.join(counts)}" if counts else "")
+    if timings.interrupted:
+        text.append("; interrupted", style="bold red")
+    return text
+
+
 def timings_tables(timings: Timings) -> RenderableType:
     """Everything for the end of a session: measurements, noise, goals."""
     parts: list[RenderableType] = [_measurements(timings), noise_line(timings)]
@@ -81,38 +139,49 @@ def _measurements(timings: Timings) -> RenderableType:
     """The groups that compare backends; what compares one with itself is in the goals."""
     parts: list[RenderableType] = [
         Text(f"medians of {timings.rounds} rounds in turns", style="dim"),
-        _rows([tuple(Text(name, style="dim") for name in ("", *_WIDTHS))]),
+        _columns(*(Text(name, style="dim") for name in ("", *_WIDTHS))),
     ]
     for (group, workload), measured in by_workload(timings).items():
         if group in CHARTED:
-            rows = [(Text(f"  {timing.series}"), *_figures(timing)) for timing in measured]
-            parts += [Text(title(workload), style="bold"), _rows(rows)]
+            parts.append(Text(title(workload), style="bold"))
+            parts += [_row(timing) for timing in measured]
     return Group(*parts)
 
 
 _WIDTHS = {"a call": 8, "spread": 6, "ns/element": 10, "GB/s": 6, "× fastest": 9, "× limit": 7}
 
 
-def _rows(rows: list[tuple[Text, ...]]) -> Table:
-    """Rows whose columns are as wide in every table."""
+_NAME_WIDTH = 18
+
+
+def _columns(*cells: Text) -> Table:
+    """One row, whose columns are as wide as those of every other."""
     table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
-    table.add_column(width=18, no_wrap=True)
+    table.add_column(width=_NAME_WIDTH, no_wrap=True)
     for width in _WIDTHS.values():
         table.add_column(width=width, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table.add_row(*cells)
     return table
 
 
-def _figures(timing: Timing) -> list[Text]:
+def _row(timing: Timing) -> RenderableType:
     if timing.seconds is None:
-        return [Text("–", style="dim")]
-    ratios = (timing.ns_per_element, timing.gb_per_s, timing.to_fastest, timing.to_limit)
-    return [
+        text = f"  {timing.series:<{_NAME_WIDTH - 2}} {timing.status}"
+        return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+    figures = (timing.ns_per_element, timing.gb_per_s, timing.to_fastest, timing.to_limit)
+    return _columns(
+        Text(f"  {timing.series}"),
         Text(duration(timing.seconds)),
         Text(f"{timing.spread:.0%}", style="dim"),
-        *(Text("" if ratio is None else f"{ratio:.3g}") for ratio in ratios),
-    ]
+        *(Text("" if figure is None else brief(figure)) for figure in figures),
+    )
+
+
+def brief(figure: float) -> str:
+    """A number in three figures and no more than six characters: 1823, 0.313, 3e-04."""
+    if figure >= 100:
+        return f"{figure:.0f}"
+    return f"{figure:.3g}" if figure >= 0.01 else f"{figure:.0e}"
 
 
 def _goals(timings: Timings) -> Table:
@@ -145,7 +214,8 @@ def chart(timings: Timings) -> Spec | None:
         return None
     order = list(dict.fromkeys(row["series"] for row in rows))
     panels = list(dict.fromkeys(row["panel"] for row in rows))
-    x = alt.X("ns:Q", title="ns an element", scale=alt.Scale(type="log", nice=True))
+    axis = alt.Axis(gridOpacity=0.3, tickCount=4)
+    x = alt.X("ns:Q", title="ns an element", scale=alt.Scale(type="log", nice=True), axis=axis)
     y = alt.Y("series:N", title=None, sort=order)
     reference = "datum.series == 'limit' || indexof(datum.series, ' again') > 0"
     colour = (
@@ -162,7 +232,7 @@ def chart(timings: Timings) -> Spec | None:
     ]
     base = alt.Chart().encode(y=y)
     spread = base.mark_rule(strokeWidth=2, opacity=0.45).encode(
-        x=alt.X("low:Q", title="ns an element"), x2="high:Q"
+        x=alt.X("low:Q", title="ns an element"), x2="high:Q", color=colour
     )
     dots = base.mark_circle(size=70, opacity=1).encode(x=x, color=colour, tooltip=tooltip)
     layered: Any = alt.layer(spread, dots, data=alt.Data(values=rows))

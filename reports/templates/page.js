@@ -25,7 +25,8 @@ const charts = (() => {
       tickColor: colour("--line"), labelFont: "system-ui", titleFont: "system-ui", labelFontSize: 12,
       titleFontWeight: 500, titlePadding: 8,
     };
-    return { axis };
+    const title = { color: quiet, font: "system-ui", fontSize: 12 };
+    return { axis, title };
   };
 
   const embed = (place, specification) => {

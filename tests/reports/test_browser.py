@@ -276,6 +276,19 @@ def test_grid_and_curves_follow_their_switches(browser: Browser, page: str) -> N
     assert browser.console == []
 
 
+def test_timings_are_drawn(browser: Browser, page: str) -> None:
+    found = browser.open(
+        page,
+        """
+        const dots = all('#timing-chart .mark-symbol path').length;
+        const words = document.querySelector('#timing-chart').textContent;
+        return [dots, words.includes('forward · float32 · 10⁶'), words.includes('limit')];
+        """,
+    )
+    assert found == [8, True, True]
+    assert browser.console == []
+
+
 def test_hostile_text_stays_text(browser: Browser, document: Document) -> None:
     hostile = '</script><img src=x onerror="console.error(1)"><b class="injected">'
     document["cells"][0] |= {"expected": False} | dict.fromkeys(("detail", "reason"), hostile)

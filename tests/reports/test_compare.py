@@ -100,3 +100,21 @@ def test_versions_of_both_runs(document: Document) -> None:
 def test_a_factor_below_one_is_refused(factor: float, document: Document) -> None:
     with pytest.raises(ValueError, match=r"factor is .*; accepted is a number of at least 1"):
         _compare(document, document, factor=factor)
+
+
+def test_timings_that_lie_apart_have_moved(document: Document) -> None:
+    before = from_document(document)
+    for measurement in document["timings"]["measurements"][:2]:
+        factor = 2.0 if measurement["series"] == "native" else 1.2
+        for name in ("seconds", "low", "high"):
+            measurement[name] *= factor
+    found = compare(before, from_document(document))
+    assert [(move.series, move.after / move.before) for move in found.timings] == [("native", 2.0)]
+    assert not found.moves
+    assert "2.00" in _text(found)
+
+
+def test_timings_of_one_run_only_are_no_movement(document: Document) -> None:
+    both = from_document(document)
+    del document["timings"]
+    assert compare(both, from_document(document)).timings == ()

@@ -105,3 +105,10 @@ def test_summary_of_an_empty_run(builder: Callable[..., Document]) -> None:
     document = builder(per_family=0)
     text = _text(summary(from_document(document | {"cells": [], "curves": []})))
     assert "0 cells" in text
+
+
+def test_timings_are_summed_up(document: Document) -> None:
+    text = _text(summary(from_document(document)))
+    assert "timings of 2026-11-21 23:00: 10 measurements; goals: 1 met, 1 missed" in text
+    document["timings"] |= {"interrupted": True, "goals": []}
+    assert "10 measurements; interrupted" in _text(summary(from_document(document)))

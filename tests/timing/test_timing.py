@@ -16,7 +16,7 @@ from bce_conformance.backends.workload import Workload
 from bce_conformance.bench_command import bench
 from bce_conformance.cli import app
 from bce_conformance.reports.results import from_document, read
-from bce_conformance.reports.timings import duration, noise
+from bce_conformance.reports.timings import brief, duration, noise
 from bce_conformance.timing import document
 from bce_conformance.timing.goals import Goal, figure, goals, judge
 from bce_conformance.timing.plan import LIMIT, Group, count, groups, title
@@ -129,6 +129,13 @@ def test_titles_tell_workloads_apart() -> None:
 )
 def test_durations_have_their_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"), [(1823.4, "1823"), (12.345, "12.3"), (0.31284, "0.313"), (3.2e-4, "3e-04")]
+)
+def test_figures_are_brief(figure: float, text: str) -> None:
+    assert brief(figure) == text
 
 
 # --- records ---------------------------------------------------------------------------------
