@@ -36,7 +36,9 @@ CHECKED = ("native", "torch")
 """Frameworks of the quick pass: the implementation of this package, and one with a variant."""
 
 ROUNDS, FACTOR = 4, 1.25
-"""How ``continuous`` tells a change from noise; README.md has the measurements behind it."""
+STEADY = r"^(speed\.Processor|accuracy\.|memory\.Peak)"
+"""How ``continuous`` tells a change from noise, and what it looks at unless it is told: figures that
+a busy machine does not move. README.md has the measurements behind them."""
 
 NOT_RUN = re.compile(r"^[^±]*\bn/a\s*$")
 """A row of asv's tables in which no time was measured."""
@@ -90,7 +92,7 @@ def _bench(configuration: Path, results: Path, selected: str, *more: str) -> int
 def continuous(options: argparse.Namespace) -> int:
     """Compare this commit with another, round by round in turns; 1 where one got worse."""
     os.environ[VARIABLE] = options.framework
-    selected = selection(options)
+    selected = selection(options, STEADY)
     code = asv(
         *("continuous", "--show-stderr", "--interleave-rounds", "--launch-method", "spawn"),
         *("--environment", environment_of(options.framework), "--bench", selected),
@@ -186,10 +188,15 @@ def tell(found: dict[str, Result]) -> int:
     return int(bool(wrong) or not figures)
 
 
-def selection(options: argparse.Namespace) -> str:
-    """The regular expression of what is run: a framework's backends, and the suite itself."""
-    of_framework = rf"\('{options.framework}[:']"
-    own = r"|^suite\." if options.framework == "native" else ""
+def selection(options: argparse.Namespace, files: str = "") -> str:
+    """The regular expression of what is run: a framework's backends, and the suite itself.
+
+    Args:
+        options: of the command line; its ``--bench`` goes before everything.
+        files: the start of the names that are run; all where it is empty.
+    """
+    of_framework = rf"{files}.*\('{options.framework}[:']"
+    own = r"|^suite\." if options.framework == "native" and not files else ""
     return options.bench or of_framework + own
 
 

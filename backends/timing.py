@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bce_conformance.backends.calls import Backend
+from bce_conformance.backends import worker
+from bce_conformance.backends.calls import Backend, UnsupportedCall
 from bce_conformance.backends.workload import Workload
 
 WARM_UP_CALLS = 3
@@ -44,8 +44,11 @@ class Timer:
         Args:
             workload: what is called.
             seconds: how long to measure; a call that takes longer is measured once.
+
+        Raises:
+            UnsupportedCall: the backend has no such operation, device or choice of threads.
         """
-        with _threads(workload.threads):
+        with _threads(self._backend, workload.threads):
             thunk = self._thunk(workload)
             number = _calls_a_sample(thunk)
             samples: list[float] = []
@@ -89,18 +92,16 @@ def _sample(thunk: Thunk, number: int) -> float:
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Hold this thread to one processor where ``count`` is 1.
+def _threads(backend: Backend, count: int) -> Iterator[None]:
+    """Hold the backend to ``count`` threads; 0 leaves it as it is.
 
-    The native implementation then uses one thread. Frameworks have made their pools by now: to
-    time them on one thread, start their process on one processor.
+    Raises:
+        UnsupportedCall: its adapter cannot.
     """
-    if count != 1 or not hasattr(os, "sched_setaffinity"):
+    if not count:
         yield
         return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
-    try:
+    if "threads" not in getattr(backend, "extensions", ()):
+        raise UnsupportedCall("its adapter cannot set the number of threads")
+    with worker.threads(backend, count):
         yield
-    finally:
-        os.sched_setaffinity(0, allowed)

@@ -41,8 +41,7 @@ class Workload:
         broadcasting: which of ``weight`` [N, 1] and ``pos_weight`` [C] there are.
         reduction: ``none``, ``mean`` or ``sum``.
         device: such as ``cpu`` or ``cuda``.
-        threads: 1, or 0 for all. What holds a backend to one thread is the processor that its
-            process may use, so this is for whoever starts the process.
+        threads: 1, or 0 for all; for whoever calls, since the call itself does not carry it.
     """
 
     size: int

@@ -1,7 +1,8 @@
-"""Time of a call: by size, format, input regime, broadcasting, reduction, threads and device."""
+"""Time of a call: by size, format, input regime, broadcasting, reduction, device; on one thread."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,11 @@ from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, SMALL, adapter, bo
 class _Calls:
     """A bound call, timed one by one.
 
-    asv runs ``setup`` before each sample and takes ten to a hundred of them, a second long, in each
-    of two rounds; only the first ``setup`` of a process binds.
+    asv runs ``setup`` before each sample and takes ten to a hundred of them, for half a second, in
+    each of two rounds; only the first ``setup`` of a process binds.
     """
 
-    repeat = (10, 100, 1.0)
+    repeat = (10, 100, 0.5)
     rounds = 2
     warmup_time = 0.1
     timeout = 600
@@ -44,7 +45,7 @@ class Latency(_Calls):
 
     params = (BACKENDS, PASSES)
     param_names = ("backend", "pass")
-    repeat = (5, 50, 1.0)
+    repeat = (5, 50, 0.5)
 
     def setup(self, backend: str, what: str) -> None:
         """Bind."""
@@ -133,19 +134,39 @@ class Reductions(_Calls):
         self.call()
 
 
-class OneThread(_Calls):
-    """10⁶ elements on one processor; all of them are in ``Sizes``."""
+class Processor(_Calls):
+    """Processor time of 10⁶ elements on one processor: the work of a call, whoever else is busy."""
 
-    params = (FASTEST, PASSES)
-    param_names = ("backend", "pass")
+    params = (FASTEST, PASSES, ("float16", "bfloat16", "float32", "float64"))
+    param_names = ("backend", "pass", "dtype")
+    timer = time.process_time
 
-    def setup(self, backend: str, what: str) -> None:
+    def setup(self, backend: str, what: str, dtype: str) -> None:
         """Bind in a process that may use one processor."""
-        self.call = bound(backend, Workload(MIDDLE, what=what, threads=1))
+        self.call = bound(backend, Workload(MIDDLE, dtype, what, threads=1))
 
     def time_call(self, *_: Any) -> None:
         """One call."""
         self.call()
+
+
+class ProcessorLatency(_Calls):
+    """Processor time of 32 elements on one processor."""
+
+    params = (FASTEST, PASSES)
+    param_names = ("backend", "pass")
+    repeat = (5, 50, 0.5)
+    timer = time.process_time
+
+    def setup(self, backend: str, what: str) -> None:
+        """Bind in a process that may use one processor."""
+        self.call = bound(backend, Workload(SMALL, what=what, threads=1))
+
+    def time_thousand_calls(self, *_: Any) -> None:
+        """A thousand calls, since one is too short for a clock."""
+        call = self.call
+        for _i in range(1000):
+            call()
 
 
 class Devices(_Calls):
@@ -156,7 +177,7 @@ class Devices(_Calls):
 
     params = (FASTEST, PASSES, ("cpu", "cuda"), ("cold", "warm"))
     param_names = ("backend", "pass", "device", "cache")
-    repeat = (10, 50, 1.0)
+    repeat = (10, 50, 0.5)
 
     def setup(self, backend: str, what: str, device: str, state: str) -> None:
         """Bind, and for a cold cache drive the operands out of it."""

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bce_conformance.backends import BackendProcess, Failure, builtin_backends, resolve
+from bce_conformance.backends import (
+    BackendProcess,
+    Failure,
+    UnsupportedCall,
+    builtin_backends,
+    resolve,
+)
 from bce_conformance.backends.timing import Timer
 from bce_conformance.backends.workload import Workload
 from bce_conformance.bench_command import bench
@@ -62,6 +68,23 @@ def test_a_thunk_is_warmed_up_and_bound_once() -> None:
     assert sleeper.called == len(first) + 3 + 1
     timer.measure(Workload(32), 0.05)
     assert sleeper.bound == 1
+
+
+def test_threads_are_held_to_one_and_let_go() -> None:
+    class Threaded(Sleeper):
+        extensions = ("threads",)
+        count = 8
+
+        def set_threads(self, count: int) -> int:
+            before, self.count = self.count, count
+            self.counts = [*getattr(self, "counts", []), count]
+            return before
+
+    threaded = Threaded()
+    Timer(threaded).measure(Workload(32, threads=1), 0)  # type: ignore[arg-type]
+    assert threaded.counts == [1, 8]
+    with pytest.raises(UnsupportedCall, match="cannot set the number of threads"):
+        Timer(Sleeper()).measure(Workload(32, threads=1), 0)  # type: ignore[arg-type]
 
 
 def test_large_workloads_push_each_other_out() -> None:
