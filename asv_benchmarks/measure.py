@@ -37,8 +37,8 @@ CHECKED = ("native", "torch")
 
 ROUNDS, FACTOR = 4, 1.25
 STEADY = r"^(speed\.Processor|accuracy\.|memory\.Peak)"
-"""How ``continuous`` tells a change from noise, and what it looks at unless it is told: figures that
-a busy machine does not move. README.md has the measurements behind them."""
+"""How ``continuous`` tells a change from noise, and what it looks at unless it is told otherwise:
+figures that a busy machine does not move. README.md has the measurements behind them."""
 
 NOT_RUN = re.compile(r"^[^±]*\bn/a\s*$")
 """A row of asv's tables in which no time was measured."""
