@@ -35,7 +35,7 @@ VARIABLE = "BCE_BENCHMARK_BACKENDS"  # read in benchmarks/common.py
 CHECKED = ("native", "torch")
 """Frameworks of the quick pass: the implementation of this package, and one with a variant."""
 
-ROUNDS, FACTOR = 4, 1.25
+FACTOR = 1.25
 STEADY = r"^(speed\.Processor|accuracy\.|memory\.Peak)"
 """How ``continuous`` tells a change from noise, and what it looks at unless it is told otherwise:
 figures that a busy machine does not move. README.md has the measurements behind them."""
@@ -58,7 +58,7 @@ def main() -> int:
             command.add_argument("--bench", default="", help="regular expression of benchmarks")
         if action is continuous:
             command.add_argument("--base", default="main", help="commit to compare with")
-            command.add_argument("--rounds", type=int, default=ROUNDS)
+            command.add_argument("--rounds", type=int, help="instead of each benchmark's own")
             command.add_argument("--factor", type=float, default=FACTOR)
     options = parser.parse_args()
     os.chdir(HERE)
@@ -93,13 +93,13 @@ def continuous(options: argparse.Namespace) -> int:
     """Compare this commit with another, round by round in turns; 1 where one got worse."""
     os.environ[VARIABLE] = options.framework
     selected = selection(options, STEADY)
+    head = git("rev-parse", "HEAD")
+    rounds = ("--attribute", f"rounds={options.rounds}") if options.rounds else ()
     code = asv(
         *("continuous", "--show-stderr", "--interleave-rounds", "--launch-method", "spawn"),
         *("--environment", environment_of(options.framework), "--bench", selected),
-        *("--factor", str(options.factor), "--attribute", f"rounds={options.rounds}"),
-        *(options.base, "HEAD"),
+        *("--factor", str(options.factor), *rounds, options.base, head),
     )
-    head = git("rev-parse", "HEAD")
     return code or tell(measured(HERE / ".asv/results", f"{head[:8]}-virtualenv*.json", selected))
 
 

@@ -38,7 +38,7 @@ def timings(session: Session, *, started: str, argv: Sequence[str]) -> dict[str,
         "measurements": [timing.as_json() for timing in session.timings],
         "goals": [
             verdict.as_json()
-            for verdict in (judge(session.timings, session.start) if measured_native else ())
+            for verdict in (judge(session.timings, session.apart) if measured_native else ())
         ],
     }
 

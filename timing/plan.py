@@ -7,10 +7,11 @@ neighbours in time; no ratio is ever taken across groups.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends import DTYPES
+from bce_conformance.backends.workload import REGIMES, Workload
 
 NATIVE = "native"
 LIMIT = "limit"
@@ -64,22 +65,19 @@ def groups(backends: Sequence[str], sizes: Sequence[int] = SIZES) -> tuple[Group
             workload = Workload(MIDDLE, dtype, what)
             found.append(Group("formats", tuple((name, workload) for name in (*backends, LIMIT))))
     if NATIVE in backends:
-        found += [group for what in PASSES for group in _native(Workload(MIDDLE, what=what))]
+        found += [group for what in PASSES for group in _native(what)]
     return tuple(found)
 
 
-def _native(plain: Workload) -> tuple[Group, Group]:
+def _native(what: str) -> Iterator[Group]:
     """What the native implementation is measured against itself for."""
-    inputs = (
-        plain,
-        *(replace(plain, regime=name) for name in ("saturated", "subnormal", "special", "soft")),
-        replace(plain, broadcasting="both"),
-    )
+    plain = Workload(MIDDLE, what=what)
+    for dtype in DTYPES:
+        inputs = [Workload(MIDDLE, dtype, what, regime) for regime in REGIMES]
+        inputs += [replace(plain, broadcasting="both")] if dtype == plain.dtype else []
+        yield Group("inputs", tuple((NATIVE, workload) for workload in inputs))
     threads = (plain, replace(plain, threads=1))
-    return (
-        Group("inputs", tuple((NATIVE, workload) for workload in inputs)),
-        Group("threads", tuple((NATIVE, workload) for workload in threads)),
-    )
+    yield Group("threads", tuple((NATIVE, workload) for workload in threads))
 
 
 def title(workload: Workload) -> str:

@@ -6,29 +6,20 @@ Guarantees that an interrupted session keeps what it measured, and that no proce
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bce_conformance.backends import BackendInfo, BackendProcess, BackendSpec, Failure
 from bce_conformance.backends.workload import Workload
 
-from .plan import AGAIN, LIMIT, Group
+from . import apart
+from .goals import APART
+from .plan import AGAIN, LIMIT, NATIVE, Group
 from .records import Timing, records
 
 SECONDS = 0.1  # of measuring, for one series in one round
 CALL_LIMIT = 120.0  # the first call may compile
 _LIMIT = BackendSpec(LIMIT, "bce_conformance.backends.memory_limit:MemoryLimit")
-_FIRST_CALL = """
-import time
-start = time.perf_counter()
-import numpy as np
-from bce_conformance.backends.native import value_and_grad
-x = np.ones(32, np.float32)
-value_and_grad(x, x)
-print(time.perf_counter() - start)
-"""
 
 Told = Callable[[str], None]
 
@@ -47,7 +38,7 @@ class Session:
         self.rounds = rounds
         self.infos: dict[str, BackendInfo | Failure] = {}
         self.timings: tuple[Timing, ...] = ()
-        self.start: float | None = None
+        self.apart: dict[str, float] = {}
         self.interrupted = False
         known = {spec.id: spec for spec in specs} | {LIMIT: _LIMIT}
         series = dict.fromkeys(name for group in plan for name, _ in group.entries)
@@ -60,8 +51,9 @@ class Session:
 
     @property
     def steps(self) -> int:
-        """How many measurements there are, every round counted."""
-        return self.rounds * sum(len(group.entries) for group in self.plan)
+        """How many measurements there are, every round and every goal measured apart counted."""
+        turns = self.rounds * sum(len(group.entries) for group in self.plan)
+        return turns + (len(APART) if NATIVE in self._processes else 0)
 
     def run(self, told: Told) -> None:
         """Measure; an interruption ends it and keeps what there is.
@@ -74,8 +66,10 @@ class Session:
             self.infos = dict(zip(self._processes, infos, strict=True))
             for group in self.plan:
                 self._measure(group, told)
-            if any(name == "native" for name in self._processes):
-                self.start = first_call(self.rounds)
+            if isinstance(self.infos.get(NATIVE), BackendInfo):
+                for goal, figure in apart.measure(self._processes[NATIVE], self.rounds):
+                    self.apart[goal] = figure
+                    told(goal)
         except KeyboardInterrupt:
             self.interrupted = True
 
@@ -112,22 +106,3 @@ class Session:
             taken[entry] = samples
         else:
             taken[entry] = [*rounds, statistics.median(samples)]
-
-
-def first_call(rounds: int) -> float | None:
-    """Median seconds until the native implementation has returned its first result.
-
-    Each in a fresh interpreter, NumPy's import included; None where it failed.
-    """
-    try:
-        times = [
-            float(
-                subprocess.run(
-                    [sys.executable, "-c", _FIRST_CALL], capture_output=True, text=True, check=True
-                ).stdout
-            )
-            for _ in range(rounds)
-        ]
-    except (subprocess.CalledProcessError, ValueError):
-        return None
-    return statistics.median(times)

@@ -139,6 +139,7 @@ class Processor(_Calls):
 
     params = (FASTEST, PASSES, ("float16", "bfloat16", "float32", "float64"))
     param_names = ("backend", "pass", "dtype")
+    rounds = 4
     timer = time.process_time
 
     def setup(self, backend: str, what: str, dtype: str) -> None:
@@ -156,6 +157,7 @@ class ProcessorLatency(_Calls):
     params = (FASTEST, PASSES)
     param_names = ("backend", "pass")
     repeat = (5, 50, 0.5)
+    rounds = 4
     timer = time.process_time
 
     def setup(self, backend: str, what: str) -> None:

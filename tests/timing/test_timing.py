@@ -24,7 +24,8 @@ from bce_conformance.cli import app
 from bce_conformance.reports.results import from_document, read
 from bce_conformance.reports.timings import brief, duration, noise
 from bce_conformance.timing import document
-from bce_conformance.timing.goals import Goal, figure, goals, judge
+from bce_conformance.timing.apart import START, TEMPORARY
+from bce_conformance.timing.goals import APART, Goal, figure, goals, judge
 from bce_conformance.timing.plan import LIMIT, Group, count, groups, title
 from bce_conformance.timing.records import Timing, records
 from bce_conformance.timing.session import Session
@@ -198,7 +199,7 @@ def test_noise_is_the_second_process_over_the_first() -> None:
         "rounds": 1,
         "versions": {},
         "measurements": [row.as_json() for row in measured({"a": [2.0], "a again": [3.0]})],
-        "goals": [verdict.as_json() for verdict in judge((), None)],
+        "goals": [verdict.as_json() for verdict in judge((), {})],
     }
     run = {k: timed[k] for k in ("started", "finished", "argv", "commit", "host")}
     whole = {"schema": 1, "backends": [], "requirements": [], "cells": [], "timings": timed}
@@ -227,7 +228,7 @@ def test_goals_are_judged_by_neighbours(
     timings = measured({"native": [2.0], **other})
     found = figure(goal, timings)
     assert found == pytest.approx(expected[0])
-    verdict = replace(judge((), None)[0], bound=bound, at_most=goal.at_most, figure=found)
+    verdict = replace(judge((), {})[0], bound=bound, at_most=goal.at_most, figure=found)
     assert verdict.verdict == expected[1]
 
 
@@ -248,9 +249,9 @@ def test_the_other_goals() -> None:
 
 
 def test_without_figures_nothing_is_met() -> None:
-    assert {verdict.verdict for verdict in judge((), None)} == {"not measured"}
-    assert judge((), 1.0)[-1].verdict == "met"
-    assert judge((), 2.0)[-1].verdict == "missed"
+    assert {verdict.verdict for verdict in judge((), {})} == {"not measured"}
+    assert judge((), {START: 1.0})[-1].verdict == "met"
+    assert judge((), {START: 2.0})[-1].verdict == "missed"
 
 
 # --- sessions --------------------------------------------------------------------------------
@@ -275,8 +276,11 @@ def test_a_session_takes_turns_and_keeps_failures() -> None:
     assert echo.seconds is not None
     assert (echo.rounds, echo.status) == (2, "ok")
     assert native.status == "unsupported: no device cuda"
-    assert len(told) == one.steps == 4
-    assert one.start is not None
+    assert len(told) == one.steps == 4 + len(APART)
+    assert set(one.apart) == set(APART)
+    assert 0.4 < one.apart["float32, all kinds of inputs and weights: ULP"] < 1
+    assert 0.01 < one.apart[START] < 60
+    assert 0 < one.apart[TEMPORARY] < 100
     assert not one.interrupted
 
 
