@@ -4,336 +4,61 @@
 
 Every implementation runs in a process of its own; their measurements are interleaved, round by
 round, and every ratio is one of medians over the rounds of this run. "Limit" is what plain passes
-over the same arrays take: the sum of x·y for forward, g = x·y for forward and gradient.
+over the same arrays take: the sum of x·y for forward, g = x·y for forward and gradient. ``GOALS``
+holds the goals as data: each has a name, a bound, its direction and how it is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from native_timing import BIG, COLUMNS, FRAMEWORKS, MIDDLE, SMALL, Bench, Key, arrays
 
-Thunk = Callable[[], Any]
-Key = tuple[str, str, int, str]  # pass, dtype, size, regime
-
-BIG, MIDDLE, SMALL = 16_000_000, 1_000_000, 32
-COLUMNS = 1000
-FRAMEWORKS = ("torch", "torch:compile", "jax", "tensorflow:xla")
+# A figure, and what it is made of.
+Measured = tuple[float, str]
+Measure = Callable[[Bench], Measured]
 
 
-def arrays(dtype: str, size: int, regime: str) -> tuple[Any, Any]:
-    """Logits and targets in ``dtype`` (bfloat16 by ml_dtypes)."""
-    import ml_dtypes
+def quotient(above: Key, below: Key) -> Measure:
+    """One time of the native process over another."""
 
-    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
-    random = np.random.default_rng(0)
-    x = random.standard_normal(size, np.float32) * 4
-    y = (random.random(size, np.float32) < 0.5).astype(np.float32)
-    if regime == "saturated":
-        x = np.copysign(x * 10 + 100, x)
-    elif regime == "subnormal":
-        x = np.where(y > 0, 1, -1) * (88 + 15 * random.random(size, np.float32))
-    elif regime == "special":
-        x[::7], x[::11], x[::13] = np.inf, -np.inf, np.nan
-    elif regime == "soft":
-        y = random.random(size, np.float32)
-    return x.astype(kind), y.astype(kind)
+    def measure(bench: Bench) -> Measured:
+        found = bench.medians([("native", above), ("native", below)])
+        times = [found["native", key] / key[2] * 1e9 for key in (above, below)]
+        return times[0] / times[1], f"{times[0]:.3g} against {times[1]:.3g} ns an element"
+
+    return measure
 
 
-# What each process measures.
+def speedup(key: Key) -> Measure:
+    """The time of the fastest framework over the native one."""
+
+    def measure(bench: Bench) -> Measured:
+        found = bench.medians([(name, key) for name in ("native", *bench.frameworks)])
+        own = found.pop(("native", key)) / key[2] * 1e9
+        if not found:
+            return float("nan"), "no framework measured"
+        (best, _), least = min(found.items(), key=lambda item: item[1])
+        least *= 1e9 / key[2]
+        return least / own, f"{own:.3g} against {least:.3g} ns an element, {best}"
+
+    return measure
 
 
-def native_thunk(key: Key) -> Thunk:
-    """The native implementation, and the limits in the same process."""
-    from bce_conformance.backends.native import binary_cross_entropy_with_logits, value_and_grad
-    from bce_conformance.backends.native.threads import set_num_threads, share
-
-    what, dtype, size, regime = key
-    x, y = arrays(dtype, size, regime)
-    if what == "limit forward" or what == "limit gradient":
-        from numba import njit
-
-        options = {"nogil": True, "error_model": "numpy", "fastmath": True}
-        g, block = np.empty_like(x), 1 << 16
-        sums = np.zeros(-(-size // block))
-
-        @njit(**options)
-        def total(a: Any, b: Any) -> Any:
-            s = np.float32(0)
-            for i in range(a.size):
-                s += a[i] * b[i]
-            return s
-
-        @njit(**options)
-        def products(a: Any, b: Any, out: Any) -> None:
-            for i in range(a.size):
-                out[i] = a[i] * b[i]
-
-        def work(first: int, last: int) -> None:
-            part = slice(first * block, last * block)
-            if what == "limit forward":
-                sums[first] = total(x[part], y[part])
-            else:
-                products(x[part], y[part], g[part])
-
-        return lambda: share(work, len(sums))
-    scales: tuple[Any, ...] = ()
-    if regime == "weighted":
-        shape = (size // COLUMNS, COLUMNS)
-        x, y = x.reshape(shape), y.reshape(shape)
-        random = np.random.default_rng(1)
-        scales = (
-            random.uniform(0.5, 2, (shape[0], 1)).astype(x.dtype),
-            random.uniform(0.5, 3, COLUMNS).astype(x.dtype),
-        )
-    if what == "forward, one thread" or what == "gradient, one thread":
-        inner = native_thunk((what.split(",")[0], dtype, size, regime))
-
-        def alone() -> None:
-            set_num_threads(1)
-            inner()
-            set_num_threads(None)
-
-        return alone
-    if what == "forward":
-        return lambda: binary_cross_entropy_with_logits(x, y, *scales)
-    if size <= SMALL:
-        return lambda: value_and_grad(x, y, *scales)
-    # As a training loop does, the gradient goes where the last one was.
-    out = {"logits": np.empty_like(x)}
-    return lambda: value_and_grad(x, y, *scales, out=out)
+def microseconds(key: Key) -> Measure:
+    """The time of a whole call."""
+    return lambda bench: (bench.medians([("native", key)])["native", key] * 1e6, "public API")
 
 
-def torch_thunk(key: Key, compiled: bool) -> Thunk:
-    """PyTorch, eager or compiled."""
-    import torch
-
-    what, dtype, size, regime = key
-    x, y = (
-        torch.from_numpy(a.astype(np.float32)).to(getattr(torch, dtype))
-        for a in arrays(dtype, size, regime)
-    )
-    function: Any = torch.nn.functional.binary_cross_entropy_with_logits
-    if compiled:
-        plain = function
-        function = torch.compile(lambda a, b: plain(a, b), dynamic=False)
-    if what == "forward":
-
-        def forward() -> None:
-            with torch.no_grad():
-                function(x, y)
-
-        return forward
-    x.requires_grad_(True)
-
-    def backward() -> None:
-        x.grad = None
-        function(x, y).backward()
-
-    return backward
-
-
-def jax_thunk(key: Key) -> Thunk:
-    """Optax under jax.jit."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    jax.config.update("jax_enable_x64", True)
-    what, dtype, size, regime = key
-    x, y = (jnp.asarray(a) for a in arrays(dtype, size, regime))
-
-    def loss(a: Any, b: Any) -> Any:
-        return optax.sigmoid_binary_cross_entropy(a, b).mean()
-
-    function = jax.jit(loss if what == "forward" else jax.value_and_grad(loss))
-    return lambda: jax.block_until_ready(function(x, y))
-
-
-def tensorflow_thunk(key: Key) -> Thunk:
-    """TensorFlow under XLA."""
-    import tensorflow as tf
-
-    what, dtype, size, regime = key
-    x, y = (tf.cast(tf.constant(a.astype(np.float64)), dtype) for a in arrays(dtype, size, regime))
-
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def forward(a: Any, b: Any) -> Any:
-        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=b, logits=a))
-
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def gradient(a: Any, b: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(a)
-            value = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=b, logits=a))
-        return value, tape.gradient(value, a)
-
-    function = forward if what == "forward" else gradient
-    return lambda: function(x, y)
-
-
-def thunk_of(name: str, key: Key) -> Thunk:
-    """What process ``name`` times for ``key``."""
-    if name == "native":
-        return native_thunk(key)
-    if name.startswith("torch"):
-        return torch_thunk(key, name.endswith(":compile"))
-    return jax_thunk(key) if name == "jax" else tensorflow_thunk(key)
-
-
-def serve(name: str) -> None:
-    """Answer measurement requests, one JSON line each, until the input ends."""
-    answers = sys.stdout
-    sys.stdout = sys.stderr
-    ready: dict[Key, Thunk] = {}
-    for line in sys.stdin:
-        key: Key = tuple(json.loads(line))
-        try:
-            if key not in ready:
-                if len(ready) > 1 or key[2] >= BIG:
-                    ready.clear()  # few problems in memory at a time
-                ready[key] = thunk_of(name, key)
-                for _ in range(3):
-                    ready[key]()
-            repeats = 2000 if key[2] <= SMALL else 3 if key[2] >= BIG else 10
-            taken = []
-            for _ in range(repeats):
-                started = time.perf_counter()
-                ready[key]()
-                taken.append(time.perf_counter() - started)
-            answer: Any = statistics.median(taken)
-        except Exception as error:
-            answer = f"{type(error).__name__}: {error}"[:200]
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-# The table.
-
-
-class Bench:
-    """Processes, and what they measured.
-
-    Args:
-        names: the implementations.
-        rounds: how many times each measurement is taken, interleaved.
-    """
-
-    def __init__(self, names: list[str], rounds: int) -> None:
-        self.rounds = rounds
-        self.processes = {
-            name: subprocess.Popen(
-                [sys.executable, __file__, "--serve", name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            for name in names
-        }
-
-    def ask(self, name: str, key: Key) -> Any:
-        """One measurement, in seconds, or why there is none."""
-        process = self.processes[name]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(key) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        return json.loads(line) if line else f"exit code {process.wait()}"
-
-    def medians(self, wanted: list[tuple[str, Key]]) -> dict[tuple[str, Key], float]:
-        """Interleaved medians of these measurements; those that failed are left out."""
-        taken: dict[tuple[str, Key], list[float]] = {}
-        for _ in range(self.rounds):
-            for name, key in wanted:
-                answer = self.ask(name, key)
-                if isinstance(answer, str):
-                    print(f"  {name} {key}: {answer}", file=sys.stderr)
-                    continue
-                taken.setdefault((name, key), []).append(answer)
-        return {which: statistics.median(times) for which, times in taken.items()}
-
-    def close(self) -> None:
-        """End the processes."""
-        for process in self.processes.values():
-            if process.stdin is not None:
-                process.stdin.close()
-            process.wait()
-
-
-def row(goal: str, figure: float, bound: float, at_most: bool, note: str) -> None:
-    """Print one line of the table."""
-    met = figure <= bound if at_most else figure >= bound
-    sign = "≤" if at_most else "≥"
-    verdict = "met" if met else "MISSED"
-    print(f"| {goal} | {sign} {bound:g} | {figure:.3g} | {verdict} | {note} |", flush=True)
-
-
-def against_frameworks(bench: Bench, frameworks: list[str]) -> None:
-    """Speed beside the fastest framework, and beside the limits."""
-    cases = [
-        ("gradient", "float32", BIG, 5.0, 1.3),
-        ("forward", "float32", BIG, 3.0, 2.0),
-        ("gradient", "float32", MIDDLE, 3.0, None),
-        ("forward", "float32", MIDDLE, 3.0, None),
-        ("gradient", "float64", MIDDLE, 2.5, None),
-        ("forward", "float64", MIDDLE, 2.5, None),
-        ("gradient", "float16", MIDDLE, 5.0, None),
-        ("forward", "float16", MIDDLE, 5.0, None),
-        ("gradient", "bfloat16", MIDDLE, 5.0, None),
-        ("forward", "bfloat16", MIDDLE, 5.0, None),
-    ]
-    for what, dtype, size, times_faster, times_limit in cases:
-        key = (what, dtype, size, "moderate")
-        limit = (f"limit {what}", dtype, size, "moderate")
-        if times_limit is not None:
-            # The same process would rebuild its arrays at every change: two runs of rounds.
-            own = bench.medians([("native", key)])["native", key]
-            floor = bench.medians([("native", limit)])["native", limit]
-            note = f"{own / size * 1e9:.2f} against {floor / size * 1e9:.2f} ns an element"
-            row(f"{what}, {dtype}, {size:.1e}, × limit", own / floor, times_limit, True, note)
-        found = bench.medians([("native", key), *[(name, key) for name in frameworks]])
-        own = found.pop(("native", key))
-        if found:
-            (best, _), least = min(found.items(), key=lambda item: item[1])
-            note = f"{own / size * 1e9:.2f} against {least / size * 1e9:.2f} ns, {best}"
-            row(f"{what}, {dtype}, {size:.1e}, × faster", least / own, times_faster, False, note)
-
-
-def against_itself(bench: Bench) -> None:
-    """Regimes, weights, threads and small calls."""
-    for what in ("forward", "gradient"):
-        base = (what, "float32", MIDDLE, "moderate")
-        bounds = {
-            "weighted": 1.3,
-            "saturated": 1.2,
-            "subnormal": 1.2,
-            "special": 1.2,
-            "soft": 1.2,
-        }
-        for regime, bound in bounds.items():
-            key = (what, "float32", MIDDLE, regime)
-            found = bench.medians([("native", base), ("native", key)])
-            ratio = found["native", key] / found["native", base]
-            row(f"{what}, {regime} × moderate", ratio, bound, True, "float32, 10⁶")
-        one = (f"{what}, one thread", "float32", MIDDLE, "moderate")
-        found = bench.medians([("native", base), ("native", one)])
-        ratio = found["native", one] / found["native", base]
-        row(f"{what}, two threads × one", ratio, 1.7, False, "float32, 10⁶")
-        small = (what, "float32", SMALL, "moderate")
-        taken = bench.medians([("native", small)])["native", small] * 1e6
-        row(f"{what}, 32 elements, µs", taken, 5.0, True, "public API")
-
-
-def start(rounds: int) -> None:
-    """Import and first call with a warm cache, in fresh processes."""
+def first_call(bench: Bench) -> Measured:
+    """Import and first call with a warm cache, in fresh processes, in seconds."""
     code = (
         "import time; t = time.perf_counter(); import numpy as np; "
         "from bce_conformance.backends import native; x = np.ones(32, np.float32); "
@@ -341,28 +66,144 @@ def start(rounds: int) -> None:
     )
     taken = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(rounds)
+        for _ in range(bench.rounds)
     ]
-    row("import and first call, s", statistics.median(taken), 1.5, True, "numpy's import included")
+    return statistics.median(taken), "numpy's import included"
+
+
+def largest_temporary(bench: Bench) -> Measured:
+    """The most memory in MiB that a call allocates beside its results, over layouts and formats."""
+    import tracemalloc
+
+    from bce_conformance.backends.native import value_and_grad
+
+    worst, where = 0.0, ""
+    for dtype in FORMATS:
+        x, y = (a.reshape(4000, COLUMNS) for a in arrays(dtype, 4_000_000, "soft"))
+        cases: dict[str, tuple[Any, ...]] = {
+            "plain": (x, y),
+            "weighted": (x, y, x[:, :1], y[0]),
+            "transposed": (x.T, y.T),
+            "targets of another format": (x, y > 0),
+        }
+        for name, operands in cases.items():
+            out = {"logits": np.empty_like(operands[0])}
+            value_and_grad(*operands, out=out)
+            tracemalloc.start()
+            value_and_grad(*operands, out=out)
+            peak = tracemalloc.get_traced_memory()[1] / 2**20
+            tracemalloc.stop()
+            worst, where = max((worst, where), (peak, f"{dtype}, {name}"))
+    return worst, where
+
+
+def worst_error(dtype: str, regimes: tuple[str, ...]) -> Measure:
+    """The largest error in ULP of loss and gradient, judged by ground truth."""
+
+    def measure(bench: Bench) -> Measured:
+        from bce_conformance.backends.native import value_and_grad
+        from bce_conformance.reference import ground_truth, ulp_error
+
+        worst, judged = 0.0, 0
+        for regime in regimes:
+            x, y = arrays(dtype, POINTS, regime)
+            if dtype in HALVES:
+                bits = np.arange(1 << 16, dtype=np.uint16).view(x.dtype)
+                with np.errstate(invalid="ignore"):
+                    x = np.tile(bits[np.isfinite(bits)], 2)
+                y = np.repeat([0, 1], x.size // 2).astype(x.dtype)
+            loss, gradients = value_and_grad(x, y, reduction="none")
+            for quantity, got in (("loss", loss), ("grad_logits", gradients["logits"])):
+                truth = ground_truth(x, y, quantity=quantity, reduction="none", dtype=dtype)
+                worst = max(worst, float(np.abs(ulp_error(got, truth)).max()))
+                judged += got.size
+        return worst, f"{judged} results judged"
+
+    return measure
+
+
+# The goals.
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached.
+
+    Attributes:
+        name: what is measured.
+        bound: what the figure is compared with.
+        at_most: whether the figure is to be at most the bound, else at least.
+        measure: finds the figure, with a note on what it is made of.
+    """
+
+    name: str
+    bound: float
+    at_most: bool
+    measure: Measure
+
+    def row(self, bench: Bench) -> str:
+        """Measure, and return one line of the table."""
+        figure, note = self.measure(bench)
+        met = figure <= self.bound if self.at_most else figure >= self.bound
+        sign, verdict = "≤" if self.at_most else "≥", "met" if met else "MISSED"
+        return f"| {self.name} | {sign} {self.bound:g} | {figure:.4g} | {verdict} | {note} |"
+
+
+FORMATS = ("float16", "bfloat16", "float32", "float64")
+HALVES = FORMATS[:2]
+POINTS = 5000
+PASSES = ("forward", "gradient")
+
+
+def _goals() -> Iterable[Goal]:
+    for dtype in HALVES:
+        # 0.5 is what correct rounding leaves, at ties at most.
+        measure = worst_error(dtype, ("hard",))
+        yield Goal(f"{dtype}, every logit, hard targets, ULP", 0.5, True, measure)
+    usual = ("moderate", "saturated", "subnormal", "soft")
+    yield Goal("float32, ULP", 0.55, True, worst_error("float32", usual))
+    yield Goal("float32, σ(x) ≈ y, ULP", 1, True, worst_error("float32", ("sigmoid",)))
+    yield Goal("float64, ULP", 1, True, worst_error("float64", (*usual, "sigmoid")))
+    for what, limit, faster in (("gradient", 1.3, 5.0), ("forward", 2.0, 3.0)):
+        key: Key = (what, "float32", BIG, "moderate")
+        name = f"{what}, float32, 1.6e7"
+        yield Goal(f"{name}, × limit", limit, True, quotient(key, (f"limit {what}", *key[1:])))
+        yield Goal(f"{name}, × faster", faster, False, speedup(key))
+    for dtype, faster in (("float32", 3.0), ("float64", 2.5), ("float16", 5.0), ("bfloat16", 5.0)):
+        for what in PASSES:
+            measure = speedup((what, dtype, MIDDLE, "moderate"))
+            yield Goal(f"{what}, {dtype}, 1e6, × faster", faster, False, measure)
+    for what in PASSES:
+        base: Key = (what, "float32", MIDDLE, "moderate")
+        measure = quotient((*base[:3], "weighted"), base)
+        yield Goal(f"{what}, weight and pos_weight × plain", 1.3, True, measure)
+        for dtype in FORMATS:
+            plain: Key = (what, dtype, MIDDLE, "moderate")
+            for regime in ("saturated", "subnormal", "special", "soft"):
+                measure = quotient((*plain[:3], regime), plain)
+                yield Goal(f"{what}, {dtype}, {regime} × moderate", 1.2, True, measure)
+        measure = quotient((f"{what}, one thread", *base[1:]), base)
+        yield Goal(f"{what}, two threads × one", 1.7, False, measure)
+        measure = microseconds((what, "float32", SMALL, "moderate"))
+        yield Goal(f"{what}, 32 elements, µs", 5, True, measure)
+    yield Goal("largest temporary, MiB", 1, True, largest_temporary)
+    yield Goal("import and first call, s", 1.5, True, first_call)
+
+
+GOALS = tuple(_goals())
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frameworks", default=",".join(FRAMEWORKS))
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
-    frameworks = [name for name in options.frameworks.split(",") if name]
-    bench = Bench(["native", *frameworks], options.rounds)
+    bench = Bench([name for name in options.frameworks.split(",") if name], options.rounds)
     print("| goal | bound | figure | verdict | |\n|---|---|---|---|---|")
     try:
-        start(options.rounds)
-        against_itself(bench)
-        against_frameworks(bench, frameworks)
+        for goal in GOALS:
+            print(goal.row(bench), flush=True)
     finally:
         bench.close()
 

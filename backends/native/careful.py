@@ -145,6 +145,20 @@ def inverse(value: Quad) -> Quad:
 
 
 @helper
+def over(value: Quad, n: float) -> Quad:
+    """value/n for a small integer n, relative error < 2^-205."""
+    out_of_line()
+    a = value[0] / n
+    rest, tail = two_sum(fma(-a, n, value[0]), value[1])
+    b = rest / n
+    rest, error = two_sum(fma(-b, n, rest), tail)
+    rest, tail = two_sum(rest, value[2])
+    c = rest / n
+    d = (fma(-c, n, rest) + (error + tail + value[3])) / n
+    return _normal(a, b, c, d, 0.0, value[4])
+
+
+@helper
 def exponential(a: Quad, k: int) -> Quad:
     """exp(−a), where k is an integer near −a/ln 2 and |a + k·ln 2| < 1/2."""
     out_of_line()
@@ -153,7 +167,7 @@ def exponential(a: Quad, k: int) -> Quad:
     # exp(r) − 1 by its series, and doubled by (1 + t)² − 1 = 2t + t².
     series = quad(1.0)
     for n in range(_TERMS, 1, -1):
-        series = plus(quad(1.0), times(times(r, inverse(quad(float(n)))), series))
+        series = plus(quad(1.0), over(times(r, series), float(n)))
     t = times(r, series)
     for _ in range(_HALVINGS):
         t = plus(scaled(t, 1), times(t, t))

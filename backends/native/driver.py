@@ -201,7 +201,9 @@ class Evaluation:
     def _kernel(self, with_gradient: bool) -> Callable[..., None]:
         """The fused kernel, as a function of (x, y, g, origin, first, last, partials)."""
         if self.wide:
-            return self._wide_kernel(with_gradient)
+            return lambda x, y, g, origin, *rest: fused_wide.sum_wide(
+                x, y, g if with_gradient else x, with_gradient, self.count, *rest
+            )
         scale = 1.0 / self.count
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
@@ -224,22 +226,6 @@ class Evaluation:
         if with_gradient:
             return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)
         return lambda x, y, g, origin, *rest: fused.sum_loss(x, y, *rest)
-
-    def _wide_kernel(self, with_gradient: bool) -> Callable[..., None]:
-        def call(
-            x: Array, y: Array, g: Array, origin: int, first: int, last: int, partials: Array
-        ) -> None:
-            if with_gradient:
-                fused_wide.sum_wide_loss_and_gradient(x, y, g, self.count, first, last, partials)
-            else:
-                fused_wide.sum_wide_loss(x, y, first, last, partials)
-            for chunk in range(first, last):
-                if partials[chunk, 2]:
-                    fused_wide.repair_wide(
-                        x, y, g if with_gradient else x, with_gradient, self.count, chunk, partials
-                    )
-
-        return call
 
     def _run_fused(self, loss: Array, gradient: Array | None) -> None:
         partials = np.zeros((-(-self.size // fused.CHUNK), 3))

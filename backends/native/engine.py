@@ -46,7 +46,7 @@ from bce_conformance.backends.native.primitives import (
     sticky,
     two_sum,
 )
-from bce_conformance.backends.native.refined import refined_gradient
+from bce_conformance.backends.native.refined import refined_far, refined_gradient
 from bce_conformance.backends.native.wide_stage import wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
@@ -75,6 +75,21 @@ def _scale(b: Any, n: int, count: float) -> None:
 
 
 @helper
+def _decided(
+    quantity: int, x: float, y: float, w: float, p: float, c: float, count: float, v: float
+) -> DD:
+    """One quantity of a finite element, at whatever precision it takes."""
+    if quantity in (LOSS, GRAD_LOGITS):
+        scale = c / count
+        value, rest, trusted = refined_far(
+            quantity, x, y, w, p, scale, fma(-scale, count, c) / count
+        )
+        if trusted:
+            return value, rest
+    return careful(quantity, x, y, w, p, c, count, v)
+
+
+@helper
 def repair(b: Any, n: int, wanted: Any, count: float) -> None:
     """Evaluate the marked elements again, one by one."""
     for i in range(n):
@@ -94,7 +109,7 @@ def repair(b: Any, n: int, wanted: Any, count: float) -> None:
             if wanted[quantity]:
                 value, rest = special(quantity, x, y, w, p, b[S + i], v), 0.0
                 if finite:
-                    value, rest = careful(quantity, x, y, w, p, c, count, v)
+                    value, rest = _decided(quantity, x, y, w, p, c, count, v)
                 b[RESULTS + quantity * LENGTH + i] = value + 0.0 if quantity == LOSS else value
                 b[RESTS + quantity * LENGTH + i] = rest
 

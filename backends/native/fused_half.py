@@ -143,8 +143,7 @@ def _gradients(x: Any, y: Any, g: Any, scale: Any, least: Any, s: Any, marks: An
         low = half_of_single(value - margin, x[i])
         high = half_of_single(value + margin, x[i])
         g[i] = low
-        # Not ≥ where it is NaN.
-        marks[i] = low != high or not abs(value) >= least
+        marks[i] = low != high or abs(value) < least
 
 
 @helper

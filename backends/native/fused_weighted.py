@@ -58,9 +58,13 @@ def _sums(x: Any, y: Any, b: Any) -> None:
     for i in range(x.size):
         inner = narrow_inner(widen(x[i]), widen(y[i]), b[_P + i], narrow_softplus(b[EXPS + i]))
         b[_LOSS + i] = annihilate(b[_W + i], inner)
-    for at in range(0, x.size, LANES):
-        for lane in range(min(LANES, x.size - at)):
-            b[lane] += b[_LOSS + at + lane]
+    # What a group falls short of is no loss.
+    b[_LOSS + x.size : _LOSS + GROUP] = 0.0
+    for lane in range(LANES):
+        total = b[lane]
+        for row in range(GROUP // LANES):
+            total += b[_LOSS + row * LANES + lane]
+        b[lane] = total
 
 
 @helper

@@ -82,9 +82,13 @@ def _poke(typing_context: Any, address: Any, offset: Any, element: Any) -> Any:
 
 
 @inlined
-def _row(address: int, buffer: Any, like: Any, width: int) -> None:
-    for i in range(buffer.size):
-        buffer[i] = widen(_peek(address, i * width, like, False))
+def _row(address: int, stride: int, buffer: Any, like: Any, width: int) -> None:
+    if stride == width:  # known to the compiler: vector code
+        for i in range(buffer.size):
+            buffer[i] = widen(_peek(address, i * width, like, False))
+    else:
+        for i in range(buffer.size):
+            buffer[i] = widen(_peek(address, i * stride, like, False))
 
 
 @helper
@@ -120,25 +124,22 @@ def _element(kind: int, address: int, swapped: bool) -> float:
 def read_run(code: int, address: int, stride: int, buffer: Any) -> None:
     """Fill ``buffer`` with elements that lie ``stride`` bytes apart."""
     out_of_line()
-    if code == 0 and stride == 8:
-        _row(address, buffer, np.float64(0), 8)
-    elif code == 1 and stride == 4:
-        _row(address, buffer, np.float32(0), 4)
-    elif code == 2 and stride == 2:
-        _row(address, buffer, np.int16(0), 2)
-    elif code == 3 and stride == 2:
-        _row(address, buffer, np.uint16(0), 2)
+    if code == 0:
+        _row(address, stride, buffer, np.float64(0), 8)
+    elif code == 1:
+        _row(address, stride, buffer, np.float32(0), 4)
+    elif code == 2:
+        _row(address, stride, buffer, np.int16(0), 2)
+    elif code == 3:
+        _row(address, stride, buffer, np.uint16(0), 2)
+    elif code == 4 and stride == 1:
+        for i in range(buffer.size):
+            buffer[i] = float(_peek(address, i, np.uint8(0), False))
     else:
         swapped = code >= SWAPPED
         kind = code - SWAPPED if swapped else code
         for i in range(buffer.size):
             buffer[i] = _element(kind, address + i * stride, swapped)
-
-
-@helper
-def _put(address: int, element: Any) -> None:
-    out_of_line()
-    _poke(address, 0, element)
 
 
 @inlined
@@ -148,7 +149,7 @@ def _store(address: int, stride: int, buffer: Any, like: Any, width: int) -> Non
             _poke(address, i * width, narrow(buffer[i], like))
     else:
         for i in range(buffer.size):
-            _put(address + i * stride, narrow(buffer[i], like))
+            _poke(address, i * stride, narrow(buffer[i], like))
 
 
 @helper
@@ -174,17 +175,15 @@ def transfer(plan: Any, shape: Any, start: int, buffer: Any, reading: bool) -> N
     """
     out_of_line()
     last = shape.size - 1
-    index = np.empty(shape.size, np.int64)
-    rest = start
-    for axis in range(last, -1, -1):
-        index[axis] = rest % shape[axis]
-        rest //= shape[axis]
     done = 0
     while done < buffer.size:
-        address = plan[1]
-        for axis in range(last + 1):
-            address += index[axis] * plan[2 + axis]
-        count = min(buffer.size - done, shape[last] - index[last])
+        column = (start + done) % shape[last]
+        rest = (start + done) // shape[last]
+        address = plan[1] + column * plan[2 + last]
+        for axis in range(last - 1, -1, -1):
+            address += (rest % shape[axis]) * plan[2 + axis]
+            rest //= shape[axis]
+        count = min(buffer.size - done, shape[last] - column)
         run = buffer[done : done + count]
         if reading:
             if plan[2 + last] == 0 and count > 1:
@@ -195,9 +194,3 @@ def transfer(plan: Any, shape: Any, start: int, buffer: Any, reading: bool) -> N
         else:
             write_run(plan[0], address, plan[2 + last], run)
         done += count
-        index[last] = 0
-        for axis in range(last - 1, -1, -1):
-            index[axis] += 1
-            if index[axis] < shape[axis]:
-                break
-            index[axis] = 0

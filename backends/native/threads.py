@@ -16,8 +16,8 @@ _lock = threading.Lock()
 _count: int | None = None
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
 
-# Chunks that a thread takes at a time: large enough to hide the handing over.
-_MOST_SHARES = 16
+# How many times a thread is handed chunks: few enough to hide the handing over.
+_MOST_SHARES = 8
 
 
 def num_threads() -> int:
