@@ -52,30 +52,24 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 def small_loss(logits: Array, targets: Array, reduction: str) -> Array:
     """The loss of a small plain call (see ``is_small``)."""
-    view = VIEWS[logits.dtype]
-    out = np.empty(1, view)
+    out = np.empty(1, np.float32)
     count = float(logits.size) if reduction == "mean" else 1.0
-    fused.small_loss(logits.reshape(-1).view(view), targets.reshape(-1).view(view), count, out)
-    return out.view(logits.dtype).reshape(())
+    x, y = logits.reshape(-1), targets.reshape(-1)
+    fused.sum_small(x, y, x, False, count, out)
+    return out.reshape(())
 
 
 def small_loss_and_gradient(
     logits: Array, targets: Array, reduction: str
 ) -> tuple[Array, Array] | None:
     """Loss and gradient of a small plain call; None where an element needs care."""
-    view = VIEWS[logits.dtype]
-    out = np.empty(1, view)
+    out = np.empty(1, np.float32)
     gradient = np.empty_like(logits)
     count = float(logits.size) if reduction == "mean" else 1.0
-    if fused.small_loss_and_gradient(
-        logits.reshape(-1).view(view),
-        targets.reshape(-1).view(view),
-        gradient.reshape(-1).view(view),
-        count,
-        out,
-    ):
+    flat_gradient = gradient.reshape(-1)
+    if fused.sum_small(logits.reshape(-1), targets.reshape(-1), flat_gradient, True, count, out):
         return None
-    return out.view(logits.dtype).reshape(()), gradient
+    return out.reshape(()), gradient
 
 
 def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
@@ -202,7 +196,7 @@ class Evaluation:
         """The fused kernel, as a function of (x, y, g, origin, first, last, partials)."""
         if self.wide:
             return lambda x, y, g, origin, *rest: fused_wide.sum_wide(
-                x, y, g if with_gradient else x, with_gradient, self.count, *rest
+                x, y, g, with_gradient, self.count, *rest
             )
         scale = 1.0 / self.count
         if self.weighted:
@@ -213,7 +207,7 @@ class Evaluation:
                 plans,
                 shape,
                 origin,
-                g if with_gradient else x,
+                g,
                 with_gradient,
                 scale,
                 *rest,
@@ -221,11 +215,9 @@ class Evaluation:
         if self.dtype != _FLOAT32:
             has_far = self.dtype == _BFLOAT16
             return lambda x, y, g, origin, *rest: fused_half.sum_half(
-                x, y, g if with_gradient else x, with_gradient, scale, has_far, *rest
+                x, y, g, with_gradient, scale, has_far, *rest
             )
-        if with_gradient:
-            return lambda x, y, g, origin, *rest: fused.sum_loss_and_gradient(x, y, g, scale, *rest)
-        return lambda x, y, g, origin, *rest: fused.sum_loss(x, y, *rest)
+        return lambda x, y, g, origin, *rest: fused.sum_single(x, y, g, with_gradient, scale, *rest)
 
     def _run_fused(self, loss: Array, gradient: Array | None) -> None:
         partials = np.zeros((-(-self.size // fused.CHUNK), 3))
@@ -233,7 +225,8 @@ class Evaluation:
         call = self._kernel(gradient is not None)
         plain = is_plain(logits, self.dtype) and is_plain(targets, self.dtype)
         if plain and (gradient is None or is_plain(gradient, self.dtype)):
-            x, y, g = flat(logits), flat(targets), None if gradient is None else flat(gradient)
+            x, y = flat(logits), flat(targets)
+            g = x if gradient is None else flat(gradient)
             share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
         else:
             self._fused_by_chunks(call, gradient, partials)

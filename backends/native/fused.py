@@ -125,27 +125,16 @@ def add_lanes(b: Any) -> float:
 
 
 @helper
-def _chunk_loss(logits: Any, targets: Any, chunk: int, b: Any) -> DD:
-    """The sum of the losses of one chunk, as a pair."""
-    total = 0.0
-    rest = 0.0
-    for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
-        stop = min(logits.size, start + BLOCK)
-        b[:EXPS] = 0.0
-        for at in range(start, stop, GROUP):
-            x = logits[at : min(stop, at + GROUP)]
-            exps(x, b)
-            sums(x, targets[at : min(stop, at + GROUP)], b)
-        total, error = two_sum(total, finish(b, min(LANES, stop - start)))
-        rest += error
-    return total, rest
-
-
-@helper
-def _chunk_gradient(
-    logits: Any, targets: Any, gradient: Any, scale: float, chunk: int, b: Any
+def _chunk(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    scale: float,
+    chunk: int,
+    b: Any,
 ) -> tuple[float, float, int]:
-    """As ``_chunk_loss``, with gradients; and a bit for each group with one to be repaired."""
+    """The sum of one chunk's losses as a pair, and a bit for each group with one to be repaired."""
     total = 0.0
     rest = 0.0
     undecided = 0
@@ -157,7 +146,7 @@ def _chunk_gradient(
             y = targets[at : min(stop, at + GROUP)]
             exps(x, b)
             sums(x, y, b)
-            if gradients(x, y, gradient[at : min(stop, at + GROUP)], scale, b):
+            if with_gradient and gradients(x, y, gradient[at : min(stop, at + GROUP)], scale, b):
                 undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
         total, error = two_sum(total, finish(b, min(LANES, stop - start)))
         rest += error
@@ -165,33 +154,27 @@ def _chunk_gradient(
 
 
 @kernel
-def sum_loss(logits: Any, targets: Any, first: int, last: int, partials: Any) -> None:
-    """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``."""
-    b = np.empty(SIZE)
-    for chunk in range(first, last):
-        partials[chunk, 0], partials[chunk, 1] = _chunk_loss(logits, targets, chunk, b)
-
-
-@kernel
-def sum_loss_and_gradient(
+def sum_single(
     logits: Any,
     targets: Any,
     gradient: Any,
+    with_gradient: bool,
     scale: float,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """As ``sum_loss``, and write ``scale`` times the gradient in the logits into ``gradient``.
+    """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
 
+    With ``with_gradient``, write ``scale`` times the gradient in the logits into ``gradient``.
     ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where an
     element's gradient cancels so far, or is so near to the middle of two half-precision numbers,
     that the engine has to evaluate it.
     """
     b = np.empty(SIZE)
     for chunk in range(first, last):
-        partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk_gradient(
-            logits, targets, gradient, scale, chunk, b
+        partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
+            logits, targets, gradient, with_gradient, scale, chunk, b
         )
 
 
@@ -206,19 +189,15 @@ def _quotient(total: float, rest: float, count: float) -> float:
 
 
 @kernel
-def small_loss(logits: Any, targets: Any, count: float, out: Any) -> None:
-    """The sum of one chunk's losses over ``count``, rounded into ``out[0]``."""
-    total, rest = _chunk_loss(logits, targets, 0, np.empty(SIZE))
-    out[0] = narrow(_quotient(total, rest, count), out[0])
-
-
-@kernel
-def small_loss_and_gradient(
-    logits: Any, targets: Any, gradient: Any, count: float, out: Any
+def sum_small(
+    logits: Any, targets: Any, gradient: Any, with_gradient: bool, count: float, out: Any
 ) -> int:
-    """As ``small_loss``, with the gradient over ``count``; not 0 where gradients need care."""
-    total, rest, undecided = _chunk_gradient(
-        logits, targets, gradient, 1.0 / count, 0, np.empty(SIZE)
+    """As ``sum_single`` for one chunk, its sum over ``count`` rounded into ``out[0]``.
+
+    Returns 0 unless gradients need care.
+    """
+    total, rest, undecided = _chunk(
+        logits, targets, gradient, with_gradient, 1.0 / count, 0, np.empty(SIZE)
     )
     out[0] = narrow(_quotient(total, rest, count), out[0])
     return undecided

@@ -198,7 +198,7 @@ def sum_half(
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_loss`` and, with ``with_gradient``, ``fused.sum_loss_and_gradient``.
+    """See ``fused.sum_single``.
 
     ``has_far`` says whether the format has logits for which float32 does not reach, and gradients
     that are not normal numbers of float32.

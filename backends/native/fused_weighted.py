@@ -97,7 +97,7 @@ def sum_weighted(
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_loss`` and, with ``with_gradient``, ``fused.sum_loss_and_gradient``.
+    """See ``fused.sum_single``.
 
     ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
     """

@@ -121,7 +121,7 @@ def test_warmup_compiles_everything_and_reports_progress():
     assert reported[-1] == (16, 16, "done")
     kernels = {
         engine: ("evaluate", "combine", "accumulate", "settle"),
-        fused: ("sum_loss", "sum_loss_and_gradient", "small_loss", "pack", "unpack"),
+        fused: ("sum_single", "sum_small", "pack", "unpack"),
         fused_half: ("sum_half",),
         fused_weighted: ("sum_weighted",),
         fused_wide: ("sum_wide",),
