@@ -82,6 +82,12 @@ class Inputs:
                 self._bounds[quantity] = bounds_for(self.call(quantity), quantity)
             return self._bounds[quantity]
 
+    def with_truth(self, quantity: str, truth: Truth) -> Inputs:
+        """These inputs, judged against exact values that are known in another way."""
+        inputs = replace(self)
+        inputs._truths[quantity] = truth
+        return inputs
+
     def _exact(self, quantity: str) -> Truth:
         forward = quantity in ("loss", "jvp_logits")
         directed = quantity in _TRUTH_QUANTITY

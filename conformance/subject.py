@@ -70,6 +70,7 @@ class Subject:
         self.format = format_
         self.requirement = requirement
         self.tier = pools.tier
+        self.seed = pools.seed
         self.inputs_tried = 0
         self._process = process
         self._pools = pools
@@ -165,7 +166,8 @@ class Subject:
 
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""
-        self._refusals.append(f"{what} refused: {failure}")
+        refusal = f"{what} refused: {failure}"
+        self._refusals += [refusal] * (refusal not in self._refusals)
 
     def agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
         """Judge ``got`` by ``other``, which it should equal.

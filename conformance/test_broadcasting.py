@@ -1,6 +1,7 @@
 """BRD: shapes of weight and pos_weight, of results and of gradients."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.inputs import Inputs, Sampler
 from bce_conformance.conformance.refusals import names_shape, require_error
+from bce_conformance.conformance.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.subject import Subject
 
 N, C = 6, 4
@@ -28,6 +30,10 @@ SHAPES = (
 # Shapes that do not broadcast to MATRIX without enlarging or reshaping it.
 MISFITS = ((C + 1,), (N,), (N + 1, 1), (C, N), (2, C))
 ENLARGING = ((2, N, C), (1, N, C), (3, 1, 1))
+# (shape of the logits, shape of the operand), with empty and singleton dimensions.
+SMALL = (((), ()), ((1, C), (1,)), ((N, 1), (1,)), ((0, 3), (3,)), ((0,), ()))
+# Drawn pairs of shapes: each that fits costs a compiled backend a compilation.
+DRAWN, DRAWN_MISFITS = 3, 20
 
 
 def operands(s: Sampler, shape: tuple[int, ...], operand: str, inner: tuple[int, ...]) -> Inputs:
@@ -95,6 +101,54 @@ def test_shapes_of_gradients(subject: Subject) -> None:
             subject.value(result, quantity, given.shape)
 
 
+@pytest.mark.requirement("BRD-10")
+def test_weights_on_small_shapes(subject: Subject) -> None:
+    """Require the shape of the logits, log 2 at zero, and a gradient of the operand's shape."""
+    for shape, inner in SMALL:
+        zeros, ones = subject.array(np.zeros(shape)), subject.array(np.ones(inner))
+        call = LossCall(zeros, zeros, ones, reduction="none", device=subject.device)
+        what = f"weight {list(inner)} on {list(shape)}"
+        both = replace(call, quantities=("loss", "grad_weight"))
+        outcome = subject.try_evaluate(both)
+        if isinstance(outcome, Failure):  # a gradient that there is not: see GRAD-8
+            outcome = subject.try_evaluate(call)
+        if isinstance(outcome, Failure):
+            subject.require(False, f"{what}: {outcome}")
+            continue
+        count = int(np.prod(shape)) // max(1, int(np.prod(inner)))
+        for quantity, expected, size in (("loss", shape, 1), ("grad_weight", inner, count)):
+            if quantity == "loss" or quantity in outcome.values:
+                got = subject.value(outcome, quantity, expected)
+                if got is not None:
+                    off = np.abs(got.astype(np.float64) - size * np.log(2))
+                    right = bool((off <= 4 * size * subject.format.unit_roundoff).all())
+                    subject.require(right, f"{what}: {quantity} {got}, right is {size}·log 2")
+
+
+@pytest.mark.requirement("BRD-11")
+def test_whatever_broadcasts(subject: Subject) -> None:
+    """Judge the loss for pairs of shapes that hypothesis draws."""
+    for number, (shape, inner) in enumerate(fitting(DRAWN, subject.seed)):
+        operand = ("weight", "pos_weight")[number % 2]
+
+        def builder(
+            s: Sampler, shape: Shape = shape, operand: str = operand, inner: Shape = inner
+        ) -> Inputs:
+            return operands(s, shape, operand, inner)
+
+        builder.__qualname__ = f"operands drawn {operand} {inner} on {shape}"
+        subject.judge(subject.pool(builder))
+
+
+@pytest.mark.requirement("BRD-12")
+def test_whatever_does_not_broadcast(subject: Subject) -> None:
+    """Require an error for pairs of shapes that hypothesis draws."""
+    for number, (shape, inner) in enumerate(misfitting(DRAWN_MISFITS, subject.seed)):
+        operand = ("weight", "pos_weight")[number % 2]
+        call = misfit(subject, operand, inner, shape)
+        require_error(subject, call, f"{operand} {list(inner)} on {list(shape)}")
+
+
 def many_rows(s: Sampler, operand: str) -> Inputs:
     """A weight per class under many rows."""
     rows = s.size // C
@@ -123,9 +177,9 @@ def test_gradients_accumulate_over_broadcast_dimensions(subject: Subject) -> Non
         subject.judge(inputs, "grad_pos_weight")
 
 
-def misfit(subject: Subject, operand: str, inner: tuple[int, ...]) -> LossCall:
+def misfit(subject: Subject, operand: str, inner: Shape, shape: Shape = MATRIX) -> LossCall:
     """A call whose operand does not fit."""
-    ones = subject.array(np.ones(MATRIX))
+    ones = subject.array(np.ones(shape))
     wrong = subject.array(np.ones(inner))
     return LossCall(
         ones,

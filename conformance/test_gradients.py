@@ -68,6 +68,11 @@ def with_cotangents(s: Sampler) -> Inputs:
     return replace(moderate(s), name="own cotangents", cotangent=s.cotangent())
 
 
+def weighted_with_cotangents(s: Sampler) -> Inputs:
+    """A cotangent of its own for each element, every kind of target, both weights."""
+    return replace(weighted_moderate(s), name="own cotangents", cotangent=s.cotangent())
+
+
 def summed(s: Sampler) -> Inputs:
     """Both weights under a sum with a cotangent of −2.5."""
     cotangent = s.cast(np.array(-2.5))
@@ -161,6 +166,19 @@ def test_all_gradients_at_extreme_logits(subject: Subject) -> None:
 def test_cotangent_of_every_element(subject: Subject) -> None:
     """Judge the gradient in the logits."""
     subject.judge(subject.pool(with_cotangents), "grad_logits")
+
+
+@pytest.mark.requirement("GRAD-17")
+def test_cotangent_of_the_other_gradients(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    inputs = subject.pool(weighted_with_cotangents)
+    subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("GRAD-18")
+def test_finite_wherever_the_loss_is(subject: Subject) -> None:
+    """Judge the gradient in the logits."""
+    subject.judge(subject.pool(weighted_extreme), "grad_logits")
 
 
 @pytest.mark.requirement("GRAD-12")

@@ -11,6 +11,7 @@ from bce_conformance.conformance.subject import Subject
 
 WEIGHTS = ((None, None), (2.0, None), (None, 3.0), (0.5, 0.25))
 INF, NAN = np.inf, np.nan
+MANY = 61  # elements: several vectors and a rest, of any width
 
 
 def special(
@@ -101,8 +102,37 @@ def test_gradients_at_infinity(subject: Subject) -> None:
         )
 
 
+@pytest.mark.requirement("INF-11")
+def test_gradients_at_infinity_soft_targets(subject: Subject) -> None:
+    """Require the limits with each combination of weights."""
+    targets = np.array([0.25, 0.25, 0.5, 0.5])
+    for weight, pos_weight in WEIGHTS:
+        w, p = weight or 1.0, pos_weight or 1.0
+        got = special(
+            subject,
+            "grad_logits",
+            [INF, -INF] * 2,
+            targets,
+            weight=weight,
+            pos_weight=pos_weight,
+        )
+        limits = np.where([True, False] * 2, w * (1 - targets), -w * p * targets)
+        require_values(subject, got, limits, f"dL/dx at (±∞, y), w={weight}, p={pos_weight}")
+
+
 @pytest.mark.requirement("INF-5")
 def test_nan_reaches_the_output(subject: Subject) -> None:
+    """Look at the loss with NaN in each operand."""
+    require_nan(subject, "loss")
+
+
+@pytest.mark.requirement("INF-12")
+def test_nan_reaches_the_gradient(subject: Subject) -> None:
+    """Look at the gradient in the logits with NaN in each operand."""
+    require_nan(subject, "grad_logits")
+
+
+def require_nan(subject: Subject, quantity: str) -> None:
     """Put NaN into one operand at a time, beside values that could swallow it."""
     plain = {"logits": 1.0, "targets": 1.0, "weight": 2.0, "pos_weight": 3.0}
     swallowing = {"logits": 0.0, "targets": 0.0, "weight": 0.0, "pos_weight": 0.0}
@@ -112,13 +142,32 @@ def test_nan_reaches_the_output(subject: Subject) -> None:
             logits, targets = [values["logits"]] * 2, [values["targets"]] * 2
             got = special(
                 subject,
-                "loss",
+                quantity,
                 logits,
                 targets,
                 weight=values["weight"],
                 pos_weight=values["pos_weight"],
             )
-            require_values(subject, got, np.full(2, NAN), f"loss with {values}")
+            require_values(subject, got, np.full(2, NAN), f"{quantity} with {values}")
+
+
+@pytest.mark.requirement("INF-13")
+def test_nan_stays_in_its_element(subject: Subject) -> None:
+    """Put NaN into one of many elements, under each reduction."""
+    logits = np.linspace(-3.5, 3.5, MANY)
+    logits[MANY // 3] = NAN
+    for reduction in ("none", "sum", "mean"):
+        call = LossCall(
+            subject.array(logits),
+            subject.array(np.arange(MANY) % 2),
+            reduction=reduction,
+            device=subject.device,
+        )
+        expected = np.isnan(logits) if reduction == "none" else np.array(True)
+        got = subject.value(subject.evaluate(call), "loss", expected.shape)
+        if got is not None:
+            wrong = np.flatnonzero(np.isnan(got) != expected)
+            subject.require(not wrong.size, f"{reduction} with one NaN: wrong at {wrong[:8]}")
 
 
 @pytest.mark.requirement("INF-6")

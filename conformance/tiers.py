@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Requirements about types and arguments. A compiled variant has the front door of its framework,
+# Requirements about types, arguments and devices. A compiled variant has the front door of its framework,
 # and each combination of types costs it a compilation of seconds.
-INTERFACE_FAMILIES = ("DTY", "ERR", "API")
+INTERFACE_FAMILIES = ("DTY", "ERR", "API", "DEV")
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ class Adapter:
         """Return a thunk that answers ``call`` wrongly."""
         return lambda: self._change(call)
 
-    def fetch(self, raw: Values) -> LossResult:
+    def fetch(self, raw: Values | LossResult) -> LossResult:
         """Return what the thunk computed."""
-        return LossResult(raw)
+        return raw if isinstance(raw, LossResult) else LossResult(raw)
 
 
 def right(call: LossCall, **changed: Any) -> Values:

@@ -1,9 +1,11 @@
 """Impostors that take types and misuse wrongly."""
 
+import warnings
+
 import numpy as np
 
 from bce_conformance.backends.adapter import in_form
-from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall
+from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall, LossResult
 
 from .impostor import Values, mistaken, right, stateful
 
@@ -166,3 +168,79 @@ class ScaleKeptAfterAnError:
             self._scale = 1.0 - 2.0**-8
             raise
         return {quantity: (v * self._scale).astype(v.dtype) for quantity, v in values.items()}
+
+
+@mistaken()
+def class_forgets_pos_weight(call: LossCall) -> Values:
+    """Keeps the weight in the class, but not the pos_weight."""
+    forgets = call.interface == "class" and "grad_pos_weight" not in call.quantities
+    return right(call, pos_weight=None) if forgets else right(call)
+
+
+@mistaken()
+def class_sums_by_default(call: LossCall) -> Values:
+    """Takes the sum for the default reduction of the class."""
+    default = call.interface == "class" and call.reduction == "mean" and not call.arguments
+    return right(call, reduction="sum") if default else right(call)
+
+
+@mistaken()
+def size_average_before_reduce(call: LossCall) -> Values:
+    """Looks at size_average although reduce is False."""
+    given = dict(call.arguments)
+    if given.get("reduce") is False and given.get("size_average") is not None:
+        given["reduce"] = True
+    return right(call, arguments=given)
+
+
+@mistaken()
+def deprecated_arguments_as_defaults(call: LossCall) -> Values:
+    """Lets the reduction override the deprecated arguments where it is not the default."""
+    if call.arguments and call.reduction != "mean":
+        return right(call, arguments={})
+    return right(call)
+
+
+@mistaken()
+def name_taken_for_the_reduction(call: LossCall) -> Values:
+    """Takes its arguments in the order of another interface: the name for the reduction."""
+    name = call.arguments.get("name")
+    return right(call) if name is None else right(call, reduction=name, arguments={})
+
+
+@mistaken()
+def class_keeps_dimensions(call: LossCall) -> Values:
+    """Reduces in the class to an array of one element instead of a scalar."""
+    values = right(call)
+    if call.interface == "class" and call.reduction != "none" and "loss" in values:
+        values["loss"] = values["loss"].reshape(1)
+    return values
+
+
+@mistaken()
+def logarithm_to_base_two(call: LossCall) -> Values:
+    """Takes the logarithm to base 2: the loss in bits."""
+    values = right(call)
+    if "loss" in values:
+        values["loss"] = (values["loss"] / np.log(2)).astype(values["loss"].dtype)
+    return values
+
+
+@mistaken()
+def absent_device_ignored(call: LossCall) -> Values:
+    """Computes on the CPU where the device that is asked for is not there."""
+    return right(call, device="cpu")
+
+
+@mistaken()
+def deprecated_without_a_warning(call: LossCall) -> Values:
+    """Follows the deprecated arguments without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return right(call)
+
+
+@mistaken()
+def results_left_elsewhere(call: LossCall) -> LossResult:
+    """Leaves what it computed on another device than the one that was asked for."""
+    return LossResult(right(call), "cuda")
