@@ -33,7 +33,7 @@ from .ledger import Ledger, Standing
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
-from .tiers import INTERFACE_FAMILIES, TIERS
+from .tiers import ABOUT_CALLS, TIERS
 from .turns import InTurn, Turns
 
 NOT_INSTALLED = "not installed"
@@ -190,8 +190,8 @@ class Matrix:
     def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
         """Whether the tier tries a requirement with a backend in a format."""
         is_compiled = bool(self.specs[backend].variant)
-        is_reduced = is_compiled and requirement.family in INTERFACE_FAMILIES
-        return not is_reduced or dtype in self.pools.tier.compiled_dtypes
+        is_about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
+        return not (is_compiled and is_about_calls) or dtype in self.pools.tier.compiled_dtypes
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.judge import judge
 from bce_conformance.conformance.refusals import names_shape, require_error
 from bce_conformance.conformance.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.subject import Subject
@@ -127,7 +129,7 @@ def test_weights_on_small_shapes(subject: Subject) -> None:
 
 @pytest.mark.requirement("BRD-11")
 def test_whatever_broadcasts(subject: Subject) -> None:
-    """Judge the loss for pairs of shapes that hypothesis draws."""
+    """Require the loss to level A for pairs of shapes that hypothesis draws."""
     for number, (shape, inner) in enumerate(fitting(DRAWN, subject.seed)):
         operand = ("weight", "pos_weight")[number % 2]
 
@@ -137,7 +139,12 @@ def test_whatever_broadcasts(subject: Subject) -> None:
             return operands(s, shape, operand, inner)
 
         builder.__qualname__ = f"operands drawn {operand} {inner} on {shape}"
-        subject.judge(subject.pool(builder))
+        inputs = subject.pool(builder)
+        got = subject.value(subject.evaluate(inputs.call(device=subject.device)), "loss", shape)
+        if got is not None:
+            found = judge(got, inputs.truth("loss"), subject.format, inputs.bounds("loss"))
+            off = float(found.ulp[found.worst])
+            subject.require(found.level >= Level.A, f"{inputs.name}: a loss is {off:.3g} ULP off")
 
 
 @pytest.mark.requirement("BRD-12")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Requirements about types, arguments and devices. A compiled variant has the front door of its framework,
-# and each combination of types costs it a compilation of seconds.
-INTERFACE_FAMILIES = ("DTY", "ERR", "API", "DEV")
+# Requirements (or families of them) about how a call is made. A compiled variant has the front door
+# of its framework, and each combination of types or shapes costs it a compilation of seconds.
+ABOUT_CALLS = ("DTY", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Tier:
         name: as on the command line.
         reduction_sizes: N of the sums and means whose accuracy is judged.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
-        compiled_dtypes: formats in which compiled variants are tried under ``INTERFACE_FAMILIES``.
+        compiled_dtypes: formats in which compiled variants are tried under ``ABOUT_CALLS``.
         strict: whether a cell that is better than its entry in the ledger fails as stale; a tier
             that tries less than the ledger was made with may miss a deviation.
         left_out: what the tier does not try, for the report.
@@ -47,7 +47,7 @@ TIERS: dict[str, Tier] = {
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "reductions over more than 10⁵ elements",
-                "types and arguments of compiled variants in other formats than float32",
+                "types, arguments and small shapes of compiled variants in formats other than float32",
             ),
         ),
         Tier(
@@ -58,7 +58,7 @@ TIERS: dict[str, Tier] = {
             strict=True,
             left_out=(
                 "every bit pattern of float32",
-                "types and arguments of compiled variants in other formats than float32",
+                "types, arguments and small shapes of compiled variants in formats other than float32",
             ),
         ),
     )
