@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bce_conformance.backends.calls import OPERANDS, Array, BackendInfo, LossCall, LossResult
+from bce_conformance.backends.native import BCEWithLogitsLoss
 from bce_conformance.backends.native_adapter import NativeAdapter
 
 Values = dict[str, Array]
@@ -95,11 +96,23 @@ class Adapter:
 
     def bind(self, call: LossCall) -> Callable[[], Values]:
         """Return a thunk that answers ``call`` wrongly."""
-        return lambda: self._change(call)
+        about_arguments = self._impostor.kind.endswith("types_and_misuse")
+        return lambda: self._change(call if about_arguments else _resolved(call))
 
     def fetch(self, raw: Values | LossResult) -> LossResult:
         """Return what the thunk computed."""
         return raw if isinstance(raw, LossResult) else LossResult(raw)
+
+
+def _resolved(call: LossCall) -> LossCall:
+    """The call with the reduction that its deprecated arguments mean, and their warning.
+
+    Most mistakes reduce by themselves, and none of those is about these arguments.
+    """
+    if not {"size_average", "reduce"} & set(call.arguments):
+        return call
+    criterion = BCEWithLogitsLoss(reduction=call.reduction, **call.arguments)
+    return replace(call, reduction=criterion.reduction, arguments={})
 
 
 def right(call: LossCall, **changed: Any) -> Values:
