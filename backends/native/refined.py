@@ -19,7 +19,6 @@ from bce_conformance.backends.native.primitives import (
     fast_two_sum,
     helper,
     out_of_line,
-    sticky,
     two_product,
     two_sum,
 )
@@ -31,6 +30,9 @@ _HALVINGS = 4
 _RAISED = 2.0**800
 _ROOT = 2.0**400
 _SMALLEST_NORMAL = 2.0**-1022
+_SMALLEST = 2.0**-1074
+# Half of it, raised.
+_HALF_SMALLEST = 2.0**-275
 # Coefficients between these, and their products, keep what is raised in float64's range.
 _SAFE_LOW = 2.0**-40
 _SAFE_HIGH = 2.0**40
@@ -90,7 +92,13 @@ def _lowered(value: float, rest: float) -> DD:
     lowered = value / _RAISED
     if abs(lowered) >= _SMALLEST_NORMAL:
         return lowered, rest / _RAISED
-    return sticky(value, rest) / _RAISED, 0.0
+    # What the division rounded away is exact; with the rest it may be beyond the middle.
+    left = (value - lowered * _RAISED) + rest
+    if left > _HALF_SMALLEST:
+        lowered += _SMALLEST
+    elif left < -_HALF_SMALLEST:
+        lowered -= _SMALLEST
+    return lowered, 0.0
 
 
 @helper

@@ -43,6 +43,10 @@ def regimes(dtype):
         yield "targets at the sigmoid", moderate, sigmoid, ones
         yield "weighted", tails, soft, weights
         yield "weighted, tiny to huge", wide, hard, weights
+        if dtype == "float64":
+            # From normal to subnormal: few bits are dropped, by a single rounding.
+            vanishing = np.where(hard, 1, -1) * random.uniform(706, 712, POINTS)
+            yield "vanishing", vanishing, hard, ones
         if dtype in ("float32", "float64"):
             reach = 30 if dtype == "float32" else 250
             extreme = 10.0 ** random.uniform(-reach, reach, (2, POINTS))
