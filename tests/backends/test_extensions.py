@@ -7,6 +7,7 @@ import pytest
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult, resolve
 from bce_conformance.backends.adapter import in_form
+from bce_conformance.backends.worker import MESSAGE_LENGTH, failure, shortened
 
 X, Y = np.array([-2.0, 0.5, 3.0], np.float32), np.array([0.0, 1.0, 1.0], np.float32)
 
@@ -99,3 +100,18 @@ def test_warnings_come_with_the_result(process: Callable[[str], BackendProcess])
     (warning,) = answer.warnings
     assert warning.startswith("DeprecationWarning: size_average and reduce are deprecated")
     assert process("native").evaluate(LossCall(X, Y)).warnings == ()
+
+
+def test_a_long_message_keeps_its_end() -> None:
+    assert shortened("short") == "short"
+    text = shortened("wrapped: " + "x" * 1000 + " ValueError: the cause")
+    assert text.startswith("wrapped: ")
+    assert text.endswith("ValueError: the cause")
+    assert len(text) <= MESSAGE_LENGTH + 3
+
+
+def test_a_failure_carries_its_whole_text_and_what_it_derives_from() -> None:
+    told = failure(NotImplementedError("no\nsuch " + "y" * 400))["failure"]
+    assert told["error_type"] == "NotImplementedError"
+    assert told["error_bases"][0] == "RuntimeError"
+    assert told["message"] == "no such " + "y" * 400

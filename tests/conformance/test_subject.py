@@ -10,6 +10,7 @@ from bce_conformance.backends import Failure, LossCall, LossResult
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs, PoolStore
 from bce_conformance.conformance.judge import Judgement
+from bce_conformance.conformance.reproduce import explain_line
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.subject import CallFailed, Subject
 from bce_conformance.conformance.tiers import TIERS
@@ -162,3 +163,41 @@ def test_the_worst_observation_is_told() -> None:
         fake.observe(Judgement(np.array(levels, np.int8), np.ones(2)), lambda i: f"at {i}")
     assert fake.verdict() == "A"
     assert fake.detail() == "at 0"
+
+
+def test_where_all_is_refused_the_verdict_is_unsupported() -> None:
+    refusal = Failure("raised", "TypeError: no weight of float64")
+    fake = subject(lambda call: refusal)
+    fake.try_evaluate(INPUTS.call())
+    fake.refused(refusal, "weight of float64")
+    fake.refused(refusal, "weight of float64")
+    assert fake.verdict() == "unsupported"
+    assert fake.detail() == "weight of float64 refused: raised TypeError: no weight of float64"
+
+
+def test_a_refusal_beside_results_says_nothing_about_quality() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.judge(INPUTS)
+    fake.refused(Failure("raised", "TypeError: no"), "weight of float64")
+    assert fake.verdict() == "AAA"
+    fake.require(False, "wrong")
+    assert fake.verdict() == "fails"
+
+
+def test_operands_of_other_types_are_not_rounded_into_a_reproduction() -> None:
+    assert not INPUTS.mixed
+    mixed = replace(INPUTS, targets=np.zeros(3))
+    assert mixed.mixed
+    for inputs, is_explained in ((INPUTS, True), (mixed, False)):
+        fake = subject(returning(loss=EXACT))
+        fake.judge(inputs)
+        worst = fake.worst()
+        assert worst is not None
+        assert (explain_line("fake", "cpu", worst) is not None) == is_explained
+
+
+def test_inputs_can_be_judged_against_a_truth_from_elsewhere() -> None:
+    other = replace(INPUTS, logits=-X).truth("loss")
+    inputs = INPUTS.with_truth("loss", other)
+    assert inputs.truth("loss") is other
+    assert INPUTS.truth("loss") is not other
