@@ -7,6 +7,7 @@ reinterpret without a conversion.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -50,8 +51,7 @@ class TorchAdapter(Adapter):
         torch = self.module()
         tensors = self.place_all(call)
         wanted = gradients_wanted(call)
-        second = "hvp_logits" in call.quantities
-        for name in {*wanted, "logits"} if second else wanted:
+        for name in wanted:
             tensors[name].requires_grad_()
         logits, tangent, cotangent = (
             tensors["logits"],
@@ -64,28 +64,37 @@ class TorchAdapter(Adapter):
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
-            if "loss" in call.quantities or wanted or second:
+            if "loss" in call.quantities or wanted:
                 raw["loss"] = loss_of(logits)
-            if wanted or second:
-                ones = torch.ones_like(raw["loss"]) if cotangent is None else cotangent
             if wanted:
+                ones = torch.ones_like(raw["loss"]) if cotangent is None else cotangent
                 operands = [tensors[name] for name in wanted]
-                found = torch.autograd.grad(
-                    raw["loss"], operands, ones, retain_graph=second, allow_unused=True
-                )
+                found = torch.autograd.grad(raw["loss"], operands, ones, allow_unused=True)
                 raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
-            if second:
-                (gradient,) = torch.autograd.grad(raw["loss"], logits, ones, create_graph=True)
-                (raw["hvp_logits"],) = torch.autograd.grad(
-                    gradient, logits, tangent, allow_unused=True
-                )
+            if "hvp_logits" in call.quantities:
+                raw["hvp_logits"] = self.second(loss_of, logits.detach(), tangent, cotangent)
             if "jvp_logits" in call.quantities:
-                _, raw["jvp_logits"] = torch.func.jvp(loss_of, (logits.detach(),), (tangent,))
+                raw["jvp_logits"] = self.forward(loss_of, logits.detach(), tangent)
             if call.device != "cpu":
                 torch.cuda.synchronize(call.device)
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
+        """Return the derivative of the loss along ``tangent`` by forward mode."""
+        return self.module().func.jvp(loss_of, (logits,), (tangent,))[1]
+
+    def second(
+        self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
+    ) -> Any:
+        """Return the derivative of the gradient along ``tangent`` by differentiating twice."""
+        torch = self.module()
+        logits = logits.requires_grad_()
+        loss = loss_of(logits)
+        ones = torch.ones_like(loss) if cotangent is None else cotangent
+        (gradient,) = torch.autograd.grad(loss, logits, ones, create_graph=True)
+        return torch.autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
 
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` as a tensor on ``device``: on the CPU over the same memory."""
@@ -117,18 +126,47 @@ class TorchAdapter(Adapter):
 
 
 class TorchCompileAdapter(TorchAdapter):
-    """PyTorch through ``torch.compile``, which needs a C++ compiler at run time."""
+    """PyTorch through ``torch.compile``, which needs a C++ compiler at run time.
+
+    The gradients are autograd's through the compiled loss. Compiled code cannot be differentiated
+    twice (https://github.com/pytorch/pytorch/issues/183603), nor by a transform from outside: the
+    second derivative and forward mode are compiled transforms.
+    """
 
     variant = "compile"
     extensions: ClassVar[tuple[str, ...]] = ("forms", "threads")
-    _compiled: Callable[..., Any] | None = None
+    _compiled: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
-    def function(self) -> Callable[..., Any]:
-        """Return the loss function, compiled anew for every new kind of arguments."""
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``function``, compiled anew for every new kind of arguments."""
         torch = self.module()
         if self._compiled is None:
             # Beyond its default of 8 recompilations torch would fall back to eager silently.
             torch._dynamo.config.recompile_limit = 10_000
             torch._dynamo.config.accumulated_recompile_limit = 10_000
-            self._compiled = torch.compile(super().function(), fullgraph=True)
-        return self._compiled
+            self._compiled = lru_cache(partial(torch.compile, fullgraph=True))
+        return self._compiled(function)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function, compiled."""
+        return self.compiled(super().function())
+
+    def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
+        """Return the derivative of the loss along ``tangent`` by compiled forward mode."""
+        return self.compiled(super().forward)(loss_of, logits, tangent)
+
+    def second(
+        self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
+    ) -> Any:
+        """Return the derivative of the gradient along ``tangent``: forward over reverse mode."""
+        ones = self.module().ones_like(loss_of(logits)) if cotangent is None else cotangent
+        return self.compiled(_second)(loss_of, logits, tangent, ones)
+
+
+def _second(loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any) -> Any:
+    import torch
+
+    def gradient(logits: Any) -> Any:
+        return torch.func.vjp(loss_of, logits)[1](cotangent)[0]
+
+    return torch.func.jvp(gradient, (logits,), (tangent,))[1]
