@@ -22,7 +22,6 @@ from bce_conformance.backends.process import BackendProcess
 from bce_conformance.backends.registry import (
     BackendSpec,
     builtin_backends,
-    default_backends,
     entry_point_backends,
     installed,
     resolve,
@@ -45,7 +44,6 @@ __all__ = [
     "LossResult",
     "UnsupportedCall",
     "builtin_backends",
-    "default_backends",
     "entry_point_backends",
     "installed",
     "resolve",

@@ -65,11 +65,6 @@ def builtin_backends() -> tuple[BackendSpec, ...]:
     return _BUILTIN
 
 
-def default_backends() -> tuple[BackendSpec, ...]:
-    """Return the built-in backends that are measured unless others are asked for."""
-    return tuple(spec for spec in _BUILTIN if not spec.variant)
-
-
 def entry_point_backends() -> tuple[BackendSpec, ...]:
     """Return the backends that installed distributions register."""
     return tuple(

@@ -65,7 +65,8 @@ def ledger_update(
     """
     measured = read(folder)
     if not _tier(measured).strict:
-        misuse(f"{folder} is of tier {measured.run.tier}, which may miss deviations")
+        made_with = ", ".join(tier.name for tier in TIERS.values() if tier.strict)
+        misuse(f"{folder} is of tier {measured.run.tier}; the ledger is made with {made_with}")
     versions = {backend.id: backend.version for backend in measured.backends}
     found = [
         Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend])

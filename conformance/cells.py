@@ -86,6 +86,8 @@ class Cell:
         worst: the worst input; None as above.
         detail: what was seen, in words.
         reproduce: a command line that shows it.
+        flushed: how many results of a backend that flushes were subnormal and came back as zero;
+            the error statistics leave them out.
         better: whether the verdict is better than the ledger's entry, which was measured on other
             versions.
     """
@@ -104,6 +106,7 @@ class Cell:
     detail: str
     reproduce: str
     better: bool = False
+    flushed: int = 0
 
     @property
     def key(self) -> CellKey:

@@ -73,9 +73,11 @@ class Curves:
 def _merge(points: dict[int, Point], logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:
     """Keep the largest error of each interval."""
     intervals = interval(logits)
-    order = np.lexsort((ulp, intervals))
-    last = np.flatnonzero(np.diff(intervals[order], append=np.iinfo(np.int64).max))
-    for position in order[last]:
+    largest = np.full(intervals.max(initial=0) + 1, -1.0)
+    np.maximum.at(largest, intervals, ulp)
+    at_largest = np.flatnonzero(ulp == largest[intervals])
+    _, first = np.unique(intervals[at_largest], return_index=True)
+    for position in at_largest[first]:
         number, point = int(intervals[position]), (float(logits[position]), float(ulp[position]))
         if number not in points or points[number][1] < point[1]:
             points[number] = point

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ def now() -> str:
 
 
 def document(
-    matrix: Matrix, *, started: str, interrupted: bool, argv: Sequence[str]
+    matrix: Matrix, *, started: str, measuring: float, interrupted: bool, argv: Sequence[str]
 ) -> dict[str, Any]:
-    """The results of a matrix."""
+    """The results of a matrix; ``measuring`` is how many seconds it took after start-up."""
     settings = matrix.settings
     order = {requirement: number for number, requirement in enumerate(requirements())}
     cells = sorted(matrix.cells.values(), key=lambda cell: order[cell.requirement])
@@ -50,6 +51,10 @@ def document(
             "interrupted": interrupted,
             "inputs": sum(cell.inputs for cell in cells),
             "seed": settings.seed,
+            "seconds": {
+                "start_up": round(matrix.start_up, 3),
+                "measuring": round(measuring, 3),
+            },
             "leaves_out": list(TIERS[settings.tier].left_out),
         },
         "backends": [_backend(matrix, spec) for spec in matrix.specs.values()],
@@ -82,6 +87,11 @@ def _backend(matrix: Matrix, spec: BackendSpec) -> dict[str, Any]:
         "devices": [{"kind": d.kind, "name": d.name} for d in known.devices] if known else [],
         "dtypes": list(known.dtypes) if known else [],
         "composed": list(known.composed) if known else [],
+        "subnormals": [
+            {"device": place.device, "dtype": place.dtype, **asdict(flushes)}
+            for place, flushes in matrix.flushes.items()
+            if place.backend == spec.id
+        ],
         "status": matrix.status(spec.id),
     }
 
@@ -117,7 +127,7 @@ def host() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "memory_bytes": _memory(),
+        "memory_bytes": memory(),
         "os": platform.platform(),
         "python": platform.python_version(),
     }
@@ -132,7 +142,8 @@ def _cpu() -> str:
     return models[0] if models else platform.machine()
 
 
-def _memory() -> int:
+def memory() -> int:
+    """Physical memory in bytes; 0 where the system does not tell."""
     if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
         return 0
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

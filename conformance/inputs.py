@@ -7,8 +7,9 @@ A pool guarantees that its arrays are exactly representable in its format, that 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -16,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.reference import Format, Truth, ground_truth
+from bce_conformance.reference import FLOAT32, Format, Truth, ground_truth
 
 from .judge import Bounds, bounds_for
-from .tiers import Tier
+from .tiers import TIERS, Tier
 
 Floats = NDArray[np.float64]
 
-POOL_SIZE = 3000
+POOL_SIZE = 15_000  # elements that are drawn at once
+SWEEP_SIZE = 2**20  # logits of a sweep that are evaluated at once
+KEPT = 2 << 30  # bytes of logits that are kept at once, for several backends to share
 
 # The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
 _TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
@@ -298,30 +301,130 @@ def every_finite_pattern(format_: Format) -> Array:
     return np.concatenate([magnitudes, magnitudes | sign]).view(format_.dtype)
 
 
-class PoolStore:
-    """Builds pools once for all backends; keeps the latest, since large ones are large.
+Builder = Callable[[Sampler], Inputs]
 
-    Several threads may ask: they get the same pool.
+
+def _swept(first: int, end: int, stride: int) -> tuple[Inputs]:
+    """Logits of every ``stride``-th ordinal with both hard targets, and their truth."""
+    logits = np.asarray(FLOAT32.from_ordinal(np.arange(first, end, stride))).astype(np.float32)
+    logits = np.tile(logits, 2)
+    targets = np.repeat(np.array([0, 1], np.float32), logits.size // 2)
+    inputs = Inputs(f"one in {stride} float32 logits", FLOAT32, logits, targets)
+    inputs._truths["loss"] = _uncached(logits, targets)
+    return (inputs,)
+
+
+def _uncached(logits: Array, targets: Array) -> Truth:
+    """The truth of so many elements that the cache would hold nothing else."""
+    truth = ground_truth(logits, targets, method="fast")
+    unknown = truth.undecided
+    if unknown.any():
+        rest = ground_truth(logits[unknown], targets[unknown])
+        truth.nearest[unknown], truth.offset[unknown] = rest.nearest, rest.offset
+    return truth
+
+
+class PoolStore:
+    """Draws inputs once for all backends; keeps the latest, since large ones are large.
+
+    Some draws are the same whatever the seed, so that what they find is found in every run; the
+    others are the seed's. Several threads may ask: they get the same inputs.
     """
 
     def __init__(self, seed: int, tier: Tier, keep: int = 16) -> None:
         self.seed = seed
         self.tier = tier
         self._keep = keep
-        self._pools: dict[tuple[str, str], Inputs] = {}
+        self._kept: dict[tuple[str, str, str], tuple[Inputs, ...]] = {}
         self._lock = RLock()
 
-    def get(self, builder: Callable[[Sampler], Inputs], name: str, format_: Format) -> Inputs:
-        """The pool that ``builder`` makes in a format."""
-        key = (name, format_.name)
+    def get(self, builder: Builder, name: str, format_: Format) -> Inputs:
+        """What ``builder`` draws in a format: one pool of elements, all draws end to end.
+
+        Inputs that are not one row of elements, or claim to be exhaustive, are drawn once.
+        """
+
+        def build() -> tuple[Inputs, ...]:
+            first = self._drawn(builder, name, format_, self.seed)
+            if not _is_row(first):
+                return (first,)
+            fixed, seeded = self.tier.pool_draws
+            return (_joined([*self._draw(builder, name, format_, fixed, seeded - 1), first]),)
+
+        return self._once(("pool", name, format_.name), build)[0]
+
+    def draws(
+        self, builder: Builder, name: str, format_: Format, only: int | None = None
+    ) -> tuple[Inputs, ...]:
+        """What ``builder`` draws in a format, draw by draw, for results that sum over a draw.
+
+        With ``only``, no more than so many, which are the same in every run.
+        """
+        fixed, seeded = self.tier.sum_draws if only is None else (only, 0)
+        return self._once(
+            (f"draws {only}", name, format_.name),
+            lambda: tuple(self._draw(builder, name, format_, fixed, seeded)),
+        )
+
+    def float32_sweep(self) -> Iterator[Inputs]:
+        """One in so many float32 logits, as the tier says, from 0 bits on and from the seed's."""
+        stride, widest = self.tier.float32_stride, max(t.float32_stride for t in TIERS.values())
+        last = int(FLOAT32.ordinal(FLOAT32.largest_finite))
+        seeded = int(np.random.default_rng([self.seed, last]).integers(1, widest)) % stride
+        for start in sorted({0, seeded}):
+            for first in range(start - last, last + 1, stride * SWEEP_SIZE):
+                end = min(first + stride * SWEEP_SIZE, last + 1)
+                yield self._once(
+                    ("sweep", f"{start} {first}", "float32"),
+                    partial(_swept, first, end, stride),
+                )[0]
+
+    def _draw(
+        self, builder: Builder, name: str, format_: Format, fixed: int, seeded: int
+    ) -> Iterator[Inputs]:
+        """Draws that are the same in every run, then those of the seed."""
+        for number in range(fixed):
+            yield self._drawn(builder, f"{name}, fixed {number}", format_, 0)
+        for number in range(seeded):
+            yield self._drawn(builder, f"{name}, {number}", format_, self.seed)
+
+    @staticmethod
+    def _drawn(builder: Builder, name: str, format_: Format, seed: int) -> Inputs:
+        return builder(Sampler(format_, name, seed, POOL_SIZE))
+
+    def _once(
+        self, key: tuple[str, str, str], build: Callable[[], tuple[Inputs, ...]]
+    ) -> tuple[Inputs, ...]:
         with self._lock:
-            pool = self._pools.pop(key, None)
-            if pool is None:
-                pool = builder(Sampler(format_, name, self.seed, POOL_SIZE))
-            self._pools[key] = pool
-            while len(self._pools) > self._keep:
-                del self._pools[next(iter(self._pools))]
-            return pool
+            found = self._kept.pop(key, None) or build()
+            self._kept[key] = found
+            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._bytes() > KEPT):
+                del self._kept[next(iter(self._kept))]
+            return found
+
+    def _bytes(self) -> int:
+        return sum(inputs.logits.nbytes for found in self._kept.values() for inputs in found)
+
+
+_OPERANDS = ("weight", "pos_weight", "cotangent", "tangent")
+
+
+def _is_row(inputs: Inputs) -> bool:
+    """Whether each element of the inputs stands for itself."""
+    operands = [getattr(inputs, name) for name in _OPERANDS]
+    shapes = {operand.shape for operand in operands if operand is not None and operand.ndim}
+    return inputs.logits.ndim == 1 and shapes <= {inputs.logits.shape} and not inputs.exhaustive
+
+
+def _joined(draws: Sequence[Inputs]) -> Inputs:
+    """The elements of several draws as one row; a 0-d operand is that of the first draw."""
+
+    def end_to_end(name: str) -> Any:
+        arrays = [getattr(inputs, name) for inputs in draws]
+        return np.concatenate(arrays) if arrays[0] is not None and arrays[0].ndim else arrays[0]
+
+    rows: dict[str, Any] = {name: end_to_end(name) for name in ("logits", "targets", *_OPERANDS)}
+    return replace(draws[0], **rows)
 
 
 def repeated(base: Inputs, times: int) -> Inputs:

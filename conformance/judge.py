@@ -62,11 +62,14 @@ class Judgement:
             raise ValueError("levels is empty: nothing was judged")
         return Level(int(self.levels.min()))
 
-    @property
-    def worst(self) -> int:
-        """Index of the worst element: the least level, and of those the largest error."""
+    def worst(self, apart: Booleans | None = None) -> int:
+        """Index of the worst element: the least level, and of those the largest error.
+
+        Elements that are to be kept ``apart`` come after the others of their level.
+        """
+        ulp = self.ulp if apart is None else np.where(apart, -1.0, self.ulp)
         lowest = np.flatnonzero(self.levels == self.levels.min())
-        return int(lowest[np.argmax(self.ulp[lowest])])
+        return int(lowest[np.argmax(ulp[lowest])])
 
 
 def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgement:

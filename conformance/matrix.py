@@ -7,6 +7,7 @@ process outlives the session.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from bce_conformance.backends import (
     BackendProcess,
     BackendSpec,
     Failure,
-    default_backends,
+    builtin_backends,
     installed,
     resolve,
 )
@@ -26,6 +27,7 @@ from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
 from . import ledger as ledgers
+from . import subnormals
 from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
 from .inputs import PoolStore
@@ -33,6 +35,7 @@ from .ledger import Ledger, Standing
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
+from .subnormals import Flushes
 from .tiers import ABOUT_CALLS, TIERS
 from .turns import InTurn, Turns
 
@@ -117,9 +120,11 @@ class Matrix:
         self.specs: dict[str, BackendSpec] = {
             spec.id: spec
             for spec in (
-                map(resolve, settings.backends) if settings.backends else default_backends()
+                map(resolve, settings.backends) if settings.backends else builtin_backends()
             )
         }
+        self.start_up = 0.0  # seconds that the backends took to start
+        self.flushes: dict[Place, Flushes] = {}
         self._processes: dict[str, BackendProcess] = {}
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
@@ -157,6 +162,7 @@ class Matrix:
         """Start all backends at once, the first time: importing a framework takes seconds."""
         if self._infos is not None:
             return
+        begin = time.monotonic()
         self._infos = dict.fromkeys(self.specs)
         limit = self.settings.time_limit
         self._processes = {
@@ -166,6 +172,7 @@ class Matrix:
         }
         infos = self._starters.map(BackendProcess.info, self._processes.values())
         self._infos.update(zip(self._processes, infos, strict=True))
+        self.start_up = time.monotonic() - begin
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
@@ -200,14 +207,20 @@ class Matrix:
 
     def subject(self, requirement: Requirement, place: Place) -> Subject:
         """The subject of a cell whose backend is there."""
+        evaluator = InTurn(place.backend, self._processes[place.backend], self.turns)
+        format_ = format_of(place.dtype)
+        if place not in self.flushes:
+            outcome = evaluator.evaluate(subnormals.probe(format_, place.device))
+            self.flushes[place] = subnormals.read(outcome, format_)
         return Subject(
-            InTurn(place.backend, self._processes[place.backend], self.turns),
+            evaluator,
             place.backend,
             place.device,
-            format_of(place.dtype),
+            format_,
             requirement,
             self.pools,
             self.curves,
+            flushes=bool(self.flushes[place].results),
         )
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
@@ -265,6 +278,7 @@ class Matrix:
             detail,
             line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
             standing == "better",
+            subject.flushed if subject else 0,
         )
         self.cells[requirement.id, place] = cell
         return cell

@@ -8,6 +8,7 @@ framework: each lives in a process of its own.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ SETTINGS = pytest.StashKey[Settings]()
 EARLIER = pytest.StashKey[Earlier]()
 STARTED = pytest.StashKey[str]()
 AHEAD = pytest.StashKey[Ahead]()
+BEGIN = pytest.StashKey[float]()
 
 
 class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
@@ -161,6 +163,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config = session.config
     if MATRIX in config.stash and not config.option.collectonly:
         checks = [check for item in session.items if (check := _check(item))]
+        config.stash[BEGIN] = time.monotonic()
         config.stash[AHEAD] = Ahead(config.stash[MATRIX], checks)
 
 
@@ -200,6 +203,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             results = document.document(
                 matrix,
                 started=config.stash[STARTED],
+                measuring=time.monotonic() - config.stash.get(BEGIN, time.monotonic()),
                 interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
                 argv=sys.argv,
             )

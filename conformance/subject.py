@@ -7,7 +7,7 @@ or to require a condition, so that no comparison can be thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from .curves import Curves
 from .inputs import Inputs, PoolStore, Sampler
 from .judge import Judgement, bounds_for, judge
 from .specification import Requirement
+from .statistics import ErrorStatistics
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words
 
@@ -53,6 +54,7 @@ class Subject:
         requirement: what is tested.
         pools: the session's pools.
         curves: the session's error curves.
+        flushes: whether the backend is known to make zero of subnormal results.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Subject:
         requirement: Requirement,
         pools: PoolStore,
         curves: Curves,
+        *,
+        flushes: bool = False,
     ) -> None:
         self.backend = backend
         self.device = device
@@ -72,6 +76,8 @@ class Subject:
         self.tier = pools.tier
         self.seed = pools.seed
         self.inputs_tried = 0
+        self.flushed = 0
+        self._flushes = flushes
         self._process = process
         self._pools = pools
         self._curves = curves
@@ -80,7 +86,7 @@ class Subject:
         self._failures: list[str] = []
         self._judged: list[str] = []
         self._refusals: list[str] = []
-        self._errors: list[NDArray[np.float64]] = []
+        self._errors = ErrorStatistics()
         self._worst: WorstResult | None = None
         self._least: tuple[tuple[Level, float], str] | None = None
         self._exhaustive: list[bool] = []
@@ -88,8 +94,21 @@ class Subject:
     # --- what tests use ------------------------------------------------------------------------
 
     def pool(self, builder: Callable[[Sampler], Inputs]) -> Inputs:
-        """The inputs that ``builder`` makes in this format, shared by all backends."""
-        return self._pools.get(builder, f"{builder.__module__}.{builder.__qualname__}", self.format)
+        """The elements that ``builder`` draws in this format, shared by all backends."""
+        return self._pools.get(builder, _name_of(builder), self.format)
+
+    def draws(
+        self, builder: Callable[[Sampler], Inputs], only: int | None = None
+    ) -> tuple[Inputs, ...]:
+        """The inputs that ``builder`` draws, each by itself: for results that sum over them.
+
+        With ``only``, no more than so many, which are the same in every run.
+        """
+        return self._pools.draws(builder, _name_of(builder), self.format, only)
+
+    def float32_sweep(self) -> Iterator[Inputs]:
+        """As many float32 logits as the tier tries, piece by piece."""
+        return self._pools.float32_sweep()
 
     def array(self, values: object) -> Array:
         """Values rounded into the format."""
@@ -199,16 +218,16 @@ class Subject:
             return
         self._conditions += 1
         self._level = min(self._level, judgement.level)
-        self._errors.append(judgement.ulp)
-        rank = judgement.level, -float(judgement.ulp[judgement.worst])
+        self._errors.add(judgement.ulp)
+        rank = judgement.level, -float(judgement.ulp[judgement.worst()])
         if self._least is None or rank < self._least[0]:
-            self._least = rank, describe(judgement.worst)
+            self._least = rank, describe(judgement.worst())
 
     def record(self, level: Level, ulp: float, detail: str) -> None:
         """Record one observation that a test judged by a rule of its own."""
         self._conditions += 1
         self._level = min(self._level, level)
-        self._errors.append(np.array([ulp]))
+        self._errors.add(np.array([ulp]))
         self._judged.append(detail)
 
     def note(self, detail: str) -> None:
@@ -244,14 +263,7 @@ class Subject:
 
     def statistics(self) -> UlpStatistics | None:
         """Error statistics over all judged results."""
-        if not self._errors:
-            return None
-        errors = np.concatenate(self._errors)
-        with np.errstate(invalid="ignore", over="ignore"):
-            p99 = float(np.quantile(errors, 0.99, method="higher"))
-            mean = float(errors.mean())
-        right = float(np.mean(errors <= 0.5))
-        return UlpStatistics(float(errors.max()), p99, mean, right)
+        return self._errors.summary()
 
     def worst(self) -> WorstResult | None:
         """The worst judged result; None where no result was judged by its error."""
@@ -266,12 +278,26 @@ class Subject:
             return
         self._conditions += 1
         self._level = min(self._level, judgement.level)
-        self._errors.append(judgement.ulp)
+        flushed = self._flushed(got, exact)
+        self.flushed += int(flushed.sum())
+        self._errors.add(judgement.ulp[~flushed])
         self._curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
-        index = judgement.worst
-        error = float(judgement.ulp[index])
+        # A flush is the last to stand for a cell: it says nothing of the formula.
+        index = judgement.worst(apart=flushed)
+        error = -1.0 if flushed[index] else float(judgement.ulp[index])
         if self._worst is None or (judgement.level, -error) < self._worst.rank:
-            self._worst = _worst_of(inputs, quantity, index, got, exact, (judgement.level, -error))
+            ulp = "flushed to zero" if flushed[index] else f"{error:.4g} ULP off"
+            rank = (judgement.level, -error)
+            self._worst = _worst_of(inputs, quantity, index, got, exact, rank, ulp)
+
+    def _flushed(self, got: Array, exact: Array) -> NDArray[np.bool_]:
+        """Which results, flattened, are zero where the backend makes that of subnormal ones."""
+        if not self._flushes:
+            return np.zeros(got.size, bool)
+        size = np.abs(exact.astype(np.float64)).ravel()
+        below = (size > 0) & (size < self.format.smallest_normal)
+        flushed: NDArray[np.bool_] = below & (got.astype(np.float64).ravel() == 0)
+        return flushed
 
 
 @dataclass(frozen=True)
@@ -300,9 +326,10 @@ def _worst_of(
     got: Array,
     exact: Array,
     rank: tuple[Level, float],
+    ulp: str,
 ) -> WorstResult:
     computed, right = hex_of(got.ravel()[index]), hex_of(exact.ravel()[index])
-    detail = f"{quantity} {-rank[1]:.4g} ULP off ({inputs.name}): got {computed}, exact {right}"
+    detail = f"{quantity} {ulp} ({inputs.name}): got {computed}, exact {right}"
     if got.shape != inputs.logits.shape or inputs.reduction != "none":
         return WorstResult(rank, inputs, quantity, None, detail)
 
@@ -335,6 +362,10 @@ def _element(call: LossCall, index: int) -> str:
         if operand is not None
     ]
     return " at " + ", ".join(words)
+
+
+def _name_of(builder: Callable[[Sampler], Inputs]) -> str:
+    return f"{builder.__module__}.{builder.__qualname__}"
 
 
 def hex_of(value: object) -> str:

@@ -48,8 +48,8 @@ def operands(s: Sampler, shape: tuple[int, ...], operand: str, inner: tuple[int,
     return s.inputs(name, logits, targets, **{operand: given})
 
 
-def each_shape(subject: Subject, operand: str) -> Iterator[Inputs]:
-    """Inputs for each pair of shapes."""
+def each_shape(subject: Subject, operand: str, only: int | None = None) -> Iterator[Inputs]:
+    """Inputs for each pair of shapes; with ``only``, so many of each."""
     for shape, inner in SHAPES:
 
         def builder(
@@ -58,7 +58,7 @@ def each_shape(subject: Subject, operand: str) -> Iterator[Inputs]:
             return operands(s, shape, operand, inner)
 
         builder.__qualname__ = f"operands {operand} {inner} on {shape}"
-        yield subject.pool(builder)
+        yield from subject.draws(builder, only)
 
 
 @pytest.mark.requirement("BRD-1")
@@ -95,7 +95,7 @@ def test_small_shapes(subject: Subject) -> None:
 def test_shapes_of_gradients(subject: Subject) -> None:
     """Require the operand's shape for each pair of shapes."""
     for operand in ("weight", "pos_weight"):
-        for inputs in each_shape(subject, operand):
+        for inputs in each_shape(subject, operand, only=1):
             quantity = f"grad_{operand}"
             result = subject.evaluate(inputs.call(quantity, device=subject.device))
             given = inputs.operand(quantity)
@@ -139,11 +139,11 @@ def test_whatever_broadcasts(subject: Subject) -> None:
             return operands(s, shape, operand, inner)
 
         builder.__qualname__ = f"operands drawn {operand} {inner} on {shape}"
-        inputs = subject.pool(builder)
+        (inputs,) = subject.draws(builder, only=1)
         got = subject.value(subject.evaluate(inputs.call(device=subject.device)), "loss", shape)
         if got is not None:
             found = judge(got, inputs.truth("loss"), subject.format, inputs.bounds("loss"))
-            off = float(found.ulp[found.worst])
+            off = float(found.ulp[found.worst()])
             subject.require(found.level >= Level.A, f"{inputs.name}: a loss is {off:.3g} ULP off")
 
 
@@ -178,9 +178,9 @@ def pos_weight_of_many_rows(s: Sampler) -> Inputs:
 @pytest.mark.requirement("BRD-5")
 def test_gradients_accumulate_over_broadcast_dimensions(subject: Subject) -> None:
     """Judge the gradient of a broadcast operand for each shape, and over many rows."""
-    for inputs in (*each_shape(subject, "weight"), subject.pool(weight_of_many_rows)):
+    for inputs in (*each_shape(subject, "weight"), *subject.draws(weight_of_many_rows)):
         subject.judge(inputs, "grad_weight")
-    for inputs in (*each_shape(subject, "pos_weight"), subject.pool(pos_weight_of_many_rows)):
+    for inputs in (*each_shape(subject, "pos_weight"), *subject.draws(pos_weight_of_many_rows)):
         subject.judge(inputs, "grad_pos_weight")
 
 

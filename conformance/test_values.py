@@ -146,6 +146,13 @@ def test_every_logit_of_a_16_bit_format(subject: Subject) -> None:
     subject.judge(subject.pool(every_logit if subject.tier.exhaustive else hard_everywhere))
 
 
+@pytest.mark.requirement("VAL-11")
+def test_every_logit_of_float32(subject: Subject) -> None:
+    """Judge the loss of the logits that the tier tries."""
+    for inputs in subject.float32_sweep():
+        subject.judge(inputs)
+
+
 @pytest.mark.requirement("VAL-10")
 def test_weights(subject: Subject) -> None:
     """Judge the loss."""

@@ -1,7 +1,6 @@
 """Tiers: how much a run tries.
 
-What a smaller tier tries, a larger one tries too, so that a smaller one can only miss deviations:
-pools are the same in all tiers.
+What a smaller tier tries, a larger one tries too, so that a smaller one can only miss deviations.
 """
 
 from __future__ import annotations
@@ -19,16 +18,23 @@ class Tier:
 
     Attributes:
         name: as on the command line.
+        pool_draws: how often elements are drawn: the same in every run, and anew with each seed.
+        sum_draws: the same for inputs whose sum or mean is one result.
         reduction_sizes: N of the sums and means whose accuracy is judged.
+        float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
         compiled_dtypes: formats in which compiled variants are tried under ``ABOUT_CALLS``.
-        strict: whether a cell that is better than its entry in the ledger fails as stale; a tier
-            that tries less than the ledger was made with may miss a deviation.
+        strict: whether the ledger is made with this tier: then a cell that is better than its entry
+            fails as stale. A tier that tries less may miss a deviation, one that tries more may
+            find what the ledger does not know yet.
         left_out: what the tier does not try, for the report.
     """
 
     name: str
+    pool_draws: tuple[int, int]
+    sum_draws: tuple[int, int]
     reduction_sizes: tuple[int, ...]
+    float32_stride: int
     exhaustive: bool
     compiled_dtypes: tuple[str, ...]
     strict: bool
@@ -40,24 +46,48 @@ TIERS: dict[str, Tier] = {
     for tier in (
         Tier(
             "quick",
+            (1, 1),
+            (1, 1),
             (10**3, 10**5),
+            2**16,
             exhaustive=False,
             compiled_dtypes=("float32",),
             strict=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
+                "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
                 "types, arguments and small shapes of compiled variants but in float32",
             ),
         ),
         Tier(
             "default",
+            (3, 1),
+            (6, 2),
             (10**3, 10**5, 10**7),
+            2**13,
             exhaustive=True,
             compiled_dtypes=("float32",),
             strict=True,
             left_out=(
-                "every bit pattern of float32",
+                "most bit patterns of float32 (VAL-11 tries two in 8,192)",
+                "reductions over more than 10⁷ elements",
+                "three quarters of the elements and of the sums",
+                "types, arguments and small shapes of compiled variants but in float32",
+            ),
+        ),
+        Tier(
+            "thorough",
+            (3, 13),
+            (6, 26),
+            (10**3, 10**5, 10**7, 10**8),
+            2**7,
+            exhaustive=True,
+            compiled_dtypes=("float32",),
+            strict=False,
+            left_out=(
+                "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
+                "sums of 10⁸ elements in formats for which the memory does not suffice",
                 "types, arguments and small shapes of compiled variants but in float32",
             ),
         ),

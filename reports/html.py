@@ -132,6 +132,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
             *(text(value) for value in (cell.reason, cell.detail, cell.reproduce)),
             ulp and [_finite(v) for v in (ulp.max, ulp.p99, ulp.mean, ulp.correctly_rounded)],
             worst and [text(value) for value in vars(worst).values()],
+            cell.flushed,
         ]
 
     rows = [row(cell) for cell in results.cells]

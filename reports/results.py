@@ -19,6 +19,7 @@ import jsonschema_rs
 
 from bce_conformance.backends.workload import Workload
 from bce_conformance.conformance.cells import Cell, UlpStatistics, Worst
+from bce_conformance.conformance.subnormals import Flushes
 from bce_conformance.timing.goals import Verdict
 from bce_conformance.timing.records import Timing
 
@@ -46,7 +47,8 @@ class Run:
     """What was run, when, where, and on which commit.
 
     ``inputs`` is the number of input elements tried in the whole run; ``seed`` is None where the
-    run did not state one; ``leaves_out`` says what a larger tier tries and this one does not.
+    run did not state one; ``leaves_out`` says what a larger tier tries and this one does not;
+    ``seconds`` has those of ``start_up`` and of ``measuring``, None where they were not recorded.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Run:
     inputs: int
     seed: int | None
     leaves_out: tuple[str, ...]
+    seconds: Mapping[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,19 @@ class Device:
 
     kind: str
     name: str
+
+
+@dataclass(frozen=True)
+class Subnormals:
+    """Whether subnormal operands and results count as zero on one device in one format."""
+
+    device: str
+    dtype: str
+    inputs: bool | None
+    results: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.dtype} on {self.device}: {Flushes(self.inputs, self.results)}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,7 @@ class BackendEntry:
     dtypes: tuple[str, ...]
     composed: tuple[str, ...]
     status: str
+    subnormals: tuple[Subnormals, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,6 +224,7 @@ def _run(run: dict[str, Any], cells: list[dict[str, Any]]) -> Run:
         "inputs": sum(cell["inputs"] for cell in cells),
         "seed": None,
         "leaves_out": (),
+        "seconds": None,
     }
     merged = {**optional, **run}
     merged["host"] = Host(**run["host"])
@@ -229,9 +247,9 @@ def _timings(entry: dict[str, Any]) -> Timings:
 
 def _backend(entry: dict[str, Any]) -> BackendEntry:
     lists = {name: tuple(entry[name]) for name in ("dtypes", "composed")}
-    return BackendEntry(
-        **{**entry, **lists, "devices": tuple(Device(**device) for device in entry["devices"])}
-    )
+    lists["devices"] = tuple(Device(**device) for device in entry["devices"])
+    lists["subnormals"] = tuple(Subnormals(**one) for one in entry.get("subnormals", ()))
+    return BackendEntry(**{**entry, **lists})
 
 
 def _cell(entry: dict[str, Any]) -> Cell:

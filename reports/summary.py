@@ -5,6 +5,8 @@ Guarantees that every cell that is not as expected is counted, and named up to a
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -111,6 +113,9 @@ def _totals(results: Results, unexpected: int) -> Text:
     text = Text(f"{len(results.cells)} cells")
     text.append(f" ({verdicts})" if verdicts else "")
     text.append(f", {results.run.inputs:,} inputs tried, tier {results.run.tier}")
+    if results.run.seconds is not None:
+        start_up, measuring = (timedelta(seconds=round(s)) for s in results.run.seconds.values())
+        text.append(f", in {measuring} after {start_up} of start-up")
     if results.run.interrupted:
         text.append("; interrupted", style="bold red")
     text.append("\n")

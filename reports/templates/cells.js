@@ -36,6 +36,7 @@ report.cells = (() => {
     reproduce: text(row[10]),
     ulp: row[11],
     worst: row[12],
+    flushed: row[13],
     family: requirements[text(row[0])][0],
   }));
 
@@ -139,6 +140,7 @@ report.cells = (() => {
       ["verdict", badge(cell.verdict)],
       ["as the ledger says", expected(cell)],
       ["inputs tried", `${count(cell.inputs)}, ${cell.evidence}`],
+      ...(cell.flushed ? [["subnormal results flushed to zero", count(cell.flushed)]] : []),
     ]));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
     if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));

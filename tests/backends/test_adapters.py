@@ -14,12 +14,12 @@ from bce_conformance.backends import (
     Failure,
     LossCall,
     LossResult,
-    default_backends,
+    builtin_backends,
     installed,
     resolve,
 )
 
-DEFAULT = [spec.id for spec in default_backends()]
+DEFAULT = [spec.id for spec in builtin_backends() if not spec.variant]
 GRADIENTS = ("grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
 QUANTITIES = ("loss", *GRADIENTS, "jvp_logits", "hvp_logits")
 UNIT_ROUNDOFF = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 2**-24, "float64": 2**-53}

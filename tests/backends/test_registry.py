@@ -7,7 +7,6 @@ import pytest
 from bce_conformance.backends import (
     BackendSpec,
     builtin_backends,
-    default_backends,
     entry_point_backends,
     installed,
     resolve,
@@ -26,12 +25,10 @@ IDS = [
     "optax",
     "optax:jit",
 ]
-DEFAULT = ["native", "torch", "paddle", "tensorflow", "jax", "optax"]
 
 
 def test_the_built_in_backends() -> None:
     assert [spec.id for spec in builtin_backends()] == IDS
-    assert [spec.id for spec in default_backends()] == DEFAULT
     assert [resolve(name) for name in IDS] == list(builtin_backends())
 
 

@@ -53,6 +53,14 @@ class Hang(Right):
         return hang
 
 
+class HangsInTheTail(Hang):
+    """Never returns from a call without a positive target, as VAL-2 makes it; right otherwise."""
+
+    def bind(self, call):
+        in_the_tail = call.weight is None and not call.targets.any()
+        return super().bind(call) if in_the_tail else Right.bind(self, call)
+
+
 class HangsOnStart(Hang):
     """Its framework's import never returns."""
 

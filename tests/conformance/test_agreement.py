@@ -55,7 +55,7 @@ def test_errors_are_in_ulps_of_the_larger() -> None:
     got, other = np.array([1.0, 3.0], np.float32), np.array([1.0, 3 + 8 * U], np.float32)
     judged = agreement(got, other, FLOAT32, Bounds(np.zeros(2)))
     np.testing.assert_array_equal(judged.ulp, [0, 2])
-    assert judged.worst == 1
+    assert judged.worst() == 1
 
 
 @pytest.mark.parametrize("other", [np.ones(2, np.float32), np.ones(3), np.ones((3, 1), np.float32)])

@@ -202,4 +202,4 @@ def test_the_worst_is_of_the_least_level() -> None:
     judgement = judge(got, truth, FLOAT16, bounds_for(call, "loss"))
     assert judgement.levels.tolist() == [Level.AA, Level.A]
     assert judgement.ulp[0] > judgement.ulp[1]
-    assert judgement.worst == 1
+    assert judgement.worst() == 1

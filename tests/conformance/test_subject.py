@@ -33,10 +33,10 @@ class Answers:
         return self.answer(call)
 
 
-def subject(answer: Answer, requirement: str = "VAL-1") -> Subject:
+def subject(answer: Answer, requirement: str = "VAL-1", *, flushes: bool = False) -> Subject:
     pools = PoolStore(0, TIERS["quick"])
     asked = requirements()[requirement]
-    return Subject(Answers(answer), "fake", "cpu", FLOAT32, asked, pools, Curves())
+    return Subject(Answers(answer), "fake", "cpu", FLOAT32, asked, pools, Curves(), flushes=flushes)
 
 
 def returning(**values: np.ndarray) -> Answer:
@@ -77,6 +77,32 @@ def test_the_worst_element_is_named() -> None:
     assert float.fromhex(worst.element.logit) == -2
     assert float.fromhex(worst.element.got) == wrong[1]
     assert float.fromhex(worst.element.exact) == EXACT[1]
+
+
+SMALL = Inputs("two", FLOAT32, np.float32([-100.0, -1.0]), np.zeros(2, np.float32))
+
+
+@pytest.mark.parametrize("flushes", [False, True])
+def test_a_flush_is_counted_and_is_no_error_of_the_formula(flushes: bool) -> None:
+    right = SMALL.truth("loss").nearest
+    two_off = FLOAT32.from_ordinal(FLOAT32.ordinal(right[1]) + 2)
+    fake = subject(returning(loss=np.float32([0, two_off])), flushes=flushes)
+    fake.judge(SMALL)
+    assert fake.verdict() == "AA"
+    assert fake.flushed == flushes
+    statistics, worst = fake.statistics(), fake.worst()
+    assert statistics is not None
+    assert worst is not None
+    assert worst.element is not None
+    assert (statistics.max < 3) is flushes
+    assert (float.fromhex(worst.element.logit) == -1) is flushes
+
+
+def test_where_all_is_flushed_the_worst_says_so() -> None:
+    fake = subject(returning(loss=np.zeros(1, np.float32)), flushes=True)
+    fake.judge(Inputs("one", FLOAT32, SMALL.logits[:1], SMALL.targets[:1]))
+    assert fake.statistics() is None
+    assert "loss flushed to zero (one)" in fake.detail()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""Statistics of errors that come in pieces, in constant memory.
+
+Guarantees the exact maximum, mean and share of correctly rounded results; the 99th percentile is
+the upper edge of one of 64 intervals an octave, so that it is at most 1.1 % too large.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import UlpStatistics
+
+_PER_OCTAVE = 64
+_INFINITE = 1100 * _PER_OCTAVE  # the interval of infinitely wrong results; float64 ends at 2¹⁰²⁴
+_ZERO = -_INFINITE  # that of exact ones
+
+
+class ErrorStatistics:
+    """Collects ULP errors."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._right = 0
+        self._sum = 0.0
+        self._max = 0.0
+        self._intervals = np.zeros(2 * _INFINITE + 1, np.int64)
+
+    def add(self, ulp: NDArray[np.float64]) -> None:
+        """Take in errors in units in the last place, none of them NaN."""
+        if not ulp.size:
+            return
+        self._count += ulp.size
+        self._right += int((ulp <= 0.5).sum())
+        with np.errstate(over="ignore", divide="ignore"):
+            self._sum += float(ulp.sum())
+            intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
+        self._max = max(self._max, float(ulp.max()))
+        numbers = np.clip(intervals, _ZERO, _INFINITE).astype(np.int64) - _ZERO
+        self._intervals += np.bincount(numbers, minlength=self._intervals.size)
+
+    def summary(self) -> UlpStatistics | None:
+        """The statistics; None where there was no error to take in."""
+        if not self._count:
+            return None
+        mean, right = self._sum / self._count, self._right / self._count
+        return UlpStatistics(self._max, self._percentile(0.99), mean, right)
+
+    def _percentile(self, share: float) -> float:
+        reached = np.cumsum(self._intervals) >= share * self._count
+        number = int(np.argmax(reached)) + _ZERO
+        if number in (_ZERO, _INFINITE):
+            return 0.0 if number == _ZERO else float("inf")
+        return float(min(np.exp2(number / _PER_OCTAVE), self._max))

@@ -1,0 +1,43 @@
+"""Streaming statistics against those of the whole."""
+
+import numpy as np
+import pytest
+
+from bce_conformance.conformance.statistics import ErrorStatistics
+
+
+def of(*pieces: list[float]) -> ErrorStatistics:
+    statistics = ErrorStatistics()
+    for piece in pieces:
+        statistics.add(np.array(piece))
+    return statistics
+
+
+def test_nothing_has_no_statistics() -> None:
+    assert of([]).summary() is None
+
+
+def test_the_percentile_is_close_and_the_rest_exact() -> None:
+    errors = np.exp(np.random.default_rng(0).normal(size=10_000))
+    found = of(*np.array_split(errors, 7)).summary()
+    assert found is not None
+    right = np.quantile(errors, 0.99, method="higher")
+    assert right <= found.p99 <= 1.011 * right
+    assert found.max == errors.max()
+    assert found.mean == pytest.approx(errors.mean())
+    assert found.correctly_rounded == (errors <= 0.5).mean()
+
+
+@pytest.mark.parametrize(
+    ("errors", "p99", "largest"),
+    [
+        ([0.0] * 100, 0.0, 0.0),
+        ([0.0] * 99 + [5.0], 0.0, 5.0),
+        ([np.inf] * 2 + [0.25] * 98, np.inf, np.inf),
+        ([0.5], 0.5, 0.5),
+    ],
+)
+def test_edges(errors: list[float], p99: float, largest: float) -> None:
+    found = of(errors).summary()
+    assert found is not None
+    assert (found.p99, found.max) == (p99, largest)

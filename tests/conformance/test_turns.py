@@ -1,0 +1,90 @@
+"""Turns: no more calls than slots, the backend with the most left first, nobody waits for ever."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bce_conformance.conformance.turns import Stopped, Turns
+
+
+def test_no_more_calls_are_under_way_than_there_are_slots() -> None:
+    turns = Turns(2)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def call(backend: str) -> None:
+        nonlocal now, most
+        with turns.of(backend):
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.01)
+            with lock:
+                now -= 1
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(call, "abcdefgh"))
+    assert most == 2
+
+
+def waiting(turns: Turns, backend: str, then) -> threading.Thread:
+    """A thread that waits for its turn."""
+
+    def run() -> None:
+        with turns.of(backend):
+            then(backend)
+
+    before = len(turns._waiting)
+    thread = threading.Thread(target=run)
+    thread.start()
+    while len(turns._waiting) == before:
+        time.sleep(0.001)
+    return thread
+
+
+def test_the_backend_with_the_most_left_goes_first() -> None:
+    turns = Turns(1)
+    turns.left.update(ahead=1, behind=9, between=5)
+    order: list[str] = []
+    with turns.of("first"):
+        threads = [waiting(turns, name, order.append) for name in ("ahead", "between", "behind")]
+        assert order == []
+    for thread in threads:
+        thread.join(timeout=10)
+    assert order == ["behind", "between", "ahead"]
+
+
+def test_stopping_ends_who_waits_and_who_holds() -> None:
+    turns = Turns(1)
+    ended: list[str] = []
+
+    def wait() -> None:
+        with pytest.raises(Stopped), turns.of("waiting"):
+            ended.append("held")
+        ended.append("stopped")
+
+    def hold() -> None:
+        with turns.of("holding"):
+            thread = threading.Thread(target=wait)
+            thread.start()
+            while not turns._waiting:
+                time.sleep(0.001)
+            turns.stop()
+            thread.join(timeout=10)
+            raise RuntimeError("its process was ended")
+
+    with pytest.raises(Stopped):
+        hold()
+    assert ended == ["stopped"]
+    with pytest.raises(Stopped), turns.of("late"):
+        ended.append("held")
+    assert ended == ["stopped"]
+
+
+def test_a_call_that_fails_gives_its_slot_back() -> None:
+    turns = Turns(1)
+    with pytest.raises(ValueError, match="its own"), turns.of("a"):
+        raise ValueError("its own")
+    with turns.of("b"):
+        pass
