@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,9 @@ def bench(options: argparse.Namespace) -> int:
     return _bench(CONFIGURATION, HERE / ".asv/results", selection(options))
 
 
-def _bench(configuration: Path, results: Path, selected: str, *more: str) -> int:
+def _bench(
+    configuration: Path, results: Path, selected: str, *more: str, expected: Iterable[str] = ()
+) -> int:
     here = f"existing:{sys.executable}"
     head = git("rev-parse", "HEAD")
     code = asv(
@@ -86,7 +88,7 @@ def _bench(configuration: Path, results: Path, selected: str, *more: str) -> int
         *("--bench", selected, *more),
         configuration=configuration,
     )
-    return code or tell(measured(results, f"{head[:8]}-existing*.json", selected))
+    return code or tell(measured(results, f"{head[:8]}-existing*.json", selected), expected)
 
 
 def continuous(options: argparse.Namespace) -> int:
@@ -115,7 +117,8 @@ def check(_: argparse.Namespace) -> int:
         if missing:
             print(f"registered, but without a benchmark: {', '.join(missing)}")
             return 1
-        return _bench(configuration, folder, one_of_each(benchmarks), "--quick")
+        chosen = one_of_each(benchmarks)
+        return _bench(configuration, folder, chosen, "--quick", expected=benchmarks)
 
 
 def discovered(configuration: Path, results: Path) -> dict[str, list[list[str]]]:
@@ -174,14 +177,15 @@ def spelt(name: str, params: list[list[str]]) -> list[str]:
     return [f"{name}({', '.join(combination)})" for combination in itertools.product(*params)]
 
 
-def tell(found: dict[str, Result]) -> int:
-    """Say how much was measured; 1 where a benchmark failed or measured nothing."""
+def tell(found: dict[str, Result], expected: Iterable[str] = ()) -> int:
+    """Say how much was measured; 1 where a benchmark failed, measured nothing or was not run."""
     figures = sum(v is not None and not math.isnan(v) for vs in found.values() for v in vs)
-    wrong = sorted(
+    nothing = [
         name
         for name, values in found.items()
         if None in values or all(v is None or math.isnan(v) for v in values)
-    )
+    ]
+    wrong = sorted({*nothing, *(set(expected) - set(found))})
     print(f"{figures} figures of {len(found)} benchmarks")
     for name in wrong:
         print(f"failed, or measured nothing: {name}")

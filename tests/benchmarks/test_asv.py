@@ -64,6 +64,8 @@ def test_what_measured_nothing_is_no_success(
 
 def test_a_run_without_any_benchmark_is_no_success(measure: ModuleType) -> None:
     assert measure.tell({}) == 1
+    assert measure.tell({"a": [1.0]}, expected=["a"]) == 0
+    assert measure.tell({"a": [1.0]}, expected=["a", "b"]) == 1
 
 
 def test_the_quick_pass_has_every_benchmark(measure: ModuleType) -> None:
