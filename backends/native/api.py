@@ -105,7 +105,9 @@ def binary_cross_entropy_with_logits(
     plain = weight is None and pos_weight is None and out is None and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
         # Nothing to broadcast, convert or check: a training step's cheapest way in.
-        return kernels.small_loss(logits, targets, reduction)
+        loss = kernels.small_loss(logits, targets, reduction, None)
+        if loss is not None:
+            return loss
     device = _on_device(logits, targets, weight, pos_weight, reduction)
     if device is not None:
         return device[0].loss()
@@ -155,9 +157,10 @@ def value_and_grad(
     plain = weight is None and pos_weight is None and cotangent is None and out is None
     plain = plain and wrt == ("logits",) and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
-        results = kernels.small_loss_and_gradient(logits, targets, reduction)
-        if results is not None:
-            return results[0], {"logits": results[1]}
+        gradient = np.empty_like(logits)
+        loss = kernels.small_loss(logits, targets, reduction, gradient)
+        if loss is not None:
+            return loss, {"logits": gradient}
     device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
     if device is not None:
         evaluation, arrays = device

@@ -45,40 +45,48 @@ QUANTITY_OF = {
 _PIECE = 16384
 # So many elements of pos_weight are looked at for being all ones.
 _FEW = 4096
+_FLOAT16 = np.dtype(np.float16)
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
-def small_loss(logits: Array, targets: Array, reduction: str) -> Array:
-    """The loss of a small plain call (see ``is_small``)."""
-    out = np.empty(1, np.float32)
+# How a small plain call of a format is made: the kernel, how it sees memory, what it is told.
+_SMALL: dict[np.dtype[Any], tuple[Callable[..., int], Any, tuple[bool, ...]]] = {
+    _FLOAT16: (fused_half.sum_small_half, VIEWS[_FLOAT16], (False,)),
+    _BFLOAT16: (fused_half.sum_small_half, VIEWS[_BFLOAT16], (True,)),
+    _FLOAT32: (fused.sum_small, _FLOAT32, ()),
+    _FLOAT64: (fused_wide.sum_small_wide, _FLOAT64, ()),
+}
+
+
+def small_loss(
+    logits: Array, targets: Array, reduction: str, gradient: Array | None
+) -> Array | None:
+    """The loss of a small plain call (see ``is_small``); None where something needs care.
+
+    The gradient in the logits is written into ``gradient``, unless it is None.
+    """
+    dtype = logits.dtype
+    kernel, view, told = _SMALL[dtype]
     count = float(logits.size) if reduction == "mean" else 1.0
+    out = np.empty(1, view)
     x, y = logits.reshape(-1), targets.reshape(-1)
-    fused.sum_small(x, y, x, False, count, out)
-    return out.reshape(())
-
-
-def small_loss_and_gradient(
-    logits: Array, targets: Array, reduction: str
-) -> tuple[Array, Array] | None:
-    """Loss and gradient of a small plain call; None where an element needs care."""
-    out = np.empty(1, np.float32)
-    gradient = np.empty_like(logits)
-    count = float(logits.size) if reduction == "mean" else 1.0
-    flat_gradient = gradient.reshape(-1)
-    if fused.sum_small(logits.reshape(-1), targets.reshape(-1), flat_gradient, True, count, out):
+    g = x if gradient is None else gradient.reshape(-1)
+    if view is not dtype:
+        x, y, g = x.view(view), y.view(view), g.view(view)
+    if kernel(x, y, g, gradient is not None, count, *told, out):
         return None
-    return out.reshape(()), gradient
+    return out.view(dtype).reshape(())
 
 
 def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
-    """Whether these are float32 arrays, plain, of one shape, and no more than a chunk."""
+    """Whether these are arrays of one format, plain, of one shape, and no more than a chunk."""
     return (
         type(logits) is np.ndarray
         and type(targets) is np.ndarray
-        and logits.dtype is _FLOAT32
-        and targets.dtype is _FLOAT32
+        and logits.dtype in _SMALL
+        and targets.dtype is logits.dtype
         and logits.shape == targets.shape
         and 0 < logits.size <= fused.CHUNK
         and (reduction == "mean" or reduction == "sum")

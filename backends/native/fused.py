@@ -179,7 +179,7 @@ def sum_single(
 
 
 @inlined
-def _quotient(total: float, rest: float, count: float) -> float:
+def quotient(total: float, rest: float, count: float) -> float:
     """(total + rest)/count, rounded to float64; an infinite total has no meaningful rest."""
     if not abs(total) < np.inf:
         return total
@@ -199,7 +199,7 @@ def sum_small(
     total, rest, undecided = _chunk(
         logits, targets, gradient, with_gradient, 1.0 / count, 0, np.empty(SIZE)
     )
-    out[0] = narrow(_quotient(total, rest, count), out[0])
+    out[0] = narrow(quotient(total, rest, count), out[0])
     return undecided
 
 

@@ -30,6 +30,7 @@ from bce_conformance.backends.native.fused import (
     add_lanes,
     exps,
     gradients,
+    quotient,
     sums,
 )
 from bce_conformance.backends.native.primitives import (
@@ -176,14 +177,65 @@ def _decide_all(x: Any, y: Any, g: Any, scale: float, marks: Any, words: Any) ->
 
 
 @inlined
-def _finish(b: Any, s: Any, far: bool) -> float:
-    for lane in range(LANES):
+def _finish(b: Any, s: Any, far: bool, width: int) -> float:
+    for lane in range(width):
         curve = narrow_log1p(float(s[PRODUCTS + lane]))
         b[lane] += curve + float(s[lane])
     if far:
-        for lane in range(LANES):
+        for lane in range(width):
             b[lane] += narrow_log1p(b[PRODUCTS + lane])
     return add_lanes(b)
+
+
+@helper
+def _chunk(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    scale: float,
+    has_far: bool,
+    chunk: int,
+    b: Any,
+    s: Any,
+    marks: Any,
+) -> tuple[float, float, int]:
+    """See ``fused._chunk``."""
+    words = marks.view(np.int64)
+    single = np.float32(scale)
+    least = np.float32(2.0**-120 if has_far else 0.0)
+    total = 0.0
+    rest = 0.0
+    undecided = 0
+    for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), _BLOCK):
+        stop = min(logits.size, start + _BLOCK)
+        b[:EXPS] = 0.0
+        s[:EXPS] = 0.0
+        any_far = False
+        for at in range(start, stop, GROUP):
+            x = logits[at : min(stop, at + GROUP)]
+            y = targets[at : min(stop, at + GROUP)]
+            far = has_far and _is_far(x)
+            if far:
+                any_far = True
+                exps(x, b)
+                sums(x, y, b)
+            else:
+                _exps(x, s)
+                _sums(x, y, s)
+            if with_gradient:
+                g = gradient[at : min(stop, at + GROUP)]
+                if far:
+                    open_ = gradients(x, y, g, scale, b)
+                else:
+                    _gradients(x, y, g, single, least, s, marks)
+                    used = words[: (x.size + 7) // 8]
+                    open_ = _decide_all(x, y, g, scale, marks, used)
+                if open_:
+                    undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
+        total, error = two_sum(total, _finish(b, s, any_far, min(LANES, stop - start)))
+        rest += error
+    return total, rest, undecided
 
 
 @kernel
@@ -206,41 +258,28 @@ def sum_half(
     b = np.empty(SIZE)
     s = np.empty(SIZE, np.float32)
     marks = np.zeros(GROUP, np.bool_)
-    words = marks.view(np.int64)
-    single = np.float32(scale)
-    least = np.float32(2.0**-120 if has_far else 0.0)
     for chunk in range(first, last):
-        total = 0.0
-        rest = 0.0
-        undecided = 0
-        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), _BLOCK):
-            stop = min(logits.size, start + _BLOCK)
-            b[:EXPS] = 0.0
-            s[:EXPS] = 0.0
-            any_far = False
-            for at in range(start, stop, GROUP):
-                x = logits[at : min(stop, at + GROUP)]
-                y = targets[at : min(stop, at + GROUP)]
-                far = has_far and _is_far(x)
-                if far:
-                    any_far = True
-                    exps(x, b)
-                    sums(x, y, b)
-                else:
-                    _exps(x, s)
-                    _sums(x, y, s)
-                if with_gradient:
-                    g = gradient[at : min(stop, at + GROUP)]
-                    if far:
-                        open_ = gradients(x, y, g, scale, b)
-                    else:
-                        _gradients(x, y, g, single, least, s, marks)
-                        used = words[: (x.size + 7) // 8]
-                        open_ = _decide_all(x, y, g, scale, marks, used)
-                    if open_:
-                        undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
-            total, error = two_sum(total, _finish(b, s, any_far))
-            rest += error
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
-        partials[chunk, 2] = undecided
+        partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
+            logits, targets, gradient, with_gradient, scale, has_far, chunk, b, s, marks
+        )
+
+
+@kernel
+def sum_small_half(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    count: float,
+    has_far: bool,
+    out: Any,
+) -> int:
+    """See ``fused.sum_small`` and ``sum_half``."""
+    b = np.empty(SIZE)
+    s = np.empty(SIZE, np.float32)
+    marks = np.zeros(GROUP, np.bool_)
+    total, rest, undecided = _chunk(
+        logits, targets, gradient, with_gradient, 1.0 / count, has_far, 0, b, s, marks
+    )
+    out[0] = narrow(quotient(total, rest, count), out[0])
+    return undecided

@@ -1,7 +1,7 @@
 """As ``fused.py`` for float64: pairs inside, and an exact sum.
 
-What this cannot do (deep cancellation, logits beyond the reach of exp, infinities, NaN) is marked,
-left out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
+What this cannot do (deep cancellation, results near the smallest normal and below) is marked, left
+out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.careful import careful
 from bce_conformance.backends.native.core import (
     HELD,
+    VANISHED,
     WIDE_CANCELLATION,
     shares,
     wide_expanded,
@@ -23,7 +24,7 @@ from bce_conformance.backends.native.core import (
     wide_quotient,
     wide_reduced,
 )
-from bce_conformance.backends.native.fused import BLOCK, CHUNK, GROUP, LANES
+from bce_conformance.backends.native.fused import BLOCK, CHUNK, GROUP, LANES, quotient
 from bce_conformance.backends.native.narrow_stage import special
 from bce_conformance.backends.native.primitives import (
     DD,
@@ -40,6 +41,10 @@ from bce_conformance.backends.native.refined import refined_far, refined_gradien
 
 # From here on a loss or gradient may be near the smallest normal; nothing below is marked for it.
 _LOW = HELD - 10.0
+# Shares below this may have no more weight there than exp(−|x|), and lose digits when multiplied.
+_FAINT = 2.0**-900
+# Only targets far outside [0, 1] have such shares.
+_HUGE = 2.0**100
 
 # The buffer of a thread: rows of sums and products with their rests, groups of exp(−|x|) with its.
 _RESTS = LANES
@@ -52,15 +57,34 @@ _SCALES = _TAILS + GROUP
 _SIZE = _SCALES + GROUP
 
 
+@inlined
+def _is_open(x: float, y: float) -> bool:
+    """Whether this is beyond the vector code: exp(−|x|) at its smallest decides, or y is huge.
+
+    Where a share of the linear term stays, and no faint one, exp(−|x|) is nothing beside it beyond
+    _LOW; where none does, all vanishes beyond VANISHED.
+    """
+    share = _share(x, y)
+    decides = (share < _FAINT) & ((share > 0.0) | (abs(x) < VANISHED))
+    return (abs(x) >= _LOW) & (decides | (share > _HUGE))
+
+
+@inlined
+def _share(x: float, y: float) -> float:
+    steady, _ = shares(x, 1.0 - y, y)
+    return abs(steady)
+
+
 @helper
-def _exps(x: Any, b: Any, marks: Any) -> None:
+def _exps(x: Any, y: Any, b: Any, marks: Any) -> None:
     for i in range(x.size):
         b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i] = wide_reduced(abs(x[i]))
-        marks[i] = not abs(x[i]) < _LOW
+        marks[i] = _is_open(x[i], y[i])
     for i in range(x.size):
-        b[_EXPS + i], b[_EXP_RESTS + i] = wide_expanded(
-            b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
-        )
+        e, e_rest = wide_expanded(b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i])
+        beyond = abs(x[i]) >= _LOW
+        b[_EXPS + i] = 0.0 if beyond else e
+        b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
 
 
 @inlined
@@ -72,12 +96,12 @@ def _sum_row(x: Any, y: Any, exps: Any, exp_rests: Any, b: Any) -> None:
         steady_rest = away_rest if x[lane] >= 0.0 else 0.0
         line, line_rest = two_product(steady, x[lane])
         line_rest += steady_rest * x[lane]
-        reached = abs(x[lane]) < _LOW
-        b[lane], error = two_sum(b[lane], line if reached else 0.0)
-        b[_RESTS + lane] += error + (line_rest if reached else 0.0)
+        # Also a zero that annihilates an infinite logit.
+        left_out = (abs(x[lane]) >= _LOW) & (abs(steady) < _FAINT)
+        b[lane], error = two_sum(b[lane], 0.0 if left_out else line)
+        b[_RESTS + lane] += error + (0.0 if left_out else line_rest)
         # m + e + m·e, the last being the smallest.
-        e = exps[lane] if reached else 0.0
-        e_rest = exp_rests[lane] if reached else 0.0
+        e, e_rest = exps[lane], exp_rests[lane]
         m, m_rest = b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane]
         total, error = two_sum(m, e)
         product, product_rest = two_product(m, e)
@@ -110,15 +134,17 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any, 
         n_rest += (away_rest if positive else 0.0) + moved_rest
         d, d_rest = fast_two_sum(1.0, e)
         q, q_rest = wide_quotient(n, n_rest, d, d_rest + e_rest)
-        g[i], _ = dd_times(q, q_rest, scale, scale_rest)
+        value, _ = dd_times(q, q_rest, scale, scale_rest)
+        gone = (abs(x[i]) >= _LOW) & (steady == 0.0)
+        g[i] = moving * 0.0 if gone else value
         near = abs(n) < WIDE_CANCELLATION * abs(moved) and x[i] != 0.0
         marks[i] = marks[i] or near
 
 
 @inlined
-def _finish(b: Any) -> DD:
+def _finish(b: Any, width: int) -> DD:
     """Add up one block's lanes, in a fixed tree."""
-    for lane in range(LANES):
+    for lane in range(width):
         curve, curve_rest = wide_log1p(b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane])
         b[lane], error = two_sum(b[lane], curve)
         b[_RESTS + lane] += error + curve_rest
@@ -148,6 +174,63 @@ def _decided(quantity: int, x: float, y: float, count: float) -> DD:
     return special(quantity, x, y, 1.0, 1.0, scale, 0.0), 0.0
 
 
+@helper
+def _decide(
+    x: Any, y: Any, g: Any, with_gradient: bool, count: float, marks: Any, total: float, rest: float
+) -> DD:
+    """Evaluate the marked ones of a few elements; the sum with their losses."""
+    out_of_line()
+    for i in range(x.size):
+        if marks[i]:
+            if abs(x[i]) >= _LOW and _share(x[i], y[i]) < _FAINT:
+                value, more = _decided(LOSS, x[i], y[i], 1.0)
+                total, error = two_sum(total, value)
+                rest += error + more
+            if with_gradient:
+                g[i], _ = _decided(GRAD_LOGITS, x[i], y[i], count)
+    return total, rest
+
+
+@helper
+def _chunk(
+    logits: Any,
+    targets: Any,
+    gradient: Any,
+    with_gradient: bool,
+    count: float,
+    chunk: int,
+    b: Any,
+    marks: Any,
+) -> DD:
+    """See ``fused._chunk``; here nothing is left to be repaired."""
+    words = marks.view(np.int64)
+    scale = 1.0 / count
+    scale_rest = fma(-scale, count, 1.0) / count
+    total = 0.0
+    rest = 0.0
+    for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
+        stop = min(logits.size, start + BLOCK)
+        b[:_EXPS] = 0.0
+        for at in range(start, stop, GROUP):
+            x = logits[at : min(stop, at + GROUP)]
+            y = targets[at : min(stop, at + GROUP)]
+            g = gradient[at : min(stop, at + GROUP)]
+            _exps(x, y, b, marks)
+            _sums(x, y, b)
+            if with_gradient:
+                _gradients(x, y, g, scale, scale_rest, b, marks)
+            for word in range((x.size + 7) // 8):
+                if words[word]:
+                    i = slice(8 * word, min(x.size, 8 * word + 8))
+                    total, rest = _decide(
+                        x[i], y[i], g[i], with_gradient, count, marks[i], total, rest
+                    )
+        value, error = _finish(b, min(LANES, stop - start))
+        total, carried = two_sum(total, value)
+        rest += error + carried
+    return total, rest
+
+
 @kernel
 def sum_wide(
     logits: Any,
@@ -165,37 +248,19 @@ def sum_wide(
     """
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
-    words = marks.view(np.int64)
-    scale = 1.0 / count
-    scale_rest = fma(-scale, count, 1.0) / count
     for chunk in range(first, last):
-        total = 0.0
-        rest = 0.0
-        for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
-            stop = min(logits.size, start + BLOCK)
-            b[:_EXPS] = 0.0
-            for at in range(start, stop, GROUP):
-                x = logits[at : min(stop, at + GROUP)]
-                y = targets[at : min(stop, at + GROUP)]
-                g = gradient[at : min(stop, at + GROUP)]
-                _exps(x, b, marks)
-                _sums(x, y, b)
-                if with_gradient:
-                    _gradients(x, y, g, scale, scale_rest, b, marks)
-                for word in range((x.size + 7) // 8):
-                    if not words[word]:
-                        continue
-                    for i in range(8 * word, min(x.size, 8 * word + 8)):
-                        if not marks[i]:
-                            continue
-                        if not abs(x[i]) < _LOW:
-                            value, more = _decided(LOSS, x[i], y[i], 1.0)
-                            total, error = two_sum(total, value)
-                            rest += error + more
-                        if with_gradient:
-                            g[i], _ = _decided(GRAD_LOGITS, x[i], y[i], count)
-            value, error = _finish(b)
-            total, carried = two_sum(total, value)
-            rest += error + carried
-        partials[chunk, 0] = total
-        partials[chunk, 1] = rest
+        partials[chunk, 0], partials[chunk, 1] = _chunk(
+            logits, targets, gradient, with_gradient, count, chunk, b, marks
+        )
+
+
+@kernel
+def sum_small_wide(
+    logits: Any, targets: Any, gradient: Any, with_gradient: bool, count: float, out: Any
+) -> int:
+    """See ``fused.sum_small``; not 0 either where the sum overflows, and the mean may not."""
+    b = np.empty(_SIZE)
+    marks = np.zeros(GROUP, np.bool_)
+    total, rest = _chunk(logits, targets, gradient, with_gradient, count, 0, b, marks)
+    out[0] = quotient(total, rest, count)
+    return int(abs(total) == math.inf)

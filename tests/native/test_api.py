@@ -122,9 +122,9 @@ def test_warmup_compiles_everything_and_reports_progress():
     kernels = {
         engine: ("evaluate", "combine", "accumulate", "settle"),
         fused: ("sum_single", "sum_small", "pack", "unpack"),
-        fused_half: ("sum_half",),
+        fused_half: ("sum_half", "sum_small_half"),
         fused_weighted: ("sum_weighted",),
-        fused_wide: ("sum_wide",),
+        fused_wide: ("sum_wide", "sum_small_wide"),
     }
     before = {
         (module, name): len(getattr(module, name).overloads)

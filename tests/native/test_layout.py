@@ -284,3 +284,19 @@ def test_saturated_float64_is_evaluated_element_by_element():
     total = binary_cross_entropy_with_logits(x[finite], y[finite], reduction="sum")
     exact = math.fsum(loss[finite])
     assert abs(total - exact) <= np.spacing(exact)
+
+
+def test_extreme_float64_is_the_same_alone_and_in_a_sum():
+    magnitudes = [0.0, 1.0, 600.0, 689.9, 690.0, 708.0, 709.5, 720.0, 744.0, 745.2, 746.0, 1e9]
+    magnitudes += [1e300, np.finfo(float).max, np.inf]
+    shares = [0.0, 1.0, 0.5, 0.1, 1e-20, 1e-280, 1e-300, 5e-324, 1 - 2.0**-53, np.nan]
+    logits = np.array([sign * a for a in magnitudes for sign in (1, -1)] + [np.nan])
+    x, y = (np.ravel(grid) for grid in np.meshgrid(logits, shares))
+    losses, gradients = value_and_grad(x, y, reduction="none")
+    _, summed = value_and_grad(x, y, reduction="sum")
+    np.testing.assert_array_equal(summed["logits"], gradients["logits"])
+    assert (np.signbit(summed["logits"]) == np.signbit(gradients["logits"]))[~np.isnan(x + y)].all()
+    for at in range(x.size):
+        one = binary_cross_entropy_with_logits(x[at : at + 1], y[at : at + 1])
+        np.testing.assert_array_equal(one, losses[at], err_msg=f"x={x[at]!r} y={y[at]!r}")
+        assert not np.signbit(one) or np.isnan(one)
