@@ -18,10 +18,15 @@ from .impostor import (
 )
 
 
+def rounded(function: np.ufunc, x: Array) -> Array:
+    """A function of NumPy rounded once into the format of x: on every processor the same bits."""
+    return function(wide(x)).astype(x.dtype)
+
+
 def sigmoid(x: Array) -> Array:
     """σ(x) as a textbook writes it."""
     one = x.dtype.type(1)
-    return one / (one + np.exp(-x))
+    return one / (one + rounded(np.exp, -x))
 
 
 def wide(values: Array) -> Array:
@@ -29,12 +34,12 @@ def wide(values: Array) -> Array:
     return values.astype(np.float64)
 
 
-@mistaken("float16", "bfloat16", "float32", "float64")
+@mistaken("float16", "bfloat16", "float32")
 def log_of_sigmoid(call: LossCall) -> Values:
     """Takes the logarithm of σ(x) and of 1 − σ(x)."""
     chance = sigmoid(call.logits)
     one = chance.dtype.type(1)
-    return with_logarithms(call, -np.log(one - chance), -np.log(chance))
+    return with_logarithms(call, -rounded(np.log, one - chance), -rounded(np.log, chance))
 
 
 @mistaken()
@@ -52,22 +57,22 @@ def clamped_logarithm(call: LossCall) -> Values:
     return with_logarithms(call, negative, positive)
 
 
-@mistaken("float16", "bfloat16", "float32", "float64")
+@mistaken("float16", "bfloat16", "float32")
 def log_for_log1p(call: LossCall) -> Values:
     """Takes log(1 + e) where log1p(e) is needed."""
     x = call.logits
     one, zero = x.dtype.type(1), x.dtype.type(0)
-    tail = np.log(one + np.exp(-np.abs(x)))
+    tail = rounded(np.log, one + rounded(np.exp, -np.abs(x)))
     return with_logarithms(call, np.maximum(x, zero) + tail, np.maximum(-x, zero) + tail)
 
 
-@mistaken("float16", "bfloat16", "float32", "float64")
+@mistaken("float16", "bfloat16", "float32")
 def cancelling_difference(call: LossCall) -> Values:
     """Computes (1 − y)·x + (1 + (p − 1)·y)·softplus(−x), which cancels for x ≪ 0."""
 
     def loss(x: Array, y: Array, w: Array, p: Array) -> Array:
         one, zero = x.dtype.type(1), x.dtype.type(0)
-        positive = np.maximum(-x, zero) + np.log1p(np.exp(-np.abs(x)))
+        positive = np.maximum(-x, zero) + rounded(np.log1p, rounded(np.exp, -np.abs(x)))
         return w * ((one - y) * x + (one + (p - one) * y) * positive)
 
     return with_formulas(call, loss=loss)
@@ -77,7 +82,7 @@ def cancelling_difference(call: LossCall) -> Values:
 def overflowing_exponential(call: LossCall) -> Values:
     """Computes softplus(t) as log1p(exp(t)), which overflows for large t."""
     x = call.logits
-    overflows = np.isinf(np.exp(np.abs(x)))
+    overflows = np.isinf(rounded(np.exp, np.abs(x)))
     infinity = np.full(x.shape, np.inf)
     negative, positive = (
         np.where(overflows & (t > 0), infinity, np.logaddexp(0, wide(t))) for t in (x, -x)

@@ -4,7 +4,7 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
 
-from .formulas import sigmoid
+from .formulas import rounded, sigmoid
 from .impostor import Values, contracted, mistaken, operands, right, with_formulas
 
 
@@ -12,7 +12,7 @@ def _wide(*operands: Array) -> tuple[Array, ...]:
     return tuple(operand.astype(np.float64) for operand in operands)
 
 
-@mistaken("float16", "bfloat16", "float32", "float64")
+@mistaken("float16", "bfloat16", "float32")
 def sigmoid_minus_target(call: LossCall) -> Values:
     """Computes the gradient as σ(x) − y, which vanishes in the positive tail."""
 
@@ -29,7 +29,7 @@ def exponentials_quotient(call: LossCall) -> Values:
 
     def gradient(x: Array, y: Array, w: Array, p: Array) -> Array:
         one = x.dtype.type(1)
-        positive, negative = (np.exp(t) / (one + np.exp(t)) for t in (x, -x))
+        positive, negative = (rounded(np.exp, t) / (one + rounded(np.exp, t)) for t in (x, -x))
         return w * ((one - y) * positive - p * y * negative)
 
     return with_formulas(call, grad_logits=gradient)
@@ -190,7 +190,7 @@ def targets_gradient_from_softplus(call: LossCall) -> Values:
 
     def gradient(x: Array, y: Array, w: Array, p: Array) -> Array:
         zero = x.dtype.type(0)
-        tail = np.log1p(np.exp(-np.abs(x)))
+        tail = rounded(np.log1p, rounded(np.exp, -np.abs(x)))
         return w * (p * (np.maximum(-x, zero) + tail) - (np.maximum(x, zero) + tail))
 
     return with_formulas(call, grad_targets=gradient)

@@ -53,7 +53,7 @@ def sum_in_float16(call: LossCall) -> Values:
     return _with_loss(call, total / (call.logits.size if call.reduction == "mean" else 1))
 
 
-@mistaken("float16", "bfloat16", "float32", "float64")
+@mistaken("float16", "float32", "float64")
 def running_sum(call: LossCall) -> Values:
     """Adds the losses up one by one in the format itself."""
     if call.reduction == "none" or not call.logits.size:
