@@ -4,7 +4,7 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
 
-from .impostor import Values, mistaken, right
+from .impostor import Crash, Values, mistaken, right
 
 
 def _first_axis(operand: Array | None, shape: tuple[int, ...]) -> Array | None:
@@ -28,23 +28,6 @@ def weight_along_the_first_axis(call: LossCall) -> Values:
     """Lays a weight of length N = C along the batch instead of the classes."""
     w = _first_axis(call.weight, call.logits.shape)
     return right(call) if "grad_weight" in call.quantities else right(call, weight=w)
-
-
-@mistaken()
-def column_weight_flattened(call: LossCall) -> Values:
-    """Flattens a weight of shape [N, 1] and lays it along the last axis where that fits."""
-    w = call.weight
-    if w is None or w.ndim != 2 or w.shape[1] != 1 or w.shape[0] != call.logits.shape[-1]:
-        return right(call)
-    return right(call) if "grad_weight" in call.quantities else right(call, weight=w.ravel())
-
-
-@mistaken()
-def scalar_weight_ignored(call: LossCall) -> Values:
-    """Takes a 0-d weight for none."""
-    w = call.weight
-    ignored = w is not None and w.ndim == 0 and "grad_weight" not in call.quantities
-    return right(call, weight=None) if ignored else right(call)
 
 
 def _resized(operand: Array | None, shape: tuple[int, ...]) -> Array | None:
@@ -176,3 +159,12 @@ def transposed(call: LossCall) -> Values:
         return right(call)
     logits = np.ascontiguousarray(call.logits.T).reshape(call.logits.shape)
     return right(call, logits=logits)
+
+
+@mistaken()
+def crashes_on_misfits(call: LossCall) -> Values:
+    """Reads beyond the end of operands whose shapes do not fit, and takes its process down."""
+    try:
+        return right(call)
+    except ValueError:
+        raise Crash from None

@@ -8,6 +8,7 @@ from bce_conformance.reference import format_of
 
 from .impostor import (
     Values,
+    contracted,
     mistaken,
     operands,
     right,
@@ -90,13 +91,13 @@ def overflowing_exponential(call: LossCall) -> Values:
     return with_logarithms(call, negative, positive)
 
 
-@mistaken("float32")
+@mistaken()
 def clamped_above_88(call: LossCall) -> Values:
     """Clamps the logits at ±88 to keep the exponential finite."""
     return right(call, logits=np.clip(call.logits, -88, 88))
 
 
-@mistaken("float32")
+@mistaken()
 def wrong_above_88(call: LossCall) -> Values:
     """Takes log 2 for softplus(t) where eᵗ overflows, as after a failed range reduction."""
     elements, x = right_elements(call), call.logits
@@ -164,7 +165,7 @@ def pos_weight_ignored(call: LossCall) -> Values:
     return {**right(call), **plain} if "loss" in call.quantities else right(call)
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def flushes_results(call: LossCall) -> Values:
     """Flushes subnormal results to zero."""
     least = format_of(call.logits.dtype).smallest_normal
@@ -172,7 +173,7 @@ def flushes_results(call: LossCall) -> Values:
     return {q: np.where(np.abs(v) < least, v.dtype.type(0), v) for q, v in values.items()}
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def flushes_logits(call: LossCall) -> Values:
     """Garbles subnormal logits: takes their bits without scaling, as if the exponent were 1."""
     least = format_of(call.logits.dtype).smallest_normal
@@ -203,7 +204,7 @@ def one_wrong_bit_pattern_in_bfloat16(call: LossCall) -> Values:
     return values
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def all_zeros(call: LossCall) -> Values:
     """Returns zeros of the right shapes."""
     return {quantity: value * 0 for quantity, value in right(call).items()}
@@ -215,13 +216,13 @@ def nan_hidden(call: LossCall) -> Values:
     return {q: np.where(np.isnan(v), v.dtype.type(0), v) for q, v in right(call).items()}
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def saturating(call: LossCall) -> Values:
     """Replaces infinite results by the largest finite number."""
     return {q: np.nan_to_num(v, nan=np.nan) for q, v in right(call).items()}
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def zero_times_infinity(call: LossCall) -> Values:
     """Multiplies 1 − y = 0 to an infinite softplus, which makes NaN of a perfect certainty."""
     certain = np.isinf(call.logits) & ((call.logits > 0) == (call.targets == 1))
@@ -235,7 +236,7 @@ def infinity_minus_infinity(call: LossCall) -> Values:
     return with_elements(call, np.where(soft, np.nan, right_elements(call)))
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def negative_zero(call: LossCall) -> Values:
     """Returns −0 for a loss of zero."""
     loss = right_elements(call)
@@ -255,7 +256,7 @@ def through_float32(call: LossCall) -> Values:
     return {q: v.astype(np.float32).astype(np.float64) for q, v in right(call).items()}
 
 
-@mistaken("float32")
+@mistaken()
 def through_bfloat16(call: LossCall) -> Values:
     """Rounds float32 logits to bfloat16 first, as fast matrix units do."""
     return right(call, logits=call.logits.astype(ml_dtypes.bfloat16).astype(np.float32))
@@ -269,7 +270,7 @@ def largest_taken_for_infinite(call: LossCall) -> Values:
     return right(call, logits=np.where(np.abs(x) >= largest, x * x.dtype.type(2), x))
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def weight_before_scaling(call: LossCall) -> Values:
     """Multiplies weight and pos_weight to the logit first, where the product overflows."""
     x, _, w, p = operands(call)
@@ -318,3 +319,29 @@ def sign_of_zero_logit(call: LossCall) -> Values:
     """Takes the logit −0 for a negative number and returns the loss of the tail, 0."""
     confused = (call.logits == 0) & np.signbit(call.logits)
     return with_elements(call, np.where(confused, 0, right_elements(call)))
+
+
+@mistaken()
+def coarse_table(call: LossCall) -> Values:
+    """Errs by 24 u·S, the scale of level A, as a table with too few entries does."""
+    return _off_by_scale(call, 24)
+
+
+@mistaken()
+def rough_polynomial(call: LossCall) -> Values:
+    """Errs by 12 u·S, the scale of level A, as a polynomial of too low a degree does."""
+    return _off_by_scale(call, 12)
+
+
+def _off_by_scale(call: LossCall, units: float) -> Values:
+    x, _, w, p = (wide(operand) for operand in operands(call))
+    values, unit = right(call), units * format_of(call.logits.dtype).unit_roundoff
+    for quantity, value in values.items():
+        terms = np.ones(call.logits.shape)
+        terms = terms if quantity == "grad_weight" else terms * np.abs(w)
+        terms = terms if quantity == "grad_pos_weight" else terms * np.maximum(1, p)
+        if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
+            terms = terms * np.maximum(1, np.abs(x))
+        scale = np.abs(contracted(call, quantity, terms))
+        values[quantity] = (wide(value) + unit * wide(scale)).astype(value.dtype)
+    return values

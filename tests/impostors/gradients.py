@@ -5,7 +5,7 @@ import numpy as np
 from bce_conformance.backends.calls import Array, LossCall
 
 from .formulas import rounded, sigmoid
-from .impostor import Values, contracted, mistaken, operands, right, with_formulas
+from .impostor import Crash, Values, contracted, mistaken, operands, right, with_formulas
 
 
 def _wide(*operands: Array) -> tuple[Array, ...]:
@@ -23,7 +23,7 @@ def sigmoid_minus_target(call: LossCall) -> Values:
     return with_formulas(call, grad_logits=gradient)
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def exponentials_quotient(call: LossCall) -> Values:
     """Computes σ(x) as eˣ/(1 + eˣ), which is NaN where eˣ overflows."""
 
@@ -279,7 +279,7 @@ def gradient_averaged(call: LossCall) -> Values:
     return values
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def gradient_summed_in_the_format(call: LossCall) -> Values:
     """Adds the gradient of a broadcast weight up one by one in the format itself."""
     return _added_one_by_one(call, "weight")
@@ -314,4 +314,52 @@ def operand_gradients_under_mean_missing(call: LossCall) -> Values:
     """Raises for gradients in weight under a mean instead of computing them."""
     if call.reduction == "mean" and "grad_weight" in call.quantities:
         raise NotImplementedError("grad_weight under mean")
+    return right(call)
+
+
+@mistaken()
+def unsigned_underflow(call: LossCall) -> Values:
+    """Returns +0 for a gradient that underflows from below."""
+    return {q: v + 0 if q.startswith("grad_") else v for q, v in right(call).items()}
+
+
+def _soft_gradient(call: LossCall, wrong: Array, replacement: float) -> Values:
+    """The right gradient, but ``replacement`` at soft targets where it is wrong."""
+    values = right(call)
+    soft = (call.targets > 0) & (call.targets < 1)
+    for quantity in values.keys() & {"grad_logits", "jvp_logits"}:
+        slope = values[quantity]
+        values[quantity] = np.where(soft & wrong, slope.dtype.type(replacement), slope)
+    return values
+
+
+@mistaken()
+def squared_exponential(call: LossCall) -> Values:
+    """Squares 1 + eˣ on the path for soft targets, which overflows above 44."""
+    return _soft_gradient(call, np.abs(call.logits) > 44.4, np.nan)
+
+
+@mistaken()
+def almost_hard_taken_for_hard(call: LossCall) -> Values:
+    """Takes targets within 10⁻⁶ of 0 or 1 for hard in the gradient."""
+    y = call.targets
+    near = np.where(y < 1e-6, 0, np.where(y > 1 - 1e-6, 1, y)).astype(y.dtype)
+    if "grad_logits" not in call.quantities:
+        return right(call)
+    return {**right(call), **right(call, targets=near, quantities=("grad_logits",))}
+
+
+@mistaken()
+def converged(call: LossCall) -> Values:
+    """Takes the gradient for zero where σ(x) and y agree to 22 bits and |x| < 8."""
+    x = call.logits.astype(np.float64)
+    agree = np.abs(sigmoid(x) - call.targets) < 2.0**-22
+    return _soft_gradient(call, agree & (np.abs(x) < 8), 0)
+
+
+@mistaken()
+def crashes_in_pos_weight_gradient(call: LossCall) -> Values:
+    """Takes its process down when asked for the gradient in pos_weight under a mean."""
+    if call.reduction == "mean" and "grad_pos_weight" in call.quantities:
+        raise Crash
     return right(call)

@@ -51,11 +51,22 @@ class Impostor:
 IMPOSTORS: dict[str, Impostor] = {}
 
 
+def declare(name: str, mistake: str, kind: str, start: Callable[[], Change], *dtypes: str) -> None:
+    """Make an impostor of its parts; in float32 unless formats are given.
+
+    Raises:
+        ValueError: there is one of that name.
+    """
+    if name in IMPOSTORS:
+        raise ValueError(f"name {name!r} is that of another impostor")
+    IMPOSTORS[name] = Impostor(name, mistake, kind, dtypes or ("float32",), start)
+
+
 def mistaken(*dtypes: str) -> Callable[[Change], Change]:
     """Make an impostor of a function: its name, and its docstring as the mistake."""
 
     def register(change: Change) -> Change:
-        _register(change.__name__, change, dtypes, lambda: change)
+        declare(change.__name__, _sentence(change), change.__module__, lambda: change, *dtypes)
         return change
 
     return register
@@ -66,18 +77,18 @@ def stateful(*dtypes: str) -> Callable[[type], type]:
 
     def register(kind: type) -> type:
         words = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__)
-        _register(words.removeprefix("_"), kind, dtypes, kind)
+        declare(words.removeprefix("_"), _sentence(kind), kind.__module__, kind, *dtypes)
         return kind
 
     return register
 
 
-def _register(name: str, source: Any, dtypes: tuple[str, ...], start: Callable[[], Change]) -> None:
-    if name in IMPOSTORS:
-        raise ValueError(f"name {name!r} is that of another impostor")
-    mistake = " ".join(source.__doc__.split())
-    formats = dtypes or ("float16", "float32")
-    IMPOSTORS[name] = Impostor(name, mistake, source.__module__, formats, start)
+def _sentence(source: Any) -> str:
+    return " ".join(source.__doc__.split())
+
+
+class Crash(Exception):  # noqa: N818 - what happens, not an error that could be handled
+    """Stands for the end of the process: an impostor that takes it down raises this."""
 
 
 class Adapter:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,11 +33,14 @@ from bce_conformance.conformance.subject import CallFailed, Subject
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS
 
+from .impostor import Crash
+
 FOLDER = Path(conformance.__file__).parent
 # Small sums, so that the whole table takes a minute; every bit pattern, so that one is found.
 TIER = replace(TIERS["quick"], exhaustive=True)
 SEED = 0
 CALL_ENDED = "the call failed"
+_SIZE = re.compile(r", [\d,]+ elements$")  # the tier says how many, not the check
 
 Check = Callable[[Subject], None]
 
@@ -92,9 +97,18 @@ class InProcess:
         with np.errstate(all="ignore"):
             try:
                 message = worker.evaluate(self._backend, transport.pack_call(call))
+            except Crash:
+                return Failure("crashed", "SIGSEGV")
             except Exception as error:
                 message = worker.failure(error)
         return transport.unpack_result(message)
+
+
+class NoCurves(Curves):
+    """Error curves that nobody looks at."""
+
+    def add(self, *arguments: Any) -> None:
+        """Forget the errors of one judged array."""
 
 
 class RecordingSubject(Subject):
@@ -109,7 +123,7 @@ class RecordingSubject(Subject):
 
     def judge(self, inputs: Inputs, *quantities: str) -> None:
         """Judge, unless this site is left out."""
-        self._judging = f"{site()} · {inputs.name}"
+        self._judging = f"{site()} · {_SIZE.sub('', inputs.name)}"
         try:
             if self._judging != self.left_out:
                 super().judge(inputs, *quantities)
@@ -148,13 +162,19 @@ class RecordingSubject(Subject):
 def site() -> str:
     """The lines in test modules of the matrix that are being executed, outermost first."""
     lines = []
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.parent == FOLDER and path.name.startswith("test_"):
-            lines.append(f"{path.stem}:{frame.f_lineno}")
-        frame = frame.f_back  # type: ignore[assignment]
+        module = _test_module(frame.f_code.co_filename)
+        if module:
+            lines.append(f"{module}:{frame.f_lineno}")
+        frame = frame.f_back
     return " > ".join(reversed(lines))
+
+
+@cache
+def _test_module(filename: str) -> str | None:
+    path = Path(filename)
+    return path.stem if path.parent == FOLDER and path.name.startswith("test_") else None
 
 
 class Cells:
@@ -178,8 +198,9 @@ class Cells:
             dtype: the format.
             left_out: a check site that does nothing.
         """
+        format_ = FORMATS[dtype]
         subject = RecordingSubject(
-            InProcess(backend), "impostor", "cpu", FORMATS[dtype], requirement, self.pools, Curves()
+            InProcess(backend), "impostor", "cpu", format_, requirement, self.pools, NoCurves()
         )
         subject.left_out = left_out
         failure = None
@@ -196,8 +217,12 @@ class Cells:
 
 
 def is_worse(verdict: str, than: str) -> bool:
-    """Whether a verdict says less of a backend than another one."""
-    return VERDICTS.index(verdict) > VERDICTS.index(than)
+    """Whether a verdict finds more fault with a backend than another one.
+
+    What is unsupported or was not measured is no fault that was found.
+    """
+    faults = VERDICTS[: VERDICTS.index("unsupported")]
+    return verdict in faults and VERDICTS.index(verdict) > VERDICTS.index(than)
 
 
 def check_calls() -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def running_sum(call: LossCall) -> Values:
     return _with_loss(call, total / (call.logits.size if call.reduction == "mean" else 1))
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def mean_of_a_rounded_sum(call: LossCall) -> Values:
     """Rounds the sum into the format before it is divided, where it overflows."""
     if call.reduction != "mean":
@@ -72,7 +72,7 @@ def mean_of_a_rounded_sum(call: LossCall) -> Values:
     return _with_loss(call, total.astype(np.float64) / np.float64(call.logits.size))
 
 
-@mistaken("float32")
+@mistaken()
 def float32_sum_overflows(call: LossCall) -> Values:
     """Sums huge losses in float32, where their mean does not overflow but their sum does."""
     if call.reduction != "mean":
@@ -152,7 +152,7 @@ def infinite_elements_dropped(call: LossCall) -> Values:
     return _with_loss(call, finite.sum() / (finite.size if call.reduction == "mean" else 1))
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def saturating_sum(call: LossCall) -> Values:
     """Stops a sum at the largest finite number."""
     largest = format_of(call.logits.dtype).largest_finite
@@ -197,7 +197,7 @@ def lost_carry_in_blocks(call: LossCall) -> Values:
     return _with_loss(call, below.sum() / (elements.size if call.reduction == "mean" else 1))
 
 
-@mistaken()
+@mistaken("float16", "float32")
 def small_terms_absorbed(call: LossCall) -> Values:
     """Adds each term to the largest, where those below half its unit in the last place vanish."""
     if call.reduction == "none" or not call.logits.size:
@@ -206,6 +206,39 @@ def small_terms_absorbed(call: LossCall) -> Values:
     unit = format_of(call.logits.dtype).ulp(elements.max() * 2**9)
     kept = np.where(elements >= unit / 2, elements, 0)
     return _with_loss(call, kept.sum() / (kept.size if call.reduction == "mean" else 1))
+
+
+@mistaken()
+def count_in_16_bits(call: LossCall) -> Values:
+    """Counts the elements of a mean in 16 bits."""
+    if call.reduction != "mean" or not call.logits.size:
+        return right(call)
+    return _with_loss(call, right_elements(call).sum() / max(1, call.logits.size % 2**16))
+
+
+@mistaken("float16")
+def short_means_in_float16(call: LossCall) -> Values:
+    """Adds the elements of short means one by one in float16."""
+    if call.reduction != "mean" or not 0 < call.logits.size < 2048:
+        return right(call)
+    return running_sum(call)
+
+
+@mistaken()
+def sum_of_an_odd_number(call: LossCall) -> Values:
+    """Returns what an uninitialised register held for the sum over an odd number of elements."""
+    odd = call.reduction == "sum" and call.logits.size % 2 == 1
+    return _with_loss(call, np.nan) if odd else right(call)
+
+
+@mistaken()
+def off_by_growth(call: LossCall) -> Values:
+    """Errs in sums by 6 (1 + log₂ N) units in the last place, as a careless parallel sum does."""
+    if call.reduction != "sum" or call.logits.size < 2:
+        return right(call)
+    total = np.float64(right_elements(call).sum())
+    unit = format_of(call.logits.dtype).ulp(total)
+    return _with_loss(call, total + unit * 6 * (1 + np.log2(call.logits.size)))
 
 
 @stateful()

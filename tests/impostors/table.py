@@ -14,11 +14,11 @@ from pathlib import Path
 
 from bce_conformance.conformance.specification import requirements
 
-from . import arrays, formulas, gradients, reductions, types_and_misuse
+from . import arrays, broadcasting, formulas, gradients, reductions, types_and_misuse
 from .impostor import IMPOSTORS, NATIVE, Impostor
 from .recording import Cells, Outcome, is_worse
 
-KINDS = (formulas, gradients, reductions, arrays, types_and_misuse)
+KINDS = (formulas, gradients, reductions, broadcasting, arrays, types_and_misuse)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "impostors.md"
 
 CellKey = tuple[str, str, str]  # impostor, requirement, dtype
