@@ -12,7 +12,8 @@ import importlib
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, Lo
 from bce_conformance.conformance.cells import VERDICTS, Level
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs, PoolStore
+from bce_conformance.conformance.judge import Judgement
 from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.subject import CallFailed, Subject
@@ -39,7 +41,7 @@ FOLDER = Path(conformance.__file__).parent
 # Small sums, so that the whole table takes a minute; every bit pattern, so that one is found.
 TIER = replace(TIERS["quick"], exhaustive=True)
 SEED = 0
-CALL_ENDED = "the call failed"
+_CHECKS = ("judge", "judge_values", "require", "value", "record")
 _SIZE = re.compile(r", [\d,]+ elements$")  # the tier says how many, not the check
 
 Check = Callable[[Subject], None]
@@ -60,30 +62,43 @@ def checks() -> dict[str, Check]:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check site of a test found in one cell.
+class Site:
+    """Where a check is made.
 
     Attributes:
-        site: the lines of the test that lead to the check, and the inputs that it judges.
-        level: the least level that it gave.
+        lines: the lines from the test down to the call of the check, as ``module:line``.
+        inputs: the name of the inputs that are judged, or the empty string.
     """
 
-    site: str
-    level: Level
+    lines: tuple[str, ...]
+    inputs: str = ""
+
+    @property
+    def part(self) -> str:
+        """The part of the test that makes the check: a line of it, with the inputs."""
+        return f"{self.lines[0]} {self.inputs}".strip()
+
+    @property
+    def call(self) -> str:
+        """The line that calls the check."""
+        return self.lines[-1]
+
+
+LeftOut = Callable[[Site], bool]
+CALL_ENDED = Site(("the call failed",))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One cell: its verdict, and what each check site contributed."""
+    """One cell: its verdict, and the least level that each check site gave."""
 
     verdict: str
-    findings: tuple[Finding, ...]
-    detail: str
+    levels: Mapping[Site, Level]
 
     @property
-    def sites(self) -> set[str]:
-        """The check sites that ran."""
-        return {finding.site for finding in self.findings}
+    def faults(self) -> list[Site]:
+        """The check sites that found a fault."""
+        return [site for site, level in self.levels.items() if level < Level.AAA]
 
 
 class InProcess:
@@ -112,69 +127,93 @@ class NoCurves(Curves):
 
 
 class RecordingSubject(Subject):
-    """A subject that remembers which check site gave which level, and can leave one out."""
+    """A subject that remembers which check site gave which level, and can leave sites out."""
 
-    left_out: str | None = None
-
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, left_out: LeftOut | None = None) -> None:
         super().__init__(*arguments)
-        self.findings: dict[str, Level] = {}
-        self._judging: str | None = None
+        self.levels: dict[Site, Level] = {}
+        self._left_out = left_out or (lambda site: False)
+        self._judging: Site | None = None
 
     def judge(self, inputs: Inputs, *quantities: str) -> None:
         """Judge, unless this site is left out."""
-        self._judging = f"{site()} · {_SIZE.sub('', inputs.name)}"
-        try:
-            if self._judging != self.left_out:
+        with self._judging_of(inputs) as wanted:
+            if wanted:
                 super().judge(inputs, *quantities)
-        finally:
-            self._judging = None
+
+    def judge_values(self, inputs: Inputs, quantity: str, got: Array) -> None:
+        """Judge values, unless this site is left out."""
+        with self._judging_of(inputs) as wanted:
+            if wanted:
+                super().judge_values(inputs, quantity, got)
 
     def require(self, condition: bool, detail: str) -> bool:
         """Require, unless this site is left out."""
-        here = self._judging or site()
-        if here == self.left_out:
+        if self._left_out(self._here()):
             return True
-        self._find(here, Level.AAA if condition else Level.FAILS)
+        self._find(Level.AAA if condition else Level.FAILS)
         return super().require(condition, detail)
 
     def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
         """Check shape and format, unless this site is left out."""
-        if self._judging is None and site() == self.left_out:
+        if self._left_out(self._here()):
             return result.values.get(quantity)
         return super().value(result, quantity, shape)
 
     def record(self, level: Level, ulp: float, detail: str) -> None:
         """Record, unless this site is left out."""
-        if site() != self.left_out:
-            self._find(site(), level)
+        if not self._left_out(self._here()):
+            self._find(level)
             super().record(level, ulp, detail)
 
-    def _record(self, inputs: Inputs, quantity: str, got: Array, *more: Any) -> None:
-        super()._record(inputs, quantity, got, *more)
+    def _record(
+        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+    ) -> None:
+        super()._record(inputs, quantity, got, exact, judgement)
         if got.size:
-            self._find(self._judging or site(), more[-1].level)
+            self._find(judgement.level)
 
-    def _find(self, here: str, level: Level) -> None:
-        self.findings[here] = min(level, self.findings.get(here, Level.AAA))
+    def _find(self, level: Level) -> None:
+        here = self._here()
+        self.levels[here] = min(level, self.levels.get(here, Level.AAA))
+
+    def _here(self) -> Site:
+        return self._judging or Site(current_lines())
+
+    @contextmanager
+    def _judging_of(self, inputs: Inputs) -> Iterator[bool]:
+        """Remember what is judged; whether that is wanted."""
+        outer = self._judging
+        self._judging = outer or Site(current_lines(), _SIZE.sub("", inputs.name))
+        try:
+            yield not self._left_out(self._judging)
+        finally:
+            self._judging = outer
 
 
-def site() -> str:
-    """The lines in test modules of the matrix that are being executed, outermost first."""
+def current_lines() -> tuple[str, ...]:
+    """The lines of the matrix's checks that are being executed, outermost first."""
     lines = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        module = _test_module(frame.f_code.co_filename)
+        module = _module_of_checks(frame.f_code.co_filename)
         if module:
             lines.append(f"{module}:{frame.f_lineno}")
         frame = frame.f_back
-    return " > ".join(reversed(lines))
+    return tuple(reversed(lines))
 
 
 @cache
-def _test_module(filename: str) -> str | None:
+def _module_of_checks(filename: str) -> str | None:
     path = Path(filename)
-    return path.stem if path.parent == FOLDER and path.name.startswith("test_") else None
+    return path.stem if path in _modules_of_checks() else None
+
+
+@cache
+def _modules_of_checks() -> frozenset[Path]:
+    """The modules that check something: the tests, and whatever takes a subject as they do."""
+    own = {FOLDER / "subject.py"}
+    return frozenset(path for path in set(FOLDER.glob("*.py")) - own if any(_check_calls(path)))
 
 
 class Cells:
@@ -188,7 +227,12 @@ class Cells:
         self.pools = PoolStore(seed, TIER, keep=10_000)
 
     def run(
-        self, backend: Backend, requirement: Requirement, dtype: str, *, left_out: str | None = None
+        self,
+        backend: Backend,
+        requirement: Requirement,
+        dtype: str,
+        *,
+        left_out: LeftOut | None = None,
     ) -> Outcome:
         """Run the test of one requirement in one format.
 
@@ -196,24 +240,17 @@ class Cells:
             backend: what is tested.
             requirement: what is asked of it.
             dtype: the format.
-            left_out: a check site that does nothing.
+            left_out: tells which check sites do nothing.
         """
-        format_ = FORMATS[dtype]
-        subject = RecordingSubject(
-            InProcess(backend), "impostor", "cpu", format_, requirement, self.pools, NoCurves()
-        )
-        subject.left_out = left_out
-        failure = None
+        process, format_ = InProcess(backend), FORMATS[dtype]
+        record = (process, "impostor", "cpu", format_, requirement, self.pools, NoCurves())
+        subject = RecordingSubject(*record, left_out=left_out)
         try:
             checks()[requirement.id](subject)
         except CallFailed as failed:
-            failure = failed.failure
-        verdict = VERDICT_OF_FAILURE[failure.kind] if failure else subject.verdict()
-        findings = [Finding(*pair) for pair in subject.findings.items()]
-        if failure:
-            findings.append(Finding(CALL_ENDED, Level.FAILS))
-        detail = "; ".join(filter(None, [str(failure or ""), subject.detail()]))
-        return Outcome(verdict, tuple(findings), detail)
+            verdict = VERDICT_OF_FAILURE[failed.failure.kind]
+            return Outcome(verdict, {**subject.levels, CALL_ENDED: Level.FAILS})
+        return Outcome(subject.verdict(), subject.levels)
 
 
 def is_worse(verdict: str, than: str) -> bool:
@@ -226,8 +263,8 @@ def is_worse(verdict: str, than: str) -> bool:
 
 
 def check_calls() -> Iterator[tuple[str, str]]:
-    """Every call of a check in the tests of the matrix: its line and the method."""
-    for path in sorted(FOLDER.glob("test_*.py")):
+    """Every call of a check: its line and the method."""
+    for path in sorted(_modules_of_checks()):
         yield from _check_calls(path)
 
 
@@ -235,5 +272,5 @@ def _check_calls(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             of_subject = isinstance(node.func.value, ast.Name) and node.func.value.id == "subject"
-            if of_subject and node.func.attr in ("judge", "require", "value", "record"):
+            if of_subject and node.func.attr in _CHECKS:
                 yield f"{path.stem}:{node.lineno}", node.func.attr

@@ -33,16 +33,42 @@ def targets_rounded_to_the_logits(call: LossCall) -> Values:
     return right(call, targets=call.targets.astype(call.logits.dtype))
 
 
-@mistaken()
-def weights_rounded_to_the_logits(call: LossCall) -> Values:
-    """Rounds weight and pos_weight into the format of the logits."""
-    rounded = {
-        name: array.astype(call.logits.dtype)
-        for name, array in _given(call).items()
-        if name.endswith("weight") and array.dtype.kind == "f" and name not in call.forms
-    }
+def _rounded_to_the_logits(call: LossCall, operand: str) -> Values:
+    given = getattr(call, operand)
+    if given is None or given.dtype.kind != "f" or operand in call.forms:
+        return right(call)
     with np.errstate(over="ignore"):
-        return right(call, **rounded)
+        return right(call, **{operand: given.astype(call.logits.dtype)})
+
+
+@mistaken("float16", "float32")
+def weight_rounded_to_the_logits(call: LossCall) -> Values:
+    """Rounds the weight into the format of the logits."""
+    return _rounded_to_the_logits(call, "weight")
+
+
+@mistaken("float16", "float32")
+def pos_weight_rounded_to_the_logits(call: LossCall) -> Values:
+    """Rounds pos_weight into the format of the logits."""
+    return _rounded_to_the_logits(call, "pos_weight")
+
+
+def _is_mixed(call: LossCall) -> bool:
+    return len({array.dtype for array in _given(call).values()}) > 1
+
+
+@mistaken()
+def no_gradient_of_mixed_formats(call: LossCall) -> Values:
+    """Has no gradient in the logits where operands have several formats, and says nothing."""
+    mixed = _is_mixed(call)
+    return {q: v for q, v in right(call).items() if not (mixed and q == "grad_logits")}
+
+
+@mistaken()
+def accumulators_returned(call: LossCall) -> Values:
+    """Returns its float64 accumulators where no operand has to be converted."""
+    values = right(call)
+    return values if _is_mixed(call) else {q: v.astype(np.float64) for q, v in values.items()}
 
 
 @mistaken()
