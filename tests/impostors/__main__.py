@@ -1,12 +1,21 @@
-"""Print the table of the impostors, or write it into the documentation with ``--write``."""
+"""Print the table of the impostors, or write it into the documentation with ``--write``.
 
+``--record NAME…`` measures some impostors and writes what they got as a pickle.
+"""
+
+import pickle
 import sys
+import warnings
 
-from .table import DOCUMENT, document
+from . import table
 
-if sys.argv[1:] not in ([], ["--write"]):
-    sys.exit(f"arguments are {sys.argv[1:]}; accepted is --write")
-if sys.argv[1:]:
-    DOCUMENT.write_text(document(), "utf-8")
-else:
-    print(document(), end="")
+match sys.argv[1:]:
+    case []:
+        print(table.document(), end="")
+    case ["--write"]:
+        table.DOCUMENT.write_text(table.document(), "utf-8")
+    case ["--record", *names]:
+        warnings.simplefilter("error")  # as the tests run
+        sys.stdout.buffer.write(pickle.dumps(table.record(names)))
+    case given:
+        sys.exit(f"arguments are {given}; accepted are --write and --record NAME…")

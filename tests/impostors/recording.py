@@ -41,7 +41,7 @@ FOLDER = Path(conformance.__file__).parent
 # Small sums, so that the whole table takes a minute; every bit pattern, so that one is found.
 TIER = replace(TIERS["quick"], exhaustive=True)
 SEED = 0
-_CHECKS = ("judge", "judge_values", "require", "value", "record")
+_CHECKS = ("judge", "judge_values", "require", "value", "values", "agree", "observe", "record")
 _SIZE = re.compile(r", [\d,]+ elements$")  # the tier says how many, not the check
 
 Check = Callable[[Subject], None]
@@ -159,6 +159,12 @@ class RecordingSubject(Subject):
         if self._left_out(self._here()):
             return result.values.get(quantity)
         return super().value(result, quantity, shape)
+
+    def observe(self, judgement: Judgement, describe: Callable[[int], str]) -> None:
+        """Record, unless this site is left out."""
+        if judgement.levels.size and not self._left_out(self._here()):
+            self._find(judgement.level)
+            super().observe(judgement, describe)
 
     def record(self, level: Level, ulp: float, detail: str) -> None:
         """Record, unless this site is left out."""

@@ -6,20 +6,33 @@ implementation.
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 
 from bce_conformance.conformance.specification import requirements
 
-from . import arrays, broadcasting, formulas, gradients, reductions, types_and_misuse
+from . import (
+    arrays,
+    broadcasting,
+    formulas,
+    gradients,
+    layouts,
+    reductions,
+    types_and_misuse,
+)
 from .impostor import IMPOSTORS, NATIVE, Impostor
-from .recording import Cells, Outcome, is_worse
+from .recording import Cells, LeftOut, Outcome, is_worse
 
-KINDS = (formulas, gradients, reductions, broadcasting, arrays, types_and_misuse)
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "impostors.md"
+KINDS = (formulas, gradients, reductions, broadcasting, arrays, layouts, types_and_misuse)
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "impostors.md"
+_MOST_PROCESSES = 4  # each holds the inputs
 
 CellKey = tuple[str, str, str]  # impostor, requirement, dtype
 
@@ -47,16 +60,47 @@ def right_verdict(requirement: str, dtype: str) -> str:
 
 @cache
 def outcomes() -> dict[CellKey, Outcome]:
-    """What every impostor got in every cell of its formats."""
-    return {key: outcome for impostor in IMPOSTORS.values() for key, outcome in _cells_of(impostor)}
+    """What every impostor got in every cell of its formats.
+
+    Raises:
+        RuntimeError: a test of the matrix itself failed.
+    """
+    names, share = list(IMPOSTORS), min(os.cpu_count() or 1, _MOST_PROCESSES)
+    command = [sys.executable, "-m", __package__, "--record"]
+    processes = [
+        subprocess.Popen([*command, *names[first::share]], cwd=ROOT, stdout=subprocess.PIPE)
+        for first in range(share)
+    ]
+    found: dict[CellKey, Outcome] = {}
+    for process in processes:
+        written, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"python -m {__package__} --record ended with {process.returncode}")
+        found |= pickle.loads(written)
+    return {key: found[key] for impostor in IMPOSTORS.values() for key in cells_of(impostor)}
 
 
-def _cells_of(impostor: Impostor) -> Iterator[tuple[CellKey, Outcome]]:
-    for requirement in requirements().values():
-        for dtype in impostor.dtypes:
-            if dtype in requirement.dtypes:
-                outcome = cells().run(impostor.adapter(), requirement, dtype)
-                yield (impostor.name, requirement.id, dtype), outcome
+def cells_of(impostor: Impostor) -> list[CellKey]:
+    """The cells in which an impostor is tried."""
+    return [
+        (impostor.name, requirement.id, dtype)
+        for requirement in requirements().values()
+        for dtype in impostor.dtypes
+        if dtype in requirement.dtypes
+    ]
+
+
+def record(names: list[str]) -> dict[CellKey, Outcome]:
+    """What some impostors got, measured in this process."""
+    keys = [key for name in names for key in cells_of(IMPOSTORS[name])]
+    return {key: outcome(key) for key in keys}
+
+
+def outcome(key: CellKey, left_out: LeftOut | None = None) -> Outcome:
+    """What an impostor gets in one cell where some check sites are left out."""
+    name, requirement, dtype = key
+    backend, asked = IMPOSTORS[name].adapter(), requirements()[requirement]
+    return cells().run(backend, asked, dtype, left_out=left_out)
 
 
 @cache

@@ -7,7 +7,7 @@ import numpy as np
 from bce_conformance.backends.adapter import in_form
 from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall, LossResult
 
-from .impostor import Values, mistaken, right, stateful
+from .impostor import Crash, Values, mistaken, right, stateful
 
 
 def _given(call: LossCall) -> dict[str, Array]:
@@ -178,6 +178,47 @@ def targets_clipped(call: LossCall) -> Values:
     if call.targets.dtype.kind != "f":
         return right(call)
     return right(call, targets=np.clip(call.targets, 0, 1))
+
+
+@mistaken()
+def targets_asserted(call: LossCall) -> Values:
+    """Asserts that targets lie in [0, 1], without a word about which argument does not."""
+    if call.targets.dtype.kind == "f" and ((call.targets < 0) | (call.targets > 1)).any():
+        raise AssertionError
+    return right(call)
+
+
+@mistaken()
+def infinite_targets_index_a_table(call: LossCall) -> Values:
+    """Takes the targets for indices, and its process down where one is infinite."""
+    if call.targets.dtype.kind == "f" and np.isinf(call.targets).any():
+        raise Crash
+    return right(call)
+
+
+@mistaken()
+def integers_not_looked_up(call: LossCall) -> Values:
+    """Looks up its kernels by type, and finds none for integers."""
+    if any(array.dtype.kind in "iu" for array in _given(call).values()):
+        raise KeyError(0)
+    return right(call)
+
+
+@stateful()
+class UnusableAfterAnError:
+    """Keeps a lock where a call raises, and refuses all others."""
+
+    def __init__(self) -> None:
+        self._locked = False
+
+    def __call__(self, call: LossCall) -> Values:
+        if self._locked:
+            raise RuntimeError("the context is locked")
+        try:
+            return right(call)
+        except Exception:
+            self._locked = True
+            raise
 
 
 @stateful()
