@@ -7,7 +7,7 @@ from bce_conformance.reference import format_of
 
 from .impostor import Crash, Values, mistaken, right
 
-VECTOR = 32  # bytes of a vector register
+VECTOR = 16  # bytes of a vector register; memory from malloc begins at a multiple of it
 
 
 def _is_transposed(array: Array) -> bool:
