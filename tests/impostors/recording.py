@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bce_conformance import conformance
 from bce_conformance.backends import transport, worker
@@ -31,6 +32,7 @@ from bce_conformance.conformance.inputs import Inputs, PoolStore
 from bce_conformance.conformance.judge import Judgement
 from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
 from bce_conformance.conformance.specification import Requirement, requirements
+from bce_conformance.conformance.statistics import ErrorStatistics
 from bce_conformance.conformance.subject import CallFailed, Subject
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS
@@ -39,7 +41,13 @@ from .impostor import Crash
 
 FOLDER = Path(conformance.__file__).parent
 # Small sums, so that the whole table takes a minute; every bit pattern, so that one is found.
-TIER = replace(TIERS["quick"], exhaustive=True)
+TIER = replace(
+    TIERS["quick"],
+    pool_draws=(0, 1),
+    sum_draws=(1, 0),
+    float32_stride=2**18,
+    exhaustive=True,
+)
 SEED = 0
 _CHECKS = ("judge", "judge_values", "require", "value", "values", "agree", "observe", "record")
 _SIZE = re.compile(r", [\d,]+ elements$")  # the tier says how many, not the check
@@ -126,12 +134,23 @@ class NoCurves(Curves):
         """Forget the errors of one judged array."""
 
 
+class NoStatistics(ErrorStatistics):
+    """Error statistics that nobody looks at."""
+
+    def __init__(self) -> None:
+        """Keep nothing."""
+
+    def add(self, ulp: NDArray[np.float64]) -> None:
+        """Forget errors."""
+
+
 class RecordingSubject(Subject):
     """A subject that remembers which check site gave which level, and can leave sites out."""
 
     def __init__(self, *arguments: Any, left_out: LeftOut | None = None) -> None:
         super().__init__(*arguments)
         self.levels: dict[Site, Level] = {}
+        self._errors = NoStatistics()
         self._left_out = left_out or (lambda site: False)
         self._judging: Site | None = None
 
