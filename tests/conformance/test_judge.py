@@ -78,6 +78,16 @@ def test_infinity_beside_the_largest_finite_number_fails(format_: Format) -> Non
     assert level(format_, np.inf, format_.largest_finite, 0, "loss") is Level.FAILS
 
 
+def test_infinity_less_than_an_ulp_above_the_exact_value_fails() -> None:
+    """w·x is 65517.9, nearer to the overflow at 65520 than to the largest finite 65504."""
+    for got, expected in ((np.inf, Level.FAILS), (65504, Level.AAA)):
+        logits, weight = one(FLOAT16, 64448), one(FLOAT16, 1.0166015625)
+        truth = ground_truth(logits, logits * 0, weight, dtype="float16")
+        call = LossCall(logits, logits * 0, weight, reduction="none")
+        judgement = judge(one(FLOAT16, got), truth, FLOAT16, bounds_for(call, "loss"))
+        assert judgement.level is expected
+
+
 @pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
 def test_a_lost_tail_is_safe_but_not_accurate(format_: Format) -> None:
     """At x ≪ 0 and y = 0 the loss is a normal number; 0 in its place has lost every digit."""

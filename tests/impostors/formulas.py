@@ -323,21 +323,23 @@ def sign_of_zero_logit(call: LossCall) -> Values:
 
 @mistaken()
 def coarse_table(call: LossCall) -> Values:
-    """Errs by 24 u·S, the scale of level A, as a table with too few entries does."""
-    return _off_by_scale(call, 24)
+    """Errs by 24 u·S for |x| > 2, S being the scale of level A, as a table with too few entries."""
+    _, _, _, p = operands(call)
+    coarse = (np.abs(call.logits) > 2) & ((p >= 2) | (p == 1))
+    return _off_by_scale(call, np.where(coarse, 24, 0))
 
 
 @mistaken()
 def rough_polynomial(call: LossCall) -> Values:
-    """Errs by 12 u·S, the scale of level A, as a polynomial of too low a degree does."""
-    return _off_by_scale(call, 12)
+    """Errs by 12 u·S, S being the scale of level A, as a polynomial of too low a degree."""
+    return _off_by_scale(call, np.full(call.logits.shape, 12))
 
 
-def _off_by_scale(call: LossCall, units: float) -> Values:
+def _off_by_scale(call: LossCall, units: Array) -> Values:
     x, _, w, p = (wide(operand) for operand in operands(call))
-    values, unit = right(call), units * format_of(call.logits.dtype).unit_roundoff
+    values, unit = right(call), format_of(call.logits.dtype).unit_roundoff
     for quantity, value in values.items():
-        terms = np.ones(call.logits.shape)
+        terms = units.astype(np.float64)
         terms = terms if quantity == "grad_weight" else terms * np.abs(w)
         terms = terms if quantity == "grad_pos_weight" else terms * np.maximum(1, p)
         if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
@@ -345,3 +347,22 @@ def _off_by_scale(call: LossCall, units: float) -> Values:
         scale = np.abs(contracted(call, quantity, terms))
         values[quantity] = (wide(value) + unit * wide(scale)).astype(value.dtype)
     return values
+
+
+@mistaken()
+def largest_rounded_up(call: LossCall) -> Values:
+    """Rounds a loss up to infinity that is the largest finite number."""
+    values = right(call)
+    if "loss" in values:
+        largest = format_of(values["loss"].dtype).largest_finite
+        values["loss"] = np.where(values["loss"] == largest, np.inf, values["loss"])
+        values["loss"] = values["loss"].astype(call.logits.dtype)
+    return values
+
+
+@mistaken()
+def negative_tail_in_float16(call: LossCall) -> Values:
+    """Computes the losses of negative logits with targets of 0 in half precision."""
+    elements = right_elements(call)
+    half = elements.astype(np.float16).astype(np.float64)
+    return with_elements(call, np.where((call.logits < 0) & (call.targets == 0), half, elements))

@@ -363,3 +363,18 @@ def crashes_in_pos_weight_gradient(call: LossCall) -> Values:
     if call.reduction == "mean" and "grad_pos_weight" in call.quantities:
         raise Crash
     return right(call)
+
+
+@mistaken()
+def rounded_terms(call: LossCall) -> Values:
+    """Rounds (1 − y)·σ(x) and p·y·σ(−x) into the format before it subtracts them."""
+
+    def gradient(x: Array, y: Array, w: Array, p: Array) -> Array:
+        wide_x, wide_y, wide_p = _wide(x, y, p)
+        e = np.exp(-np.abs(wide_x))
+        small, large = e / (1 + e), 1 / (1 + e)
+        rises, falls = np.where(wide_x > 0, large, small), np.where(wide_x > 0, small, large)
+        first = ((1 - wide_y) * rises).astype(x.dtype)
+        return w * (first - (wide_p * wide_y * falls).astype(x.dtype))
+
+    return with_formulas(call, grad_logits=gradient)

@@ -20,6 +20,7 @@ from bce_conformance.conformance.specification import requirements
 from . import (
     arrays,
     broadcasting,
+    edges,
     formulas,
     gradients,
     layouts,
@@ -29,7 +30,7 @@ from . import (
 from .impostor import IMPOSTORS, NATIVE, Impostor
 from .recording import Cells, LeftOut, Outcome, is_worse
 
-KINDS = (formulas, gradients, reductions, broadcasting, arrays, layouts, types_and_misuse)
+KINDS = (formulas, edges, gradients, reductions, broadcasting, arrays, layouts, types_and_misuse)
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "impostors.md"
 _MOST_PROCESSES = 4  # each holds the inputs

@@ -311,3 +311,19 @@ def deprecated_without_a_warning(call: LossCall) -> Values:
 def results_left_elsewhere(call: LossCall) -> LossResult:
     """Leaves what it computed on another device than the one that was asked for."""
     return LossResult(right(call), "cuda")
+
+
+@mistaken()
+def class_without_arguments_raises(call: LossCall) -> Values:
+    """Looks up the deprecated arguments of its class where they are not given."""
+    if call.interface == "class" and not call.arguments:
+        raise KeyError("size_average")
+    return right(call)
+
+
+@mistaken()
+def crashes_on_an_absent_device(call: LossCall) -> Values:
+    """Takes its process down where the device that is asked for is not there."""
+    if call.device != "cpu":
+        raise Crash
+    return right(call)
