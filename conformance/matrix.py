@@ -196,9 +196,11 @@ class Matrix:
 
     def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
         """Whether the tier tries a requirement with a backend in a format."""
-        is_compiled = bool(self.specs[backend].variant)
+        if not self.specs[backend].variant:
+            return True
+        tier = self.pools.tier
         is_about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
-        return not (is_compiled and is_about_calls) or dtype in self.pools.tier.compiled_dtypes
+        return dtype in (tier.compiled_calls if is_about_calls else tier.compiled)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)

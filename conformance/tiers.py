@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bce_conformance.backends.calls import DTYPES
+
 # Requirements (or families of them) about how a call is made. A compiled variant has the front door
 # of its framework, and each combination of types or shapes costs it a compilation of seconds.
 ABOUT_CALLS = ("DTY", "ERR", "API", "DEV", "BRD-10", "BRD-11")
@@ -23,7 +25,8 @@ class Tier:
         reduction_sizes: N of the sums and means whose accuracy is judged.
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
-        compiled_dtypes: formats in which compiled variants are tried under ``ABOUT_CALLS``.
+        compiled: formats in which compiled variants are tried.
+        compiled_calls: those in which they are tried under ``ABOUT_CALLS``.
         strict: whether the ledger is made with this tier: then a cell that is better than its entry
             fails as stale. A tier that tries less may miss a deviation, one that tries more may
             find what the ledger does not know yet.
@@ -36,7 +39,8 @@ class Tier:
     reduction_sizes: tuple[int, ...]
     float32_stride: int
     exhaustive: bool
-    compiled_dtypes: tuple[str, ...]
+    compiled: tuple[str, ...]
+    compiled_calls: tuple[str, ...]
     strict: bool
     left_out: tuple[str, ...]
 
@@ -51,13 +55,14 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5),
             2**16,
             exhaustive=False,
-            compiled_dtypes=("float32",),
+            compiled=("float32",),
+            compiled_calls=("float32",),
             strict=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
-                "types, arguments and small shapes of compiled variants but in float32",
+                "compiled variants but in float32",
             ),
         ),
         Tier(
@@ -67,7 +72,8 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7),
             2**13,
             exhaustive=True,
-            compiled_dtypes=("float32",),
+            compiled=DTYPES,
+            compiled_calls=("float32",),
             strict=True,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
@@ -83,7 +89,8 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7, 10**8),
             2**7,
             exhaustive=True,
-            compiled_dtypes=("float32",),
+            compiled=DTYPES,
+            compiled_calls=("float32",),
             strict=False,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
