@@ -48,8 +48,11 @@ def operands(s: Sampler, shape: tuple[int, ...], operand: str, inner: tuple[int,
     return s.inputs(name, logits, targets, **{operand: given})
 
 
-def each_shape(subject: Subject, operand: str, only: int | None = None) -> Iterator[Inputs]:
-    """Inputs for each pair of shapes; with ``only``, so many of each."""
+def each_shape(subject: Subject, operand: str, only: int = 6) -> Iterator[Inputs]:
+    """So many inputs for each pair of shapes.
+
+    They have few elements: which level they meet is chance, so that all seeds have the same.
+    """
     for shape, inner in SHAPES:
 
         def builder(
