@@ -327,3 +327,11 @@ def crashes_on_an_absent_device(call: LossCall) -> Values:
     if call.device != "cpu":
         raise Crash
     return right(call)
+
+
+@mistaken()
+def arguments_not_known(call: LossCall) -> Values:
+    """Looks its further arguments up in a table that does not have them."""
+    if call.arguments:
+        raise KeyError(next(iter(call.arguments)))
+    return right(call)
