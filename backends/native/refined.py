@@ -1,4 +1,4 @@
-"""Loss and gradient in the logits to 95 bits: the step between the core and ``careful.py``.
+"""Loss and gradient in the logits beyond pairs: the step between the core and ``careful.py``.
 
 Soft targets bring y within 2^-10 of σ(x) in one element of five hundred, and saturation brings
 results near the smallest normal; this takes a tenth of a microsecond for each, and says where it
@@ -11,7 +11,13 @@ import math
 
 from bce_conformance.backends.native.block import LOSS
 from bce_conformance.backends.native.coefficients import INVERSE_FACTORIALS, LN2_PARTS, LOG2_E
-from bce_conformance.backends.native.core import HELD, VANISHED, shares, wide_quotient
+from bce_conformance.backends.native.core import (
+    HELD,
+    VANISHED,
+    shares,
+    wide_exp,
+    wide_quotient,
+)
 from bce_conformance.backends.native.primitives import (
     DD,
     dd_plus,
@@ -28,7 +34,10 @@ _CANCELLATION = 2.0**-40
 _HALVINGS = 4
 # Vanishing results are kept this much larger until they are rounded.
 _RAISED = 2.0**800
-_ROOT = 2.0**400
+# exp(−_MIDDLE), raised, to 2^-108.
+_MIDDLE = 512.0
+_EXP_MIDDLE = float.fromhex("0x1.44109edb20931p+61")
+_EXP_MIDDLE_REST = float.fromhex("0x1.68e232c6d0cfbp+7")
 _SMALLEST_NORMAL = 2.0**-1022
 _SMALLEST = 2.0**-1074
 # Half of it, raised.
@@ -134,9 +143,9 @@ def refined_far(
         return value, rest, True
     if a > VANISHED:
         return (0.0 if quantity == LOSS else moving * factor * 0.0), 0.0, w == 1.0
-    e, e_rest = refined_exp(0.5 * a)
-    e, e_rest = e * _ROOT, e_rest * _ROOT
-    e, e_rest = dd_times(e, e_rest, e, e_rest)
+    # Exact, a being between the half and the double of _MIDDLE.
+    e, e_rest = wide_exp(a - _MIDDLE)
+    e, e_rest = dd_times(e, e_rest, _EXP_MIDDLE, _EXP_MIDDLE_REST)
     sign = -1.0 if quantity == LOSS and positive else 1.0
     moving, moving_rest = dd_times(sign * moving, sign * moving_rest, factor, factor_rest)
     e, e_rest = dd_times(e, e_rest, moving, moving_rest)
