@@ -281,20 +281,20 @@ def gradient_averaged(call: LossCall) -> Values:
 
 @mistaken("float16", "float32")
 def gradient_summed_in_the_format(call: LossCall) -> Values:
-    """Adds the gradient of a broadcast weight up one by one in the format itself."""
+    """Adds the gradient of a weight over more than 100 rows one by one in the format itself."""
     return _added_one_by_one(call, "weight")
 
 
 @mistaken()
 def pos_weight_gradient_summed_in_the_format(call: LossCall) -> Values:
-    """Adds the gradient of a broadcast pos_weight up one by one in the format itself."""
+    """Adds the gradient of a pos_weight over more than 100 rows one by one in the format."""
     return _added_one_by_one(call, "pos_weight")
 
 
 def _added_one_by_one(call: LossCall, name: str) -> Values:
     values, quantity, operand = right(call), f"grad_{name}", getattr(call, name)
     shape = call.logits.shape
-    if quantity in values and operand.ndim == 1 and len(shape) == 2 and shape != operand.shape:
+    if quantity in values and operand.ndim == 1 and len(shape) == 2 and shape[0] > 100:
         full = np.broadcast_to(operand, shape)
         elements = right(call, **{name: full}, quantities=(quantity,))[quantity]
         values[quantity] = np.cumsum(elements, axis=0, dtype=call.logits.dtype)[-1]
