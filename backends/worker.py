@@ -81,7 +81,9 @@ def shortened(text: str) -> str:
     """Return ``text``, with its middle left out where it is long: wrapped errors end in theirs."""
     if len(text) <= MESSAGE_LENGTH:
         return text
-    return f"{text[: MESSAGE_LENGTH // 2]} … {text[-MESSAGE_LENGTH // 2 :]}"
+    gap = " … "
+    start = MESSAGE_LENGTH // 2
+    return text[:start] + gap + text[start + len(gap) - MESSAGE_LENGTH :]
 
 
 def failure(error: Exception) -> dict[str, Any]:
