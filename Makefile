@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TIER ?= default
+TEST_TIER ?= quick
 # Benchmarks: whose backends, and the commit that bench-continuous compares this one with.
 FRAMEWORK ?= native
 BASE ?= main
@@ -16,7 +17,7 @@ report: $(VENV)/.frameworks
 
 test: $(VENV)/.frameworks $(VENV)/.development
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest conformance
+	$(BIN)/python -m pytest conformance --tier $(TEST_TIER)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
