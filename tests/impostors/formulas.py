@@ -182,26 +182,26 @@ def flushes_logits(call: LossCall) -> Values:
     return right(call, logits=garbled)
 
 
-@mistaken("float16")
-def one_wrong_bit_pattern(call: LossCall) -> Values:
-    """Returns a neighbour five ulps off for the one float16 logit 0x3555."""
+def _off_at(call: LossCall, pattern: int, ulps: int) -> Values:
+    """The right values, but for the loss of one 16-bit logit."""
     values = right(call)
     if "loss" in values and values["loss"].shape == call.logits.shape:
         bits = values["loss"].view(np.uint16).copy()
-        bits[call.logits.view(np.uint16) == 0x3555] += 5
-        values["loss"] = bits.view(np.float16)
+        bits[call.logits.view(np.uint16) == pattern] += ulps
+        values["loss"] = bits.view(values["loss"].dtype)
     return values
+
+
+@mistaken("float16")
+def one_wrong_bit_pattern(call: LossCall) -> Values:
+    """Returns a neighbour five ulps off for the one float16 logit 0x3555."""
+    return _off_at(call, 0x3555, 5)
 
 
 @mistaken("bfloat16")
 def one_wrong_bit_pattern_in_bfloat16(call: LossCall) -> Values:
     """Returns a neighbour two ulps off for the one bfloat16 logit 0xBF9D."""
-    values = right(call)
-    if "loss" in values and values["loss"].shape == call.logits.shape:
-        bits = values["loss"].view(np.uint16).copy()
-        bits[call.logits.view(np.uint16) == 0xBF9D] += 2
-        values["loss"] = bits.view(ml_dtypes.bfloat16)
-    return values
+    return _off_at(call, 0xBF9D, 2)
 
 
 @mistaken("float16", "float32")
