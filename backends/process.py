@@ -96,13 +96,19 @@ class BackendProcess:
         return answer if isinstance(answer, Failure) else unpack_result(answer)
 
     def time(
-        self, workload: Workload, seconds: float, *, time_limit: float | None = None
+        self,
+        workload: Workload,
+        seconds: float,
+        *,
+        ahead: bool = False,
+        time_limit: float | None = None,
     ) -> list[float] | Failure:
         """Return seconds a call of ``workload``, measured for about ``seconds`` in the worker.
 
         The first time for a workload takes longer: its arrays are made, and the framework compiles.
+        With ``ahead``, the worker has real-time priority while it measures.
         """
-        message = {"workload": asdict(workload), "seconds": seconds}
+        message = {"workload": asdict(workload), "seconds": seconds, "ahead": ahead}
         answer = self._ask(message, self._time_limit if time_limit is None else time_limit)
         if isinstance(answer, Failure):
             return answer

@@ -166,7 +166,8 @@ def serve(channel: Any) -> None:
         try:
             if "workload" in message:
                 timed = workload.Workload(**message["workload"])
-                message = {"seconds": timer.measure(timed, message["seconds"])}
+                seconds, ahead = message["seconds"], message["ahead"]
+                message = {"seconds": timer.measure(timed, seconds, ahead=ahead)}
             else:
                 message = evaluate(adapter, message)
         except Exception as error:

@@ -22,6 +22,7 @@ PASSES: dict[str, tuple[str, ...]] = {
 }
 REGIMES: tuple[str, ...] = ("moderate", "saturated", "subnormal", "special", "soft")
 BROADCASTS: tuple[str, ...] = ("none", "weight", "pos_weight", "both")
+CACHES: tuple[str, ...] = ("warm", "cold")
 
 _SEED = 20_261_122
 _WIDE, _NARROW = 1000, 8  # columns of large and of small workloads
@@ -42,6 +43,8 @@ class Workload:
         reduction: ``none``, ``mean`` or ``sum``.
         device: such as ``cpu`` or ``cuda``.
         threads: 1, or 0 for all; for whoever calls, since the call itself does not carry it.
+        cache: ``warm``, or ``cold`` where the operands are driven out of the device's caches before
+            each call; for whoever calls, likewise.
     """
 
     size: int
@@ -52,6 +55,7 @@ class Workload:
     reduction: str = "mean"
     device: str = "cpu"
     threads: int = 0
+    cache: str = "warm"
 
     def __post_init__(self) -> None:
         for name, accepted in (
@@ -61,6 +65,7 @@ class Workload:
             ("broadcasting", BROADCASTS),
             ("reduction", REDUCTIONS),
             ("threads", (0, 1)),
+            ("cache", CACHES),
         ):
             given = getattr(self, name)
             if given not in accepted:

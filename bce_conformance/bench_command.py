@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bce_conformance.backends import BackendSpec, builtin_backends, installed, resolve
+from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
 from bce_conformance.conformance.document import now, write
 from bce_conformance.conformance.session import Exit
 from bce_conformance.terminal import OUT, Backends, console, errors, misuse, read
@@ -18,7 +18,7 @@ from bce_conformance.timing import document
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
-ROUNDS = 5
+ROUNDS = 8
 
 
 def bench(
@@ -26,7 +26,14 @@ def bench(
     size: Annotated[
         list[int], typer.Option(help="elements; repeatable; default 32, 10⁶ and 1.6·10⁷")
     ] = [],  # noqa: B006
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1")] = "cpu",
     rounds: Annotated[int, typer.Option(min=1, help="how often each takes its turn")] = ROUNDS,
+    real_time: Annotated[
+        bool,
+        typer.Option(
+            "--real-time", help="take the processors from others while measuring (Linux, as root)"
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(help="folder of results.json and report.html")] = OUT,
 ) -> None:
     """Measure how fast the backends are, side by side: all installed ones, native and the limit.
@@ -34,24 +41,30 @@ def bench(
     Each in a process of its own, one of them measuring at a time, in turns. The timings go into
     results.json in --out, beside the run that it may hold, and into report.html. Ctrl-C keeps what
     was measured. A goal that is missed does not change the exit code.
+
+    Whatever else runs makes the timings noisy, those of OpenMP most: the last line says how busy
+    others kept the machine. Where it cannot be quiet, --real-time measures ahead of them.
     """
     from bce_conformance.reports import html, timings
 
     specs = _specs(backend)
     try:
-        plan = groups([spec.id for spec in specs], tuple(size) or SIZES)
+        plan = groups([spec.id for spec in specs], tuple(size) or SIZES, device)
     except ValueError as error:
         misuse(str(error))
+    if real_time and not priority.permitted():
+        misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
     path = out / "results.json"
     run = json.loads(path.read_text("utf-8")) if path.exists() and read(path) else None
     started = now()
-    session = Session(specs, plan, rounds)
+    session = Session(specs, plan, rounds, ahead=real_time)
     try:
         _with_progress(session)
     finally:
         session.close()
     if all(timing.seconds is None for timing in session.timings):
-        errors.print("nothing was measured", style="red")
+        reasons = "; ".join(sorted({timing.status for timing in session.timings}))
+        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
         raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
     timed = document.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
     write(document.document(session, timed) if run is None else run | {"timings": timed}, path)

@@ -124,7 +124,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Timings:
-    """What a session of the benchmark measured, when, where, and on which commit."""
+    """What a session of the benchmark measured, when, where, and on which commit.
+
+    ``others`` is how many processors others kept busy meanwhile; None where it was not recorded.
+    """
 
     started: str
     finished: str
@@ -136,6 +139,7 @@ class Timings:
     versions: Mapping[str, str]
     measurements: tuple[Timing, ...]
     goals: tuple[Verdict, ...]
+    others: float | None = None
 
 
 @dataclass(frozen=True)
@@ -330,8 +334,12 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _timing_problems(timings: dict[str, Any]) -> Iterator[str]:
-    names = ("group", "series", *(f.name for f in fields(Workload)))
-    keys = [tuple(entry[name] for name in names) for entry in timings.get("measurements", ())]
+    workload = fields(Workload)
+    names = ("group", "series", *(field.name for field in workload))
+    keys = [
+        (entry["group"], entry["series"], *(entry.get(f.name, f.default) for f in workload))
+        for entry in timings.get("measurements", ())
+    ]
     yield from _repeated("timings.measurements", keys, " × ".join(names))
     for index, goal in enumerate(timings.get("goals", ())):
         entry = {name: value for name, value in goal.items() if name != "verdict"}

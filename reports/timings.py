@@ -132,6 +132,8 @@ def noise_line(timings: Timings) -> Text:
     if spreads:
         text.append(f"Spread of the rounds: median {spreads[len(spreads) // 2]:.1%}, ")
         text.append(f"at most {spreads[-1]:.1%}.")
+    if timings.others is not None:
+        text.append(f" Others kept {timings.others:.1f} of {timings.host.cores} processors busy.")
     return text
 
 

@@ -23,6 +23,7 @@ TEMPORARY = "largest temporary of a call: MiB"
 Build = Callable[[Sampler], Inputs]
 
 _POINTS = 12_000
+_STARTS = 5
 _FIRST_CALL = """
 import time
 start = time.perf_counter()
@@ -84,19 +85,18 @@ ERRORS: dict[str, tuple[str, tuple[Build, ...]]] = {
 """Goal → format, and the inputs whose loss and gradient in the logits are judged."""
 
 
-def measure(process: BackendProcess, rounds: int) -> Iterator[tuple[str, float]]:
+def measure(process: BackendProcess) -> Iterator[tuple[str, float]]:
     """Yield each goal that could be measured, with its figure.
 
     Args:
         process: the native implementation.
-        rounds: how often what is timed is timed.
     """
     for goal, (dtype, builds) in ERRORS.items():
         errors = [_largest_error(process, dtype, build) for build in builds]
         found = [error for error in errors if error is not None]
         if len(found) == len(errors):
             yield goal, max(found)
-    for goal, script, times in ((TEMPORARY, _TEMPORARIES, 1), (START, _FIRST_CALL, rounds)):
+    for goal, script, times in ((TEMPORARY, _TEMPORARIES, 1), (START, _FIRST_CALL, _STARTS)):
         figures = [figure for _ in range(times) if (figure := _printed(script)) is not None]
         if len(figures) == times:
             yield goal, statistics.median(figures)

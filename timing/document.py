@@ -16,7 +16,7 @@ from bce_conformance.backends import BackendInfo, Failure
 from bce_conformance.conformance.document import SCHEMA, commit, host, now, write
 
 from .goals import judge
-from .plan import AGAIN, LIMIT, NATIVE
+from .plan import AGAIN, LIMIT, has_goals
 from .session import Session
 
 NO_CELLS = "timings only"
@@ -25,7 +25,7 @@ NO_CELLS = "timings only"
 
 def timings(session: Session, *, started: str, argv: Sequence[str]) -> dict[str, Any]:
     """What a session measured, as the field ``timings``."""
-    measured_native = NATIVE in session.infos
+    judged = has_goals(session.plan)
     return {
         "started": started,
         "finished": now(),
@@ -34,11 +34,12 @@ def timings(session: Session, *, started: str, argv: Sequence[str]) -> dict[str,
         "commit": commit(),
         "host": host(),
         "rounds": session.rounds,
+        "others": session.others.processors,
         "versions": {name: info.version for name, info in _backends(session).items()},
         "measurements": [timing.as_json() for timing in session.timings],
         "goals": [
             verdict.as_json()
-            for verdict in (judge(session.timings, session.apart) if measured_native else ())
+            for verdict in (judge(session.timings, session.apart) if judged else ())
         ],
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bce_conformance.backends import DTYPES
-from bce_conformance.backends.workload import REGIMES, Workload
+from bce_conformance.backends.workload import CACHES, REGIMES, Workload
 
 NATIVE = "native"
 LIMIT = "limit"
@@ -39,34 +39,51 @@ class Group:
     entries: tuple[tuple[str, Workload], ...]
 
 
-def groups(backends: Sequence[str], sizes: Sequence[int] = SIZES) -> tuple[Group, ...]:
+def groups(
+    backends: Sequence[str], sizes: Sequence[int] = SIZES, device: str = "cpu"
+) -> tuple[Group, ...]:
     """The default set, of these backends and sizes.
 
     Args:
-        backends: ids; the first of them is measured a second time as A/A.
+        backends: ids; the first of them that can be there is measured a second time as A/A.
         sizes: numbers of elements. The other formats, and what the native implementation is
             measured against itself for, are of 10⁶ elements and left out without that size.
+        device: where. Elsewhere than on the CPU there is neither the memory limit nor a goal, and
+            large workloads are measured with a cold cache too.
 
     Raises:
         ValueError: a size is not one that a workload can have.
     """
-    again = f"{backends[0]}{AGAIN}"
+    on_cpu = device == "cpu"
+    # The native implementation has no other device.
+    again = next((one for one in backends if on_cpu or one != NATIVE), backends[0]) + AGAIN
+    limit = (LIMIT,) if on_cpu else ()
     found = []
     for size in sizes:
-        for what in PASSES:
-            workload = Workload(size, what=what)
-            limits = [LIMIT] if size >= MIDDLE else []
-            series = (*backends, again, *limits)
-            found.append(Group("sizes", tuple((name, workload) for name in series)))
+        large = size >= MIDDLE
+        series = (*backends, again, *(limit if large else ()))
+        for cache in ("warm",) if on_cpu or not large else CACHES:
+            for what in PASSES:
+                workload = Workload(size, what=what, device=device, cache=cache)
+                found.append(_side_by_side("sizes", series, workload))
     if MIDDLE not in sizes:
         return tuple(found)
     for dtype in OTHER_FORMATS:
         for what in PASSES:
-            workload = Workload(MIDDLE, dtype, what)
-            found.append(Group("formats", tuple((name, workload) for name in (*backends, LIMIT))))
-    if NATIVE in backends:
+            workload = Workload(MIDDLE, dtype, what, device=device)
+            found.append(_side_by_side("formats", (*backends, *limit), workload))
+    if NATIVE in backends and on_cpu:
         found += [group for what in PASSES for group in _native(what)]
     return tuple(found)
+
+
+def has_goals(plan: Sequence[Group]) -> bool:
+    """Whether the native implementation is measured where it has goals."""
+    return any((name, w.device) == (NATIVE, "cpu") for group in plan for name, w in group.entries)
+
+
+def _side_by_side(name: str, series: Sequence[str], workload: Workload) -> Group:
+    return Group(name, tuple((one, workload) for one in series))
 
 
 def _native(what: str) -> Iterator[Group]:
@@ -88,6 +105,7 @@ def title(workload: Workload) -> str:
     parts += [workload.reduction] if workload.reduction != "mean" else []
     parts += ["one thread"] if workload.threads == 1 else []
     parts += [workload.device] if workload.device != "cpu" else []
+    parts += ["cold cache"] if workload.cache == "cold" else []
     return " · ".join(parts)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bce_conformance.backends import Failure
@@ -26,7 +26,7 @@ class Timing:
     Attributes:
         group: what it was measured in turns with.
         series: a backend, its second process (``native again``), or ``limit``.
-        device, dtype, what, size, regime, broadcasting, reduction, threads: the workload.
+        device, dtype, what, size, regime, broadcasting, reduction, threads, cache: the workload.
         rounds: how many rounds there were.
         seconds: median over the rounds of each round's median time of a call; None where there is
             none.
@@ -57,20 +57,12 @@ class Timing:
     to_fastest: float | None
     to_limit: float | None
     status: str
+    cache: str = "warm"
 
     @property
     def workload(self) -> Workload:
         """What was called."""
-        return Workload(
-            self.size,
-            self.dtype,
-            self.what,
-            self.regime,
-            self.broadcasting,
-            self.reduction,
-            self.device,
-            self.threads,
-        )
+        return Workload(**{field.name: getattr(self, field.name) for field in fields(Workload)})
 
     @property
     def spread(self) -> float:

@@ -14,10 +14,11 @@ from bce_conformance.backends.workload import Workload
 
 from . import apart
 from .goals import APART
-from .plan import AGAIN, LIMIT, NATIVE, Group
+from .load import Others
+from .plan import AGAIN, LIMIT, NATIVE, Group, has_goals
 from .records import Timing, records
 
-SECONDS = 0.1  # of measuring, for one series in one round
+SECONDS = 0.05  # of measuring, for one series in one round
 CALL_LIMIT = 120.0  # the first call may compile
 _LIMIT = BackendSpec(LIMIT, "bce_conformance.backends.memory_limit:MemoryLimit")
 
@@ -31,11 +32,21 @@ class Session:
         specs: the backends.
         plan: what is measured.
         rounds: how often each is measured.
+        ahead: with real-time priority.
     """
 
-    def __init__(self, specs: Sequence[BackendSpec], plan: Sequence[Group], rounds: int) -> None:
+    def __init__(
+        self,
+        specs: Sequence[BackendSpec],
+        plan: Sequence[Group],
+        rounds: int,
+        *,
+        ahead: bool = False,
+    ) -> None:
         self.plan = plan
         self.rounds = rounds
+        self.others = Others()
+        self._ahead = ahead
         self.infos: dict[str, BackendInfo | Failure] = {}
         self.timings: tuple[Timing, ...] = ()
         self.apart: dict[str, float] = {}
@@ -53,7 +64,7 @@ class Session:
     def steps(self) -> int:
         """How many measurements there are, every round and every goal measured apart counted."""
         turns = self.rounds * sum(len(group.entries) for group in self.plan)
-        return turns + (len(APART) if NATIVE in self._processes else 0)
+        return turns + (len(APART) if has_goals(self.plan) else 0)
 
     def run(self, told: Told) -> None:
         """Measure; an interruption ends it and keeps what there is.
@@ -66,8 +77,8 @@ class Session:
             self.infos = dict(zip(self._processes, infos, strict=True))
             for group in self.plan:
                 self._measure(group, told)
-            if isinstance(self.infos.get(NATIVE), BackendInfo):
-                for goal, figure in apart.measure(self._processes[NATIVE], self.rounds):
+            if has_goals(self.plan) and isinstance(self.infos[NATIVE], BackendInfo):
+                for goal, figure in apart.measure(self._processes[NATIVE]):
                     self.apart[goal] = figure
                     told(goal)
         except KeyboardInterrupt:
@@ -101,7 +112,9 @@ class Session:
         if isinstance(info, Failure):
             taken[entry] = info
             return
-        samples = self._processes[entry[0]].time(entry[1], SECONDS)
+        process = self._processes[entry[0]]
+        with self.others.watch(process.pid):
+            samples = process.time(entry[1], SECONDS, ahead=self._ahead)
         if isinstance(samples, Failure):
             taken[entry] = samples
         else:

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from bce_conformance.backends import BackendInfo, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends import BackendInfo, Device, LossCall, LossResult, UnsupportedCall
 
 
 class Echo:
@@ -33,6 +33,19 @@ class Echo:
 
     def fault(self, call):
         pass
+
+
+class OnCuda(Echo):
+    """Has a device ``cuda``, and says what it was asked for."""
+
+    def info(self):
+        devices = (Device("cuda", "a pretence"),)
+        return BackendInfo(id="cuda", framework="echo", version="1", devices=devices)
+
+    def bind(self, call: LossCall):
+        if call.device != "cuda":
+            raise UnsupportedCall(f"no device {call.device}")
+        return lambda: {"loss": call.logits[:1] + call.targets[:1]}
 
 
 class Segfault(Echo):

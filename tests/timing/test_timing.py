@@ -1,32 +1,24 @@
 """Side-by-side timings: ratios within a group, goals that are judged, sessions that end well."""
 
-import json
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bce_conformance.backends import (
-    BackendProcess,
     Failure,
-    UnsupportedCall,
     builtin_backends,
     resolve,
 )
-from bce_conformance.backends.timing import Timer
 from bce_conformance.backends.workload import Workload
-from bce_conformance.bench_command import bench
-from bce_conformance.cli import app
-from bce_conformance.reports.results import from_document, read
+from bce_conformance.reports.results import from_document
 from bce_conformance.reports.timings import brief, duration, noise
 from bce_conformance.timing import document
 from bce_conformance.timing.apart import START, TEMPORARY
 from bce_conformance.timing.goals import APART, Goal, figure, goals, judge
-from bce_conformance.timing.plan import LIMIT, Group, count, groups, title
+from bce_conformance.timing.plan import LIMIT, Group, count, groups, has_goals, title
 from bce_conformance.timing.records import Timing, records
 from bce_conformance.timing.session import Session
 
@@ -39,74 +31,6 @@ def measured(
 ) -> tuple[Timing, ...]:
     group = Group("sizes", tuple((name, workload) for name in times))
     return records(group, {(name, workload): rounds for name, rounds in times.items()})
-
-
-# --- what is timed ---------------------------------------------------------------------------
-
-
-class Sleeper:
-    """An adapter whose thunk takes 20 ms and counts what is asked of it."""
-
-    def __init__(self) -> None:
-        self.bound = self.called = 0
-
-    def bind(self, call: Any) -> Any:
-        self.bound += 1
-
-        def thunk() -> None:
-            self.called += 1
-            time.sleep(0.02)
-
-        return thunk
-
-
-def test_a_thunk_is_warmed_up_and_bound_once() -> None:
-    sleeper = Sleeper()
-    timer = Timer(sleeper)  # type: ignore[arg-type]
-    first = timer.measure(Workload(32), 0.1)
-    assert all(0.02 <= seconds < 0.1 for seconds in first)
-    assert 2 <= len(first) <= 6
-    assert sleeper.called == len(first) + 3 + 1
-    timer.measure(Workload(32), 0.05)
-    assert sleeper.bound == 1
-
-
-def test_threads_are_held_to_one_and_let_go() -> None:
-    class Threaded(Sleeper):
-        extensions = ("threads",)
-        count = 8
-
-        def set_threads(self, count: int) -> int:
-            before, self.count = self.count, count
-            self.counts = [*getattr(self, "counts", []), count]
-            return before
-
-    threaded = Threaded()
-    Timer(threaded).measure(Workload(32, threads=1), 0)  # type: ignore[arg-type]
-    assert threaded.counts == [1, 8]
-    with pytest.raises(UnsupportedCall, match="cannot set the number of threads"):
-        Timer(Sleeper()).measure(Workload(32, threads=1), 0)  # type: ignore[arg-type]
-
-
-def test_large_workloads_push_each_other_out() -> None:
-    sleeper = Sleeper()
-    timer = Timer(sleeper)  # type: ignore[arg-type]
-    large, other = Workload(16_000_000), Workload(16_000_000, what="gradient")
-    timer._bound[other] = lambda: None
-    timer.measure(Workload(32), 0)
-    assert set(timer._bound) == {other, Workload(32)}
-    timer.measure(large, 0)
-    assert set(timer._bound) == {Workload(32), large}
-
-
-def test_a_process_times_and_says_why_it_cannot() -> None:
-    with BackendProcess(resolve("native")) as process:
-        seconds = process.time(Workload(32), 0.02)
-        assert isinstance(seconds, list)
-        assert all(1e-8 < one < 1e-2 for one in seconds)
-        absent = process.time(Workload(32, device="cuda"), 0.02)
-        assert absent == Failure("unsupported", "no device cuda")
-        assert isinstance(process.time(Workload(32), 0.02), list)
 
 
 # --- the plan --------------------------------------------------------------------------------
@@ -130,6 +54,19 @@ def test_sizes_are_those_asked_for() -> None:
         groups(["torch"], [7])
 
 
+def test_elsewhere_there_are_cold_caches_and_neither_limit_nor_goals() -> None:
+    plan = groups(["native", "torch"], [32, 1_000_000], "cuda:1")
+    entries = [entry for group in plan for entry in group.entries]
+    assert {workload.device for _, workload in entries} == {"cuda:1"}
+    assert {name for name, _ in entries} == {"native", "torch", "torch again"}
+    cold = {(w.size, w.what) for _, w in entries if w.cache == "cold"}
+    assert cold == {(1_000_000, "forward"), (1_000_000, "gradient")}
+    assert {w.cache for _, w in entries if w.size == 32} == {"warm"}
+    assert not has_goals(plan)
+    assert has_goals(groups(["native"]))
+    assert {w.cache for group in groups(["native"]) for _, w in group.entries} == {"warm"}
+
+
 def test_no_workload_occurs_twice_in_a_kind_of_group() -> None:
     entries = [(g.name, *e) for g in groups(["native", "torch"]) for e in g.entries]
     assert len(entries) == len(set(entries))
@@ -145,6 +82,9 @@ def test_counts_are_short(size: int, text: str) -> None:
 def test_titles_tell_workloads_apart() -> None:
     both = replace(PLAIN, broadcasting="both", threads=1)
     assert title(PLAIN) == "forward · float32 · 10⁶"
+    assert title(replace(PLAIN, device="cuda", cache="cold")) == (
+        "forward · float32 · 10⁶ · cuda · cold cache"
+    )
     assert title(both) == "forward · float32 · 10⁶ · weights: both · one thread"
 
 
@@ -265,18 +205,19 @@ def session(plan: Sequence[Group], rounds: int = 2) -> Session:
 def test_a_session_takes_turns_and_keeps_failures() -> None:
     small = Workload(32)
     absent = replace(small, device="cuda")
-    plan = [Group("sizes", ((FAST, small), ("native", absent)))]
+    plan = [Group("sizes", ((FAST, small), ("native", absent), ("native", small)))]
     told: list[str] = []
     one = session(plan)
     try:
         one.run(told.append)
     finally:
         one.close()
-    echo, native = one.timings
+    echo, native, here = one.timings
     assert echo.seconds is not None
     assert (echo.rounds, echo.status) == (2, "ok")
     assert native.status == "unsupported: no device cuda"
-    assert len(told) == one.steps == 4 + len(APART)
+    assert here.status == "ok"
+    assert len(told) == one.steps == 6 + len(APART)
     assert set(one.apart) == set(APART)
     assert 0.4 < one.apart["float32, all kinds of inputs and weights: ULP"] < 1
     assert 0.01 < one.apart[START] < 60
@@ -304,70 +245,3 @@ def test_an_interrupted_session_keeps_what_it_measured() -> None:
     assert found.run.interrupted
     assert found.timings is not None
     assert found.timings.versions == {FAST: "1"}
-
-
-# --- the command -----------------------------------------------------------------------------
-
-runner = CliRunner()
-
-
-def invoke(*arguments: str) -> tuple[int, str]:
-    result = runner.invoke(app, ["bench", *arguments], env={"COLUMNS": "120", "NO_COLOR": "1"})
-    return result.exit_code, result.output
-
-
-def test_bench_writes_results_and_keeps_the_run_that_is_there(tmp_path, document_of_a_run) -> None:
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(document_of_a_run), "utf-8")
-    arguments = ("--backend", FAST, "--size", "32", "--rounds", "1", "--out", str(tmp_path))
-    code, output = invoke(*arguments)
-    assert code == 0, output
-    assert "forward · float32 · 32" in output
-    assert "A/A" in output
-    found = read(path)
-    assert found.run.id == document_of_a_run["run"]["id"]
-    assert len(found.cells) == len(document_of_a_run["cells"])
-    assert found.timings is not None
-    assert {row.series for row in found.timings.measurements} == {FAST, f"{FAST} again"}
-    assert (tmp_path / "report.html").read_text("utf-8").count('id="timing-chart"') == 1
-    # A run of the matrix into the same folder keeps the timings.
-    kept = document.kept_timings(path)
-    path.write_text(json.dumps(document_of_a_run), "utf-8")
-    document.keep_timings(path, kept)
-    assert read(path).timings == found.timings
-
-
-def test_bench_alone_writes_a_report_without_cells(tmp_path) -> None:
-    arguments = ("--backend", FAST, "--size", "32", "--rounds", "1", "--out", str(tmp_path))
-    assert invoke(*arguments)[0] == 0
-    assert read(tmp_path / "results.json").cells == ()
-    result = runner.invoke(app, ["ledger", "check", str(tmp_path)])
-    assert result.exit_code == 2
-    assert "timings only" in result.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--backend", "nope"], "backend 'nope' is unknown"),
-        (["--size", "33"], "size is 33; accepted are multiples of 8"),
-        (["--rounds", "0"], "--rounds"),
-    ],
-)
-def test_misuse_exits_2(arguments: list[str], message: str) -> None:
-    code, output = invoke(*arguments)
-    assert code == 2
-    assert message in " ".join(output.split())
-
-
-def test_measuring_nothing_is_no_success(tmp_path) -> None:
-    arguments = ("--backend", "faulty:NotInstalled", "--size", "32", "--out", str(tmp_path))
-    code, output = invoke(*arguments)
-    assert code == 1
-    assert "nothing was measured" in output
-    assert not (tmp_path / "results.json").exists()
-
-
-def test_the_command_says_what_it_does() -> None:
-    assert bench.__doc__ is not None
-    assert runner.invoke(app, ["bench", "--help"]).exit_code == 0
