@@ -43,6 +43,9 @@ figures that a busy machine does not move. README.md has the measurements behind
 NOT_RUN = re.compile(r"^[^±]*\bn/a\s*$")
 """A row of asv's tables in which no time was measured."""
 
+ONCE = ("--attribute", "rounds=1")
+"""Rounds are for taking turns with another commit."""
+
 Result = list[float | None]
 
 
@@ -74,8 +77,8 @@ def bench(options: argparse.Namespace) -> int:
     if changed:
         print("the sources are changed: nothing is recorded")
         with aside() as (configuration, folder):
-            return _bench(configuration, folder, selection(options))
-    return _bench(CONFIGURATION, HERE / ".asv/results", selection(options))
+            return _bench(configuration, folder, selection(options), *ONCE)
+    return _bench(CONFIGURATION, HERE / ".asv/results", selection(options), *ONCE)
 
 
 def _bench(

@@ -16,14 +16,13 @@ from typing import Any
 from bce_conformance.backends import worker
 from bce_conformance.backends.calls import Backend, UnsupportedCall
 from bce_conformance.backends.priority import real_time
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.workload import BEYOND_CACHES, Workload
 
 WARM_UP_CALLS = 3
 WARM_UP_SECONDS = 2.0  # of a slow call, the first has warmed up enough
 _SHORTEST = 5e-7  # seconds that any call takes, whatever the clock says
 _SAMPLE = 5e-4  # seconds of calls between two looks at the clock: its own cost vanishes
 _HELD = 200 << 20  # bytes of operands in thunks that are kept for the next round
-_BEYOND_CACHES = 32_000_000  # elements of float32, of logits and of targets: 256 MB together
 
 Thunk = Callable[[], Any]
 
@@ -78,9 +77,9 @@ class Timer:
         return thunk
 
     def _evict(self, device: str) -> Thunk:
-        """A call whose operands fill the caches, which leaves nothing of another's there."""
+        """A call with so large operands that nothing of another's stays in the caches."""
         if device not in self._evicting:
-            beyond = Workload(_BEYOND_CACHES, device=device)
+            beyond = Workload(BEYOND_CACHES, device=device)
             self._evicting[device] = self._backend.bind(beyond.call())
         return self._evicting[device]
 

@@ -24,6 +24,9 @@ REGIMES: tuple[str, ...] = ("moderate", "saturated", "subnormal", "special", "so
 BROADCASTS: tuple[str, ...] = ("none", "weight", "pos_weight", "both")
 CACHES: tuple[str, ...] = ("warm", "cold")
 
+BEYOND_CACHES = 32_000_000
+"""So many elements of float32, 256 MB, leave nothing else in any device's caches."""
+
 _SEED = 20_261_122
 _WIDE, _NARROW = 1000, 8  # columns of large and of small workloads
 

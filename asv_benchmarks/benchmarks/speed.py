@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.workload import BEYOND_CACHES, Workload
 
-from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, SMALL, adapter, bound
+from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, SMALL, bound
 
 
 class _LeastTime:
@@ -158,6 +158,21 @@ class Reductions(_Calls):
         self.call()
 
 
+class Threads(_Calls):
+    """10⁶ elements on one processor and on all: what a second one is worth."""
+
+    params = (FASTEST, PASSES, ("one", "all"))
+    param_names = ("backend", "pass", "threads")
+
+    def setup(self, backend: str, what: str, threads: str) -> None:
+        """Bind, for one in a process that may use one processor."""
+        self.call = bound(backend, Workload(MIDDLE, what=what, threads=int(threads == "one")))
+
+    def time_call(self, *_: Any) -> None:
+        """One call."""
+        self.call()
+
+
 class _Steady:
     """Processor time on one processor, the least of many calls: work, whoever else is busy.
 
@@ -206,35 +221,21 @@ class ProcessorLatency(_Steady):
 class Devices(_Calls):
     """10⁶ elements on each device, with the operands in its caches and without.
 
-    Thunks synchronise, so that a call's time is the device's. Untested on GPU.
+    Thunks synchronise, so that a call's time is the device's. Untested on GPU. One call a sample:
+    what comes before each sample empties the cache for its first call only.
     """
 
     params = (FASTEST, PASSES, ("cpu", "cuda"), ("cold", "warm"))
     param_names = ("backend", "pass", "device", "cache")
     repeat = (10, 50, 0.5)
+    number = 1
 
     def setup(self, backend: str, what: str, device: str, state: str) -> None:
         """Bind, and for a cold cache drive the operands out of it."""
         self.call = bound(backend, Workload(MIDDLE, what=what, device=device))
         if state == "cold":
-            _evict(backend, device)
+            bound(backend, Workload(BEYOND_CACHES, device=device))()
 
     def time_call(self, *_: Any) -> None:
         """One call."""
         self.call()
-
-
-_EVICTED = 1 << 26  # elements of four bytes: more than any cache holds
-_filler: Any = None
-
-
-def _evict(backend: str, device: str) -> None:
-    """Write more than a device's caches hold."""
-    import numpy as np
-
-    global _filler
-    if _filler is None:
-        _filler = np.zeros(_EVICTED, np.float32)
-    _filler += 1
-    if device != "cpu":
-        adapter(backend).place(_filler, device)

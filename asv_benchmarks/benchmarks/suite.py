@@ -45,9 +45,10 @@ class GroundTruth:
 class Run:
     """The native backend in the quick tier: what a developer waits for."""
 
-    repeat = 2
+    repeat = 1
     rounds = 1
     number = 1
+    warmup_time = 0.0
     timeout = 600
 
     def timeraw_quick_run(self) -> str:
