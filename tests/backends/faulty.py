@@ -48,6 +48,17 @@ class OnCuda(Echo):
         return lambda: {"loss": call.logits[:1] + call.targets[:1]}
 
 
+class Impatient(Echo):
+    """Fails without real-time priority once it is warm."""
+
+    calls = 0
+
+    def thunk(self, call):
+        self.calls += 1
+        if self.calls > 3 and os.sched_getscheduler(0) != os.SCHED_RR:
+            raise RuntimeError("others come first")
+
+
 class Segfault(Echo):
     def fault(self, call):
         print("the last words", file=sys.stderr, flush=True)

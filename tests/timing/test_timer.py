@@ -18,6 +18,8 @@ from bce_conformance.backends import (
 from bce_conformance.backends.timing import Timer
 from bce_conformance.backends.workload import Workload
 from bce_conformance.timing.load import Others
+from bce_conformance.timing.plan import Group
+from bce_conformance.timing.session import Session
 
 
 class Sleeper:
@@ -91,6 +93,20 @@ def test_real_time_lasts_as_long_as_the_measurement() -> None:
     assert watched.policies[4:]
     assert set().union(*watched.policies[4:]) == {os.SCHED_RR}
     assert scheduling() == {os.SCHED_OTHER}
+
+
+@pytest.mark.skipif(not priority.permitted(), reason="real-time priority is not permitted here")
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_session_measures_with_the_priority_that_it_is_given(ahead: bool) -> None:
+    name = "faulty:Impatient"
+    plan = [Group("sizes", ((name, Workload(32)),))]
+    session = Session([resolve(name)], plan, 2, ahead=ahead)
+    try:
+        session.run(lambda name: None)
+    finally:
+        session.close()
+    (timing,) = session.timings
+    assert timing.status == ("ok" if ahead else "raised RuntimeError: others come first")
 
 
 def test_what_others_take_is_counted() -> None:
