@@ -43,6 +43,9 @@ figures that a busy machine does not move. README.md has the measurements behind
 NOT_RUN = re.compile(r"^[^±]*\bn/a\s*$")
 """A row of asv's tables in which no time was measured."""
 
+SPAWNED = ("--launch-method", "spawn", "--show-stderr")
+"""No benchmark starts with what another left behind; CUDA does not survive a fork."""
+
 ONCE = ("--attribute", "rounds=1")
 """Rounds are for taking turns with another commit."""
 
@@ -87,7 +90,7 @@ def _bench(
     here = f"existing:{sys.executable}"
     head = git("rev-parse", "HEAD")
     code = asv(
-        *("run", "--show-stderr", "--environment", here, "--set-commit-hash", head),
+        *("run", *SPAWNED, "--environment", here, "--set-commit-hash", head),
         *("--bench", selected, *more),
         configuration=configuration,
     )
@@ -101,7 +104,7 @@ def continuous(options: argparse.Namespace) -> int:
     head = git("rev-parse", "HEAD")
     rounds = ("--attribute", f"rounds={options.rounds}") if options.rounds else ()
     code = asv(
-        *("continuous", "--show-stderr", "--interleave-rounds", "--launch-method", "spawn"),
+        *("continuous", *SPAWNED, "--interleave-rounds"),
         *("--environment", environment_of(options.framework), "--bench", selected),
         *("--factor", str(options.factor), *rounds, options.base, head),
     )

@@ -1,5 +1,6 @@
 """The asv suite: what it covers, what it imports, and that nothing measured is no success."""
 
+import argparse
 import importlib.util
 import math
 import re
@@ -90,3 +91,19 @@ def test_each_framework_has_an_environment_of_its_own(measure: ModuleType) -> No
     assert len(set(names.values())) == len(names) - 1
     frameworks_in = [sum(f in name for f in FRAMEWORKS if f != "optax") for name in names.values()]
     assert frameworks_in == [0, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("command", "turns"), [("bench", False), ("continuous", True)])
+def test_benchmarks_are_spawned_and_only_two_commits_take_turns(
+    measure: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, turns: bool
+) -> None:
+    told: list[str] = []
+    monkeypatch.setenv(measure.VARIABLE, "")
+    monkeypatch.setattr(measure, "asv", lambda *arguments, **_: told.extend(arguments) or 7)
+    options = argparse.Namespace(
+        framework="native", bench="", base="main", rounds=None, factor=measure.FACTOR
+    )
+    assert getattr(measure, command)(options) == 7
+    assert told[told.index("--launch-method") + 1] == "spawn"
+    assert ("--interleave-rounds" in told) == turns
+    assert ("rounds=1" in told) != turns
