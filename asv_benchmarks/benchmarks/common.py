@@ -34,7 +34,7 @@ BACKENDS = (
     "optax:jit",
 )
 # The fastest of each framework, where all of them would take too long.
-FASTEST = ("native", "torch:compile", "paddle", "tensorflow:xla", "optax:jit")
+FASTEST = ("native", "torch:compile", "paddle", "tensorflow:xla", "jax:jit", "optax:jit")
 PASSES = ("forward", "gradient")
 SMALL, MIDDLE, LARGE = 32, 1_000_000, 16_000_000
 
@@ -54,7 +54,7 @@ def available(backend: str) -> bool:
 def require(backend: str, device: str = "cpu") -> None:
     """Skip the benchmark where the backend's framework or the device is not there."""
     if not available(backend):
-        raise NotImplementedError(f"{backend} is not installed")
+        raise NotImplementedError(f"{backend} is not installed, or was not asked for")
     if device != "cpu" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))):
         raise NotImplementedError(f"no device {device}")
 

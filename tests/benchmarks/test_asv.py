@@ -1,6 +1,7 @@
 """The asv suite: what it covers, what it imports, and that nothing measured is no success."""
 
 import argparse
+import ast
 import importlib.util
 import math
 import re
@@ -36,14 +37,16 @@ def test_discovery_imports_no_framework_and_finds_every_backend() -> None:
         "for module in pkgutil.iter_modules(benchmarks.__path__):\n"
         "    importlib.import_module(f'benchmarks.{module.name}')\n"
         f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])\n"
-        "print(benchmarks.common.BACKENDS)"
+        "print(benchmarks.common.BACKENDS)\n"
+        "print({one.partition(':')[0] for one in benchmarks.common.FASTEST})"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    loaded, backends = done.stdout.splitlines()
+    loaded, backends, fastest = done.stdout.splitlines()
     assert loaded == "[]"
     assert backends == str(tuple(spec.id for spec in builtin_backends()))
+    assert ast.literal_eval(fastest) == {"native", *FRAMEWORKS}
 
 
 def test_a_backend_without_a_benchmark_is_named(measure: ModuleType) -> None:
