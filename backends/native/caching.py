@@ -31,6 +31,7 @@ COMPILED = (
     "narrow_stage",
     "primitives",
     "refined",
+    "vanishing",
     "wide_element",
     "wide_stage",
 )

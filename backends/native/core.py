@@ -39,8 +39,12 @@ from bce_conformance.backends.native.primitives import (
 
 # Adding this rounds to an integer k, and leaves k in the low bits of the sum.
 ROUNDER = 1.5 * 2.0**52
-# Wide exp(−a) is held at exp(−700), which is normal; what depends on it is marked.
+# Wide exp(−a) is held at exp(−700), which is normal; what depends on it is marked or raised.
 HELD = 700.0
+# From here on exp(−a), divided by a count, may be near the smallest normal: it is kept raised (see
+# ``vanishing.py``). Beside a share that stays, and is not faint itself, it is nothing.
+FAR = 640.0
+FAINT = 2.0**-820
 # Narrow exp(−a) is held at exp(−500): beyond, every narrow result underflows with the right sign
 # even when weight, pos_weight and cotangent are all as large as float32 allows, and short of it
 # nothing on the way is subnormal, which would be slow.
@@ -130,18 +134,17 @@ def linear(c: float, a: float) -> float:
 @inlined
 def wide_exp(a: float) -> DD:
     """exp(−a) for a ≥ 0 as a pair, relative error < 2^-64."""
-    r, rl, tail, scale = wide_reduced(a)
+    r, rl, tail, scale = wide_reduced(held(a, HELD), 0)
     return wide_expanded(r, rl, tail, scale)
 
 
 @inlined
-def wide_reduced(a: float) -> tuple[float, float, float, float]:
-    """The pair r = −a − k·ln 2, r·(exp's terms from r⁵/120 on)/r⁴, and 2^k.
+def wide_reduced(a: float, raised: int) -> tuple[float, float, float, float]:
+    """The pair r = −a − k·ln 2, r·(exp's terms from r⁵/120 on)/r⁴, and 2^(k + raised).
 
     Long loops run faster in two: a processor looks ahead no further than through one or two
     elements of the whole.
     """
-    a = held(a, HELD)
     t = fma(a, -LOG2_E, ROUNDER)
     k = t - ROUNDER
     exact = fma(k, -LN2_HIGH, -a)
@@ -155,7 +158,7 @@ def wide_reduced(a: float) -> tuple[float, float, float, float]:
     q = fma(q, r, EXP_TAIL[2])
     q = fma(q, r, EXP_TAIL[1])
     q = fma(q, r, EXP_TAIL[0])
-    return r, rl, r * q, from_bits((as_bits(t) << 52) + _ONE_BITS)
+    return r, rl, r * q, from_bits((as_bits(t) << 52) + (_ONE_BITS + (raised << 52)))
 
 
 @inlined

@@ -162,9 +162,8 @@ class Evaluation:
             if out.size != self.size:
                 self._summed(quantity, out)
 
-    def _settle_loss(self, partials: Array, loss: Array) -> None:
+    def _settle_loss(self, value: float, loss: Array) -> None:
         """Round the sum or mean into ``loss``."""
-        value = engine.combine(partials, self.count)
         if self.wide and self.reduction == "mean" and np.isinf(value):
             value = self._scaled_mean()
         settled(value, loss)
@@ -228,7 +227,7 @@ class Evaluation:
         return lambda x, y, g, origin, *rest: fused.sum_single(x, y, g, with_gradient, scale, *rest)
 
     def _run_fused(self, loss: Array, gradient: Array | None) -> None:
-        partials = np.zeros((-(-self.size // fused.CHUNK), 3))
+        partials = np.zeros((-(-self.size // fused.CHUNK), 4))
         logits, targets = self.operands.logits, self.operands.targets
         call = self._kernel(gradient is not None)
         plain = is_plain(logits, self.dtype) and is_plain(targets, self.dtype)
@@ -240,7 +239,8 @@ class Evaluation:
             self._fused_by_chunks(call, gradient, partials)
         if gradient is not None and not self.wide and partials[:, 2].any():
             self._repair(gradient, partials)
-        self._settle_loss(partials, loss)
+        combine = fused_wide.combine if self.wide else engine.combine
+        self._settle_loss(combine(partials, self.count), loss)
 
     def _fused_by_chunks(
         self, call: Callable[..., None], gradient: Array | None, partials: Array
@@ -334,7 +334,7 @@ class Evaluation:
             len(partials),
         )
         if loss is not None and summed:
-            self._settle_loss(partials, loss)
+            self._settle_loss(engine.combine(partials, self.count), loss)
 
     # Gradients of broadcast operands.
 

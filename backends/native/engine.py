@@ -37,7 +37,6 @@ from bce_conformance.backends.native.narrow_stage import narrow_stage, special
 from bce_conformance.backends.native.primitives import (
     DD,
     dd_times,
-    fast_two_sum,
     fma,
     helper,
     inlined,
@@ -47,6 +46,7 @@ from bce_conformance.backends.native.primitives import (
     two_sum,
 )
 from bce_conformance.backends.native.refined import refined_far, refined_gradient
+from bce_conformance.backends.native.vanishing import raised_quotient
 from bce_conformance.backends.native.wide_stage import wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
@@ -229,11 +229,7 @@ def combine(partials: Any, count: float) -> float:
     for chunk in range(partials.shape[0]):
         total, error = two_sum(total, partials[chunk, 0])
         rest += error + partials[chunk, 1]
-    if not abs(total) < np.inf:
-        return total
-    total, rest = fast_two_sum(total, rest)
-    q = total / count
-    return q + (fma(-q, count, total) + rest) / count
+    return raised_quotient(total, rest, 0.0, 0.0, count)
 
 
 @kernel

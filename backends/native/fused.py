@@ -24,7 +24,6 @@ from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.primitives import (
     DD,
     as_bits,
-    fast_two_sum,
     fma,
     helper,
     inlined,
@@ -33,6 +32,7 @@ from bce_conformance.backends.native.primitives import (
     two_sum,
     widen,
 )
+from bce_conformance.backends.native.vanishing import quotient
 
 # A block is ROWS rows of LANES elements; lane l sums the elements at l, l + LANES, l + 2·LANES, …
 LANES = 256
@@ -176,16 +176,6 @@ def sum_single(
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
             logits, targets, gradient, with_gradient, scale, chunk, b
         )
-
-
-@inlined
-def quotient(total: float, rest: float, count: float) -> float:
-    """(total + rest)/count, rounded to float64; an infinite total has no meaningful rest."""
-    if not abs(total) < np.inf:
-        return total
-    total, rest = fast_two_sum(total, rest)
-    q = total / count
-    return q + (fma(-q, count, total) + rest) / count if abs(q) < np.inf else q
 
 
 @kernel

@@ -30,7 +30,6 @@ from bce_conformance.backends.native.fused import (
     add_lanes,
     exps,
     gradients,
-    quotient,
     sums,
 )
 from bce_conformance.backends.native.primitives import (
@@ -47,6 +46,7 @@ from bce_conformance.backends.native.primitives import (
     two_sum,
     widen,
 )
+from bce_conformance.backends.native.vanishing import quotient
 
 _BLOCK = 4 * GROUP
 

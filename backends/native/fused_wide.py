@@ -1,7 +1,8 @@
 """As ``fused.py`` for float64: pairs inside, and an exact sum.
 
-What this cannot do (deep cancellation, results near the smallest normal and below) is marked, left
-out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
+Losses and gradients near the smallest normal and below are kept raised (see ``vanishing.py``).
+What this cannot do (deep cancellation, targets next to 0 or 1 where exp(−|x|) vanishes) is marked,
+left out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from bce_conformance.backends.native.block import GRAD_LOGITS, LOSS
 from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.careful import careful
 from bce_conformance.backends.native.core import (
-    HELD,
-    VANISHED,
+    FAINT,
+    FAR,
     WIDE_CANCELLATION,
+    held,
     shares,
     wide_expanded,
     wide_log1p,
     wide_quotient,
     wide_reduced,
 )
-from bce_conformance.backends.native.fused import BLOCK, CHUNK, GROUP, LANES, quotient
+from bce_conformance.backends.native.fused import BLOCK, CHUNK, GROUP, LANES
 from bce_conformance.backends.native.narrow_stage import special
 from bce_conformance.backends.native.primitives import (
     DD,
@@ -38,35 +40,42 @@ from bce_conformance.backends.native.primitives import (
     two_sum,
 )
 from bce_conformance.backends.native.refined import refined_far, refined_gradient
+from bce_conformance.backends.native.vanishing import (
+    RAISED,
+    RAISED_HELD,
+    lowered,
+    raised_quotient,
+    with_sign,
+)
 
-# From here on a loss or gradient may be near the smallest normal; nothing below is marked for it.
-_LOW = HELD - 10.0
-# Shares below this may have no more weight there than exp(−|x|), and lose digits when multiplied.
-_FAINT = 2.0**-900
 # Only targets far outside [0, 1] have such shares.
 _HUGE = 2.0**100
 
-# The buffer of a thread: rows of sums and products with their rests, groups of exp(−|x|) with its.
+# The buffer of a thread: rows of sums, products and raised sums with their rests, groups of
+# exp(−|x|) with its rest; where that is raised, it is in a group of its own, behind.
 _RESTS = LANES
 _PRODUCTS = 2 * LANES
 _PRODUCT_RESTS = 3 * LANES
-_EXPS = 4 * LANES
+_RAISED_SUMS = 4 * LANES
+_RAISED_RESTS = 5 * LANES
+_EXPS = 6 * LANES
 _EXP_RESTS = _EXPS + GROUP
-_TAILS = _EXP_RESTS + GROUP
-_SCALES = _TAILS + GROUP
-_SIZE = _SCALES + GROUP
+_RAISED_EXPS = _EXP_RESTS + GROUP
+_RAISED_EXP_RESTS = _RAISED_EXPS + GROUP
+_SIZE = _RAISED_EXP_RESTS + GROUP
+# What is left of the exponential between its two loops goes where raised ones do.
+_TAILS = _RAISED_EXPS
+_SCALES = _RAISED_EXP_RESTS
 
 
 @inlined
 def _is_open(x: float, y: float) -> bool:
-    """Whether this is beyond the vector code: exp(−|x|) at its smallest decides, or y is huge.
+    """Whether this is beyond the vector code: exp(−|x|) at its smallest beside a faint share.
 
-    Where a share of the linear term stays, and no faint one, exp(−|x|) is nothing beside it beyond
-    _LOW; where none does, all vanishes beyond VANISHED.
+    Where no share of the linear term stays, exp(−|x|) is all there is; beside others it is nothing.
     """
     share = _share(x, y)
-    decides = (share < _FAINT) & ((share > 0.0) | (abs(x) < VANISHED))
-    return (abs(x) >= _LOW) & (decides | (share > _HUGE))
+    return (abs(x) >= FAR) & (((share > 0.0) & (share < FAINT)) | (share > _HUGE))
 
 
 @inlined
@@ -76,15 +85,34 @@ def _share(x: float, y: float) -> float:
 
 
 @helper
-def _exps(x: Any, y: Any, b: Any, marks: Any) -> None:
+def _exps(x: Any, y: Any, b: Any, marks: Any) -> bool:
+    """The first stage of a group: exp(−|x|), raised beyond FAR; whether there are such ones."""
+    far = 0
     for i in range(x.size):
-        b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i] = wide_reduced(abs(x[i]))
+        a = held(abs(x[i]), RAISED_HELD)
+        raised = RAISED if a >= FAR else 0
+        b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i] = wide_reduced(a, raised)
         marks[i] = _is_open(x[i], y[i])
-    for i in range(x.size):
-        e, e_rest = wide_expanded(b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i])
-        beyond = abs(x[i]) >= _LOW
-        b[_EXPS + i] = 0.0 if beyond else e
-        b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
+        far += raised
+    if far:
+        for i in range(x.size):
+            e, e_rest = wide_expanded(
+                b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
+            )
+            beyond = abs(x[i]) >= FAR
+            b[_EXPS + i] = 0.0 if beyond else e
+            b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
+            alone = beyond and not marks[i]
+            b[_RAISED_EXPS + i] = e if alone else 0.0
+            b[_RAISED_EXP_RESTS + i] = e_rest if alone else 0.0
+        b[_RAISED_EXPS + x.size : _RAISED_EXPS + GROUP] = 0.0
+        b[_RAISED_EXP_RESTS + x.size : _RAISED_EXP_RESTS + GROUP] = 0.0
+    else:
+        for i in range(x.size):
+            b[_EXPS + i], b[_EXP_RESTS + i] = wide_expanded(
+                b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
+            )
+    return far != 0
 
 
 @inlined
@@ -97,7 +125,7 @@ def _sum_row(x: Any, y: Any, exps: Any, exp_rests: Any, b: Any) -> None:
         line, line_rest = two_product(steady, x[lane])
         line_rest += steady_rest * x[lane]
         # Also a zero that annihilates an infinite logit.
-        left_out = (abs(x[lane]) >= _LOW) & (abs(steady) < _FAINT)
+        left_out = (abs(x[lane]) >= FAR) & (abs(steady) < FAINT)
         b[lane], error = two_sum(b[lane], 0.0 if left_out else line)
         b[_RESTS + lane] += error + (0.0 if left_out else line_rest)
         # m + e + m·e, the last being the smallest.
@@ -121,6 +149,28 @@ def _sums(x: Any, y: Any, b: Any) -> None:
 
 
 @helper
+def _raised_sums(b: Any) -> None:
+    """Add what of a group is raised to the lanes."""
+    for lane in range(LANES):
+        total, rest = b[_RAISED_SUMS + lane], b[_RAISED_RESTS + lane]
+        for row in range(GROUP // LANES):
+            i = lane + row * LANES
+            total, error = two_sum(total, b[_RAISED_EXPS + i])
+            rest += error + b[_RAISED_EXP_RESTS + i]
+        b[_RAISED_SUMS + lane], b[_RAISED_RESTS + lane] = total, rest
+
+
+@helper
+def _raised_gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any) -> None:
+    """Gradients of which only exp(−|x|) is left, the other share being 1."""
+    for i in range(x.size):
+        e = b[_RAISED_EXPS + i]
+        value, rest = dd_times(e, b[_RAISED_EXP_RESTS + i], scale, scale_rest)
+        alone = (e != 0.0) & (y[i] == (1.0 if x[i] > 0.0 else 0.0))
+        g[i] = with_sign(lowered(value, rest), -x[i]) if alone else g[i]
+
+
+@helper
 def _gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any, marks: Any) -> None:
     for i in range(x.size):
         e = b[_EXPS + i]
@@ -134,20 +184,24 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any, 
         n_rest += (away_rest if positive else 0.0) + moved_rest
         d, d_rest = fast_two_sum(1.0, e)
         q, q_rest = wide_quotient(n, n_rest, d, d_rest + e_rest)
-        value, _ = dd_times(q, q_rest, scale, scale_rest)
-        gone = (abs(x[i]) >= _LOW) & (steady == 0.0)
-        g[i] = moving * 0.0 if gone else value
+        g[i], _ = dd_times(q, q_rest, scale, scale_rest)
         near = abs(n) < WIDE_CANCELLATION * abs(moved) and x[i] != 0.0
         marks[i] = marks[i] or near
 
 
 @inlined
 def _finish(b: Any, width: int) -> DD:
-    """Add up one block's lanes, in a fixed tree."""
+    """Add up one block's lanes."""
     for lane in range(width):
         curve, curve_rest = wide_log1p(b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane])
         b[lane], error = two_sum(b[lane], curve)
         b[_RESTS + lane] += error + curve_rest
+    return _add_lanes(b[: 2 * LANES])
+
+
+@helper
+def _add_lanes(b: Any) -> DD:
+    """The sum of a row of pairs, in a fixed tree."""
     half = LANES // 2
     while half:
         for lane in range(half):
@@ -182,7 +236,7 @@ def _decide(
     out_of_line()
     for i in range(x.size):
         if marks[i]:
-            if abs(x[i]) >= _LOW and _share(x[i], y[i]) < _FAINT:
+            if abs(x[i]) >= FAR and _share(x[i], y[i]) < FAINT:
                 value, more = _decided(LOSS, x[i], y[i], 1.0)
                 total, error = two_sum(total, value)
                 rest += error + more
@@ -201,24 +255,32 @@ def _chunk(
     chunk: int,
     b: Any,
     marks: Any,
-) -> DD:
-    """See ``fused._chunk``; here nothing is left to be repaired."""
+) -> tuple[float, float, float, float]:
+    """The sum of one chunk's losses as a pair, and that of those that are raised."""
     words = marks.view(np.int64)
     scale = 1.0 / count
     scale_rest = fma(-scale, count, 1.0) / count
     total = 0.0
     rest = 0.0
+    raised = 0.0
+    raised_rest = 0.0
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
         stop = min(logits.size, start + BLOCK)
         b[:_EXPS] = 0.0
+        any_far = False
         for at in range(start, stop, GROUP):
             x = logits[at : min(stop, at + GROUP)]
             y = targets[at : min(stop, at + GROUP)]
             g = gradient[at : min(stop, at + GROUP)]
-            _exps(x, y, b, marks)
+            far = _exps(x, y, b, marks)
             _sums(x, y, b)
+            if far:
+                any_far = True
+                _raised_sums(b)
             if with_gradient:
                 _gradients(x, y, g, scale, scale_rest, b, marks)
+                if far:
+                    _raised_gradients(x, y, g, scale, scale_rest, b)
             for word in range((x.size + 7) // 8):
                 if words[word]:
                     i = slice(8 * word, min(x.size, 8 * word + 8))
@@ -228,7 +290,11 @@ def _chunk(
         value, error = _finish(b, min(LANES, stop - start))
         total, carried = two_sum(total, value)
         rest += error + carried
-    return total, rest
+        if any_far:
+            value, error = _add_lanes(b[_RAISED_SUMS:_EXPS])
+            raised, carried = two_sum(raised, value)
+            raised_rest += error + carried
+    return total, rest, raised, raised_rest
 
 
 @kernel
@@ -242,16 +308,28 @@ def sum_wide(
     last: int,
     partials: Any,
 ) -> None:
-    """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
+    """Write what ``combine`` needs of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
 
     With ``with_gradient``, also the gradient in the logits over ``count``.
     """
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
     for chunk in range(first, last):
-        partials[chunk, 0], partials[chunk, 1] = _chunk(
+        partials[chunk, 0], partials[chunk, 1], partials[chunk, 2], partials[chunk, 3] = _chunk(
             logits, targets, gradient, with_gradient, count, chunk, b, marks
         )
+
+
+@kernel
+def combine(partials: Any, count: float) -> float:
+    """The sum of all losses over ``count``, rounded to float64."""
+    total, rest, raised, raised_rest = 0.0, 0.0, 0.0, 0.0
+    for chunk in range(partials.shape[0]):
+        total, error = two_sum(total, partials[chunk, 0])
+        rest += error + partials[chunk, 1]
+        raised, error = two_sum(raised, partials[chunk, 2])
+        raised_rest += error + partials[chunk, 3]
+    return raised_quotient(total, rest, raised, raised_rest, count)
 
 
 @kernel
@@ -261,6 +339,8 @@ def sum_small_wide(
     """See ``fused.sum_small``; not 0 either where the sum overflows, and the mean may not."""
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
-    total, rest = _chunk(logits, targets, gradient, with_gradient, count, 0, b, marks)
-    out[0] = quotient(total, rest, count)
+    total, rest, raised, raised_rest = _chunk(
+        logits, targets, gradient, with_gradient, count, 0, b, marks
+    )
+    out[0] = raised_quotient(total, rest, raised, raised_rest, count)
     return int(abs(total) == math.inf)

@@ -12,10 +12,10 @@ import math
 from bce_conformance.backends.native.block import LOSS
 from bce_conformance.backends.native.coefficients import INVERSE_FACTORIALS, LN2_PARTS, LOG2_E
 from bce_conformance.backends.native.core import (
+    FAR,
     HELD,
     VANISHED,
     shares,
-    wide_exp,
     wide_quotient,
 )
 from bce_conformance.backends.native.primitives import (
@@ -28,20 +28,11 @@ from bce_conformance.backends.native.primitives import (
     two_product,
     two_sum,
 )
+from bce_conformance.backends.native.vanishing import lowered_pair, raised_exp
 
 # Numerators that cancel further than this keep less than 58 correct bits.
 _CANCELLATION = 2.0**-40
 _HALVINGS = 4
-# Vanishing results are kept this much larger until they are rounded.
-_RAISED = 2.0**800
-# exp(−_MIDDLE), raised, to 2^-108.
-_MIDDLE = 512.0
-_EXP_MIDDLE = float.fromhex("0x1.44109edb20931p+61")
-_EXP_MIDDLE_REST = float.fromhex("0x1.68e232c6d0cfbp+7")
-_SMALLEST_NORMAL = 2.0**-1022
-_SMALLEST = 2.0**-1074
-# Half of it, raised.
-_HALF_SMALLEST = 2.0**-275
 # Coefficients between these, and their products, keep what is raised in float64's range.
 _SAFE_LOW = 2.0**-40
 _SAFE_HIGH = 2.0**40
@@ -96,21 +87,6 @@ def refined_gradient(
 
 
 @helper
-def _lowered(value: float, rest: float) -> DD:
-    """(value + rest)/_RAISED; where that is not normal, rounded once, and 0."""
-    lowered = value / _RAISED
-    if abs(lowered) >= _SMALLEST_NORMAL:
-        return lowered, rest / _RAISED
-    # What the division rounded away is exact; with the rest it may be beyond the middle.
-    left = (value - lowered * _RAISED) + rest
-    if left > _HALF_SMALLEST:
-        lowered += _SMALLEST
-    elif left < -_HALF_SMALLEST:
-        lowered -= _SMALLEST
-    return lowered, 0.0
-
-
-@helper
 def refined_far(
     quantity: int, x: float, y: float, w: float, p: float, scale: float, scale_rest: float
 ) -> tuple[float, float, bool]:
@@ -132,7 +108,7 @@ def refined_far(
     factor, factor_rest = w, 0.0
     if quantity != LOSS:
         factor, factor_rest = dd_times(scale, scale_rest, w, 0.0)
-    trusted = HELD - 10.0 <= a < 2.0**900 and small > _SAFE_LOW and large < _SAFE_HIGH
+    trusted = FAR <= a < 2.0**900 and small > _SAFE_LOW and large < _SAFE_HIGH
     trusted = trusted and _SAFE_LOW < abs(factor) < _SAFE_HIGH
     if not trusted:
         return 0.0, 0.0, False
@@ -143,11 +119,9 @@ def refined_far(
         return value, rest, True
     if a > VANISHED:
         return (0.0 if quantity == LOSS else moving * factor * 0.0), 0.0, w == 1.0
-    # Exact, a being between the half and the double of _MIDDLE.
-    e, e_rest = wide_exp(a - _MIDDLE)
-    e, e_rest = dd_times(e, e_rest, _EXP_MIDDLE, _EXP_MIDDLE_REST)
+    e, e_rest = raised_exp(a)
     sign = -1.0 if quantity == LOSS and positive else 1.0
     moving, moving_rest = dd_times(sign * moving, sign * moving_rest, factor, factor_rest)
     e, e_rest = dd_times(e, e_rest, moving, moving_rest)
-    value, rest = _lowered(e, e_rest)
+    value, rest = lowered_pair(e, e_rest)
     return value, rest, True

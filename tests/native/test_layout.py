@@ -192,6 +192,41 @@ def test_sums_are_as_good_as_the_exact_sum_rounded_once(dtype, size, equal):
         assert error <= (0.7 if dtype == np.float64 else 0.5001), (reduction, error)
 
 
+@pytest.mark.parametrize("reach", [(600, 760), (706, 712), (735, 748)])
+@pytest.mark.parametrize("size", [7, 20_000])
+def test_sums_of_vanishing_losses_are_rounded_once(reach, size):
+    from bce_conformance.reference import ground_truth, ulp_error
+
+    random = np.random.default_rng(size)
+    y = (random.uniform(size=size) < 0.5).astype(float)
+    x = np.where(y > 0, 1, -1) * random.uniform(*reach, size)
+    for reduction in ("mean", "sum"):
+        got = binary_cross_entropy_with_logits(x, y, reduction=reduction)
+        assert got > 0
+        truth = ground_truth(x, y, quantity="loss", reduction=reduction, dtype="float64")
+        assert abs(float(np.ravel(ulp_error(got, truth))[0])) <= 0.7
+
+
+def test_gradients_over_a_huge_count_are_rounded_once():
+    from mpmath import mp, mpf
+
+    from bce_conformance.backends.native import fused_wide
+
+    random = np.random.default_rng(11)
+    y = (random.uniform(size=1500) < 0.5).astype(float)
+    x = np.where(y > 0, 1, -1) * random.uniform(600, 740, y.size)
+    gradients, count = np.empty_like(x), 3.0 * 2.0**40
+    fused_wide.sum_wide(x, y, gradients, True, count, 0, 1, np.zeros((1, 4)))
+    worst = mpf(0)
+    with mp.workprec(2000):
+        for logit, gradient in zip(x, gradients, strict=True):
+            exact = 1 / (1 + mp.exp(abs(mpf(logit)))) / count
+            ulp = mpf(2) ** max(int(mp.floor(mp.log(exact, 2))) - 52, -1074)
+            worst = max(worst, abs(abs(mpf(gradient)) - exact) / ulp)
+    assert 0.4 < worst <= 0.501
+    assert (np.signbit(gradients) == (y > 0)).all()
+
+
 def test_a_cotangent_scales_gradients_and_not_the_loss():
     x, y, w, p = problem(np.float64, soft=False)
     plain_loss, plain = value_and_grad(x, y, w, p, "mean", wrt=OPERANDS)

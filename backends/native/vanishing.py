@@ -1,0 +1,94 @@
+"""float64 results near the smallest normal number and below: kept 2^RAISED larger, rounded once.
+
+What is raised is normal, and so is what its roundings lost, so that pairs keep all their digits;
+only ``lowered`` rounds, to the grid of the subnormals where that is the coarser one. No branches.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bce_conformance.backends.native.core import wide_expanded, wide_reduced
+from bce_conformance.backends.native.primitives import (
+    DD,
+    as_bits,
+    fast_two_sum,
+    fma,
+    from_bits,
+    helper,
+    inlined,
+    two_sum,
+)
+
+RAISED = 600
+RAISE = 2.0**RAISED
+# Raised exp(−a) is held at exp(−800): 2^79 of them are still nothing beside the smallest float64.
+RAISED_HELD = 800.0
+# The smallest normal and half of the smallest number, raised.
+_NORMAL = 2.0 ** (RAISED - 1022)
+_HALF = 2.0 ** (RAISED - 1075)
+_NORMAL_BITS = (RAISED - 1022 + 1023) << 52
+_SIGN = -(1 << 63)
+# Sums below this are rounded as raised ones; beside others, what is raised is nothing.
+_FAINT_SUM = 2.0**-400
+
+
+@inlined
+def raised_exp(a: float) -> DD:
+    """exp(−a)·2^RAISED for 0 ≤ a < 1000 as a pair, relative error < 2^-63."""
+    r, rest, tail, scale = wide_reduced(a, RAISED)
+    return wide_expanded(r, rest, tail, scale)
+
+
+@inlined
+def with_sign(magnitude: float, sign: float) -> float:
+    """``magnitude`` ≥ 0 with the sign of ``sign``; subnormals cost nothing."""
+    return from_bits(as_bits(magnitude) | (as_bits(sign) & _SIGN))
+
+
+@inlined
+def lowered(value: float, rest: float) -> float:
+    """(value + rest)/2^RAISED rounded once, for a value ≥ 0 and a rest of at most half its ulp.
+
+    The sum with _NORMAL has the subnormals' grid, and their bits behind its own; what it rounded
+    away is exact, and with the rest may be beyond the middle.
+    """
+    total = _NORMAL + value
+    lost = value - (total - _NORMAL)
+    number = as_bits(total) - _NORMAL_BITS
+    number += 1 if (lost - _HALF) + rest > 0.0 else 0
+    number -= 1 if (lost + _HALF) + rest < 0.0 else 0
+    return from_bits(number if value < _NORMAL else as_bits(value) - (RAISED << 52))
+
+
+@inlined
+def lowered_pair(value: float, rest: float) -> DD:
+    """(value + rest)/2^RAISED of either sign: the pair, or a result that is not normal, and 0."""
+    magnitude = abs(value)
+    number = with_sign(lowered(magnitude, rest if value > 0.0 else -rest), value)
+    return number, (rest / RAISE if magnitude >= _NORMAL else 0.0)
+
+
+@inlined
+def quotient(total: float, rest: float, count: float) -> float:
+    """(total + rest)/count, rounded to float64; an infinite total has no meaningful rest."""
+    if not abs(total) < math.inf:
+        return total
+    total, rest = fast_two_sum(total, rest)
+    q = total / count
+    return q + (fma(-q, count, total) + rest) / count if abs(q) < math.inf else q
+
+
+@helper
+def raised_quotient(
+    total: float, rest: float, raised: float, raised_rest: float, count: float
+) -> float:
+    """(total + rest + (raised + raised_rest)/2^RAISED)/count, rounded to float64."""
+    if not abs(total) < _FAINT_SUM:
+        return quotient(total, rest, count)
+    total, error = two_sum(total * RAISE, raised)
+    total, rest = fast_two_sum(total, error + (rest * RAISE + raised_rest))
+    q = total / count
+    q, rest = fast_two_sum(q, (fma(-q, count, total) + rest) / count)
+    number, _ = lowered_pair(q, rest)
+    return number
