@@ -24,6 +24,7 @@ COMPILED = (
     "element",
     "engine",
     "fused",
+    "fused_far",
     "fused_half",
     "fused_weighted",
     "fused_wide",

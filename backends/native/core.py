@@ -15,11 +15,16 @@ Everything is branch-free, so that loops over it become vector code.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from bce_conformance.backends.native.coefficients import (
     ATANH,
     ATANH_REDUCED,
     ATANH_TAIL,
     EXP,
+    EXP_SINGLE,
     EXP_TAIL,
     LN2,
     LN2_HIGH,
@@ -31,8 +36,10 @@ from bce_conformance.backends.native.primitives import (
     as_bits,
     fast_two_sum,
     fma,
+    fma_single,
     from_bits,
     inlined,
+    raised_exponent,
     two_product,
     two_sum,
 )
@@ -58,6 +65,11 @@ VANISHED = 746.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _ONE_BITS = 0x3FF0000000000000
+# ln 2 in two float32.
+_SINGLE_LN2_HIGH = np.float32(LN2)
+_SINGLE_LN2_LOW = np.float32(LN2 - float(_SINGLE_LN2_HIGH))
+_SINGLE_LOG2_E = np.float32(LOG2_E)
+_S0, _S1, _S2, _S3, _S4, _S5, _S6 = (np.float32(value) for value in EXP_SINGLE)
 
 
 @inlined
@@ -83,6 +95,21 @@ def narrow_exp(a: float) -> float:
     p = fma(p, r, EXP[1])
     p = fma(p, r, EXP[0])
     return from_bits(as_bits(p) + (as_bits(t) << 52))
+
+
+@inlined
+def single_exp(a: Any, rounder: Any) -> Any:
+    """exp(−a)·2^j in float32 for 0 ≤ a ≤ 128, relative error < 2^-22.5, rounder = 1.5·2^23 + j."""
+    t = fma_single(a, -_SINGLE_LOG2_E, rounder)
+    k = t - rounder
+    r = fma_single(k, -_SINGLE_LN2_LOW, fma_single(k, -_SINGLE_LN2_HIGH, -a))
+    p = fma_single(_S6, r, _S5)
+    p = fma_single(p, r, _S4)
+    p = fma_single(p, r, _S3)
+    p = fma_single(p, r, _S2)
+    p = fma_single(p, r, _S1)
+    p = fma_single(p, r, _S0)
+    return raised_exponent(p, t)
 
 
 @inlined

@@ -222,7 +222,7 @@ class Evaluation:
         if self.dtype != _FLOAT32:
             has_far = self.dtype == _BFLOAT16
             return lambda x, y, g, origin, *rest: fused_half.sum_half(
-                x, y, g, with_gradient, scale, has_far, *rest
+                x, y, g, with_gradient, self.count, has_far, *rest
             )
         return lambda x, y, g, origin, *rest: fused.sum_single(x, y, g, with_gradient, scale, *rest)
 

@@ -2,8 +2,8 @@
 
 Sixteen lanes for eight. A gradient's float32 comes with a bound of its error; where the two ends
 of that interval round to different numbers of the format, the element is evaluated in float64. What
-is written is the correctly rounded gradient either way. bfloat16 logits beyond 60, where exp(−|x|)
-is about to leave float32, send their group through float64. Sums are good to 2^-19.5.
+is written is the correctly rounded gradient either way. bfloat16 logits beyond 40 send their group
+through ``fused_far.py``. Sums are good to 2^-19.5.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.coefficients import EXP_SINGLE
 from bce_conformance.backends.native.core import (
     NARROW_CANCELLATION,
     narrow_exp,
     narrow_log1p,
     narrow_numerator,
+    single_exp,
 )
 from bce_conformance.backends.native.fused import (
     CHUNK,
@@ -26,13 +26,18 @@ from bce_conformance.backends.native.fused import (
     GROUP,
     LANES,
     PRODUCTS,
-    SIZE,
     add_lanes,
-    exps,
-    gradients,
-    sums,
+)
+from bce_conformance.backends.native.fused_far import (
+    FAR_SIZE,
+    TOTALS,
+    far_exps,
+    far_gradients,
+    far_lane,
+    far_sums,
 )
 from bce_conformance.backends.native.primitives import (
+    fma,
     fma_single,
     half_of_single,
     helper,
@@ -41,11 +46,12 @@ from bce_conformance.backends.native.primitives import (
     near_tie,
     noted,
     out_of_line,
-    raised_exponent,
     single_of_half,
+    sticky,
     two_sum,
     widen,
 )
+from bce_conformance.backends.native.refined import refined_gradient
 from bce_conformance.backends.native.vanishing import quotient
 
 _BLOCK = 4 * GROUP
@@ -53,33 +59,13 @@ _BLOCK = 4 * GROUP
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
 _ROUNDER = np.float32(1.5 * 2.0**23)
-_LOG2_E = np.float32(1.4426950408889634)
-# ln 2 in two float32.
-_LN2_HIGH = np.float32(0.693147180559945)
-_LN2_LOW = np.float32(0.6931471805599453 - float(np.float32(0.693147180559945)))
-_E0, _E1, _E2, _E3, _E4, _E5, _E6 = (np.float32(value) for value in EXP_SINGLE)
-# exp(−a) is held here: for float16, all results beyond vanish with the right sign.
-_HELD = np.float32(87)
-# The bits of 60 as a bfloat16. A group with logits beyond goes through float64.
-_FAR = np.int16(0x4270)
-# The error of a gradient is below this, times scale·(|N| + e)/(1 + e).
+# exp(−a) is held here: for float16, all results beyond vanish with the right sign, and nothing on
+# the way is subnormal, which would be slow.
+_HELD = np.float32(40)
+# The bits of 40 as a bfloat16.
+_FAR = np.int16(0x4220)
+# The error of a gradient is below this, times |gradient| + scale·e.
 _MARGIN = np.float32(2.0**-21)
-
-
-@inlined
-def _exp(a: Any) -> Any:
-    """exp(−a) in float32 for a ≥ 0, relative error < 2^-22.5 up to 87."""
-    a = _HELD if a > _HELD else a
-    t = fma_single(a, -_LOG2_E, _ROUNDER)
-    k = t - _ROUNDER
-    r = fma_single(k, -_LN2_LOW, fma_single(k, -_LN2_HIGH, -a))
-    p = fma_single(_E6, r, _E5)
-    p = fma_single(p, r, _E4)
-    p = fma_single(p, r, _E3)
-    p = fma_single(p, r, _E2)
-    p = fma_single(p, r, _E1)
-    p = fma_single(p, r, _E0)
-    return raised_exponent(p, t)
 
 
 @helper
@@ -93,7 +79,8 @@ def _is_far(x: Any) -> bool:
 @helper
 def _exps(x: Any, s: Any) -> None:
     for i in range(x.size):
-        s[EXPS + i] = _exp(abs(single_of_half(x[i])))
+        a = abs(single_of_half(x[i]))
+        s[EXPS + i] = single_exp(_HELD if a > _HELD else a, _ROUNDER)
 
 
 @inlined
@@ -129,8 +116,9 @@ def _sums(x: Any, y: Any, s: Any) -> None:
 
 
 @helper
-def _gradients(x: Any, y: Any, g: Any, scale: Any, least: Any, s: Any, marks: Any) -> None:
-    """Gradients, and a mark on each that float32 cannot decide, or that is below ``least``."""
+def _gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
+    """Gradients, and a mark on each that float32 cannot decide."""
+    reach = scale * _MARGIN
     for i in range(x.size):
         logit = single_of_half(x[i])
         target = single_of_half(y[i])
@@ -138,19 +126,22 @@ def _gradients(x: Any, y: Any, g: Any, scale: Any, least: Any, s: Any, marks: An
         away = _ONE - target
         positive = logit >= _ZERO
         numerator = fma_single(-target if positive else away, e, away if positive else -target)
-        factor = scale / (_ONE + e)
-        value = numerator * factor
-        margin = (abs(numerator) + e) * (factor * _MARGIN)
+        value = numerator * (scale / (_ONE + e))
+        margin = fma_single(e, reach, abs(value) * _MARGIN)
         low = half_of_single(value - margin, x[i])
         high = half_of_single(value + margin, x[i])
         g[i] = low
-        marks[i] = low != high or abs(value) < least
+        marks[i] = low != high
 
 
 @helper
-def _decide(x: Any, y: Any, g: Any, scale: float, marks: Any) -> bool:
-    """Evaluate the marked ones of a few gradients in float64; whether one stays undecided."""
+def _decide(x: Any, y: Any, g: Any, count: float, marks: Any) -> bool:
+    """Evaluate the marked ones of a few gradients in float64 or, where that does not do, in pairs.
+
+    Returns whether one stays undecided.
+    """
     out_of_line()
+    scale = 1.0 / count
     undecided = False
     for i in range(x.size):
         if marks[i]:
@@ -161,29 +152,33 @@ def _decide(x: Any, y: Any, g: Any, scale: float, marks: Any) -> bool:
             value = numerator * scale / (1.0 + e)
             g[i] = narrow(value, x[i])
             cancelled = abs(numerator) < NARROW_CANCELLATION * steady
-            undecided = undecided or cancelled or near_tie(value, x[i]) != 0
+            if cancelled or near_tie(value, x[i]) != 0:
+                scale_rest = fma(-scale, count, 1.0) / count
+                value, rest, trusted = refined_gradient(logit, target, 1.0, scale, scale_rest)
+                g[i] = narrow(sticky(value, rest), x[i])
+                undecided = undecided or not trusted
     return undecided
 
 
 @helper
-def _decide_all(x: Any, y: Any, g: Any, scale: float, marks: Any, words: Any) -> bool:
+def _decide_all(x: Any, y: Any, g: Any, count: float, marks: Any, words: Any) -> bool:
     """As ``_decide`` for a group, whose marks are seen eight at a time in ``words``."""
     undecided = False
     for word in range(words.size):
         if words[word]:
             eight = slice(8 * word, min(x.size, 8 * word + 8))
-            undecided |= _decide(x[eight], y[eight], g[eight], scale, marks[eight])
+            undecided |= _decide(x[eight], y[eight], g[eight], count, marks[eight])
     return undecided
 
 
 @inlined
 def _finish(b: Any, s: Any, far: bool, width: int) -> float:
     for lane in range(width):
-        curve = narrow_log1p(float(s[PRODUCTS + lane]))
-        b[lane] += curve + float(s[lane])
+        b[lane] = narrow_log1p(float(s[PRODUCTS + lane])) + float(s[lane])
+    b[width:] = 0.0
     if far:
         for lane in range(width):
-            b[lane] += narrow_log1p(b[PRODUCTS + lane])
+            b[lane] += far_lane(s, lane)
     return add_lanes(b)
 
 
@@ -193,7 +188,7 @@ def _chunk(
     targets: Any,
     gradient: Any,
     with_gradient: bool,
-    scale: float,
+    count: float,
     has_far: bool,
     chunk: int,
     b: Any,
@@ -202,15 +197,14 @@ def _chunk(
 ) -> tuple[float, float, int]:
     """See ``fused._chunk``."""
     words = marks.view(np.int64)
-    single = np.float32(scale)
-    least = np.float32(2.0**-120 if has_far else 0.0)
+    scale = np.float32(1.0 / count)
     total = 0.0
     rest = 0.0
     undecided = 0
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), _BLOCK):
         stop = min(logits.size, start + _BLOCK)
-        b[:EXPS] = 0.0
         s[:EXPS] = 0.0
+        s[TOTALS:] = 0.0
         any_far = False
         for at in range(start, stop, GROUP):
             x = logits[at : min(stop, at + GROUP)]
@@ -218,20 +212,18 @@ def _chunk(
             far = has_far and _is_far(x)
             if far:
                 any_far = True
-                exps(x, b)
-                sums(x, y, b)
+                far_exps(x, s)
+                far_sums(x, y, s)
             else:
                 _exps(x, s)
                 _sums(x, y, s)
             if with_gradient:
                 g = gradient[at : min(stop, at + GROUP)]
                 if far:
-                    open_ = gradients(x, y, g, scale, b)
+                    far_gradients(x, y, g, scale, s, marks)
                 else:
-                    _gradients(x, y, g, single, least, s, marks)
-                    used = words[: (x.size + 7) // 8]
-                    open_ = _decide_all(x, y, g, scale, marks, used)
-                if open_:
+                    _gradients(x, y, g, scale, s, marks)
+                if _decide_all(x, y, g, count, marks, words[: (x.size + 7) // 8]):
                     undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
         total, error = two_sum(total, _finish(b, s, any_far, min(LANES, stop - start)))
         rest += error
@@ -244,23 +236,22 @@ def sum_half(
     targets: Any,
     gradient: Any,
     with_gradient: bool,
-    scale: float,
+    count: float,
     has_far: bool,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_single``.
+    """See ``fused.sum_single``; gradients are divided by ``count``.
 
-    ``has_far`` says whether the format has logits for which float32 does not reach, and gradients
-    that are not normal numbers of float32.
+    ``has_far`` says whether the format has logits for which float32 does not reach: bfloat16.
     """
-    b = np.empty(SIZE)
-    s = np.empty(SIZE, np.float32)
+    b = np.empty(LANES)
+    s = np.empty(FAR_SIZE, np.float32)
     marks = np.zeros(GROUP, np.bool_)
     for chunk in range(first, last):
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
-            logits, targets, gradient, with_gradient, scale, has_far, chunk, b, s, marks
+            logits, targets, gradient, with_gradient, count, has_far, chunk, b, s, marks
         )
 
 
@@ -275,11 +266,11 @@ def sum_small_half(
     out: Any,
 ) -> int:
     """See ``fused.sum_small`` and ``sum_half``."""
-    b = np.empty(SIZE)
-    s = np.empty(SIZE, np.float32)
+    b = np.empty(LANES)
+    s = np.empty(FAR_SIZE, np.float32)
     marks = np.zeros(GROUP, np.bool_)
     total, rest, undecided = _chunk(
-        logits, targets, gradient, with_gradient, 1.0 / count, has_far, 0, b, s, marks
+        logits, targets, gradient, with_gradient, count, has_far, 0, b, s, marks
     )
     out[0] = narrow(quotient(total, rest, count), out[0])
     return undecided

@@ -119,6 +119,39 @@ def half_of_single(typing_context: Any, value: Any, like: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def signed_single(typing_context: Any, magnitude: Any, value: Any) -> Any:
+    """A positive float32 with the sign of ``value``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        magnitude, value = (builder.bitcast(argument, _INT32) for argument in arguments)
+        sign = builder.and_(value, ir.Constant(_INT32, 1 << 31))
+        return builder.bitcast(builder.or_(sign, magnitude), _FLOAT)
+
+    return types.float32(types.float32, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def bfloat16_of_raised(typing_context: Any, value: Any, tiny: Any) -> Any:
+    """The bits of the bfloat16 nearest to ``value``/2^104, ties outwards.
+
+    Where ``tiny`` says so, the smallest normal raised has been added to what is subnormal, so that
+    its float32 has the grid of the subnormals where that of normals is.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, tiny = arguments
+        nan = builder.fcmp_unordered("uno", value, value)
+        lowered = ir.Constant(_INT32, 0x8000 - (104 << 23))
+        subnormal = ir.Constant(_INT32, 0x8000 - (105 << 23))
+        offset = builder.select(tiny, subnormal, lowered)
+        offset = builder.select(nan, ir.Constant(_INT32, 0), offset)
+        bits = builder.add(builder.bitcast(value, _INT32), offset)
+        return builder.trunc(builder.lshr(bits, ir.Constant(_INT32, 16)), _INT16)
+
+    return types.uint16(types.float32, types.boolean), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def noted(typing_context: Any, seen: Any, element: Any, limit: Any) -> Any:
     """``seen``, with its sign bit set if the magnitude of 16-bit float bits is beyond ``limit``'s.
 

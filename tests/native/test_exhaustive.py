@@ -1,5 +1,7 @@
 """Every bit pattern of a half-precision logit, with both hard and 64 soft targets."""
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -31,3 +33,27 @@ def test_half_precisions_are_correctly_rounded(dtype):
             )
             judged += got.size
     assert judged == 2 * 66 * x.size
+
+
+# Logits by magnitude: moderate, about to leave float32, vanishing, everything.
+REACHES = [(0, 20), (38, 100), (85, 95), (0, 130), (0, 3e38)]
+
+
+@pytest.mark.parametrize(("low", "high"), REACHES)
+@pytest.mark.parametrize("size", [50, 5000])
+def test_bfloat16_means_are_correctly_rounded(low, high, size):
+    random = np.random.default_rng(size)
+    near = random.uniform(size=size) * np.where(random.uniform(size=size) < 0.3, 1e-30, 1)
+    judged = 0
+    for targets, reduction in itertools.product(
+        (random.uniform(size=size) < 0.5, near), ("mean", "sum")
+    ):
+        y = np.asarray(targets).astype(ml_dtypes.bfloat16)
+        sign = np.where(y.astype(float) > 0.5, 1, -1)
+        x = (sign * random.uniform(low, high, size)).astype(ml_dtypes.bfloat16)
+        loss, gradients = value_and_grad(x, y, reduction=reduction)
+        for quantity, got in (("loss", loss), ("grad_logits", gradients["logits"])):
+            truth = ground_truth(x, y, quantity=quantity, reduction=reduction, dtype="bfloat16")
+            np.testing.assert_array_equal(np.ravel(got), np.ravel(truth.nearest))
+            judged += got.size
+    assert judged == 4 * (size + 1)

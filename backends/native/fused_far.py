@@ -1,0 +1,118 @@
+"""As ``fused_half.py`` for groups with bfloat16 logits whose exp(−|x|) is about to leave float32.
+
+All that decays is kept 2^104 larger, so that it stays normal; gradients are rounded once to
+bfloat16, subnormals included, and marked where float32 does not decide them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.native.core import narrow_log1p, single_exp
+from bce_conformance.backends.native.fused import EXPS, GROUP, LANES, SIZE
+from bce_conformance.backends.native.primitives import (
+    bfloat16_of_raised,
+    fma_single,
+    helper,
+    inlined,
+    signed_single,
+    single_of_half,
+)
+
+# Behind what ``fused.py`` has in its buffer: rows of linear terms and of products.
+TOTALS = SIZE
+RAISED = SIZE + LANES
+FAR_SIZE = SIZE + 2 * LANES
+
+_ONE = np.float32(1)
+_ZERO = np.float32(0)
+# Adding this rounds to an integer k, and leaves k + 104 in the low bits of the sum.
+_ROUNDER = np.float32(1.5 * 2.0**23 + 104)
+_RAISE = np.float32(2.0**104)
+_LOWER = np.float32(2.0**-104)
+# exp(−a) is held here: 2^39 of them still vanish beside the smallest bfloat16.
+_HELD = np.float32(120)
+# Linear terms are summed this much smaller, so that no sum of a block leaves float32 too early.
+_SHRINK = np.float32(2.0**-8)
+# What two raised factors are multiplied by, each, for their product not to be raised twice.
+_HALF_LOWER = np.float32(2.0**-52)
+# See ``fused_half.py``.
+_MARGIN = np.float32(2.0**-21)
+# The smallest normal bfloat16, raised, and what may be lost where it is added.
+_NORMAL = np.float32(2.0**-22)
+_ROUNDING = np.float32(2.0**-44)
+
+
+@helper
+def far_exps(x: Any, s: Any) -> None:
+    """exp(−|x|), raised."""
+    for i in range(x.size):
+        a = abs(single_of_half(x[i]))
+        s[EXPS + i] = single_exp(_HELD if a > _HELD else a, _ROUNDER)
+
+
+@inlined
+def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
+    """See ``fused._added``; the product is raised."""
+    steady = _ONE - y if x >= _ZERO else -y
+    return (
+        fma_single(steady, x * _SHRINK, total) if steady != _ZERO else total,
+        fma_single(product * _HALF_LOWER, e * _HALF_LOWER, product + e),
+    )
+
+
+@helper
+def far_sums(x: Any, y: Any, s: Any) -> None:
+    """Losses, added to the lanes row by row."""
+    if x.size == GROUP:
+        for lane in range(LANES):
+            total, product = s[TOTALS + lane], s[RAISED + lane]
+            for row in range(GROUP // LANES):
+                i = lane + row * LANES
+                total, product = _added(
+                    single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], total, product
+                )
+            s[TOTALS + lane], s[RAISED + lane] = total, product
+    else:
+        for i in range(x.size):
+            lane = i % LANES
+            s[TOTALS + lane], s[RAISED + lane] = _added(
+                single_of_half(x[i]),
+                single_of_half(y[i]),
+                s[EXPS + i],
+                s[TOTALS + lane],
+                s[RAISED + lane],
+            )
+
+
+@helper
+def far_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
+    """Gradients, and a mark on each that float32 cannot decide."""
+    reach = scale * _MARGIN
+    for i in range(x.size):
+        logit = single_of_half(x[i])
+        target = single_of_half(y[i])
+        e = s[EXPS + i]
+        away = _ONE - target
+        positive = logit >= _ZERO
+        steady = away if positive else -target
+        numerator = fma_single(-target if positive else away, e, steady * _RAISE)
+        value = numerator * (scale / fma_single(e, _LOWER, _ONE))
+        size = abs(value)
+        margin = fma_single(e, reach, fma_single(size, _MARGIN, _ROUNDING))
+        tiny = size < _NORMAL
+        value = value + signed_single(_NORMAL, value) if tiny else value
+        low = bfloat16_of_raised(value - margin, tiny)
+        # Where anything overflows, so does the margin.
+        high = bfloat16_of_raised(value + margin, tiny)
+        g[i] = low
+        marks[i] = low != high
+
+
+@inlined
+def far_lane(s: Any, lane: int) -> float:
+    """The losses of a lane."""
+    curve = narrow_log1p(float(s[RAISED + lane]) * 2.0**-104)
+    return curve + float(s[TOTALS + lane]) * 2.0**8
