@@ -14,6 +14,7 @@ from bce_conformance.backends.native.core import (
     NARROW_CANCELLATION,
     narrow_numerator,
     narrow_softplus,
+    shares,
 )
 from bce_conformance.backends.native.fused import (
     BLOCK,
@@ -26,22 +27,22 @@ from bce_conformance.backends.native.fused import (
     exps,
 )
 from bce_conformance.backends.native.memory import transfer
-from bce_conformance.backends.native.narrow_stage import annihilate, narrow_inner
+from bce_conformance.backends.native.narrow_stage import annihilate
 from bce_conformance.backends.native.primitives import (
     as_bits,
     fma,
     helper,
+    inlined,
     narrow,
     near_tie,
     two_sum,
     widen,
 )
 
-# Behind what ``fused.py`` has in its buffer: groups of weight, pos_weight and losses.
+# Behind what ``fused.py`` has in its buffer: groups of weight and pos_weight.
 _W = SIZE
 _P = SIZE + GROUP
-_LOSS = SIZE + 2 * GROUP
-_SIZE = SIZE + 3 * GROUP
+_SIZE = SIZE + 2 * GROUP
 
 
 @helper
@@ -53,18 +54,30 @@ def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
         transfer(plans[1], shape, start, b[_P : _P + n], True)
 
 
+@inlined
+def _loss(x: float, y: float, e: float, w: float, p: float) -> float:
+    """One loss; what stays of a numerator, times x, is its linear term."""
+    away = 1.0 - y
+    towards = p * y
+    steady, _ = shares(x, away, towards)
+    line = steady * x if steady != 0.0 else 0.0
+    return annihilate(w, fma(away + towards, narrow_softplus(e), line))
+
+
 @helper
 def _sums(x: Any, y: Any, b: Any) -> None:
-    for i in range(x.size):
-        inner = narrow_inner(widen(x[i]), widen(y[i]), b[_P + i], narrow_softplus(b[EXPS + i]))
-        b[_LOSS + i] = annihilate(b[_W + i], inner)
-    # What a group falls short of is no loss.
-    b[_LOSS + x.size : _LOSS + GROUP] = 0.0
-    for lane in range(LANES):
-        total = b[lane]
-        for row in range(GROUP // LANES):
-            total += b[_LOSS + row * LANES + lane]
-        b[lane] = total
+    """Losses, added to the lanes row by row."""
+    if x.size == GROUP:
+        for lane in range(LANES):
+            total = b[lane]
+            for row in range(GROUP // LANES):
+                i = lane + row * LANES
+                total += _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
+            b[lane] = total
+    else:
+        for i in range(x.size):
+            loss = _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
+            b[i % LANES] += loss
 
 
 @helper

@@ -251,7 +251,7 @@ def narrow(typing_context: Any, value: Any, like: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
-    """1 where ``value``, off by up to 2^-40 of itself, may round either way to a half precision.
+    """1 where ``value``, off by up to 2^-28 of itself, may round either way to a half precision.
 
     Always 0 for float32 and float64. Below the smallest normal, adding it brings the grid of the
     subnormals to the bits where that of the normals is.
@@ -269,7 +269,7 @@ def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
         least = ir.Constant(_DOUBLE, normal)
         raised = builder.fadd(magnitude, least)
         magnitude = builder.select(builder.fcmp_ordered("olt", magnitude, least), raised, magnitude)
-        reach = 1 << 12
+        reach = 1 << 25
         offset = ir.Constant(_INT64, reach - (1 << (dropped - 1)))
         distance = builder.add(builder.bitcast(magnitude, _INT64), offset)
         distance = builder.and_(distance, ir.Constant(_INT64, (1 << dropped) - 1))
