@@ -10,11 +10,8 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-_lock = threading.Lock()
 _count: int | None = None
-_pool: tuple[int, int, ThreadPoolExecutor] | None = None
 
 # How many times a thread is handed chunks: few enough to hide the handing over.
 _MOST_SHARES = 8
@@ -41,15 +38,51 @@ def set_num_threads(count: int | None) -> None:
     _count = count
 
 
-def _workers(count: int) -> ThreadPoolExecutor:
-    """A pool of ``count`` threads of this very process (a fork does not inherit them)."""
-    global _pool
-    with _lock:
-        if _pool is None or _pool[:2] != (os.getpid(), count):
-            if _pool is not None and _pool[0] == os.getpid():
-                _pool[2].shutdown(wait=False)
-            _pool = (os.getpid(), count, ThreadPoolExecutor(count, "bce-native"))
-        return _pool[2]
+class _Worker:
+    """A thread that waits for work. Two locks hand it over in a fifth of the time of a queue."""
+
+    def __init__(self) -> None:
+        self._given, self._done = threading.Lock(), threading.Lock()
+        self._given.acquire()
+        self._done.acquire()
+        self._work: Callable[[], None] | None = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="bce-native", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._given.acquire()
+            assert self._work is not None
+            try:
+                self._work()
+            except BaseException as error:  # the caller's to raise
+                self._error = error
+            self._work = None  # nor are its arrays kept alive
+            self._done.release()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Start ``work``; nothing else may be begun before ``end``."""
+        self._work = work
+        self._given.release()
+
+    def end(self) -> BaseException | None:
+        """Wait for it; what it raised."""
+        self._done.acquire()
+        error, self._error = self._error, None
+        return error
+
+
+# Workers that nobody uses. Taking one and putting it back are single operations of the list.
+_idle: list[_Worker] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # a fork does not inherit threads
+
+
+def _worker() -> _Worker:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Worker()
 
 
 def share(work: Callable[[int, int], None], chunks: int) -> None:
@@ -67,10 +100,14 @@ def share(work: Callable[[int, int], None], chunks: int) -> None:
                 return
             work(first, min(chunks, first + size))
 
-    pool = _workers(threads - 1)
-    helpers = [pool.submit(take) for _ in range(threads - 1)]
+    workers = [_worker() for _ in range(threads - 1)]
+    for worker in workers:
+        worker.begin(take)
     try:
         take()
     finally:
-        for helper in helpers:
-            helper.result()
+        errors = [worker.end() for worker in workers]
+        _idle.extend(workers)
+    for error in errors:
+        if error is not None:
+            raise error

@@ -1,6 +1,8 @@
 """Layout, broadcasting, reductions, determinism: the same elements give the same bits."""
 
 import math
+import subprocess
+import sys
 import threading
 
 import ml_dtypes
@@ -12,7 +14,7 @@ from bce_conformance.backends.native import (
     hessian_vector_product,
     value_and_grad,
 )
-from bce_conformance.backends.native.threads import num_threads, set_num_threads
+from bce_conformance.backends.native.threads import num_threads, set_num_threads, share
 
 FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 OPERANDS = ("logits", "targets", "weight", "pos_weight")
@@ -105,6 +107,39 @@ def test_callers_in_several_threads_do_not_disturb_each_other():
     for caller in callers:
         caller.join()
     assert found == [True] * 4
+
+
+def test_an_error_in_any_thread_reaches_the_caller_and_leaves_the_workers_usable():
+    set_num_threads(3)
+    for failing in (0, 63):
+        seen = []
+
+        def work(first, last, failing=failing, seen=seen):
+            seen.append((first, last))
+            if first <= failing < last:
+                raise ValueError(f"chunk {failing}")
+
+        with pytest.raises(ValueError, match=f"chunk {failing}"):
+            share(work, 64)
+        assert sorted(seen)[0][0] == 0
+        assert sum(last - first for first, last in seen) == 64
+    set_num_threads(None)
+
+
+def test_a_forked_child_starts_threads_of_its_own():
+    script = """
+import os
+from bce_conformance.backends.native.threads import set_num_threads, share
+set_num_threads(2)
+share(lambda first, last: None, 64)
+child = os.fork()
+seen = []
+share(lambda first, last: seen.append(last - first), 64)
+if child == 0:
+    os._exit(0 if sum(seen) == 64 else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_the_number_of_threads_is_checked():
