@@ -63,6 +63,9 @@ _EXP_RESTS = _EXPS + GROUP
 _RAISED_EXPS = _EXP_RESTS + GROUP
 _RAISED_EXP_RESTS = _RAISED_EXPS + GROUP
 _SIZE = _RAISED_EXP_RESTS + GROUP
+# Sorts of groups: nothing beyond FAR; only what vanishes; losses that are raised; only such ones,
+# with no share of the linear term.
+_NEAR, _VANISHED, _RAISED, _ALONE = range(4)
 # What is left of the exponential between its two loops goes where raised ones do.
 _TAILS = _RAISED_EXPS
 _SCALES = _RAISED_EXP_RESTS
@@ -85,34 +88,56 @@ def _share(x: float, y: float) -> float:
 
 
 @helper
-def _exps(x: Any, y: Any, b: Any, marks: Any) -> bool:
-    """The first stage of a group: exp(−|x|), raised beyond FAR; whether there are such ones."""
-    far = 0
+def _exps(x: Any, y: Any, b: Any, marks: Any) -> int:
+    """The first stage of a group: exp(−|x|), raised beyond FAR. What sort of group it is."""
+    beyond = 0
+    vanished = 0
     for i in range(x.size):
         a = held(abs(x[i]), RAISED_HELD)
         raised = RAISED if a >= FAR else 0
         b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i] = wide_reduced(a, raised)
         marks[i] = _is_open(x[i], y[i])
-        far += raised
-    if far:
-        for i in range(x.size):
-            e, e_rest = wide_expanded(
-                b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
-            )
-            beyond = abs(x[i]) >= FAR
-            b[_EXPS + i] = 0.0 if beyond else e
-            b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
-            alone = beyond and not marks[i]
-            b[_RAISED_EXPS + i] = e if alone else 0.0
-            b[_RAISED_EXP_RESTS + i] = e_rest if alone else 0.0
-        b[_RAISED_EXPS + x.size : _RAISED_EXPS + GROUP] = 0.0
-        b[_RAISED_EXP_RESTS + x.size : _RAISED_EXP_RESTS + GROUP] = 0.0
-    else:
+        beyond += raised
+        vanished += RAISED if a == RAISED_HELD else 0
+    if beyond == 0:
         for i in range(x.size):
             b[_EXPS + i], b[_EXP_RESTS + i] = wide_expanded(
                 b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
             )
-    return far != 0
+        return _NEAR
+    if beyond == vanished:
+        for i in range(x.size):
+            e, e_rest = wide_expanded(
+                b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
+            )
+            b[_EXPS + i] = 0.0 if abs(x[i]) >= FAR else e
+            b[_EXP_RESTS + i] = 0.0 if abs(x[i]) >= FAR else e_rest
+        return _VANISHED
+    return _ALONE if _expand_raised(x, y, b, marks) == x.size else _RAISED
+
+
+@inlined
+def _is_alone(x: float, y: float) -> bool:
+    """Whether no share stays, so that beyond FAR exp(−|x|) is all there is."""
+    return y == (1.0 if x > 0.0 else 0.0)
+
+
+@helper
+def _expand_raised(x: Any, y: Any, b: Any, marks: Any) -> int:
+    """exp(−|x|) where it is wanted, 0 in the other place; how many are raised and alone."""
+    alone = 0
+    for i in range(x.size):
+        e, e_rest = wide_expanded(b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i])
+        beyond = abs(x[i]) >= FAR
+        b[_EXPS + i] = 0.0 if beyond else e
+        b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
+        raised = beyond and not marks[i]
+        b[_RAISED_EXPS + i] = e if raised else 0.0
+        b[_RAISED_EXP_RESTS + i] = e_rest if raised else 0.0
+        alone += 1 if raised and _is_alone(x[i], y[i]) else 0
+    b[_RAISED_EXPS + x.size : _RAISED_EXPS + GROUP] = 0.0
+    b[_RAISED_EXP_RESTS + x.size : _RAISED_EXP_RESTS + GROUP] = 0.0
+    return alone
 
 
 @inlined
@@ -161,12 +186,20 @@ def _raised_sums(b: Any) -> None:
 
 
 @helper
+def _vanished_gradients(x: Any, y: Any, g: Any) -> None:
+    """Zeros, with their signs, where nothing is left."""
+    for i in range(x.size):
+        gone = (abs(x[i]) >= FAR) & _is_alone(x[i], y[i])
+        g[i] = with_sign(0.0, -x[i]) if gone else g[i]
+
+
+@helper
 def _raised_gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any) -> None:
     """Gradients of which only exp(−|x|) is left, the other share being 1."""
     for i in range(x.size):
         e = b[_RAISED_EXPS + i]
         value, rest = dd_times(e, b[_RAISED_EXP_RESTS + i], scale, scale_rest)
-        alone = (e != 0.0) & (y[i] == (1.0 if x[i] > 0.0 else 0.0))
+        alone = (e != 0.0) & _is_alone(x[i], y[i])
         g[i] = with_sign(lowered(value, rest), -x[i]) if alone else g[i]
 
 
@@ -267,19 +300,23 @@ def _chunk(
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
         stop = min(logits.size, start + BLOCK)
         b[:_EXPS] = 0.0
-        any_far = False
+        any_raised = False
         for at in range(start, stop, GROUP):
             x = logits[at : min(stop, at + GROUP)]
             y = targets[at : min(stop, at + GROUP)]
             g = gradient[at : min(stop, at + GROUP)]
-            far = _exps(x, y, b, marks)
-            _sums(x, y, b)
-            if far:
-                any_far = True
+            sort = _exps(x, y, b, marks)
+            if sort != _ALONE:
+                _sums(x, y, b)
+            if sort >= _RAISED:
+                any_raised = True
                 _raised_sums(b)
             if with_gradient:
-                _gradients(x, y, g, scale, scale_rest, b, marks)
-                if far:
+                if sort != _ALONE:
+                    _gradients(x, y, g, scale, scale_rest, b, marks)
+                if sort == _VANISHED:
+                    _vanished_gradients(x, y, g)
+                if sort >= _RAISED:
                     _raised_gradients(x, y, g, scale, scale_rest, b)
             for word in range((x.size + 7) // 8):
                 if words[word]:
@@ -290,7 +327,7 @@ def _chunk(
         value, error = _finish(b, min(LANES, stop - start))
         total, carried = two_sum(total, value)
         rest += error + carried
-        if any_far:
+        if any_raised:
             value, error = _add_lanes(b[_RAISED_SUMS:_EXPS])
             raised, carried = two_sum(raised, value)
             raised_rest += error + carried
