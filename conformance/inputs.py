@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 POOL_SIZE = 15_000  # elements that are drawn at once
 SWEEP_SIZE = 2**20  # logits of a sweep that are evaluated at once
 KEPT = 2 << 30  # bytes of logits that are kept at once, for several backends to share
+# A pool as a matrix, less a few elements: a multiple of every vector's width, so that how the last
+# elements of an array are treated shows only where that is asked (LAY-11).
+MATRIX_SHAPE = (48, 60)
 
 # The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
 _TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
@@ -223,6 +226,14 @@ class Sampler:
         fraction = exponential / self.format.ulp(exponential) % 1
         nearest = np.argpartition(np.abs(fraction - 0.5), self.size)[: self.size]
         return self.random.permutation(candidates[nearest])
+
+    def divisive(self) -> Array:
+        """Logits at which implementations part: most of them fragile, some of any size, zeros."""
+        is_fragile = self.random.integers(0, 4, self.size) > 0
+        logits = np.where(is_fragile, self.fragile(), self.signed(self.every_magnitude()))
+        zeros = self.random.permutation(self.size)[: self.size // 100]
+        logits[zeros] = self.cast(np.copysign(0.0, np.arange(zeros.size) % 2 - 0.5))
+        return logits
 
     def every_magnitude(self) -> Array:
         """Magnitudes from the smallest subnormal to the largest finite number.

@@ -7,11 +7,10 @@ import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, OPERANDS, Array, LossCall, LossResult
 from bce_conformance.conformance import layouts
-from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.inputs import MATRIX_SHAPE, Inputs, Sampler
 from bce_conformance.conformance.layouts import Layout
 from bce_conformance.conformance.subject import Subject
 
-SHAPE = (48, 60)  # a multiple of every vector's width, so that only what LAY-11 asks has a rest
 LENGTH = 47  # one less than a multiple of every vector's width: vectors, then a long rest
 PIECES = 12
 SINGLES = 64
@@ -20,7 +19,7 @@ OFFSETS = (1, 3, 7, 13)
 
 def assorted(s: Sampler) -> Inputs:
     """A matrix with every kind of logit, target and weight."""
-    logits, targets = fragile_or_any(s), s.any_target()
+    logits, targets = s.divisive(), s.any_target()
     return matrix(s, "a matrix of all kinds", logits, targets)
 
 
@@ -34,20 +33,14 @@ def matrix(s: Sampler, name: str, logits: Array, targets: Array) -> Inputs:
     """Logits and targets as a matrix, with weights."""
     flat = (logits, targets, s.positive(0.25, 4.0), s.positive(0.25, 4.0))
     logits, targets, weight, pos_weight = (
-        array[: SHAPE[0] * SHAPE[1]].reshape(SHAPE) for array in flat
+        array[: np.prod(MATRIX_SHAPE)].reshape(MATRIX_SHAPE) for array in flat
     )
     return s.inputs(name, logits, targets, weight=weight, pos_weight=pos_weight)
 
 
 def sequence(s: Sampler) -> Inputs:
     """Every kind of logit and target, without weights."""
-    return s.inputs("all kinds", fragile_or_any(s), s.any_target())
-
-
-def fragile_or_any(s: Sampler) -> Array:
-    """Three quarters of the logits where implementations differ first, the others of any size."""
-    fragile = s.random.integers(0, 4, s.size) > 0
-    return np.where(fragile, s.fragile(), s.signed(s.every_magnitude()))
+    return s.inputs("all kinds", s.divisive(), s.any_target())
 
 
 def laid_out(call: LossCall, *chosen: Layout) -> LossCall:
