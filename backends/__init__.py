@@ -25,6 +25,7 @@ from bce_conformance.backends.registry import (
     entry_point_backends,
     installed,
     resolve,
+    sibling,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "entry_point_backends",
     "installed",
     "resolve",
+    "sibling",
 ]

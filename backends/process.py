@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, replace
 from typing import Any
@@ -43,7 +44,7 @@ class BackendProcess:
 
     Use it as a context manager, or call ``close``. The thread that makes the first call should live
     as long as the object: Linux ends the worker when the thread that started it ends, and the next
-    call then pays for a new one.
+    call then pays for a new one. Calls of several threads wait for each other.
 
     Args:
         spec: which backend, from ``resolve``.
@@ -63,6 +64,7 @@ class BackendProcess:
         self._pid: int | None = None
         self._info: BackendInfo | None = None
         self._failed_starts: list[Failure] = []
+        self._one_at_a_time = threading.Lock()
         # What the worker wrote to its standard output and error, during the last call only.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the object
 
@@ -116,16 +118,17 @@ class BackendProcess:
 
     def _ask(self, message: dict[str, Any], limit: float) -> dict[str, Any] | Failure:
         """Send a message to the worker, started if need be, and return what it answers."""
-        failure = self._start_if_needed()
-        if failure is not None:
-            return failure
-        self._log.truncate(0)
-        with self._ended_on_interrupt():
-            try:
-                self._channel.send(message)
-            except OSError:
-                return self._bury()
-            answer: dict[str, Any] | Failure = self._receive(limit)
+        with self._one_at_a_time:
+            failure = self._start_if_needed()
+            if failure is not None:
+                return failure
+            self._log.truncate(0)
+            with self._ended_on_interrupt():
+                try:
+                    self._channel.send(message)
+                except OSError:
+                    return self._bury()
+                answer: dict[str, Any] | Failure = self._receive(limit)
         return answer
 
     def close(self) -> None:

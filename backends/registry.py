@@ -111,6 +111,14 @@ def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: b
     return elsewhere or importlib.util.find_spec(package) is not None
 
 
+def sibling(spec: BackendSpec) -> BackendSpec | None:
+    """Return the backend whose compiled variant ``spec`` is, in the same interpreter, or None."""
+    if not spec.variant:
+        return None
+    backend, at, location = spec.id.partition("@")
+    return resolve(f"{backend.partition(':')[0]}{at}{location}")
+
+
 def installed(spec: BackendSpec) -> bool:
     """Tell from installation records alone whether the framework of ``spec`` is installed.
 

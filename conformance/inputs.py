@@ -305,6 +305,19 @@ class Sampler:
         return self.signed(self.positive(0.25, 4.0))
 
 
+def matrix_of(s: Sampler, logits: Array, targets: Array, name: str) -> Inputs:
+    """A pool's logits and targets as a matrix, with weights of their shape."""
+    pools = (logits, targets, s.positive(0.25, 4.0), s.positive(0.25, 4.0))
+    elements = int(np.prod(MATRIX_SHAPE))
+    x, y, w, p = (pool[:elements].reshape(MATRIX_SHAPE) for pool in pools)
+    return s.inputs(name, x, y, weight=w, pos_weight=p)
+
+
+def assorted(s: Sampler) -> Inputs:
+    """A matrix of logits, targets and weights of every kind."""
+    return matrix_of(s, s.divisive(), s.any_target(), "a matrix of all kinds")
+
+
 def every_finite_pattern(format_: Format) -> Array:
     """Every finite number of a 16-bit format, both zeros included."""
     sign = np.uint16(2**15)

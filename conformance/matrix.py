@@ -22,6 +22,7 @@ from bce_conformance.backends import (
     builtin_backends,
     installed,
     resolve,
+    sibling,
 )
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
@@ -126,6 +127,7 @@ class Matrix:
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
         self._processes: dict[str, BackendProcess] = {}
+        self._siblings: dict[str, BackendProcess] = {}
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
@@ -176,7 +178,7 @@ class Matrix:
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
-        for process in self._processes.values():
+        for process in (*self._processes.values(), *self._siblings.values()):
             process.close()
         self._starters.shutdown(wait=True, cancel_futures=True)
 
@@ -223,7 +225,18 @@ class Matrix:
             self.pools,
             self.curves,
             flushes=bool(self.flushes[place].results),
+            sibling=self._sibling(place.backend),
         )
+
+    def _sibling(self, backend: str) -> InTurn | None:
+        """The process of the backend whose variant this one is, asked in this one's turn."""
+        eager = sibling(self.specs[backend])
+        if eager is None:
+            return None
+        if eager.id not in self._siblings:
+            process = BackendProcess(eager, time_limit=self.settings.time_limit)
+            self._siblings[eager.id] = self._processes.get(eager.id) or process
+        return InTurn(backend, self._siblings[eager.id], self.turns)
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""

@@ -7,7 +7,7 @@ or to require a condition, so that no comparison can be thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Subject:
         pools: the session's pools.
         curves: the session's error curves.
         flushes: whether the backend is known to make zero of subnormal results.
+        sibling: evaluates calls with the backend whose compiled variant this one is, if it is one.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Subject:
         curves: Curves,
         *,
         flushes: bool = False,
+        sibling: Evaluator | None = None,
     ) -> None:
         self.backend = backend
         self.device = device
@@ -78,6 +80,7 @@ class Subject:
         self.inputs_tried = 0
         self.flushed = 0
         self._flushes = flushes
+        self.sibling = sibling
         self._process = process
         self._pools = pools
         self._curves = curves
@@ -188,17 +191,25 @@ class Subject:
         refusal = f"{what} refused: {failure}"
         self._refusals += [refusal] * (refusal not in self._refusals)
 
-    def agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
-        """Judge ``got`` by ``other``, which it should equal.
+    def not_measured(self, why: str) -> None:
+        """Record why nothing is tried."""
+        self._judged.append(why)
+
+    def agree(
+        self, call: LossCall, found: Mapping[str, Array], expected: Mapping[str, Array], what: str
+    ) -> None:
+        """Judge results by others that they should equal: each quantity that is in both.
 
         Args:
-            call: what ``other`` was evaluated from, for the bounds and for the worst element.
-            quantity: what was evaluated.
-            got: the result.
-            other: the result of the same shape and format that it should equal.
+            call: what ``expected`` was evaluated from, for the bounds and for the worst element.
+            found: quantity → result.
+            expected: quantity → the result of the same shape and format that it should equal.
             what: how the two came about, for the evidence.
         """
+        for quantity in (q for q in call.quantities if q in found and q in expected):
+            self._agree(call, quantity, found[quantity], expected[quantity], what)
 
+    def _agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
         def describe(index: int) -> str:
             count = int(np.count_nonzero(~same_bits(got, other)))
             pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"

@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, OPERANDS, Array, LossCall, LossResult
 from bce_conformance.conformance import layouts
-from bce_conformance.conformance.inputs import MATRIX_SHAPE, Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, matrix_of
 from bce_conformance.conformance.layouts import Layout
 from bce_conformance.conformance.subject import Subject
 
@@ -17,25 +17,10 @@ SINGLES = 64
 OFFSETS = (1, 3, 7, 13)
 
 
-def assorted(s: Sampler) -> Inputs:
-    """A matrix with every kind of logit, target and weight."""
-    logits, targets = s.divisive(), s.any_target()
-    return matrix(s, "a matrix of all kinds", logits, targets)
-
-
 def ordinary(s: Sampler) -> Inputs:
     """A matrix whose losses are of a size to be summed."""
     logits = s.signed(s.cast(s.uniform(0.5, 4)))
-    return replace(matrix(s, "a matrix to be summed", logits, s.soft()), reduction="mean")
-
-
-def matrix(s: Sampler, name: str, logits: Array, targets: Array) -> Inputs:
-    """Logits and targets as a matrix, with weights."""
-    flat = (logits, targets, s.positive(0.25, 4.0), s.positive(0.25, 4.0))
-    logits, targets, weight, pos_weight = (
-        array[: np.prod(MATRIX_SHAPE)].reshape(MATRIX_SHAPE) for array in flat
-    )
-    return s.inputs(name, logits, targets, weight=weight, pos_weight=pos_weight)
+    return replace(matrix_of(s, logits, s.soft(), "a matrix to be summed"), reduction="mean")
 
 
 def sequence(s: Sampler) -> Inputs:
@@ -54,9 +39,8 @@ def laid_out(call: LossCall, *chosen: Layout) -> LossCall:
 
 def compare(subject: Subject, call: LossCall, other: LossCall, what: str) -> None:
     """Judge that two calls give the same; ``call`` gives what is expected."""
-    expected, found = subject.values(call), subject.values(other)
-    for quantity in expected.keys() & found.keys():
-        subject.agree(call, quantity, found[quantity], expected[quantity], what)
+    expected = subject.values(call)
+    subject.agree(call, subject.values(other), expected, what)
 
 
 def judge_layouts(subject: Subject, **chosen: Layout) -> None:
@@ -152,11 +136,11 @@ def test_position(subject: Subject) -> None:
             rolled = np.roll(array.ravel(), offset).reshape(array.shape)
             return layouts.at_element(offset)(rolled)
 
-        found = subject.values(laid_out(call, moved))
-        for quantity in expected.keys() & found.keys():
-            got = np.roll(found[quantity].ravel(), -offset).reshape(call.logits.shape)
-            what = f"{offset} elements on"
-            subject.agree(call, quantity, got, expected[quantity], what)
+        found = {
+            quantity: np.roll(got.ravel(), -offset).reshape(got.shape)
+            for quantity, got in subject.values(laid_out(call, moved)).items()
+        }
+        subject.agree(call, found, expected, f"{offset} elements on")
 
 
 def compare_pieces(subject: Subject, shape: tuple[int, ...], count: int) -> None:
@@ -168,10 +152,8 @@ def compare_pieces(subject: Subject, shape: tuple[int, ...], count: int) -> None
         chosen = np.s_[number * size : (number + 1) * size]
         logits, targets = (a[chosen].reshape(shape) for a in (call.logits, call.targets))
         piece = replace(call, logits=logits, targets=targets)
-        found = subject.values(piece)
-        for quantity in expected.keys() & found.keys():
-            other = expected[quantity][chosen].reshape(shape)
-            subject.agree(piece, quantity, found[quantity], other, f"in an array of {list(shape)}")
+        others = {quantity: value[chosen].reshape(shape) for quantity, value in expected.items()}
+        subject.agree(piece, subject.values(piece), others, f"in an array of {list(shape)}")
 
 
 @pytest.mark.requirement("LAY-11")

@@ -8,7 +8,7 @@ import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array
 from bce_conformance.conformance.agreement import relation
-from bce_conformance.conformance.inputs import MATRIX_SHAPE, Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted
 from bce_conformance.conformance.judge import Bounds, Floats, as_float64, bounds_for
 from bce_conformance.conformance.subject import Subject, hex_of
 
@@ -18,15 +18,6 @@ BOTH = ("loss", "grad_logits")
 def any_logits(s: Sampler) -> Inputs:
     """Logits of every kind with targets of every kind."""
     return s.inputs("all kinds", s.divisive(), s.any_target())
-
-
-def matrix(s: Sampler) -> Inputs:
-    """Logits, targets and weights of every kind as a matrix."""
-    flat = (s.divisive(), s.any_target(), s.positive(0.25, 4.0), s.positive(0.25, 4.0))
-    logits, targets, weight, pos_weight = (
-        array[: np.prod(MATRIX_SHAPE)].reshape(MATRIX_SHAPE) for array in flat
-    )
-    return s.inputs("a matrix", logits, targets, weight=weight, pos_weight=pos_weight)
 
 
 def with_exact_complements(s: Sampler) -> Inputs:
@@ -161,7 +152,7 @@ def test_mirror_of_the_loss(subject: Subject) -> None:
     inputs = subject.pool(with_exact_complements)
     for quantity, (here, there) in each(subject, inputs, mirrored(inputs), quantities=("loss",)):
         call = inputs.call(device=subject.device)
-        subject.agree(call, quantity, there, here, "−x and 1 − y")
+        subject.agree(call, {quantity: there}, {quantity: here}, "−x and 1 − y")
 
 
 @pytest.mark.requirement("MET-2")
@@ -172,7 +163,7 @@ def test_mirror_of_the_gradient(subject: Subject) -> None:
     positive = mirrored(negative)
     for quantity, (down, up) in each(subject, negative, positive, quantities=BOTH[1:]):
         call = negative.call(quantity, device=subject.device)
-        subject.agree(call, quantity, -up, down, "−(−x, 1) and (x, 0)")
+        subject.agree(call, {quantity: -up}, {quantity: down}, "−(−x, 1) and (x, 0)")
 
 
 @pytest.mark.requirement("MET-3")
@@ -235,7 +226,7 @@ def test_weights_of_one(subject: Subject) -> None:
     for name in ("weight", "pos_weight"):
         with_ones = replace(inputs, **{name: ones})
         for quantity, (without, given) in each(subject, inputs, with_ones):
-            subject.agree(call, quantity, given, without, f"{name} of 1 and none")
+            subject.agree(call, {quantity: given}, {quantity: without}, f"{name} of 1 and none")
 
 
 @pytest.mark.requirement("MET-8")
@@ -250,7 +241,8 @@ def test_weights_that_are_powers_of_two(subject: Subject) -> None:
     for quantity, (base, got) in each(subject, one, power):
         expected = (as_float64(base) * np.exp2(powers)).astype(base.dtype)
         is_normal = np.abs(as_float64(base)) >= subject.format.smallest_normal
-        subject.agree(call, quantity, np.where(is_normal, got, expected), expected, "w = 2ᵏ")
+        found = np.where(is_normal, got, expected)
+        subject.agree(call, {quantity: found}, {quantity: expected}, "w = 2ᵏ")
 
 
 @pytest.mark.requirement("MET-9")
@@ -270,7 +262,7 @@ def test_linear_in_weight(subject: Subject) -> None:
 @pytest.mark.requirement("MET-10")
 def test_permutation(subject: Subject) -> None:
     """Compare with the same elements in another order."""
-    inputs = subject.pool(matrix)
+    inputs = subject.pool(assorted)
     order = np.argsort(inputs.logits, axis=None, kind="stable")
     call = inputs.call(*BOTH, device=subject.device)
     shuffled = {
@@ -281,7 +273,7 @@ def test_permutation(subject: Subject) -> None:
     for quantity, (before, after) in each(subject, inputs, replace(inputs, **shuffled)):
         back = np.empty_like(after)
         back.reshape(-1)[order] = after.ravel()
-        subject.agree(call, quantity, back, before, "in another order")
+        subject.agree(call, {quantity: back}, {quantity: before}, "in another order")
 
 
 @pytest.mark.requirement("MET-11")
@@ -296,7 +288,7 @@ def test_gradient_in_the_targets_is_linear(subject: Subject) -> None:
     call = plain.call("grad_targets", device=subject.device)
     for quantity, values in each(subject, *cases, quantities=("grad_targets",)):
         once, _, _, negated, doubled = values
-        subject.agree(call, quantity, -negated, once, "−(−x) and x")
-        subject.agree(call, quantity, doubled, once + once, "2·x and x")
+        subject.agree(call, {quantity: -negated}, {quantity: once}, "−(−x) and x")
+        subject.agree(call, {quantity: doubled}, {quantity: once + once}, "2·x and x")
         terms = zip(cases[:3], values[:3], strict=True)
         judge_relation(subject, quantity, exactly(*values[:3]), *terms)

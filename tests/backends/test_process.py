@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,16 @@ def test_threads_of_an_adapter_that_has_no_such_switch_are_unsupported() -> None
     assert isinstance(answer, Failure)
     assert answer.kind == "unsupported"
     assert answer.detail == "its adapter has no threads"
+
+
+def test_calls_from_several_threads_wait_for_each_other() -> None:
+    calls = [LossCall(np.zeros(3), np.full(3, number)) for number in range(32)]
+    with BackendProcess(resolve("faulty:Echo")) as backend, ThreadPoolExecutor(4) as threads:
+        backend.info()
+        answers = list(threads.map(backend.evaluate, calls))
+    for call, answer in zip(calls, answers, strict=True):
+        assert isinstance(answer, LossResult), answer
+        np.testing.assert_array_equal(answer.values["targets"], call.targets)
 
 
 def test_a_result_that_cannot_travel_is_a_failure() -> None:

@@ -10,6 +10,7 @@ from bce_conformance.backends import (
     entry_point_backends,
     installed,
     resolve,
+    sibling,
 )
 
 IDS = [
@@ -100,3 +101,21 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("torch:compile", "torch"),
+        ("optax:jit", "optax"),
+        ("torch:compile@python=/elsewhere/python", "torch@python=/elsewhere/python"),
+        ("torch", None),
+        ("native", None),
+        ("package.module:Class@python=/elsewhere/python", None),
+    ],
+)
+def test_a_variant_has_the_backend_that_it_is_a_variant_of_as_sibling(
+    name: str, expected: str | None
+) -> None:
+    found = sibling(resolve(name))
+    assert found == (None if expected is None else resolve(expected))

@@ -155,9 +155,9 @@ def test_results_that_agree_are_aaa_and_others_are_named() -> None:
     (quantity,) = fake.values(call)
     other = EXACT.copy()
     other[1] *= 1.5
-    fake.agree(call, quantity, EXACT.copy(), EXACT, "alike")
+    fake.agree(call, {quantity: EXACT.copy()}, {quantity: EXACT}, "alike")
     assert fake.verdict() == "AAA"
-    fake.agree(call, quantity, other, EXACT, "unlike")
+    fake.agree(call, {quantity: other}, {quantity: EXACT}, "unlike")
     assert fake.verdict() == "fails"
     assert fake.detail().startswith("unlike: 1 of 3 differ in loss, such as")
     assert f"x = {(-2.0).hex()}, y = {(0.0).hex()}" in fake.detail()
@@ -227,3 +227,9 @@ def test_inputs_can_be_judged_against_a_truth_from_elsewhere() -> None:
     inputs = INPUTS.with_truth("loss", other)
     assert inputs.truth("loss") is other
     assert INPUTS.truth("loss") is not other
+
+
+def test_what_cannot_be_tried_is_not_measured_and_says_why() -> None:
+    fake = subject(returning(loss=EXACT))
+    fake.not_measured("no other device")
+    assert (fake.verdict(), fake.detail()) == ("not measured", "no other device")
