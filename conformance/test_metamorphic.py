@@ -224,7 +224,7 @@ def test_weights_of_one(subject: Subject) -> None:
     ones = np.ones_like(inputs.targets)
     call = inputs.call(*BOTH, device=subject.device)
     for name in ("weight", "pos_weight"):
-        with_ones = replace(inputs, **{name: ones})
+        with_ones = replace(inputs, **{name: ones})  # type: ignore[arg-type]
         for quantity, (without, given) in each(subject, inputs, with_ones):
             subject.agree(call, {quantity: given}, {quantity: without}, f"{name} of 1 and none")
 
