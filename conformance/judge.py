@@ -157,8 +157,8 @@ def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:
     """log₂ of the unit in the last place of values given by their log₂."""
     with np.errstate(invalid="ignore"):
         exponent = np.clip(np.floor(value_bits), format_.emin, format_.emax)
-    _ulp_exponent: Floats = exponent - (format_.precision - 1)
-    return _ulp_exponent
+    unit: Floats = exponent - (format_.precision - 1)
+    return unit
 
 
 def bounds_for(call: LossCall, quantity: str) -> Bounds:

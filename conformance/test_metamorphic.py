@@ -28,8 +28,8 @@ def with_exact_complements(s: Sampler) -> Inputs:
     return s.inputs("1 − y exact", s.divisive(), s.cast(targets))
 
 
-def ascending(s: Sampler) -> Inputs:
-    """Logits in ascending order: of every size, and runs of consecutive numbers.
+def neighbours(s: Sampler) -> Inputs:
+    """Logits of every size, and runs of consecutive numbers.
 
     The runs lie across the powers of two, where the last digit changes its worth, and anywhere.
     """
@@ -39,7 +39,7 @@ def ascending(s: Sampler) -> Inputs:
     runs = s.format.from_ordinal(middles[:, None] + np.arange(-12, 13)).ravel()
     spread = s.signed(s.every_magnitude())[: s.size - runs.size]
     logits = np.concatenate([as_float64(runs), as_float64(spread)])
-    return s.inputs("ascending", s.cast(np.sort(logits)), s.constant(0))
+    return s.inputs("ascending", s.cast(logits), s.constant(0))
 
 
 def grid(s: Sampler, bits: int) -> float:
@@ -48,7 +48,7 @@ def grid(s: Sampler, bits: int) -> float:
 
 
 def triples(s: Sampler) -> Inputs:
-    """Thirds: x − h, x, x + h, with the same targets; h is large, or one unit of x.
+    """Triples x − h, x, x + h with the same targets; h is large, or one unit of x.
 
     |x| + h is below 8, where e^−|x| is a normal number in every format. At half of the targets
     the gradient nearly vanishes.
@@ -61,8 +61,8 @@ def triples(s: Sampler) -> Inputs:
     middle = middles[:third]
     large = np.maximum(np.round(s.log_uniform(2**-8, 1.9)[:third] / step), 1) * step
     apart = np.where(s.random.integers(0, 3, third) > 0, step, large)
-    logits = s.cast(np.concatenate([middle - apart, middle, middle + apart]))
-    return s.inputs("x − h, x, x + h", logits, np.tile(targets, 3))
+    logits = np.stack([middle - apart, middle, middle + apart], axis=1)
+    return s.inputs("x − h, x, x + h", s.cast(logits.ravel()), np.repeat(targets, 3))
 
 
 def with_plain_bounds(s: Sampler) -> Inputs:
@@ -179,14 +179,15 @@ def test_difference_of_the_labels(subject: Subject) -> None:
 @pytest.mark.requirement("MET-4")
 def test_monotone(subject: Subject) -> None:
     """Look for falls of L(x, 0) and rises of L(x, 1) along ascending logits."""
-    inputs = subject.pool(ascending)
+    inputs = subject.pool(neighbours)
+    logits = np.sort(inputs.logits)
     for label, direction in ((0, 1), (1, -1)):
-        chosen = replace(inputs, targets=np.full_like(inputs.targets, label))
+        chosen = replace(inputs, logits=logits, targets=np.full_like(inputs.targets, label))
         for quantity, (loss,) in each(subject, chosen, quantities=("loss",)):
             with np.errstate(invalid="ignore"):
                 violation = -direction * np.diff(as_float64(loss))
-            neighbours = (np.s_[:-1], np.s_[1:])
-            terms = [(part(chosen, side), loss[side]) for side in neighbours]
+            sides = (np.s_[:-1], np.s_[1:])
+            terms = [(part(chosen, side), loss[side]) for side in sides]
             judge_relation(subject, quantity, violation, *terms)
 
 
@@ -194,8 +195,7 @@ def test_monotone(subject: Subject) -> None:
 def test_convex(subject: Subject) -> None:
     """Look for middles above the mean of both ends, and for gradients that fall."""
     inputs = subject.pool(triples)
-    third = inputs.logits.size // 3
-    thirds = [np.s_[k * third : (k + 1) * third] for k in range(3)]
+    thirds = [np.s_[k::3] for k in range(3)]
     for quantity, (values,) in each(subject, inputs):
         terms = [(part(inputs, chosen), values[chosen]) for chosen in thirds]
         low, middle, high = (as_float64(values[chosen]) for chosen in thirds)
