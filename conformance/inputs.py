@@ -222,18 +222,24 @@ class Sampler:
         round to there, if anywhere. Beyond x = 1 the difference is lost in 1 + e⁻ˣ.
         """
         candidates = self.cast(self.random.uniform(-4, 1, 32 * self.size))
-        exponential = np.exp(-candidates.astype(np.longdouble))
+        wider = np.longdouble if self.format.name == "float64" else np.float64
+        exponential = np.exp(-candidates.astype(wider))
         fraction = exponential / self.format.ulp(exponential) % 1
         nearest = np.argpartition(np.abs(fraction - 0.5), self.size)[: self.size]
         return self.random.permutation(candidates[nearest])
 
-    def divisive(self) -> Array:
-        """Logits at which implementations part: most of them fragile, some of any size, zeros."""
-        is_fragile = self.random.integers(0, 4, self.size) > 0
-        logits = np.where(is_fragile, self.fragile(), self.signed(self.every_magnitude()))
+    def diverse(self) -> Array:
+        """Logits of both signs: half of them moderate, half of any size, and zeros."""
+        is_moderate = self.random.integers(0, 2, self.size) > 0
+        magnitudes = np.where(is_moderate, self.cast(self.uniform(0, 8)), self.every_magnitude())
         zeros = self.random.permutation(self.size)[: self.size // 100]
-        logits[zeros] = self.cast(np.copysign(0.0, np.arange(zeros.size) % 2 - 0.5))
-        return logits
+        magnitudes[zeros] = 0
+        return self.signed(magnitudes)
+
+    def divisive(self) -> Array:
+        """Logits at which implementations part: three quarters fragile, the others diverse."""
+        is_fragile = self.random.integers(0, 4, self.size) > 0
+        return np.where(is_fragile, self.fragile(), self.diverse())
 
     def every_magnitude(self) -> Array:
         """Magnitudes from the smallest subnormal to the largest finite number.

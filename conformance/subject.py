@@ -212,6 +212,8 @@ class Subject:
     def _agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
         def describe(index: int) -> str:
             count = int(np.count_nonzero(~same_bits(got, other)))
+            if not count:
+                return f"{what}: all {got.size} agree in {quantity}"
             pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"
             where = _element(call, index) if other.shape == call.logits.shape else ""
             return f"{what}: {count} of {got.size} differ in {quantity}, such as {pair}{where}"

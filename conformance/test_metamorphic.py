@@ -17,7 +17,7 @@ BOTH = ("loss", "grad_logits")
 
 def any_logits(s: Sampler) -> Inputs:
     """Logits of every kind with targets of every kind."""
-    return s.inputs("all kinds", s.divisive(), s.any_target())
+    return s.inputs("all kinds", s.diverse(), s.any_target())
 
 
 def with_exact_complements(s: Sampler) -> Inputs:
@@ -25,7 +25,7 @@ def with_exact_complements(s: Sampler) -> Inputs:
     multiples = s.random.integers(0, 2**s.format.precision + 1, s.size) * s.format.unit_roundoff
     hard = s.random.integers(0, 2, s.size)
     targets = np.where(s.random.integers(0, 2, s.size) == 0, hard, multiples)
-    return s.inputs("1 − y exact", s.divisive(), s.cast(targets))
+    return s.inputs("1 − y exact", s.diverse(), s.cast(targets))
 
 
 def neighbours(s: Sampler) -> Inputs:
@@ -75,7 +75,7 @@ def with_plain_bounds(s: Sampler) -> Inputs:
 
 def ordinary(s: Sampler) -> Inputs:
     """Logits and targets whose losses neither under- nor overflow, whatever the weight."""
-    return s.inputs("|x| ≤ 4", s.fragile(), s.any_target())
+    return s.inputs("|x| ≤ 4", s.signed(s.cast(s.uniform(0, 4))), s.any_target())
 
 
 def pairs(s: Sampler) -> Inputs:
@@ -134,7 +134,9 @@ def each(
     subject: Subject, *cases: Inputs, quantities: tuple[str, ...] = BOTH
 ) -> Iterator[tuple[str, list[Array]]]:
     """Each quantity with what it is for each of the inputs, where all of them have it."""
-    found = [subject.values(inputs.call(*quantities, device=subject.device)) for inputs in cases]
+    # Of loss and gradient always both: fewer kinds of calls for those who compile each.
+    asked = BOTH if set(quantities) <= set(BOTH) else quantities
+    found = [subject.values(inputs.call(*asked, device=subject.device)) for inputs in cases]
     for quantity in quantities:
         if all(quantity in values for values in found):
             yield quantity, [values[quantity] for values in found]

@@ -39,6 +39,7 @@ METHODS = (
     "positive",
     "cotangent",
     "fragile",
+    "diverse",
     "divisive",
 )
 
