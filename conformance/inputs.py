@@ -222,7 +222,7 @@ class Sampler:
         round to there, if anywhere. Beyond x = 1 the difference is lost in 1 + e⁻ˣ.
         """
         candidates = self.cast(self.random.uniform(-4, 1, 32 * self.size))
-        wider = np.longdouble if self.format.name == "float64" else np.float64
+        wider: Any = np.longdouble if self.format.name == "float64" else np.float64
         exponential = np.exp(-candidates.astype(wider))
         fraction = exponential / self.format.ulp(exponential) % 1
         nearest = np.argpartition(np.abs(fraction - 0.5), self.size)[: self.size]
