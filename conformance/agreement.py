@@ -59,7 +59,7 @@ def relation(violation: Floats, unit: Floats, format_: Format, bounds: Bounds) -
     """
     with np.errstate(invalid="ignore", over="ignore"):
         misses = np.maximum(np.where(np.isnan(violation), np.inf, violation), 0.0)
-        ulp = np.where(misses > 0, misses / unit, 0.0)
+        ulp = np.where(np.isfinite(misses) & (misses > 0), misses / unit, misses)
     levels = np.zeros(misses.shape, np.int8)
     levels[_within(misses, 16, format_, bounds)] = Level.A
     levels[misses <= 4 * bounds.growth * unit] = Level.AA

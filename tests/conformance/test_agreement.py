@@ -58,6 +58,13 @@ def test_errors_are_in_ulps_of_the_larger() -> None:
     assert judged.worst() == 1
 
 
+@pytest.mark.parametrize("got", [np.nan, np.inf, -np.inf])
+def test_the_error_of_what_is_no_number_is_infinite(got: float) -> None:
+    pair = np.array([got], np.float32), np.ones(1, np.float32)
+    for first, second in (pair, pair[::-1]):
+        assert agreement(first, second, FLOAT32, Bounds(np.zeros(1))).ulp == [np.inf]
+
+
 @pytest.mark.parametrize("other", [np.ones(2, np.float32), np.ones(3), np.ones((3, 1), np.float32)])
 def test_unlike_arrays_are_refused(other: np.ndarray) -> None:
     with pytest.raises(ValueError, match="must be alike"):
