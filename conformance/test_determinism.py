@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bce_conformance.backends.calls import Array, Failure, LossCall
+from bce_conformance.backends.calls import OPERANDS, Array, Failure, LossCall
 from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, matrix_of
 from bce_conformance.conformance.subject import CallFailed, Subject
 
 BOTH = ("loss", "grad_logits")
 MANY = 25_000  # elements a draw, so that several threads have something to do
-THREADS = (2, 3)
+THREADS = (1, 2, 3)
 SUMS = 8  # as many: one that is added up otherwise may still round to the same number
 ROWS = 24
 
@@ -34,17 +34,15 @@ def without_overflow(s: Sampler) -> Inputs:
 @pytest.mark.requirement("DET-1")
 def test_same_call_twice(subject: Subject) -> None:
     """Repeat calls, at once and after others of the same shapes."""
-    elementwise = subject.pool(assorted).call(*BOTH, device=subject.device)
-    other = replace(elementwise, logits=-elementwise.logits)
-    reduced = subject.pool(many).call(device=subject.device)
-    for call, between in (
-        (elementwise, other),
-        (reduced, replace(reduced, targets=1 - reduced.targets)),
+    elements = subject.pool(assorted).call(*BOTH, device=subject.device)
+    mean = subject.pool(many).call(device=subject.device)
+    for call, other in (
+        (elements, replace(elements, logits=-elements.logits)),
+        (mean, replace(mean, targets=1 - mean.targets)),
     ):
-        expected = subject.values(call)
-        subject.agree(call, subject.values(call), expected, "the second call and the first")
-        subject.values(between)
-        subject.agree(call, subject.values(call), expected, "a call after another and the first")
+        first, second, _, later = [subject.values(one) for one in (call, call, other, call)]
+        subject.agree(call, second, first, "the second call and the first")
+        subject.agree(call, later, first, "a call after another and the first")
 
 
 @pytest.mark.requirement("DET-2")
@@ -52,12 +50,11 @@ def test_any_number_of_threads(subject: Subject) -> None:
     """Compare with one thread."""
     call = subject.pool(many).call(*BOTH, device=subject.device)
     for number in range(SUMS):
-        smaller = call.logits.astype(np.float64) * (1 - number / 64)
-        one = replace(call, logits=subject.array(smaller), threads=1)
-        expected = subject.values(one)
-        for threads in THREADS:
-            found = subject.values(replace(one, threads=threads))
-            subject.agree(one, found, expected, f"{threads} threads and 1")
+        smaller = subject.array(call.logits.astype(np.float64) * (1 - number / 64))
+        calls = [replace(call, logits=smaller, threads=threads) for threads in THREADS]
+        alone, *together = [subject.values(one) for one in calls]
+        for threads, found in zip(THREADS[1:], together, strict=True):
+            subject.agree(calls[0], found, alone, f"{threads} threads and 1")
 
 
 def calls_to_compare(subject: Subject) -> list[LossCall]:
@@ -96,24 +93,23 @@ def test_cpu_and_other_devices(subject: Subject) -> None:
         subject.not_measured("this is the CPU, with which other devices are compared")
         return
     for call in calls_to_compare(subject):
-        expected = subject.values(replace(call, device="cpu"))
-        subject.agree(call, subject.values(call), expected, f"{subject.device} and cpu")
+        devices = ("cpu", subject.device)
+        expected, found = [subject.values(replace(call, device=device)) for device in devices]
+        subject.agree(call, found, expected, f"{subject.device} and cpu")
+
+
+def row_of(call: LossCall, row: int) -> LossCall:
+    """The call of one row alone."""
+    operands = {name: given[row] for name in OPERANDS if (given := getattr(call, name)) is not None}
+    return replace(call, **operands)
 
 
 @pytest.mark.requirement("DET-5")
 def test_batched_and_one_by_one(subject: Subject) -> None:
     """Compare rows of a batch with the same rows alone."""
     call = subject.pool(assorted).call(*BOTH, device=subject.device)
-    expected = subject.values(call)
-    assert call.weight is not None
-    assert call.pos_weight is not None
-    for row in range(ROWS):
-        alone = replace(
-            call,
-            logits=call.logits[row],
-            targets=call.targets[row],
-            weight=call.weight[row],
-            pos_weight=call.pos_weight[row],
-        )
-        in_batch = {quantity: values[row] for quantity, values in expected.items()}
-        subject.agree(alone, subject.values(alone), in_batch, "a row alone and in its batch")
+    rows = [row_of(call, row) for row in range(ROWS)]
+    batch, *alone = [subject.values(one) for one in (call, *rows)]
+    for number, (row, found) in enumerate(zip(rows, alone, strict=True)):
+        in_batch = {quantity: values[number] for quantity, values in batch.items()}
+        subject.agree(row, found, in_batch, "a row alone and in its batch")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from bce_conformance.backends.calls import DTYPES
 
 # Requirements (or families of them) about how a call is made. A compiled variant has the front door
-# of its framework, and each combination of types, layouts, shapes or threads costs it a compilation
-# of seconds.
-ABOUT_CALLS = ("DTY", "LAY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
+# of its framework, and each combination of types, shapes or threads costs it a compilation of
+# seconds.
+ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ TIERS: dict[str, Tier] = {
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "three quarters of the elements and of the sums",
-                "types, arguments, layouts and small shapes of compiled variants but in float32",
+                "types, arguments, threads and small shapes of compiled variants but in float32",
             ),
         ),
         Tier(
@@ -96,7 +96,7 @@ TIERS: dict[str, Tier] = {
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
                 "sums of 10⁸ elements in formats for which the memory does not suffice",
-                "types, arguments, layouts and small shapes of compiled variants but in float32",
+                "types, arguments, threads and small shapes of compiled variants but in float32",
             ),
         ),
     )

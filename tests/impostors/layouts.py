@@ -3,9 +3,8 @@
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.reference import format_of
 
-from .impostor import Crash, Values, mistaken, right
+from .impostor import Crash, Values, mistaken, right, two_ulps_off
 
 VECTOR = 16  # bytes of a vector register; memory from malloc begins at a multiple of it
 
@@ -116,25 +115,12 @@ def other_gradients_in_memory_order(call: LossCall) -> Values:
     return values
 
 
-def _moved(values: Values, chosen: Array) -> Values:
-    """The values, two units in the last place off where they are chosen."""
-    moved = {}
-    for quantity, value in values.items():
-        format_ = format_of(value.dtype)
-        regular = np.isfinite(value) & (np.abs(value) > 2 * format_.smallest_normal)
-        if value.shape == chosen.shape:
-            shifted = format_.from_ordinal(format_.ordinal(np.where(regular, value, 1)) + 2)
-            value = np.where(regular & chosen, shifted.reshape(value.shape), value)
-        moved[quantity] = value
-    return moved
-
-
 @mistaken()
 def peeled_loop_differs(call: LossCall) -> Values:
     """Computes the elements before the first aligned address by another formula, two ulps off."""
     count = -call.logits.ctypes.data % VECTOR // call.logits.itemsize
     chosen = np.arange(call.logits.size).reshape(call.logits.shape) < count
-    return _moved(right(call), chosen)
+    return two_ulps_off(right(call), chosen)
 
 
 @mistaken()
@@ -143,13 +129,13 @@ def tail_loop_differs(call: LossCall) -> Values:
     lanes = VECTOR // call.logits.itemsize
     full = call.logits.size - call.logits.size % lanes
     chosen = (np.arange(call.logits.size) >= full) & (full > 0)
-    return _moved(right(call), chosen.reshape(call.logits.shape))
+    return two_ulps_off(right(call), chosen.reshape(call.logits.shape))
 
 
 @mistaken()
 def scalar_function_differs(call: LossCall) -> Values:
     """Computes a single element by another formula, two ulps off."""
-    return _moved(right(call), np.full(call.logits.shape, call.logits.size == 1))
+    return two_ulps_off(right(call), np.full(call.logits.shape, call.logits.size == 1))
 
 
 def _accumulators(values: Values) -> Values:

@@ -33,11 +33,11 @@ from bce_conformance.conformance.judge import Judgement
 from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.statistics import ErrorStatistics
-from bce_conformance.conformance.subject import CallFailed, Subject
+from bce_conformance.conformance.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS
 
-from .impostor import Crash
+from .impostor import NATIVE, PRETENDED, Crash
 
 FOLDER = Path(conformance.__file__).parent
 # Small sums, so that the whole table takes a minute; every bit pattern, so that one is found.
@@ -49,6 +49,7 @@ TIER = replace(
     exhaustive=True,
 )
 SEED = 0
+DEVICES = {"DET-4": PRETENDED}  # of the requirements that are not measured on the CPU
 _CHECKS = ("judge", "judge_values", "require", "value", "values", "agree", "observe", "record")
 _SIZE = re.compile(r", [\d,]+ elements$")  # the tier says how many, not the check
 
@@ -147,8 +148,10 @@ class NoStatistics(ErrorStatistics):
 class RecordingSubject(Subject):
     """A subject that remembers which check site gave which level, and can leave sites out."""
 
-    def __init__(self, *arguments: Any, left_out: LeftOut | None = None) -> None:
-        super().__init__(*arguments)
+    def __init__(
+        self, *arguments: Any, sibling: Evaluator, left_out: LeftOut | None = None
+    ) -> None:
+        super().__init__(*arguments, sibling=sibling)
         self.levels: dict[Site, Level] = {}
         self._errors = NoStatistics()
         self._left_out = left_out or (lambda site: False)
@@ -262,14 +265,15 @@ class Cells:
         """Run the test of one requirement in one format.
 
         Args:
-            backend: what is tested.
+            backend: what is tested, as if it were a compiled variant of native.
             requirement: what is asked of it.
             dtype: the format.
             left_out: tells which check sites do nothing.
         """
         process, format_ = InProcess(backend), FORMATS[dtype]
-        record = (process, "impostor", "cpu", format_, requirement, self.pools, NoCurves())
-        subject = RecordingSubject(*record, left_out=left_out)
+        device = DEVICES.get(requirement.id, "cpu")
+        record = (process, "impostor", device, format_, requirement, self.pools, NoCurves())
+        subject = RecordingSubject(*record, sibling=InProcess(NATIVE), left_out=left_out)
         try:
             checks()[requirement.id](subject)
         except CallFailed as failed:

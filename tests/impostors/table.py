@@ -25,12 +25,23 @@ from . import (
     gradients,
     layouts,
     reductions,
+    relations,
     types_and_misuse,
 )
 from .impostor import IMPOSTORS, NATIVE, Impostor
 from .recording import Cells, LeftOut, Outcome, is_worse
 
-KINDS = (formulas, edges, gradients, reductions, broadcasting, arrays, layouts, types_and_misuse)
+KINDS = (
+    formulas,
+    edges,
+    gradients,
+    reductions,
+    broadcasting,
+    arrays,
+    layouts,
+    relations,
+    types_and_misuse,
+)
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "impostors.md"
 _MOST_PROCESSES = 4  # each holds the inputs
