@@ -5,7 +5,9 @@ Guarantees that the priority is given back. Threads that the framework starts me
 Why: a barrier of OpenMP's waits for a thread that another process displaced, which makes calls of
 milliseconds take ten times as long, and a woken thread may share a processor with the one that woke
 it. On two processors with a load of about 10 from others, medians of 1.6·10⁷ elements in two
-processes of a backend were up to 72 % apart (torch:compile; native 19 %); with this, 2 %.
+processes of a backend were up to 72 % apart (torch:compile; native 19 %); with this, 2 %. It does
+not keep out the neighbours of a virtual machine: while the plain passes over memory varied by half
+from one minute to the next, it was up to 14 %.
 """
 
 from __future__ import annotations
