@@ -71,7 +71,7 @@ def refined_gradient(
     out_of_line()
     if not (abs(x) < HELD and abs(y) < math.inf and abs(p) < math.inf):
         return 0.0, 0.0, False
-    e, e_rest = refined_exp(abs(x))
+    e, e_rest = (1.0, 0.0) if x == 0.0 else refined_exp(abs(x))
     away, away_rest = two_sum(1.0, -y)
     towards, towards_rest = two_product(p, y)
     if x >= 0.0:
@@ -79,6 +79,8 @@ def refined_gradient(
     else:
         away, away_rest = dd_times(away, away_rest, e, e_rest)
     n, n_rest = dd_plus(away, away_rest, -towards, -towards_rest)
+    if x == 0.0 and n == 0.0:  # exactly, as logits that are all zero have it at targets of 1/2
+        return 0.0, 0.0, True
     d, d_rest = fast_two_sum(1.0, e)
     q, q_rest = wide_quotient(n, n_rest, d, d_rest + e_rest)
     value, rest = dd_times(q, q_rest, scale, scale_rest)
