@@ -17,7 +17,7 @@ report: $(VENV)/.frameworks
 
 test: $(VENV)/.frameworks $(VENV)/.development
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest conformance --tier $(TEST_TIER)
+	$(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -65,11 +65,12 @@ def memory_of(array: Array) -> NDArray[np.uint8]:
     return np.frombuffer(span, np.uint8)
 
 
-def rebuilt(data: bytes, dtype: np.dtype[Any], layout: Layout) -> Array:
+def rebuilt(data: NDArray[np.uint8], dtype: np.dtype[Any], layout: Layout) -> Array:
     """Return an array of ``layout`` over a copy of ``data``, the bytes that ``memory_of`` gave."""
-    room = np.full(len(data) + 2 * ALIGNMENT, _GUARD, np.uint8)
+    room = np.empty(data.size + 2 * ALIGNMENT, np.uint8)
     first = (layout.skew - room.ctypes.data) % ALIGNMENT
-    room[first : first + len(data)] = np.frombuffer(data, np.uint8)
+    room[:first], room[first + data.size :] = _GUARD, _GUARD
+    room[first : first + data.size] = data
     array: Array = np.ndarray(layout.shape, dtype, room, first + layout.start, layout.strides)
     array.flags.writeable = layout.writeable
     return array

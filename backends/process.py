@@ -94,7 +94,9 @@ class BackendProcess:
         Raises:
             TypeError: an array of ``call`` has a dtype that cannot travel, such as object.
         """
-        answer = self._ask(pack_call(call), self._time_limit if time_limit is None else time_limit)
+        limit = self._time_limit if time_limit is None else time_limit
+        with contextlib.ExitStack() as shared:
+            answer = self._ask(pack_call(call, shared), limit)
         return answer if isinstance(answer, Failure) else unpack_result(answer)
 
     def time(

@@ -28,6 +28,8 @@ class BackendSpec:
         distributions: names under which the framework is distributed, any one of which suffices;
             empty where it needs none.
         python: path of the interpreter it runs in; empty for the running one.
+        compiles: whether it compiles anew for each shape that it meets, so that a call of a new
+            shape takes it a tenth of a second, or seconds, instead of microseconds.
     """
 
     id: str
@@ -35,28 +37,32 @@ class BackendSpec:
     variant: str = ""
     distributions: tuple[str, ...] = ()
     python: str = ""
+    compiles: bool = False
 
 
 _HERE = "bce_conformance.backends"
 _PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 
+
+def _compiling(id_: str, factory: str, distributions: tuple[str, ...]) -> BackendSpec:
+    """A compiled variant, or jax: even eager, each of its operations is compiled."""
+    variant = id_.partition(":")[2]
+    return BackendSpec(id_, f"{_HERE}.{factory}", variant, distributions, compiles=True)
+
+
 _BUILTIN = (
     BackendSpec("native", f"{_HERE}.native_adapter:NativeAdapter"),
     BackendSpec("torch", f"{_HERE}.torch_adapter:TorchAdapter", "", ("torch",)),
-    BackendSpec(
-        "torch:compile", f"{_HERE}.torch_adapter:TorchCompileAdapter", "compile", ("torch",)
-    ),
+    _compiling("torch:compile", "torch_adapter:TorchCompileAdapter", ("torch",)),
     BackendSpec("paddle", f"{_HERE}.paddle_adapter:PaddleAdapter", "", _PADDLE),
-    BackendSpec("paddle:static", f"{_HERE}.paddle_adapter:PaddleStaticAdapter", "static", _PADDLE),
+    _compiling("paddle:static", "paddle_adapter:PaddleStaticAdapter", _PADDLE),
     BackendSpec("tensorflow", f"{_HERE}.tensorflow_adapter:TensorflowAdapter", "", _TENSORFLOW),
-    BackendSpec(
-        "tensorflow:xla", f"{_HERE}.tensorflow_adapter:TensorflowXlaAdapter", "xla", _TENSORFLOW
-    ),
-    BackendSpec("jax", f"{_HERE}.jax_adapter:JaxAdapter", "", ("jax",)),
-    BackendSpec("jax:jit", f"{_HERE}.jax_adapter:JaxJitAdapter", "jit", ("jax",)),
-    BackendSpec("optax", f"{_HERE}.optax_adapter:OptaxAdapter", "", ("optax",)),
-    BackendSpec("optax:jit", f"{_HERE}.optax_adapter:OptaxJitAdapter", "jit", ("optax",)),
+    _compiling("tensorflow:xla", "tensorflow_adapter:TensorflowXlaAdapter", _TENSORFLOW),
+    _compiling("jax", "jax_adapter:JaxAdapter", ("jax",)),
+    _compiling("jax:jit", "jax_adapter:JaxJitAdapter", ("jax",)),
+    _compiling("optax", "optax_adapter:OptaxAdapter", ("optax",)),
+    _compiling("optax:jit", "optax_adapter:OptaxJitAdapter", ("optax",)),
 )
 
 

@@ -1,16 +1,22 @@
 """What crosses the process boundary: calls, results, failures and descriptions as built-in types.
 
 Guarantees that bits and layouts arrive unchanged: an array travels as the name of its dtype, its
-layout and the raw bytes under it, whatever the format. Nothing here may import a framework or
-execnet, because it runs on both sides.
+layout and the raw bytes under it, whatever the format. Large ones can lie in memory that both sides
+map instead of being sent. Nothing here may import a framework or execnet, because it runs on both
+sides.
 """
 
 from __future__ import annotations
 
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import (
     OPERANDS,
@@ -23,16 +29,26 @@ from bce_conformance.backends.calls import (
 )
 from bce_conformance.backends.memory import Layout, layout_of, memory_of, rebuilt
 
+# The bytes, or where this machine's processes can open them for as long as the call takes.
+Content = bytes | str
 # The dtype's name, the fields of the Layout, and the bytes.
-FrozenArray = tuple[str, tuple[Any, ...], bytes]
+FrozenArray = tuple[str, tuple[Any, ...], Content]
 Message = dict[str, Any]
+
+# Sending takes a process several copies through a pipe: from here on it takes longer than mapping.
+SHARED_FROM = 1 << 20
 
 # Named explicitly: NumPy knows `bfloat16` by its name only once ml_dtypes is imported.
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
-def freeze(array: Array) -> FrozenArray:
+def freeze(array: Array, shared: contextlib.ExitStack | None = None) -> FrozenArray:
     """Return ``array`` as built-in types; in the machine's byte order where it has another.
+
+    Args:
+        array: any array of numbers.
+        shared: given, a large array is not copied into the message but lies in shared memory until
+            this is closed.
 
     Raises:
         TypeError: the dtype is not boolean, integer, real, complex or bfloat16.
@@ -47,21 +63,48 @@ def freeze(array: Array) -> FrozenArray:
     if not dtype.isnative:
         array = array.astype(dtype.newbyteorder("="))
     layout = tuple(vars(layout_of(array)).values())
-    return dtype.name, layout, memory_of(array).tobytes()
+    memory = memory_of(array)
+    if shared is not None and memory.nbytes >= SHARED_FROM and hasattr(os, "memfd_create"):
+        return dtype.name, layout, shared.enter_context(_shared(memory))
+    return dtype.name, layout, memory.tobytes()
+
+
+@contextlib.contextmanager
+def _shared(memory: NDArray[np.uint8]) -> Iterator[str]:
+    """Copy ``memory`` to where other processes can open it meanwhile."""
+    file = os.memfd_create("bce-conformance")
+    try:
+        os.truncate(file, memory.nbytes)
+        with mmap.mmap(file, memory.nbytes) as room:
+            np.frombuffer(room, np.uint8)[:] = memory
+        yield f"/proc/{os.getpid()}/fd/{file}"
+    finally:
+        os.close(file)
+
+
+def content(frozen: FrozenArray) -> NDArray[np.uint8]:
+    """The bytes under an array that was frozen, read-only and in place."""
+    data = frozen[2]
+    if isinstance(data, bytes):
+        return np.frombuffer(data, np.uint8)
+    with open(data, "rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def thaw(frozen: FrozenArray) -> Array:
     """Return the array that ``freeze`` was given, in memory of its own."""
-    name, layout, data = frozen
+    name, layout, _ = frozen
     dtype = _BFLOAT16 if name == _BFLOAT16.name else np.dtype(name)
-    return rebuilt(data, dtype, Layout(*layout))
+    return rebuilt(content(frozen), dtype, Layout(*layout))
 
 
-def pack_call(call: LossCall) -> Message:
-    """Return ``call`` in built-in types."""
+def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Message:
+    """Return ``call`` in built-in types; ``shared`` as in ``freeze``."""
     arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
     return {
-        "arrays": {name: freeze(array) for name, array in arrays.items() if array is not None},
+        "arrays": {
+            name: freeze(array, shared) for name, array in arrays.items() if array is not None
+        },
         "reduction": call.reduction,
         "quantities": tuple(call.quantities),
         "device": call.device,
@@ -77,15 +120,6 @@ def unpack_call(message: Message) -> LossCall:
     arrays: dict[str, Any] = {name: thaw(frozen) for name, frozen in message["arrays"].items()}
     fields = {name: value for name, value in message.items() if name != "arrays"}
     return LossCall(**arrays, **fields)
-
-
-def modified(call: LossCall, message: Message) -> tuple[str, ...]:
-    """Name the arrays of ``call``, unpacked from ``message``, whose memory has changed since."""
-    return tuple(
-        name
-        for name, (_, _, data) in message["arrays"].items()
-        if memory_of(getattr(call, name)).tobytes() != data
-    )
 
 
 def pack_result(result: LossResult) -> Message:

@@ -108,6 +108,7 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     """
     from bce_conformance.backends import transport
     from bce_conformance.backends.calls import UnsupportedCall
+    from bce_conformance.backends.watch import Watch
 
     call = transport.unpack_call(message)
     unlisted = set(call.extensions) - set(getattr(adapter, "extensions", ()))
@@ -116,14 +117,12 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught, threads(adapter, call.threads):
         warnings.simplefilter("always")
         thunk = adapter.bind(call)
-        before = held(adapter)
+        watch = Watch(adapter, call, message)
         result = adapter.fetch(thunk())
-        after = held(adapter)
+        changed = watch.changed()
     given = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
     texts = tuple(dict.fromkeys(text[:MESSAGE_LENGTH] for text in given))
-    changed = {name for name, content in before.items() if content != after[name]}
-    changed.update(transport.modified(call, message))
-    return transport.pack_result(replace(result, warnings=texts, modified=tuple(sorted(changed))))
+    return transport.pack_result(replace(result, warnings=texts, modified=changed))
 
 
 @contextlib.contextmanager
@@ -137,12 +136,6 @@ def threads(adapter: Any, count: int | None) -> Iterator[None]:
         yield
     finally:
         adapter.set_threads(before)
-
-
-def held(adapter: Any) -> dict[str, bytes]:
-    """What the framework holds of the call's arrays, where it holds copies."""
-    placed = adapter.placed() if hasattr(adapter, "placed") else {}
-    return {name: array.tobytes() for name, array in placed.items()}
 
 
 def serve(channel: Any) -> None:

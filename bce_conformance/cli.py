@@ -34,7 +34,7 @@ from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.ledger_commands import ledger_app
 from bce_conformance.reference import cache, format_of
-from bce_conformance.terminal import OUT, Backends, Ledgers, console, errors, misuse, read
+from bce_conformance.terminal import OUT, Ledgers, console, errors, misuse, read
 from bce_conformance.timing.document import keep_timings, kept_timings
 
 app = typer.Typer(
@@ -125,7 +125,9 @@ class _Bar:
 
 @app.command()
 def run(
-    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
+    backend: Annotated[
+        list[str], typer.Option(help="id, package.module:Class, or all; repeatable")
+    ] = [],  # noqa: B006 - typer reads it, nobody writes it
     device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
     dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
     requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006

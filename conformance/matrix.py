@@ -37,9 +37,10 @@ from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .subnormals import Flushes
-from .tiers import ABOUT_CALLS, TIERS
+from .tiers import TIERS
 from .turns import InTurn, Turns
 
+ALL = "all"  # among the backends: every built-in one that is installed, variants included
 NOT_INSTALLED = "not installed"
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
@@ -54,7 +55,7 @@ class Settings:
     """What a session measures.
 
     Attributes:
-        backends: ids; none means the default ones that are installed.
+        backends: ids, or ``ALL``; none means those that the tier tries and that are installed.
         devices: kinds; none means every device that a backend has.
         dtypes: formats; none means all.
         requirements: numbers or families; none means all.
@@ -74,8 +75,6 @@ class Settings:
     ledgers: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        for backend in self.backends:
-            resolve(backend)  # raises ValueError where it is unknown
         known = {*requirements(), *(r.family for r in requirements().values())}
         for name, given, accepted in (
             ("dtype", self.dtypes, set(DTYPES)),
@@ -85,9 +84,23 @@ class Settings:
             unknown = sorted(set(given) - accepted)
             if unknown:
                 raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+        self.specs()  # raises ValueError where a backend is unknown
         if not self.time_limit > 0:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
         ledgers.read(self.ledgers)  # raises LedgerError where a file is not valid
+
+    def specs(self) -> list[BackendSpec]:
+        """The backends to measure, each once.
+
+        Raises:
+            ValueError: one is unknown.
+        """
+        named = [resolve(backend) for backend in self.backends if backend != ALL]
+        if named and ALL not in self.backends:
+            return named
+        variants = ALL in self.backends or TIERS[self.tier].variants
+        builtin = [spec for spec in builtin_backends() if variants or not spec.variant]
+        return list(dict.fromkeys([*builtin, *named]))
 
     def selects(self, requirement: Requirement) -> bool:
         """Whether a requirement is to be measured."""
@@ -118,12 +131,7 @@ class Matrix:
         self.curves = Curves()
         self.turns = Turns(os.cpu_count() or 1)
         self.pools = PoolStore(settings.seed, TIERS[settings.tier])
-        self.specs: dict[str, BackendSpec] = {
-            spec.id: spec
-            for spec in (
-                map(resolve, settings.backends) if settings.backends else builtin_backends()
-            )
-        }
+        self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
         self._processes: dict[str, BackendProcess] = {}
@@ -157,7 +165,7 @@ class Matrix:
         return [
             backend
             for backend in self.specs
-            if self.settings.backends or self.info(backend) is not None
+            if backend in self.settings.backends or self.info(backend) is not None
         ]
 
     def _start(self) -> None:
@@ -191,18 +199,10 @@ class Matrix:
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if self._tries(requirement, backend, dtype)
+            if self.pools.tier.tries(requirement, self.specs[backend], dtype)
             for device in self._devices(backend)
             if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
-
-    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
-        """Whether the tier tries a requirement with a backend in a format."""
-        if not self.specs[backend].variant:
-            return True
-        tier = self.pools.tier
-        is_about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
-        return dtype in (tier.compiled_calls if is_about_calls else tier.compiled)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)

@@ -5,6 +5,7 @@ Guarantees that the same seed draws the same shapes, however many threads ask.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import cache
 from threading import Lock
 from typing import TypeVar
@@ -17,37 +18,57 @@ Shape = tuple[int, ...]
 Pair = tuple[Shape, Shape]  # of the logits, of the operand
 
 _LARGEST_SIDE = 5
+_LOGITS = array_shapes(min_dims=1, max_dims=4, max_side=_LARGEST_SIDE)
+# A backend compiles what it does before it looks at the operand, for each shape of the logits.
+_MISFITS_A_SHAPE = 4
 _LOCK = Lock()
 _T = TypeVar("_T")
 
 
 @st.composite
 def _fitting(draw: st.DrawFn) -> Pair:
-    """An operand that has some of the dimensions of the logits, and 1 for others."""
-    logits = draw(array_shapes(min_dims=1, max_dims=4, max_side=_LARGEST_SIDE))
-    kept = draw(st.lists(st.booleans(), min_size=len(logits), max_size=len(logits)))
-    operand = tuple(size if keep else 1 for size, keep in zip(logits, kept, strict=True))
-    return logits, operand[draw(st.integers(0, len(logits))) :]
+    """Logits, and an operand that broadcasts to them."""
+    logits = draw(_LOGITS)
+    return logits, draw(_operand(logits))
 
 
 @st.composite
-def _misfitting(draw: st.DrawFn) -> Pair:
-    """An operand one of whose dimensions is neither 1 nor that of the logits, nor could be."""
-    logits, operand = draw(_fitting().filter(lambda pair: any(n > 1 for n in pair[0])))
+def _operand(draw: st.DrawFn, logits: Shape) -> Shape:
+    """An operand that has some of the dimensions of the logits, and 1 for others."""
+    kept = draw(st.lists(st.booleans(), min_size=len(logits), max_size=len(logits)))
+    operand = tuple(size if keep else 1 for size, keep in zip(logits, kept, strict=True))
+    return operand[draw(st.integers(0, len(logits))) :]
+
+
+@st.composite
+def _misfitting(draw: st.DrawFn) -> tuple[Pair, ...]:
+    """Logits, and some operands one of whose dimensions is neither 1 nor theirs, nor could be."""
+    logits = draw(_LOGITS.filter(lambda shape: max(shape) > 1))
+    count = _MISFITS_A_SHAPE
+    operands = draw(st.lists(_misfit(logits), min_size=count, max_size=count, unique=True))
+    return tuple((logits, operand) for operand in operands)
+
+
+@st.composite
+def _misfit(draw: st.DrawFn, logits: Shape) -> Shape:
+    """An operand of which one dimension is wrong."""
+    operand = draw(_operand(logits))
     operand = logits[: len(logits) - len(operand)] + operand
-    wide = [i for i, size in enumerate(logits) if size > 1]
-    at = draw(st.sampled_from(wide))
+    at = draw(st.sampled_from([i for i, size in enumerate(logits) if size > 1]))
     wrong = draw(st.integers(2, _LARGEST_SIDE + 2).filter(lambda size: size != logits[at]))
     broken = (*operand[:at], wrong, *operand[at + 1 :])
-    return logits, broken[draw(st.integers(0, at)) :]
+    return broken[draw(st.integers(0, at)) :]
 
 
-def _draw(strategy: st.SearchStrategy[_T], count: int, seed_: int) -> tuple[_T, ...]:
-    found: dict[_T, None] = {}
+def _draw(
+    strategy: st.SearchStrategy[_T], count: int, seed_: int, kind: Callable[[_T], Hashable]
+) -> tuple[_T, ...]:
+    """Up to ``count`` examples, no two of one kind."""
+    found: dict[Hashable, _T] = {}
 
     @seed(seed_)
     @settings(
-        max_examples=4 * count,  # some come twice
+        max_examples=4 * max(count, 10),  # the first ones are the simplest
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -55,20 +76,21 @@ def _draw(strategy: st.SearchStrategy[_T], count: int, seed_: int) -> tuple[_T, 
     )
     @given(strategy)
     def collect(value: _T) -> None:
-        found[value] = None
+        found.setdefault(kind(value), value)
 
     with _LOCK:
         collect()
-    return tuple(found)[-count:]  # the first ones are the simplest
+    return tuple(found.values())[-count:]
 
 
 @cache
 def fitting(count: int, seed_: int) -> tuple[Pair, ...]:
     """Up to ``count`` pairs of shapes that broadcast without enlarging the logits."""
-    return _draw(_fitting(), count, seed_)
+    return _draw(_fitting(), count, seed_, lambda pair: pair)
 
 
 @cache
 def misfitting(count: int, seed_: int) -> tuple[Pair, ...]:
-    """Up to ``count`` pairs of shapes that do not broadcast at all."""
-    return _draw(_misfitting(), count, seed_)
+    """Up to ``count`` pairs of shapes that do not broadcast at all, of a quarter as many logits."""
+    drawn = _draw(_misfitting(), count // _MISFITS_A_SHAPE, seed_, lambda pairs: pairs[0][0])
+    return tuple(pair for pairs in drawn for pair in pairs)

@@ -166,9 +166,10 @@ def test_means_whose_sums_overflow(subject: Subject) -> None:
 
 
 def around_overflow(s: Sampler, count: int) -> Inputs:
-    """``count`` losses of an eighth of the largest finite number."""
-    logits = s.cast(np.full(count, s.format.largest_finite / 8))
-    return s.inputs(f"{count}/8 of the largest", logits, s.cast(np.zeros(count)), reduction="sum")
+    """``count`` losses of an eighth of the largest finite number, and zeros: 64 in all."""
+    eighth = s.format.largest_finite / 8
+    logits = s.cast(np.where(np.arange(64) < count, eighth, -eighth))
+    return s.inputs(f"{count}/8 of the largest", logits, s.cast(np.zeros(64)), reduction="sum")
 
 
 @pytest.mark.requirement("RED-9")

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bce_conformance.backends import BackendSpec
 from bce_conformance.backends.calls import DTYPES
+
+from .specification import Requirement
 
 # Requirements (or families of them) about how a call is made. A compiled variant has the front door
 # of its framework, and each combination of types, shapes or threads costs it a compilation of
@@ -26,8 +29,9 @@ class Tier:
         reduction_sizes: N of the sums and means whose accuracy is judged.
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
-        compiled: formats in which compiled variants are tried.
-        compiled_calls: those in which they are tried under ``ABOUT_CALLS``.
+        variants: whether compiled variants are tried without being asked for.
+        compiling: formats in which backends are tried that compile for each shape.
+        variant_calls: those in which compiled variants are tried under ``ABOUT_CALLS``.
         strict: whether the ledger is made with this tier: then a cell that is better than its entry
             fails as stale. A tier that tries less may miss a deviation, one that tries more may
             find what the ledger does not know yet.
@@ -40,10 +44,18 @@ class Tier:
     reduction_sizes: tuple[int, ...]
     float32_stride: int
     exhaustive: bool
-    compiled: tuple[str, ...]
-    compiled_calls: tuple[str, ...]
+    variants: bool
+    compiling: tuple[str, ...]
+    variant_calls: tuple[str, ...]
     strict: bool
     left_out: tuple[str, ...]
+
+    def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
+        """Whether a requirement is tried with a backend in a format."""
+        about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
+        if spec.variant and about_calls and dtype not in self.variant_calls:
+            return False
+        return not spec.compiles or dtype in self.compiling
 
 
 TIERS: dict[str, Tier] = {
@@ -56,14 +68,16 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5),
             2**16,
             exhaustive=False,
-            compiled=("float32",),
-            compiled_calls=("float32",),
+            variants=False,
+            compiling=("float32",),
+            variant_calls=("float32",),
             strict=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
-                "compiled variants but in float32",
+                "compiled variants, unless they are asked for",
+                "backends that compile for each shape (jax and optax too) but in float32",
             ),
         ),
         Tier(
@@ -73,8 +87,9 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7),
             2**13,
             exhaustive=True,
-            compiled=DTYPES,
-            compiled_calls=("float32",),
+            variants=True,
+            compiling=DTYPES,
+            variant_calls=("float32",),
             strict=True,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
@@ -90,8 +105,9 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7, 10**8),
             2**7,
             exhaustive=True,
-            compiled=DTYPES,
-            compiled_calls=("float32",),
+            variants=True,
+            compiling=DTYPES,
+            variant_calls=("float32",),
             strict=False,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",

@@ -1,6 +1,8 @@
 """Bits arrive unchanged: through freeze and thaw, and through a worker and back."""
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import ml_dtypes
 import numpy as np
@@ -15,7 +17,13 @@ from bce_conformance.backends import (
     LossResult,
     resolve,
 )
-from bce_conformance.backends.transport import freeze, pack_call, thaw, unpack_call
+from bce_conformance.backends.transport import (
+    SHARED_FROM,
+    freeze,
+    pack_call,
+    thaw,
+    unpack_call,
+)
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 NAMES = (*DTYPES, "bool", "int8", "uint16", "int32", "int64", "complex64", "complex128")
@@ -110,6 +118,43 @@ def test_elements_that_share_memory_still_do() -> None:
     got = thaw(freeze(shared))
     got[0] = 7
     np.testing.assert_array_equal(got, [7, 7, 7])
+
+
+def large() -> Array:
+    """An array that is worth sharing, with a layout of its own."""
+    return np.arange(SHARED_FROM, dtype=np.float32).reshape(2, -1).T[:-1]
+
+
+def test_a_large_array_is_shared_and_arrives_as_it_was() -> None:
+    with ExitStack() as shared:
+        frozen = freeze(large(), shared)
+        assert isinstance(frozen[2], str)
+        got = thaw(frozen)
+    assert_same_bits(got, large())
+    assert got.strides == large().strides
+
+
+def test_a_shared_array_is_the_receivers_own() -> None:
+    with ExitStack() as shared:
+        frozen = freeze(large(), shared)
+        thaw(frozen)[:] = 7
+        assert_same_bits(thaw(frozen), large())
+
+
+def test_nothing_small_is_shared() -> None:
+    with ExitStack() as shared:
+        assert isinstance(freeze(np.ones(9), shared)[2], bytes)
+
+
+def test_sharing_ends_with_the_call(echo: BackendProcess) -> None:
+    echo.info()
+    before = os.listdir("/proc/self/fd")
+    sent = large()
+    answer = echo.evaluate(LossCall(sent, sent))
+    assert isinstance(answer, LossResult), answer
+    assert_same_bits(answer.values["logits"], sent)
+    assert answer.modified == ()
+    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize("name", DTYPES)

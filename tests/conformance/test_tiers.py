@@ -1,0 +1,49 @@
+"""What each tier tries: backends, formats and requirements."""
+
+import pytest
+
+from bce_conformance.backends import DTYPES, builtin_backends, resolve
+from bce_conformance.conformance.matrix import Settings
+from bce_conformance.conformance.specification import requirements
+from bce_conformance.conformance.tiers import TIERS
+
+
+def names(tier: str, *backends: str) -> list[str]:
+    return [spec.id for spec in Settings(backends, tier=tier).specs()]
+
+
+def test_the_quick_tier_measures_compiled_variants_when_asked() -> None:
+    every = [spec.id for spec in builtin_backends()]
+    assert names("quick") == [name for name in every if ":" not in name]
+    assert names("quick", "all") == names("default") == names("thorough") == every
+    assert names("quick", "jax:jit") == ["jax:jit"]
+
+
+def test_all_and_one_of_ones_own_are_measured_together() -> None:
+    own = "json:JSONDecoder"  # an importable class: nothing is started here
+    assert names("default", "all", own) == [*names("default"), own]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_backend_that_compiles_nothing_is_tried_with_everything(tier: str) -> None:
+    torch = resolve("torch")
+    for requirement in requirements().values():
+        assert all(TIERS[tier].tries(requirement, torch, dtype) for dtype in DTYPES)
+
+
+@pytest.mark.parametrize(
+    ("tier", "backend", "requirement", "expected"),
+    [
+        ("quick", "jax", "VAL-1", ["float32"]),
+        ("quick", "jax:jit", "VAL-1", ["float32"]),
+        ("default", "jax", "ERR-1", list(DTYPES)),
+        ("default", "jax:jit", "VAL-1", list(DTYPES)),
+        ("default", "jax:jit", "ERR-1", ["float32"]),
+        ("default", "jax:jit", "BRD-10", ["float32"]),
+        ("default", "jax:jit", "BRD-1", list(DTYPES)),
+        ("thorough", "torch:compile", "API-1", ["float32"]),
+    ],
+)
+def test_formats(tier: str, backend: str, requirement: str, expected: list[str]) -> None:
+    chosen, spec = requirements()[requirement], resolve(backend)
+    assert [d for d in DTYPES if TIERS[tier].tries(chosen, spec, d)] == expected
