@@ -35,7 +35,8 @@ def ledger_check(
         known = read_ledger(ledger)
     except LedgerError as error:
         misuse(str(error))
-    table = Table("requirement", "backend", "dtype", "ledger", "found", "standing", "detail")
+    columns = ("requirement", "backend", "dtype", "device", "ledger", "found", "standing", "detail")
+    table = Table(*columns)
     found = read(folder)
     versions = {backend.id: backend.version for backend in found.backends}
     strict = _tier(found).strict
@@ -43,11 +44,15 @@ def ledger_check(
     for cell in found.cells:
         place = (cell.requirement, cell.backend, cell.dtype)
         version = versions[cell.backend]
-        standing = known.standing(*place, cell.verdict, version=version, strict=strict)
+        standing = known.standing(
+            *place, cell.verdict, version=version, device=cell.device, strict=strict
+        )
         if standing != "as expected":
-            entry = known.deviation(*place)
+            entry = known.deviation(*place, cell.device)
             expected = entry.level if entry else "AAA"
-            table.add_row(*place, expected, cell.verdict, standing, escape(cell.detail))
+            table.add_row(
+                *place, cell.device, expected, cell.verdict, standing, escape(cell.detail)
+            )
         if standing in ("worse", "stale"):
             code = Exit.UNEXPECTED
     console.print(table if table.row_count else "every cell is as the ledger says")
@@ -69,7 +74,7 @@ def ledger_update(
         misuse(f"{folder} is of tier {measured.run.tier}; the ledger is made with {made_with}")
     versions = {backend.id: backend.version for backend in measured.backends}
     found = [
-        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend])
+        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend], c.device)
         for c in measured.cells
     ]
     try:
@@ -77,7 +82,7 @@ def ledger_update(
     except LedgerError as error:
         misuse(str(error))
     if moves:
-        table = Table("requirement", "backend", "dtype", "before", "now", "reason")
+        table = Table("requirement", "backend", "dtype", "before", "now", "reason", "device")
         for move in moves:
             table.add_row(*vars(move).values())
         console.print(table)

@@ -3,7 +3,8 @@
 One TOML file a backend with its variants. On the versions that an entry was measured on, the ledger
 is strict both ways: a cell that is worse than its entry fails, and so does one that is better,
 since the entry is then stale. On any other version a worse cell still fails, and a better one is
-news: it is as expected, and reported.
+news: it is as expected, and reported. So it is on any other device, where that has no entry of its
+own.
 
 A file holds the versions, the reasons, each once, and the deviations that point to them::
 
@@ -17,6 +18,7 @@ A file holds the versions, the reasons, each once, and the deviations that point
     [[deviation]]
     requirement = "VAL-2"
     variant = "compile"                  # where it is not the default one
+    device = "cuda"                      # where it is not the CPU
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
@@ -40,6 +42,8 @@ from .specification import requirements
 
 LEDGER = Path(__file__).with_name("ledger")
 
+CPU = "cpu"
+
 Standing = Literal["as expected", "worse", "better", "stale"]
 
 
@@ -54,6 +58,7 @@ class Deviation:
     Attributes:
         backend: backend id, variant included.
         requirement: its number.
+        device: the kind of device on which it was measured.
         dtypes: the formats that it is about.
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.
@@ -63,6 +68,7 @@ class Deviation:
 
     backend: str
     requirement: str
+    device: str
     dtypes: tuple[str, ...]
     level: Verdict
     reason: str
@@ -74,20 +80,28 @@ class Ledger:
     """The known deviations of some backends, by cell."""
 
     def __init__(self, deviations: Iterable[Deviation]) -> None:
-        self._cells: dict[tuple[str, str, str], Deviation] = {}
+        self._cells: dict[tuple[str, str, str], dict[str, Deviation]] = {}
         for deviation in deviations:
             for dtype in deviation.dtypes:
                 key = (deviation.requirement, deviation.backend, dtype)
-                if key in self._cells:
-                    raise LedgerError(f"{' '.join(key)} has two entries")
-                self._cells[key] = deviation
+                by_device = self._cells.setdefault(key, {})
+                if deviation.device in by_device:
+                    raise LedgerError(f"{' '.join(key)} has two entries for {deviation.device}")
+                by_device[deviation.device] = deviation
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return sum(map(len, self._cells.values()))
 
-    def deviation(self, requirement: str, backend: str, dtype: str) -> Deviation | None:
-        """The entry of a cell, or None; wherever the backend lives."""
-        return self._cells.get((requirement, backend.partition("@")[0], dtype))
+    def deviation(
+        self, requirement: str, backend: str, dtype: str, device: str = CPU
+    ) -> Deviation | None:
+        """The entry of a cell, or None; wherever the backend lives.
+
+        Where its device has none, that of the CPU, or else of any device.
+        """
+        entries = self._cells.get((requirement, backend.partition("@")[0], dtype), {})
+        first = next(iter(entries.values()), None)
+        return entries.get(_kind(device), entries.get(CPU, first))
 
     def standing(
         self,
@@ -97,6 +111,7 @@ class Ledger:
         verdict: str,
         *,
         version: str,
+        device: str = CPU,
         strict: bool = True,
     ) -> Standing:
         """How a verdict stands to what the ledger says: all but ``worse`` and ``stale`` are fine.
@@ -110,10 +125,11 @@ class Ledger:
             dtype: its format.
             verdict: what was found.
             version: the framework's version.
+            device: the cell's device.
             strict: whether the run would have found the deviation if it were there; a verdict that
                 is better than the entry says is ``as expected`` otherwise.
         """
-        entry = self.deviation(requirement, backend, dtype)
+        entry = self.deviation(requirement, backend, dtype, device)
         if entry is None:
             return "as expected" if verdict in ("AAA", "not measured") else "worse"
         if verdict == entry.level:
@@ -122,7 +138,12 @@ class Ledger:
             return "worse"
         if not strict:
             return "as expected"
-        return "stale" if public(version) in entry.measured else "better"
+        measured = entry.device == _kind(device) and public(version) in entry.measured
+        return "stale" if measured else "better"
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
 
 
 def public(version: str) -> str:
@@ -194,7 +215,8 @@ def load(path: Path) -> dict[str, Any]:
 def _deviation(
     where: str, backend: str, entry: dict[str, Any], document: dict[str, Any]
 ) -> Deviation:
-    unknown = set(entry) - {"requirement", "dtypes", "variant", "level", "reason", "measured"}
+    fields = {"requirement", "dtypes", "variant", "device", "level", "reason", "measured"}
+    unknown = set(entry) - fields
     if unknown:
         raise LedgerError(f"{where}: unknown fields {sorted(unknown)}")
     missing = {"requirement", "dtypes", "level", "reason"} - set(entry)
@@ -217,6 +239,7 @@ def _deviation(
     return Deviation(
         f"{backend}:{variant}" if variant else backend,
         entry["requirement"],
+        entry.get("device", CPU),
         tuple(entry["dtypes"]),
         entry["level"],
         reason["text"],

@@ -15,7 +15,7 @@ from typing import Any
 from bce_conformance.backends import builtin_backends
 from bce_conformance.backends.calls import DTYPES
 
-from .ledger import LedgerError, load, public
+from .ledger import CPU, LedgerError, load, public
 from .specification import requirements
 
 UNEXPLAINED = "unexplained"
@@ -32,6 +32,7 @@ class Found:
     dtype: str
     verdict: str
     version: str
+    device: str = CPU
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Moved:
     before: str
     after: str
     reason: str
+    device: str = CPU
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
     for cell in found:
         if cell.verdict == "not measured":
             continue
-        key = (_variant(cell.backend, backend) or "", cell.requirement, cell.dtype)
+        variant, device = _variant(cell.backend, backend) or "", cell.device.partition(":")[0]
+        key = (variant, cell.requirement, device, cell.dtype)
         old = known.get(key)
         new = _entry(known, key, cell)
         if new is None:
@@ -132,7 +135,8 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
         levels = old.level if old else "AAA", new.level if new else "AAA"
         if levels[0] != levels[1]:
             reason = (new or old or Entry("", "", ())).reason
-            moves.append(Moved(cell.requirement, cell.backend, cell.dtype, *levels, reason))
+            place = cell.requirement, cell.backend, cell.dtype
+            moves.append(Moved(*place, *levels, reason, cell.device))
     name = backend if backend != path.stem else ""
     after = _toml(name, document.get("reasons", {}), known)
     if after == before or not (known or before):
@@ -144,14 +148,15 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
     return moves, True
 
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str]  # variant, requirement, device, format
 
 
 def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
     for entry in document.get("deviation", []):
         measured = tuple(entry.get("measured", document.get("measured", [])))
         for dtype in entry["dtypes"]:
-            key = (entry.get("variant", ""), entry["requirement"], dtype)
+            variant, device = entry.get("variant", ""), entry.get("device", CPU)
+            key = (variant, entry["requirement"], device, dtype)
             yield key, Entry(entry["level"], entry["reason"], measured)
 
 
@@ -184,9 +189,10 @@ def _toml(
             fields = reasons.get(name, {"text": ""})
             lines += [f"{field} = {_string(text)}" for field, text in fields.items()]
             lines.append("")
-    for (variant, requirement, entry), dtypes in _groups(known).items():
+    for (variant, requirement, device, entry), dtypes in _groups(known).items():
         lines += ["[[deviation]]", f'requirement = "{requirement}"']
         lines += [f'variant = "{variant}"'] if variant else []
+        lines += [f'device = "{device}"'] if device != CPU else []
         lines += [f"dtypes = {_list(dtypes)}", f'level = "{entry.level}"']
         lines += [f'reason = "{entry.reason}"']
         lines += [f"measured = {_list(entry.measured)}"] if entry.measured != measured else []
@@ -194,13 +200,13 @@ def _toml(
     return "\n".join(lines)
 
 
-def _groups(known: Mapping[Key, Entry]) -> dict[tuple[str, str, Entry], list[str]]:
+def _groups(known: Mapping[Key, Entry]) -> dict[tuple[str, str, str, Entry], list[str]]:
     """Entries that differ in their format only, together."""
     order = {requirement: number for number, requirement in enumerate(requirements())}
-    groups: dict[tuple[str, str, Entry], list[str]] = {}
-    for key in sorted(known, key=lambda k: (k[0], order[k[1]], DTYPES.index(k[2]))):
-        variant, requirement, dtype = key
-        groups.setdefault((variant, requirement, known[key]), []).append(dtype)
+    groups: dict[tuple[str, str, str, Entry], list[str]] = {}
+    for key in sorted(known, key=lambda k: (k[0], order[k[1]], k[2], DTYPES.index(k[3]))):
+        variant, requirement, device, dtype = key
+        groups.setdefault((variant, requirement, device, known[key]), []).append(dtype)
     return groups
 
 

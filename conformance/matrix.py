@@ -274,7 +274,7 @@ class Matrix:
         detail: str,
         subject: Subject | None = None,
     ) -> Cell:
-        entry = self.ledger.deviation(requirement.id, place.backend, place.dtype)
+        entry = self.ledger.deviation(requirement.id, place.backend, place.dtype, place.device)
         worst = subject.worst() if subject else None
         line = explain_line(place.backend, place.device, worst) if worst else None
         standing = self._standing(requirement.id, place, verdict)
@@ -306,10 +306,11 @@ class Matrix:
             place.dtype,
             verdict,
             version=info.version if isinstance(info, BackendInfo) else "",
+            device=place.device,
             strict=self.pools.tier.strict,
         )
 
     def expected_verdict(self, cell: Cell) -> str:
         """What the ledger expects of a cell, in words."""
-        entry = self.ledger.deviation(cell.requirement, cell.backend, cell.dtype)
+        entry = self.ledger.deviation(cell.requirement, cell.backend, cell.dtype, cell.device)
         return f"{entry.level} ({entry.reason})" if entry else "AAA (no entry in the ledger)"

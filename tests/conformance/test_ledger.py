@@ -23,11 +23,14 @@ level = "A"
 reason = "cancel"
 """
 
+ON_CUDA = ENTRY.replace('level = "A"', 'level = "AA"\ndevice = "cuda"')
+
 
 @pytest.fixture
 def write(tmp_path: Path):
     def write(text: str, name: str = "torch.toml") -> Path:
         path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
         return path
 
@@ -86,6 +89,29 @@ def test_without_an_entry_aaa_or_no_measurement_is_expected(
     right = "as expected" if verdict in ("AAA", "not measured") else "worse"
     assert standing(known, verdict, version=version, dtype="float16") == right
     assert standing(known, verdict, version=version, backend="torch:compile") == right
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_on_a_device_without_an_entry_a_better_cell_is_news(known: Ledger, verdict: str) -> None:
+    right = {"AAA": "better", "AA": "better", "A": "as expected"}.get(verdict, "worse")
+    assert standing(known, verdict, device="cuda:1") == right
+
+
+@pytest.mark.parametrize("order", [(ENTRY, ON_CUDA), (ON_CUDA, ENTRY)])
+def test_a_device_has_its_own_entry(write, order: tuple[str, str]) -> None:
+    files = (write(text, f"{number}/torch.toml") for number, text in enumerate(order))
+    both = Ledger(entry for path in files for entry in read_file(path).deviations)
+    assert standing(both, "AA", device="cuda:1") == "as expected"
+    assert standing(both, "AAA", device="cuda") == "stale"
+    assert standing(both, "A", device="cuda") == "worse"
+    assert standing(both, "A") == "as expected"
+    assert standing(both, "AA", device="tpu") == "better"
+
+
+def test_an_entry_for_another_device_only_applies_to_the_cpu_too(write) -> None:
+    known = Ledger(read_file(write(ON_CUDA)).deviations)
+    assert standing(known, "AA") == "as expected"
+    assert standing(known, "AAA") == "better"
 
 
 def test_an_entry_is_about_a_backend_wherever_it_lives(known: Ledger) -> None:

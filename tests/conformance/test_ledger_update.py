@@ -129,6 +129,23 @@ def test_an_entry_gains_the_versions_on_which_it_still_holds(torch: Path) -> Non
     }
 
 
+def test_an_entry_is_about_the_device_on_which_it_was_measured(torch: Path) -> None:
+    known = entries(torch)
+    cells = [
+        Found("VAL-2", "torch", "float32", verdict, "2.13.0", device)
+        for verdict, device in (("A", "cpu"), ("AA", "cuda:1"))
+    ]
+    _, moves = update(torch.parent, [], cells)
+    assert moves == [Moved("VAL-2", "torch", "float32", "AAA", "AA", "cancel", "cuda:1")]
+    by_device = {entry.device: entry for entry in read_file(torch).deviations[:2]}
+    assert (by_device["cuda"].level, by_device["cuda"].dtypes) == ("AA", ("float32",))
+    assert (by_device["cpu"].level, by_device["cpu"].dtypes) == ("A", ("float32", "float64"))
+    assert update(torch.parent, [], cells) == ([], [])
+    met = Found("VAL-2", "torch", "float32", "AAA", "2.13.0", "cuda")
+    update(torch.parent, [], [met])
+    assert entries(torch) == known
+
+
 def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "ledger.toml"
     mine.parent.mkdir()
