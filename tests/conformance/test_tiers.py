@@ -36,6 +36,8 @@ def test_a_backend_that_compiles_nothing_is_tried_with_everything(tier: str) -> 
     [
         ("quick", "jax", "VAL-1", ["float32"]),
         ("quick", "jax:jit", "VAL-1", ["float32"]),
+        ("quick", "jax", "LAY-1", []),
+        ("default", "jax", "LAY-1", list(DTYPES)),
         ("default", "jax", "ERR-1", list(DTYPES)),
         ("default", "jax:jit", "VAL-1", list(DTYPES)),
         ("default", "jax:jit", "ERR-1", ["float32"]),
