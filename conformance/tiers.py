@@ -82,8 +82,8 @@ TIERS: dict[str, Tier] = {
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
                 "compiled variants, unless they are asked for",
-                "backends that compile for each shape (jax and optax too) but in float32, and their "
-                "broadcasting, types, layouts, relations, determinism, errors and interface",
+                "backends that compile for each shape (jax and optax too) but in float32, and of "
+                "those broadcasting, types, layouts, relations, determinism, errors and interface",
             ),
         ),
         Tier(
