@@ -124,7 +124,8 @@ class BackendProcess:
             failure = self._start_if_needed()
             if failure is not None:
                 return failure
-            self._log.truncate(0)
+            if os.fstat(self._log.fileno()).st_size:  # most calls print nothing
+                self._log.truncate(0)
             with self._ended_on_interrupt():
                 try:
                     self._channel.send(message)

@@ -36,8 +36,14 @@ class ErrorStatistics:
             self._sum += float(ulp.sum())
             intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
         self._max = max(self._max, float(ulp.max()))
-        numbers = np.clip(intervals, _ZERO, _INFINITE).astype(np.int64) - _ZERO
-        self._intervals += np.bincount(numbers, minlength=self._intervals.size)
+        is_between = (intervals > _ZERO) & (intervals < _INFINITE)
+        self._intervals[0] += np.count_nonzero(intervals <= _ZERO)
+        self._intervals[-1] += np.count_nonzero(intervals >= _INFINITE)
+        numbers = intervals[is_between].astype(np.int64) - _ZERO
+        if numbers.size:  # they lie close together: most intervals are not looked at
+            first = int(numbers.min())
+            counts = np.bincount(numbers - first)
+            self._intervals[first : first + counts.size] += counts
 
     def summary(self) -> UlpStatistics | None:
         """The statistics; None where there was no error to take in."""
