@@ -7,6 +7,7 @@ and that no check is still running when ``close`` has returned.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from .matrix import Matrix
 from .specification import Requirement
 from .subject import CallFailed, Subject
 
+# Seconds after which a thread hands Python over. A check is back from its backend for moments only,
+# and would wait for the usual 5 ms whenever others judge.
+_SWITCH_INTERVAL = 0.0005
 _END_LIMIT = 3.0  # seconds for checks to notice that their backends are gone
 
 
@@ -41,6 +45,8 @@ class Ahead:
         # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
         # times to parse a module in one of several threads (AST constructor recursion depth).
         import_module("bce_conformance.reference.fast")
+        self._before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         self._matrix = matrix
         self._threads: dict[str, ThreadPoolExecutor] = {}
         for check in checks:
@@ -62,6 +68,7 @@ class Ahead:
 
     def close(self) -> None:
         """Stop, and end all processes."""
+        sys.setswitchinterval(self._before)
         self._matrix.turns.stop()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)

@@ -388,11 +388,13 @@ class PoolStore:
     ) -> tuple[Inputs, ...]:
         """What ``builder`` draws in a format, draw by draw, for results that sum over a draw.
 
-        With ``only``, no more than so many, which are the same in every run.
+        With ``only``, no more than so many, nor than the tier's ``few_draws``, which are the same
+        in every run.
         """
-        fixed, seeded = self.tier.sum_draws if only is None else (only, 0)
+        few = None if only is None else min(only, self.tier.few_draws)
+        fixed, seeded = self.tier.sum_draws if few is None else (few, 0)
         return self._once(
-            (f"draws {only}", name, format_.name),
+            (f"draws {few}", name, format_.name),
             lambda: tuple(self._draw(builder, name, format_, fixed, seeded)),
         )
 

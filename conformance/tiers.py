@@ -26,6 +26,7 @@ class Tier:
         name: as on the command line.
         pool_draws: how often elements are drawn: the same in every run, and anew with each seed.
         sum_draws: the same for inputs whose sum or mean is one result.
+        few_draws: the most draws of inputs that have few elements and are the same in every run.
         reduction_sizes: N of the sums and means whose accuracy is judged.
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
@@ -42,6 +43,7 @@ class Tier:
     name: str
     pool_draws: tuple[int, int]
     sum_draws: tuple[int, int]
+    few_draws: int
     reduction_sizes: tuple[int, ...]
     float32_stride: int
     exhaustive: bool
@@ -69,6 +71,7 @@ TIERS: dict[str, Tier] = {
             "quick",
             (1, 1),
             (1, 1),
+            1,
             (10**3, 10**5),
             2**16,
             exhaustive=False,
@@ -90,6 +93,7 @@ TIERS: dict[str, Tier] = {
             "default",
             (3, 1),
             (6, 2),
+            6,
             (10**3, 10**5, 10**7),
             2**13,
             exhaustive=True,
@@ -109,6 +113,7 @@ TIERS: dict[str, Tier] = {
             "thorough",
             (3, 13),
             (6, 26),
+            6,
             (10**3, 10**5, 10**7, 10**8),
             2**7,
             exhaustive=True,

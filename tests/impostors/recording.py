@@ -45,6 +45,7 @@ TIER = replace(
     TIERS["quick"],
     pool_draws=(0, 1),
     sum_draws=(1, 0),
+    few_draws=6,
     float32_stride=2**18,
     exhaustive=True,
 )
