@@ -361,7 +361,7 @@ class PoolStore:
     others are the seed's. Several threads may ask: they get the same inputs.
     """
 
-    def __init__(self, seed: int, tier: Tier, keep: int = 16) -> None:
+    def __init__(self, seed: int, tier: Tier, keep: int = 48) -> None:
         self.seed = seed
         self.tier = tier
         self._keep = keep
