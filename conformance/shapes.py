@@ -68,7 +68,7 @@ def _draw(
 
     @seed(seed_)
     @settings(
-        max_examples=2 * count + 10,  # the first ones are the simplest
+        max_examples=4 * max(count, 10),  # the first ones are the simplest
         database=None,
         deadline=None,
         phases=[Phase.generate],

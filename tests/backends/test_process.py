@@ -271,6 +271,8 @@ def test_no_worker_outlives_its_parent(name: str, ending: signal.Signals) -> Non
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background, Ctrl-C may be ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
