@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
 from bce_conformance.conformance.document import now, write
 from bce_conformance.conformance.session import Exit
-from bce_conformance.terminal import OUT, Backends, console, errors, misuse, read
+from bce_conformance.terminal import OUT, console, errors, misuse, read
 from bce_conformance.timing import document
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
@@ -22,7 +22,7 @@ ROUNDS = 8
 
 
 def bench(
-    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
+    backend: Annotated[list[str], typer.Option(help="id or package.module:Class; repeatable")] = [],  # noqa: B006 - typer reads it, nobody writes it
     size: Annotated[
         list[int], typer.Option(help="elements; repeatable; default 32, 10⁶ and 1.6·10⁷")
     ] = [],  # noqa: B006

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 OUT = Path("reports/out")
 
-Backends = Annotated[
-    list[str], typer.Option("--backend", help="id or package.module:Class; repeatable")
-]
 Ledgers = Annotated[
     list[Path],
     typer.Option("--ledger", metavar="FILE", help="ledger of a backend of your own; repeatable"),

@@ -95,12 +95,12 @@ class Settings:
         Raises:
             ValueError: one is unknown.
         """
-        named = [resolve(backend) for backend in self.backends if backend != ALL]
-        if named and ALL not in self.backends:
-            return named
-        variants = ALL in self.backends or TIERS[self.tier].variants
-        builtin = [spec for spec in builtin_backends() if variants or not spec.variant]
-        return list(dict.fromkeys([*builtin, *named]))
+        chosen = [resolve(backend) for backend in self.backends if backend != ALL]
+        if not chosen or ALL in self.backends:
+            variants = ALL in self.backends or TIERS[self.tier].variants
+            builtin = (spec for spec in builtin_backends() if variants or not spec.variant)
+            chosen = [*builtin, *chosen]
+        return list(dict.fromkeys(chosen))
 
     def selects(self, requirement: Requirement) -> bool:
         """Whether a requirement is to be measured."""
@@ -233,10 +233,11 @@ class Matrix:
         eager = sibling(self.specs[backend])
         if eager is None:
             return None
-        if eager.id not in self._siblings:
+        process = self._processes.get(eager.id) or self._siblings.get(eager.id)
+        if process is None:
             process = BackendProcess(eager, time_limit=self.settings.time_limit)
-            self._siblings[eager.id] = self._processes.get(eager.id) or process
-        return InTurn(backend, self._siblings[eager.id], self.turns)
+            self._siblings[eager.id] = process
+        return InTurn(backend, process, self.turns)
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""

@@ -14,8 +14,9 @@ from .specification import Requirement
 
 # Requirements (or families of them) about how a call is made. A compiled variant has the front door
 # of its framework, and each combination of types, shapes or threads costs it a compilation of
-# seconds.
+# seconds: it is tried under these in one format.
 ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
+VARIANT_CALLS = "float32"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Tier:
         variants: whether compiled variants are tried without being asked for.
         compiling: formats in which backends are tried that compile for each shape.
         compiling_families: families of requirements that those are tried with; none means all.
-        variant_calls: those in which compiled variants are tried under ``ABOUT_CALLS``.
         strict: whether the ledger is made with this tier: then a cell that is better than its entry
             fails as stale. A tier that tries less may miss a deviation, one that tries more may
             find what the ledger does not know yet.
@@ -50,14 +50,13 @@ class Tier:
     variants: bool
     compiling: tuple[str, ...]
     compiling_families: tuple[str, ...]
-    variant_calls: tuple[str, ...]
     strict: bool
     left_out: tuple[str, ...]
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
         about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
-        if spec.variant and about_calls and dtype not in self.variant_calls:
+        if spec.variant and about_calls and dtype != VARIANT_CALLS:
             return False
         families = self.compiling_families or (requirement.family,)
         chosen = dtype in self.compiling and requirement.family in families
@@ -78,7 +77,6 @@ TIERS: dict[str, Tier] = {
             variants=False,
             compiling=("float32",),
             compiling_families=("VAL", "INF", "GRAD", "RED"),
-            variant_calls=("float32",),
             strict=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
@@ -100,7 +98,6 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=DTYPES,
             compiling_families=(),
-            variant_calls=("float32",),
             strict=True,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
@@ -120,7 +117,6 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=DTYPES,
             compiling_families=(),
-            variant_calls=("float32",),
             strict=False,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",

@@ -200,6 +200,13 @@ def test_what_a_smaller_tier_draws_a_larger_one_draws_too() -> None:
     assert np.array_equal(only.logits, many[0].logits)
 
 
+@pytest.mark.parametrize("tier", TIERS.values(), ids=lambda tier: tier.name)
+def test_a_tier_limits_how_many_draws_are_the_same_in_every_run(tier) -> None:
+    one, other = (PoolStore(seed, tier).draws(row, "row", FLOAT32, only=6) for seed in (0, 1))
+    assert len(one) == tier.few_draws
+    assert all(np.array_equal(a.logits, b.logits) for a, b in zip(one, other, strict=True))
+
+
 def swept(seed: int, tier: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The ordinals of the logits of a sweep at target 0 and at target 1."""
     pieces = list(PoolStore(seed, TIERS[tier]).float32_sweep())

@@ -19,6 +19,11 @@ def test_the_quick_tier_measures_compiled_variants_when_asked() -> None:
     assert names("quick", "jax:jit") == ["jax:jit"]
 
 
+def test_a_backend_named_twice_is_measured_once() -> None:
+    assert names("quick", "jax", "torch", "jax") == ["jax", "torch"]
+    assert names("default", "jax", "all") == names("default")
+
+
 def test_all_and_one_of_ones_own_are_measured_together() -> None:
     own = "json:JSONDecoder"  # an importable class: nothing is started here
     assert names("default", "all", own) == [*names("default"), own]
