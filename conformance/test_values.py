@@ -34,8 +34,19 @@ def nearly_hard_targets(s: Sampler) -> Inputs:
 
 
 def huge_logits(s: Sampler) -> Inputs:
-    """Logits up to the largest finite number."""
-    return s.inputs("huge logits", s.signed(s.huge()), s.any_target())
+    """Logits up to the largest finite number.
+
+    At an eighth the target is tiny, but y·|x| is not. At another, (1 − y)·x lies right below a
+    power of two and 1 − y right above one, where the roundings of both are most ulps.
+    """
+    kind, logits, targets = np.arange(s.size) % 8, s.signed(s.huge()), s.any_target()
+    tiny = s.cast(s.log_uniform(s.format.unit_roundoff**2, s.format.unit_roundoff))
+    half = s.cast(s.uniform(0.4, 0.5))
+    exponents = np.floor(np.log2(np.abs(logits.astype(np.float64))))
+    powers = np.exp2(exponents.clip(max=s.format.emax - 1))
+    below = s.cast(s.uniform(0.96, 1) * powers / (1 - half.astype(np.float64)))
+    targets = np.where(kind == 0, tiny, np.where(kind == 1, half, targets))
+    return s.inputs("huge logits", np.where(kind == 1, below, logits), targets)
 
 
 def certain_and_wrong(s: Sampler) -> Inputs:
