@@ -40,7 +40,8 @@ def huge_logits(s: Sampler) -> Inputs:
     power of two and 1 − y right above one, where the roundings of both are most ulps.
     """
     kind, logits, targets = np.arange(s.size) % 8, s.signed(s.huge()), s.any_target()
-    tiny = s.cast(s.log_uniform(s.format.unit_roundoff**2, s.format.unit_roundoff))
+    least = max(s.format.unit_roundoff**4, s.format.smallest_subnormal)
+    tiny = s.cast(s.log_uniform(least, s.format.unit_roundoff))
     half = s.cast(s.uniform(0.4, 0.5))
     exponents = np.floor(np.log2(np.abs(logits.astype(np.float64))))
     powers = np.exp2(exponents.clip(max=s.format.emax - 1))
