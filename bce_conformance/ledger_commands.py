@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bce_conformance.conformance.ledger import LEDGER, LedgerError
+from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
 from bce_conformance.conformance.session import Exit
-from bce_conformance.conformance.tiers import TIERS, Tier
+from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.terminal import OUT, Ledgers, console, misuse, read
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def ledger_check(
     table = Table(*columns)
     found = read(folder)
     versions = {backend.id: backend.version for backend in found.backends}
-    strict = _tier(found).strict
+    tier = _tier(found)
     code = Exit.AS_EXPECTED
     for cell in found.cells:
         place = (cell.requirement, cell.backend, cell.dtype)
         version = versions[cell.backend]
         standing = known.standing(
-            *place, cell.verdict, version=version, device=cell.device, strict=strict
+            *place, cell.verdict, version=version, tier=tier, device=cell.device
         )
         if standing != "as expected":
             entry = known.deviation(*place, cell.device)
@@ -69,12 +69,12 @@ def ledger_update(
     Without --ledger the suite's own ledger is brought up to date, with it only the files named.
     """
     measured = read(folder)
-    if not _tier(measured).strict:
-        made_with = ", ".join(tier.name for tier in TIERS.values() if tier.strict)
-        misuse(f"{folder} is of tier {measured.run.tier}; the ledger is made with {made_with}")
+    tier = _tier(measured)
+    if tier not in MADE_WITH:
+        misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
     versions = {backend.id: backend.version for backend in measured.backends}
     found = [
-        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend], c.device)
+        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend], tier, c.device)
         for c in measured.cells
     ]
     try:
@@ -92,8 +92,8 @@ def ledger_update(
         console.print("the ledger is up to date")
 
 
-def _tier(found: Results) -> Tier:
+def _tier(found: Results) -> str:
     """The tier of a run of the matrix."""
     if found.run.tier not in TIERS:
         misuse(f"there is no run of the matrix here: {found.run.tier}")
-    return TIERS[found.run.tier]
+    return found.run.tier

@@ -18,9 +18,8 @@ from .judge import SLACK, Booleans, Bounds, Floats, Judgement, as_float64, log2
 def agreement(got: Array, other: Array, format_: Format, bounds: Bounds) -> Judgement:
     """Give each element of ``got``, which should equal ``other``, its level.
 
-    AAA is the same bits, any NaN being like any other; AA is 8·u·S, both being within 4·u·S of what
-    they stand for, and A is 16·u·S: the two share a formula, and differ by how its terms, which are
-    of the size of S, are rounded.
+    AAA is the same bits, any NaN being like any other; AA is 4·u·S and A is 16·u·S: the two share a
+    formula, and differ by how its terms, which are of the size of S, are rounded.
 
     Args:
         got: computed values.
@@ -42,7 +41,7 @@ def agreement(got: Array, other: Array, format_: Format, bounds: Bounds) -> Judg
         distance = np.where(equal, 0.0, np.abs(a - b))
         larger = np.maximum(np.abs(a), np.abs(b))
     judged = relation(distance, format_.ulp(larger), format_, bounds)
-    accurate = _within(distance, 8, format_, bounds)
+    accurate = _within(distance, 4, format_, bounds)
     levels = np.where(accurate, Level.AA, np.minimum(judged.levels, Level.AA))
     levels = np.where(same_bits(got, other), Level.AAA, levels)
     return Judgement(levels.astype(np.int8), judged.ulp)

@@ -4,7 +4,8 @@ One TOML file a backend with its variants. On the versions that an entry was mea
 is strict both ways: a cell that is worse than its entry fails, and so does one that is better,
 since the entry is then stale. On any other version a worse cell still fails, and a better one is
 news: it is as expected, and reported. So it is on any other device, where that has no entry of its
-own.
+own. A tier that tries less than the one that an entry was measured with may miss a deviation: there
+a better cell is as expected.
 
 A file holds the versions, the reasons, each once, and the deviations that point to them::
 
@@ -19,6 +20,7 @@ A file holds the versions, the reasons, each once, and the deviations that point
     requirement = "VAL-2"
     variant = "compile"                  # where it is not the default one
     device = "cuda"                      # where it is not the CPU
+    tier = "thorough"                    # where the default one does not find it
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
@@ -39,10 +41,12 @@ from bce_conformance.backends.calls import DTYPES
 
 from .cells import VERDICTS, Verdict
 from .specification import requirements
+from .tiers import TIERS
 
 LEDGER = Path(__file__).with_name("ledger")
 
 CPU = "cpu"
+MADE_WITH = ("default", "thorough")  # tiers
 
 Standing = Literal["as expected", "worse", "better", "stale"]
 
@@ -59,6 +63,7 @@ class Deviation:
         backend: backend id, variant included.
         requirement: its number.
         device: the kind of device on which it was measured.
+        tier: the smallest one that finds it.
         dtypes: the formats that it is about.
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.
@@ -69,6 +74,7 @@ class Deviation:
     backend: str
     requirement: str
     device: str
+    tier: str
     dtypes: tuple[str, ...]
     level: Verdict
     reason: str
@@ -111,8 +117,8 @@ class Ledger:
         verdict: str,
         *,
         version: str,
+        tier: str,
         device: str = CPU,
-        strict: bool = True,
     ) -> Standing:
         """How a verdict stands to what the ledger says: all but ``worse`` and ``stale`` are fine.
 
@@ -125,9 +131,8 @@ class Ledger:
             dtype: its format.
             verdict: what was found.
             version: the framework's version.
+            tier: the run's.
             device: the cell's device.
-            strict: whether the run would have found the deviation if it were there; a verdict that
-                is better than the entry says is ``as expected`` otherwise.
         """
         entry = self.deviation(requirement, backend, dtype, device)
         if entry is None:
@@ -136,10 +141,16 @@ class Ledger:
             return "as expected"
         if VERDICTS.index(verdict) > VERDICTS.index(entry.level):
             return "worse"
-        if not strict:
+        if tries_less(tier, entry.tier):
             return "as expected"
         measured = entry.device == _kind(device) and public(version) in entry.measured
         return "stale" if measured else "better"
+
+
+def tries_less(tier: str, other: str) -> bool:
+    """Whether a tier tries less than another, and so may miss what that one finds."""
+    order = list(TIERS)
+    return order.index(tier) < order.index(other)
 
 
 def _kind(device: str) -> str:
@@ -215,7 +226,7 @@ def load(path: Path) -> dict[str, Any]:
 def _deviation(
     where: str, backend: str, entry: dict[str, Any], document: dict[str, Any]
 ) -> Deviation:
-    fields = {"requirement", "dtypes", "variant", "device", "level", "reason", "measured"}
+    fields = {"requirement", "dtypes", "variant", "device", "tier", "level", "reason", "measured"}
     unknown = set(entry) - fields
     if unknown:
         raise LedgerError(f"{where}: unknown fields {sorted(unknown)}")
@@ -232,6 +243,9 @@ def _deviation(
     reason = document.get("reasons", {}).get(entry["reason"])
     if not reason or not reason.get("text"):
         raise LedgerError(f"{where}: reason {entry['reason']!r} is not under [reasons]")
+    tier = entry.get("tier", MADE_WITH[0])
+    if tier not in MADE_WITH:
+        raise LedgerError(f"{where}: tier {tier!r}: accepted are {list(MADE_WITH)}")
     measured = entry.get("measured", document.get("measured", []))
     if not measured or not all(isinstance(version, str) for version in measured):
         raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")
@@ -240,6 +254,7 @@ def _deviation(
         f"{backend}:{variant}" if variant else backend,
         entry["requirement"],
         entry.get("device", CPU),
+        tier,
         tuple(entry["dtypes"]),
         entry["level"],
         reason["text"],

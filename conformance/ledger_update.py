@@ -15,7 +15,8 @@ from typing import Any
 from bce_conformance.backends import builtin_backends
 from bce_conformance.backends.calls import DTYPES
 
-from .ledger import CPU, LedgerError, load, public
+from .cells import VERDICTS
+from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less
 from .specification import requirements
 
 UNEXPLAINED = "unexplained"
@@ -25,13 +26,17 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What a run found of one cell; ``backend`` with its variant, ``version`` its framework's."""
+    """What a run found of one cell.
+
+    ``backend`` with its variant, ``version`` its framework's, ``tier`` the run's.
+    """
 
     requirement: str
     backend: str
     dtype: str
     verdict: str
     version: str
+    tier: str
     device: str = CPU
 
 
@@ -50,11 +55,12 @@ class Moved:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a file says of one cell: verdict, name of the reason, versions."""
+    """What a file says of one cell: verdict, name of the reason, versions, tier."""
 
     level: str
     reason: str
     measured: tuple[str, ...]
+    tier: str = MADE_WITH[0]
 
 
 def update(
@@ -62,7 +68,8 @@ def update(
 ) -> tuple[list[Path], list[Moved]]:
     """Rewrite the ledger files that the cells are about.
 
-    Entries of cells that were not measured, and of backends that are not among the cells, stay.
+    Entries of cells that were not measured, and of backends that are not among the cells, stay; so
+    do those that a tier that tries less than theirs has missed.
 
     Args:
         folder: the suite's own ledger; it is left alone where ``files`` are given.
@@ -157,20 +164,29 @@ def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
         for dtype in entry["dtypes"]:
             variant, device = entry.get("variant", ""), entry.get("device", CPU)
             key = (variant, entry["requirement"], device, dtype)
-            yield key, Entry(entry["level"], entry["reason"], measured)
+            tier = entry.get("tier", MADE_WITH[0])
+            yield key, Entry(entry["level"], entry["reason"], measured, tier)
 
 
 def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
+    old = known.get(key)
+    if old is not None and tries_less(cell.tier, old.tier) and _better(cell.verdict, old.level):
+        return old
     if cell.verdict == "AAA":
         return None
     version = public(cell.version)
-    old = known.get(key)
     if old is not None and old.level == cell.verdict:
-        return Entry(old.level, old.reason, tuple(sorted({*old.measured, version})))
+        measured = tuple(sorted({*old.measured, version}))
+        tier = cell.tier if tries_less(cell.tier, old.tier) else old.tier
+        return Entry(old.level, old.reason, measured, tier)
     kin = [known[k].reason for k in known if k[:2] == key[:2]]
     reason = old.reason if old else kin[0] if kin else UNEXPLAINED
-    return Entry(cell.verdict, reason, (version,))
+    return Entry(cell.verdict, reason, (version,), cell.tier)
+
+
+def _better(verdict: str, level: str) -> bool:
+    return VERDICTS.index(verdict) < VERDICTS.index(level)
 
 
 def _toml(
@@ -193,6 +209,7 @@ def _toml(
         lines += ["[[deviation]]", f'requirement = "{requirement}"']
         lines += [f'variant = "{variant}"'] if variant else []
         lines += [f'device = "{device}"'] if device != CPU else []
+        lines += [f'tier = "{entry.tier}"'] if entry.tier != MADE_WITH[0] else []
         lines += [f"dtypes = {_list(dtypes)}", f'level = "{entry.level}"']
         lines += [f'reason = "{entry.reason}"']
         lines += [f"measured = {_list(entry.measured)}"] if entry.measured != measured else []

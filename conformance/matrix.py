@@ -307,8 +307,8 @@ class Matrix:
             place.dtype,
             verdict,
             version=info.version if isinstance(info, BackendInfo) else "",
+            tier=self.settings.tier,
             device=place.device,
-            strict=self.pools.tier.strict,
         )
 
     def expected_verdict(self, cell: Cell) -> str:

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import array_shapes
 Shape = tuple[int, ...]
 Pair = tuple[Shape, Shape]  # of the logits, of the operand
 
+SOME = 61  # elements: several vectors and a rest, of any width; one size, since backends compile
 _LARGEST_SIDE = 5
 _LOGITS = array_shapes(min_dims=1, max_dims=4, max_side=_LARGEST_SIDE)
 # A backend compiles what it does before it looks at the operand, for each shape of the logits.

@@ -11,16 +11,18 @@ from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.document import memory
 from bce_conformance.conformance.inputs import Inputs, Sampler, repeated
+from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
 
 COPIES = 32  # of the largest logits: here, under way, and in the frameworks' temporaries
 DISTINCT = 1000  # elements whose exact sum is computed; larger inputs repeat them
+PARTS = 8  # of one size: a backend may compile for each
 
 
 @pytest.mark.requirement("RED-1")
 def test_shapes_of_results(subject: Subject) -> None:
     """Require shape and format under each reduction, for several shapes of the logits."""
-    for shape in ((5,), (2, 3), (1,), ()):
+    for shape in ((SOME,), (2, 3), (1,), ()):
         logits = subject.array(np.full(shape, 1.5))
         for reduction, expected in (("none", shape), ("mean", ()), ("sum", ())):
             call = LossCall(logits, logits * 0, reduction=reduction, device=subject.device)
@@ -199,14 +201,14 @@ def whole(s: Sampler) -> Inputs:
 
 @pytest.mark.requirement("RED-10")
 def test_parts_and_whole(subject: Subject) -> None:
-    """Compare the sum over the whole with the exact total of seven parts' sums."""
+    """Compare the sum over the whole with the exact total of its parts' sums."""
     for inputs in subject.draws(whole):
         compare_parts(subject, inputs)
 
 
 def compare_parts(subject: Subject, inputs: Inputs) -> None:
-    """Judge how far the exact total of seven parts' sums is from the sum over the whole."""
-    parts = np.array_split(np.arange(inputs.logits.size), 7)
+    """Judge how far the exact total of the parts' sums is from the sum over the whole."""
+    parts = np.split(np.arange(inputs.logits.size), PARTS)
     sums = []
     for chosen in (np.arange(inputs.logits.size), *parts):
         call = LossCall(
@@ -219,7 +221,7 @@ def compare_parts(subject: Subject, inputs: Inputs) -> None:
         sums.append(Fraction(float(got)))
     format_ = subject.format
     difference = abs(sums[0] - sum(sums[1:]))
-    # Each sum may be wrong by its level's bound; the bounds of all eight add up.
+    # Each sum may be wrong by its level's bound; the bounds of all add up.
     ulps = [Fraction(float(format_.ulp(np.float64(float(value))))) for value in sums]
     growth = 1 + np.log2(inputs.logits.size)
     scale = 2 * sum(max(1.0, abs(float(x))) for x in inputs.logits.astype(np.float64))

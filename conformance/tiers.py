@@ -8,15 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bce_conformance.backends import BackendSpec
-from bce_conformance.backends.calls import DTYPES
 
-from .specification import Requirement
+from .specification import Requirement, requirements
 
-# Requirements (or families of them) about how a call is made. A compiled variant has the front door
-# of its framework, and each combination of types, shapes or threads costs it a compilation of
-# seconds: it is tried under these in one format.
+FAMILIES = tuple(dict.fromkeys(requirement.family for requirement in requirements().values()))
+NUMBERS = ("VAL", "INF", "GRAD", "RED")  # families of requirements about numbers
+
+# A backend that compiles for each shape is not tried with everything: each combination of shapes,
+# types or threads costs it a compilation of a tenth of a second to seconds. Least of all a compiled
+# variant under requirements (or families) about how a call is made, where it has the front door of
+# its framework.
 ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
-VARIANT_CALLS = "float32"
+# What is tried in one format only is tried in this one.
+ONE_FORMAT = "float32"
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,8 @@ class Tier:
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
         variants: whether compiled variants are tried without being asked for.
-        compiling: formats in which backends are tried that compile for each shape.
-        compiling_families: families of requirements that those are tried with; none means all.
-        strict: whether the ledger is made with this tier: then a cell that is better than its entry
-            fails as stale. A tier that tries less may miss a deviation, one that tries more may
-            find what the ledger does not know yet.
+        compiling: families that backends are tried with which compile for each shape.
+        every_format: those of them that are tried in every format, the others in one.
         left_out: what the tier does not try, for the report.
     """
 
@@ -49,18 +50,19 @@ class Tier:
     exhaustive: bool
     variants: bool
     compiling: tuple[str, ...]
-    compiling_families: tuple[str, ...]
-    strict: bool
+    every_format: tuple[str, ...]
     left_out: tuple[str, ...]
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
-        about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
-        if spec.variant and about_calls and dtype != VARIANT_CALLS:
+        if not spec.compiles:
+            return True
+        if requirement.family not in self.compiling:
             return False
-        families = self.compiling_families or (requirement.family,)
-        chosen = dtype in self.compiling and requirement.family in families
-        return chosen or not spec.compiles
+        about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
+        if requirement.family not in self.every_format or (spec.variant and about_calls):
+            return dtype == ONE_FORMAT
+        return True
 
 
 TIERS: dict[str, Tier] = {
@@ -75,9 +77,8 @@ TIERS: dict[str, Tier] = {
             2**16,
             exhaustive=False,
             variants=False,
-            compiling=("float32",),
-            compiling_families=("VAL", "INF", "GRAD", "RED"),
-            strict=False,
+            compiling=NUMBERS,
+            every_format=(),
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
@@ -96,14 +97,14 @@ TIERS: dict[str, Tier] = {
             2**13,
             exhaustive=True,
             variants=True,
-            compiling=DTYPES,
-            compiling_families=(),
-            strict=True,
+            compiling=FAMILIES,
+            every_format=(*NUMBERS, "DTY", "MET", "DET"),
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "three quarters of the elements and of the sums",
-                "types, arguments, threads and small shapes of compiled variants but in float32",
+                "broadcasting, layouts, devices, errors and interface of what compiles for each shape "
+                "(jax, optax, variants) but in float32, and types and threads of variants",
             ),
         ),
         Tier(
@@ -115,9 +116,8 @@ TIERS: dict[str, Tier] = {
             2**7,
             exhaustive=True,
             variants=True,
-            compiling=DTYPES,
-            compiling_families=(),
-            strict=False,
+            compiling=FAMILIES,
+            every_format=FAMILIES,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
                 "sums of 10⁸ elements in formats for which the memory does not suffice",

@@ -41,8 +41,10 @@ QUANTITY_OF = {
     "weight": GRAD_WEIGHT,
     "pos_weight": GRAD_POS_WEIGHT,
 }
-# Sums of broadcast gradients are kept for this many elements of the operand at a time.
-_PIECE = 16384
+# Sums of broadcast gradients are kept for so many elements of the operand at a time; where it has
+# fewer, for each of a few parts of the logits.
+_PIECE = 8192
+_PARTS = 8
 # So many elements of pos_weight are looked at for being all ones.
 _FEW = 4096
 _FLOAT16 = np.dtype(np.float16)
@@ -345,14 +347,21 @@ class Evaluation:
             None if operand is None else np.broadcast_to(operand, self.shape)
             for operand in self.inputs
         ]
-        for region in _regions(full.shape):
-            self._sum_region(
-                quantity,
-                full[region],
-                [None if view is None else view[_unpinned(region, full.shape)] for view in inputs],
-            )
+        regions = _regions(full.shape)
 
-    def _sum_region(self, quantity: int, out: Array, inputs: list[Array | None]) -> None:
+        def work(first: int, last: int) -> None:
+            for region in regions[first:last]:
+                views = [
+                    None if view is None else view[_unpinned(region, full.shape)] for view in inputs
+                ]
+                self._sum_region(quantity, full[region], views, alone=len(regions) == 1)
+
+        share(work, len(regions))
+
+    def _sum_region(
+        self, quantity: int, out: Array, inputs: list[Array | None], *, alone: bool
+    ) -> None:
+        """Sum into one box of the operand; threads share its parts out where it is alone."""
         logits = inputs[0]
         assert logits is not None
         index = np.arange(out.size).reshape(out.shape)
@@ -360,10 +369,27 @@ class Evaluation:
         plans, shape = plans_of([*rows, *[None] * QUANTITIES], logits.shape)
         wanted = np.zeros(QUANTITIES, np.uint8)
         wanted[quantity] = 1
-        sums, rests = np.zeros(out.size), np.zeros(out.size)
-        engine.accumulate(
-            plans, shape, logits.size, wanted, self.wide, self.count, quantity, sums, rests
-        )
+        blocks = -(-logits.size // engine.CHUNK)
+        parts = min(_PARTS, blocks, _PIECE // out.size) if alone else 1
+        bounds = [part * blocks // parts * engine.CHUNK for part in range(parts)] + [logits.size]
+        sums, rests = np.zeros((2, parts, out.size))
+
+        def work(first: int, last: int) -> None:
+            for part in range(first, last):
+                engine.accumulate(
+                    plans,
+                    shape,
+                    wanted,
+                    self.wide,
+                    self.count,
+                    quantity,
+                    bounds[part],
+                    bounds[part + 1],
+                    sums[part],
+                    rests[part],
+                )
+
+        share(work, parts)
         result = np.empty(out.size, self.dtype)
         engine.settle(sums, rests, flat(result))
         out[...] = result.reshape(out.shape)

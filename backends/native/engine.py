@@ -236,22 +236,23 @@ def combine(partials: Any, count: float) -> float:
 def accumulate(
     plans: Any,
     shape: Any,
-    size: int,
     wanted: Any,
     wide: bool,
     count: float,
     quantity: int,
+    first: int,
+    last: int,
     sums: Any,
     rests: Any,
 ) -> None:
-    """Add one quantity up into ``sums`` with ``rests``, where the vector's row says.
+    """Add one quantity of elements ``first`` to ``last`` up into ``sums`` with ``rests``.
 
     The vector is read as indices into ``sums``: that of the broadcast operand's element.
     """
     b = np.ones(SIZE)
     b[RESTS:] = 0.0
-    for start in range(0, size, LENGTH):
-        n = min(LENGTH, size - start)
+    for start in range(first, last, LENGTH):
+        n = min(LENGTH, last - start)
         b[MARK : MARK + n] = 0.0
         _gather(plans, shape, start, n, b)
         _scale(b, n, count)
@@ -266,7 +267,10 @@ def accumulate(
 
 @kernel
 def settle(sums: Any, rests: Any, out: Any) -> None:
-    """Round sums and rests into ``out``."""
-    for i in range(sums.size):
-        total = sums[i]
-        out[i] = narrow(total + rests[i] if abs(total) < np.inf else total, out[i])
+    """Round sums and rests, each a row for each part of the elements, into ``out``."""
+    for i in range(out.size):
+        total, rest = sums[0, i], rests[0, i]
+        for part in range(1, sums.shape[0]):
+            total, error = two_sum(total, sums[part, i])
+            rest += error + rests[part, i]
+        out[i] = narrow(total + rest if abs(total) < np.inf else total, out[i])

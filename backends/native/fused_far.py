@@ -17,6 +17,7 @@ from bce_conformance.backends.native.primitives import (
     fma_single,
     helper,
     inlined,
+    lowering,
     signed_single,
     single_of_half,
 )
@@ -104,9 +105,10 @@ def far_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> Non
         margin = fma_single(e, reach, fma_single(size, _MARGIN, _ROUNDING))
         tiny = size < _NORMAL
         value = value + signed_single(_NORMAL, value) if tiny else value
-        low = bfloat16_of_raised(value - margin, tiny)
-        # Where anything overflows, so does the margin.
-        high = bfloat16_of_raised(value + margin, tiny)
+        offset = lowering(size, tiny)
+        low = bfloat16_of_raised(value - margin, offset)
+        # Where anything overflows, so does the margin, and the ends are NaN and infinite.
+        high = bfloat16_of_raised(value + margin, offset)
         g[i] = low
         marks[i] = low != high
 

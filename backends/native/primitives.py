@@ -131,24 +131,35 @@ def signed_single(typing_context: Any, magnitude: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-def bfloat16_of_raised(typing_context: Any, value: Any, tiny: Any) -> Any:
-    """The bits of the bfloat16 nearest to ``value``/2^104, ties outwards.
+def lowering(typing_context: Any, size: Any, tiny: Any) -> Any:
+    """What ``bfloat16_of_raised`` adds to bits of a magnitude of about ``size``.
 
-    Where ``tiny`` says so, the smallest normal raised has been added to what is subnormal, so that
-    its float32 has the grid of the subnormals where that of normals is.
+    Half a place of a bfloat16, and the exponent −104; nothing where it is NaN. Where ``tiny`` says
+    so, the smallest normal raised has been added to what is subnormal, so that its float32 has the
+    grid of the subnormals where that of normals is.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, tiny = arguments
-        nan = builder.fcmp_unordered("uno", value, value)
-        lowered = ir.Constant(_INT32, 0x8000 - (104 << 23))
+        size, tiny = arguments
+        normal = ir.Constant(_INT32, 0x8000 - (104 << 23))
         subnormal = ir.Constant(_INT32, 0x8000 - (105 << 23))
-        offset = builder.select(tiny, subnormal, lowered)
-        offset = builder.select(nan, ir.Constant(_INT32, 0), offset)
+        offset = builder.select(tiny, subnormal, normal)
+        nan = builder.fcmp_unordered("uno", size, size)
+        return builder.select(nan, ir.Constant(_INT32, 0), offset)
+
+    return types.int32(types.float32, types.boolean), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def bfloat16_of_raised(typing_context: Any, value: Any, offset: Any) -> Any:
+    """The bits of the bfloat16 nearest to ``value``/2^104, ties outwards; see ``lowering``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, offset = arguments
         bits = builder.add(builder.bitcast(value, _INT32), offset)
         return builder.trunc(builder.lshr(bits, ir.Constant(_INT32, 16)), _INT16)
 
-    return types.uint16(types.float32, types.boolean), generate
+    return types.uint16(types.float32, types.int32), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]

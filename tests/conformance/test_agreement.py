@@ -29,8 +29,8 @@ def level(got: float, other: float, *, scale: float = 1.0, terms: int = 1) -> Le
         (np.inf, 1.0, Level.FAILS),
         (np.inf, -np.inf, Level.FAILS),
         (0.5 + U, 0.5, Level.AA),
-        (0.5 + 8 * U, 0.5, Level.AA),
-        (0.5 + 9 * U, 0.5, Level.A),
+        (0.5 + 4 * U, 0.5, Level.AA),
+        (0.5 + 5 * U, 0.5, Level.A),
         (0.5 + 16 * U, 0.5, Level.A),
         (0.5 + 17 * U, 0.5, Level.FAILS),
         (2.0**-100, 0.0, Level.AA),
@@ -47,8 +47,8 @@ def test_four_ulp_of_a_result_that_is_larger_than_s_are_aa() -> None:
 
 
 def test_bounds_grow_with_the_terms_of_a_sum() -> None:
-    assert level(0.5 + 32 * U, 0.5, terms=8) == Level.AA
-    assert level(0.5 + 33 * U, 0.5, terms=8) == Level.A
+    assert level(0.5 + 16 * U, 0.5, terms=8) == Level.AA
+    assert level(0.5 + 17 * U, 0.5, terms=8) == Level.A
 
 
 def test_errors_are_in_ulps_of_the_larger() -> None:

@@ -23,6 +23,7 @@ level = "A"
 reason = "cancel"
 """
 
+THOROUGH = ENTRY.replace('level = "A"', 'level = "A"\ntier = "thorough"')
 ON_CUDA = ENTRY.replace('level = "A"', 'level = "AA"\ndevice = "cuda"')
 
 
@@ -43,6 +44,7 @@ def test_an_entry_is_read(write) -> None:
     assert entry.dtypes == ("float32", "float64")
     assert (entry.reason, entry.link) == ("cancels", "https://example.org/1")
     assert entry.measured == ("2.13.0",)
+    assert (entry.device, entry.tier) == ("cpu", "default")
 
 
 def test_a_variant_is_part_of_the_backend(write) -> None:
@@ -55,9 +57,9 @@ def test_an_entry_may_name_versions_of_its_own(write) -> None:
     assert entry.measured == ("2.11.0", "2.12.1")
 
 
-def standing(ledger: Ledger, verdict: str, *, strict: bool = True, **other: str) -> str:
+def standing(ledger: Ledger, verdict: str, *, tier: str = "default", **other: str) -> str:
     cell = {"requirement": "VAL-2", "backend": "torch", "dtype": "float32", "version": "2.13.0"}
-    return ledger.standing(**(cell | other), verdict=verdict, strict=strict)
+    return ledger.standing(**(cell | other), verdict=verdict, tier=tier)
 
 
 @pytest.fixture
@@ -76,9 +78,24 @@ def test_an_entry_is_strict_both_ways_on_its_versions(
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_a_tier_that_tries_less_may_find_better_but_not_worse(known: Ledger, verdict: str) -> None:
-    right = "as expected" if verdict in ("AAA", "AA", "A") else "worse"
-    assert standing(known, verdict, strict=False) == right
+@pytest.mark.parametrize(
+    ("entry", "tier", "strict"),
+    [
+        (ENTRY, "quick", False),
+        (ENTRY, "default", True),
+        (ENTRY, "thorough", True),
+        (THOROUGH, "quick", False),
+        (THOROUGH, "default", False),
+        (THOROUGH, "thorough", True),
+    ],
+)
+def test_a_tier_that_tries_less_may_find_better_but_not_worse(
+    write, verdict: str, entry: str, tier: str, strict: bool
+) -> None:
+    better = "stale" if strict else "as expected"
+    right = {"AAA": better, "AA": better, "A": "as expected"}.get(verdict, "worse")
+    known = Ledger(read_file(write(entry)).deviations)
+    assert standing(known, verdict, tier=tier) == right
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -149,6 +166,7 @@ def test_a_ledger_of_ones_own_may_be_about_an_import_path(write) -> None:
         ('level = "A"\n', "", r"no field \['level'\]"),
         ('level = "A"', 'level = "A"\nlevels = "A"', r"unknown fields \['levels'\]"),
         ("cancels", "", "reason 'cancel'"),
+        ('level = "A"', 'level = "A"\ntier = "quick"', "tier 'quick': accepted are"),
         ('measured = ["2.13.0"]', "", "torch.toml, deviation 1: measured"),
         ('measured = ["2.13.0"]', "measured = [2.13]", "torch.toml, deviation 1: measured"),
         ('measured = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),

@@ -38,7 +38,7 @@ def torch(tmp_path: Path) -> Path:
 
 def bring_up_to_date(folder: Path, *cells: tuple[str, str, str, str], version: str = "2.13.0+cpu"):
     """Update the files of a folder; those that changed."""
-    return update(folder, [], [Found(*cell, version) for cell in cells])[0]
+    return update(folder, [], [Found(*cell, version, "default") for cell in cells])[0]
 
 
 def entries(path: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
@@ -52,7 +52,7 @@ def entries(path: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
 def test_levels_move_and_reasons_stay(torch: Path) -> None:
     known = entries(torch)
     changed, moves = update(
-        torch.parent, [], [Found("VAL-2", "torch", "float32", "AA", "2.13.0+cpu")]
+        torch.parent, [], [Found("VAL-2", "torch", "float32", "AA", "2.13.0+cpu", "default")]
     )
     assert changed == [torch]
     assert moves == [Moved("VAL-2", "torch", "float32", "A", "AA", "cancel")]
@@ -99,7 +99,7 @@ def test_updating_with_itself_changes_nothing(tmp_path: Path) -> None:
         copy = tmp_path / path.name
         copy.write_text(path.read_text("utf-8"), "utf-8")
         found = [
-            Found(entry.requirement, entry.backend, dtype, entry.level, version)
+            Found(entry.requirement, entry.backend, dtype, entry.level, version, entry.tier)
             for entry in read_file(path).deviations
             for dtype in entry.dtypes
             for version in entry.measured
@@ -132,7 +132,7 @@ def test_an_entry_gains_the_versions_on_which_it_still_holds(torch: Path) -> Non
 def test_an_entry_is_about_the_device_on_which_it_was_measured(torch: Path) -> None:
     known = entries(torch)
     cells = [
-        Found("VAL-2", "torch", "float32", verdict, "2.13.0", device)
+        Found("VAL-2", "torch", "float32", verdict, "2.13.0", "default", device)
         for verdict, device in (("A", "cpu"), ("AA", "cuda:1"))
     ]
     _, moves = update(torch.parent, [], cells)
@@ -141,9 +141,54 @@ def test_an_entry_is_about_the_device_on_which_it_was_measured(torch: Path) -> N
     assert (by_device["cuda"].level, by_device["cuda"].dtypes) == ("AA", ("float32",))
     assert (by_device["cpu"].level, by_device["cpu"].dtypes) == ("A", ("float32", "float64"))
     assert update(torch.parent, [], cells) == ([], [])
-    met = Found("VAL-2", "torch", "float32", "AAA", "2.13.0", "cuda")
+    met = Found("VAL-2", "torch", "float32", "AAA", "2.13.0", "default", "cuda")
     update(torch.parent, [], [met])
     assert entries(torch) == known
+
+
+@pytest.mark.parametrize(
+    ("tier", "verdict", "after"),
+    [
+        ("thorough", "A", ("A", "default")),
+        ("thorough", "fails", ("fails", "thorough")),
+        ("thorough", "AA", ("AA", "thorough")),
+        ("default", "fails", ("fails", "default")),
+    ],
+)
+def test_an_entry_names_the_smallest_tier_that_finds_it(
+    torch: Path, tier: str, verdict: str, after: tuple[str, str]
+) -> None:
+    cell = Found("VAL-2", "torch", "float32", verdict, "2.13.0", tier)
+    update(torch.parent, [], [cell])
+    assert found_by(torch) == after
+    assert update(torch.parent, [], [cell]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("tier", "verdict", "after"),
+    [
+        ("default", "AAA", ("fails", "thorough")),
+        ("default", "A", ("fails", "thorough")),
+        ("default", "fails", ("fails", "default")),
+        ("default", "crashed", ("crashed", "default")),
+        ("thorough", "A", ("A", "thorough")),
+        ("thorough", "AAA", None),
+    ],
+)
+def test_a_tier_that_tries_less_takes_nothing_back(
+    torch: Path, tier: str, verdict: str, after: tuple[str, str] | None
+) -> None:
+    update(torch.parent, [], [Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough")])
+    update(torch.parent, [], [Found("VAL-2", "torch", "float32", verdict, "2.13.0", tier)])
+    assert found_by(torch) == after
+
+
+def found_by(path: Path) -> tuple[str, str] | None:
+    """Level and tier of VAL-2 in float32."""
+    for entry in read_file(path).deviations:
+        if entry.requirement == "VAL-2" and "float32" in entry.dtypes:
+            return entry.level, entry.tier
+    return None
 
 
 def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Path) -> None:
@@ -151,8 +196,8 @@ def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Pat
     mine.parent.mkdir()
     backend = "my.module:Mine"
     found = [
-        Found("VAL-1", backend, "float32", "AA", "1.0"),
-        Found("VAL-2", "torch", "float32", "fails", "2.13.0"),
+        Found("VAL-1", backend, "float32", "AA", "1.0", "default"),
+        Found("VAL-2", "torch", "float32", "fails", "2.13.0", "default"),
     ]
     assert update(torch.parent, [mine], found)[0] == [mine]
     assert torch.read_text("utf-8") == BEFORE
@@ -160,12 +205,12 @@ def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Pat
     mine.write_text(mine.read_text("utf-8").replace('text = ""', 'text = "rounds"'), "utf-8")
     assert versions(mine) == {(backend, "VAL-1", "float32"): ("1.0",)}
     assert update(torch.parent, [mine], found) == ([], [])
-    met = [Found("VAL-1", backend, "float32", "AAA", "1.0")]
+    met = [Found("VAL-1", backend, "float32", "AAA", "1.0", "default")]
     assert update(torch.parent, [mine], met)[0] == [mine]
     assert read_file(mine).deviations == ()
 
 
 def test_a_new_ledger_must_be_about_one_backend(tmp_path: Path) -> None:
-    found = [Found("VAL-1", name, "float32", "AA", "1.0") for name in ("a:B", "c:D")]
+    found = [Found("VAL-1", name, "float32", "AA", "1.0", "default") for name in ("a:B", "c:D")]
     with pytest.raises(LedgerError, match="has 2 backends that are not built in: a:B, c:D"):
         update(tmp_path, [tmp_path / "new.toml"], found)

@@ -93,6 +93,18 @@ def test_threads_do_not_change_a_bit(dtype, weighted):
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("shape", [(2000, 70), (70, 20_000)])
+def test_threads_do_not_change_a_bit_of_sums_over_broadcast_operands(dtype, shape):
+    x, y, w, p = problem(dtype, shape)
+    results = []
+    for count in (1, 2, 5):
+        set_num_threads(count)
+        results.append(bits(value_and_grad(x, y, w, p, "mean", wrt=("weight", "pos_weight"))))
+    set_num_threads(None)
+    assert results[0] == results[1] == results[2]
+
+
 def test_callers_in_several_threads_do_not_disturb_each_other():
     x, y, w, p = problem(np.float32, (400, 900))
     expected = bits(value_and_grad(x, y, w, p))
