@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 POOL_SIZE = 15_000  # elements that are drawn at once
 SWEEP_SIZE = 2**20  # logits of a sweep that are evaluated at once
-KEPT = 2 << 30  # bytes of logits that are kept at once, for several backends to share
+KEPT = 2 << 30  # bytes of operands that are kept at once, for several backends to share
 # A pool as a matrix, less a few elements: a multiple of every vector's width, so that how the last
 # elements of an array are treated shows only where that is asked (LAY-11).
 MATRIX_SHAPE = (48, 60)
@@ -435,17 +435,22 @@ class PoolStore:
             return found
 
     def _bytes(self) -> int:
-        return sum(inputs.logits.nbytes for found in self._kept.values() for inputs in found)
+        every = (inputs for found in self._kept.values() for inputs in found)
+        return sum(operand.nbytes for inputs in every for operand in _operands(inputs))
 
 
-_OPERANDS = ("weight", "pos_weight", "cotangent", "tangent")
+_OPERANDS = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
+
+
+def _operands(inputs: Inputs) -> list[Array]:
+    """The operands that are there."""
+    return [operand for name in _OPERANDS if (operand := getattr(inputs, name)) is not None]
 
 
 def _is_row(inputs: Inputs) -> bool:
     """Whether each element of the inputs stands for itself."""
-    operands = [getattr(inputs, name) for name in _OPERANDS]
-    shapes = {operand.shape for operand in operands if operand is not None and operand.ndim}
-    return inputs.logits.ndim == 1 and shapes <= {inputs.logits.shape} and not inputs.exhaustive
+    shapes = {operand.shape for operand in _operands(inputs) if operand.ndim}
+    return shapes == {inputs.logits.shape} and inputs.logits.ndim == 1 and not inputs.exhaustive
 
 
 def _joined(draws: Sequence[Inputs]) -> Inputs:
@@ -455,7 +460,7 @@ def _joined(draws: Sequence[Inputs]) -> Inputs:
         arrays = [getattr(inputs, name) for inputs in draws]
         return np.concatenate(arrays) if arrays[0] is not None and arrays[0].ndim else arrays[0]
 
-    rows: dict[str, Any] = {name: end_to_end(name) for name in ("logits", "targets", *_OPERANDS)}
+    rows: dict[str, Any] = {name: end_to_end(name) for name in _OPERANDS}
     return replace(draws[0], **rows)
 
 

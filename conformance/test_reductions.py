@@ -14,7 +14,9 @@ from bce_conformance.conformance.inputs import Inputs, Sampler, repeated
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
 
-COPIES = 32  # of the largest logits: here, under way, and in the frameworks' temporaries
+# Of the largest logits: kept here, under way, and in the temporaries of a framework a processor. At
+# 32, logits of 400 MB needed more than 24 GiB on two.
+COPIES = 96
 DISTINCT = 1000  # elements whose exact sum is computed; larger inputs repeat them
 PARTS = 8  # of one size: a backend may compile for each
 
