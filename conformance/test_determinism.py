@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array, Failure, LossCall
-from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, matrix_of
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted
 from bce_conformance.conformance.subject import CallFailed, Subject
 
 BOTH = ("loss", "grad_logits")
@@ -32,9 +32,10 @@ def mean_of_many(subject: Subject, *quantities: str) -> LossCall:
 
 
 def without_overflow(s: Sampler) -> Inputs:
-    """A matrix of which nothing that is computed on the way to a result overflows."""
+    """Elements of which nothing that is computed on the way to a result overflows."""
     logits = s.cast(s.divisive().astype(np.float64).clip(-64, 64))
-    return matrix_of(s, logits, s.any_target(), "a matrix, |x| ≤ 64")
+    weight, pos_weight = s.positive(0.25, 4.0), s.positive(0.25, 4.0)
+    return s.inputs("|x| ≤ 64", logits, s.any_target(), weight=weight, pos_weight=pos_weight)
 
 
 @pytest.mark.requirement("DET-1")

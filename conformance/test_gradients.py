@@ -16,6 +16,7 @@ from bce_conformance.conformance.test_values import (
     soft_targets,
 )
 
+MANY = 100_000  # elements: as a float16 this is infinite
 # Found by a search over seeds: where a gradient that is right nearly everywhere is worst.
 HARDEST_BALANCED = {
     "float64": (float.fromhex("-0x1.20e1b909b6d00p-2"), float.fromhex("0x1.b841387724604p-2")),
@@ -91,6 +92,16 @@ def averaged(s: Sampler) -> Inputs:
     """Both weights under a mean with a cotangent of 384, so that 16-bit gradients stay normal."""
     cotangent = s.cast(np.array(384.0))
     return replace(weighted_moderate(s), reduction="mean", cotangent=cotangent)
+
+
+def averaged_over_many(s: Sampler) -> Inputs:
+    """As ``averaged``, over more elements than the largest float16."""
+    few = averaged(s)
+    many = {
+        name: np.resize(getattr(few, name), MANY)
+        for name in ("logits", "targets", "weight", "pos_weight")
+    }
+    return replace(few, name=f"both weights, {MANY:,} elements", **many)
 
 
 def along_tangent(s: Sampler) -> Inputs:
@@ -197,8 +208,9 @@ def test_gradient_of_a_sum(subject: Subject) -> None:
 
 @pytest.mark.requirement("GRAD-13")
 def test_gradient_of_a_mean(subject: Subject) -> None:
-    """Judge all gradients."""
-    subject.judge(subject.pool(averaged), *GRADIENTS)
+    """Judge all gradients, also over many elements."""
+    for inputs in (subject.pool(averaged), *subject.draws(averaged_over_many, only=1)):
+        subject.judge(inputs, *GRADIENTS)
 
 
 @pytest.mark.requirement("GRAD-14")
@@ -216,7 +228,7 @@ def test_forward_mode(subject: Subject) -> None:
 @pytest.mark.requirement("GRAD-16")
 def test_no_gradient_is_silently_absent(subject: Subject) -> None:
     """Ask for each gradient alone, under each reduction."""
-    inputs = subject.pool(weighted_moderate)
+    (inputs,) = subject.draws(weighted_moderate, only=1)
     for reduction in ("none", "mean", "sum"):
         for quantity in GRADIENTS:
             call = replace(inputs, reduction=reduction).call(quantity, device=subject.device)
