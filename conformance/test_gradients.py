@@ -208,9 +208,11 @@ def test_gradient_of_a_sum(subject: Subject) -> None:
 
 @pytest.mark.requirement("GRAD-13")
 def test_gradient_of_a_mean(subject: Subject) -> None:
-    """Judge all gradients, also over many elements."""
-    for inputs in (subject.pool(averaged), *subject.draws(averaged_over_many, only=1)):
-        subject.judge(inputs, *GRADIENTS)
+    """Judge all gradients; where the format counts less far, also over many elements."""
+    subject.judge(subject.pool(averaged), *GRADIENTS)
+    if subject.format.largest_finite < MANY:
+        (many,) = subject.draws(averaged_over_many, only=1)
+        subject.judge(many, *GRADIENTS)
 
 
 @pytest.mark.requirement("GRAD-14")
