@@ -34,14 +34,14 @@ def mean_of_many(subject: Subject, *quantities: str) -> LossCall:
 def without_overflow(s: Sampler) -> Inputs:
     """Elements of which nothing that is computed on the way to a result overflows.
 
-    A quarter lies around −1 with pos_weights up to 1: there the rounded terms of a loss are largest
-    beside S, so that two ways to round them differ most.
+    Half lies between −1 and −½ with pos_weights up to 1: there the rounded terms of a loss are
+    largest beside S, so that two ways to round them differ most.
     """
-    around = np.arange(s.size) % 4 == 0
+    there = np.arange(s.size) % 2 == 0
     anywhere = s.divisive().astype(np.float64).clip(-64, 64)
-    logits = s.cast(np.where(around, -s.uniform(0.5, 1.5), anywhere))
-    targets = np.where(around, s.soft(), s.any_target())
-    pos_weight = np.where(around, s.positive(0.25, 1.0), s.positive(0.25, 4.0))
+    logits = s.cast(np.where(there, -s.uniform(0.5, 1), anywhere))
+    targets = np.where(there, s.soft(), s.any_target())
+    pos_weight = np.where(there, s.positive(0.5, 1.0), s.positive(0.25, 4.0))
     weight = s.positive(0.25, 4.0)
     return s.inputs("|x| ≤ 64", logits, targets, weight=weight, pos_weight=pos_weight)
 

@@ -87,6 +87,13 @@ def confident(s: Sampler) -> Inputs:
     return s.inputs("confident", right, targets)
 
 
+def certain(s: Sampler) -> Inputs:
+    """Losses below 2⁻⁸ only: what small ones lose shows in their sum."""
+    logits = s.cast(np.clip(s.random.normal(8, 1, DISTINCT), 6, 9.5))
+    targets = s.cast(s.random.integers(0, 2, DISTINCT))
+    return s.inputs("certain", np.where(targets == 1, logits, -logits), targets)
+
+
 def ordinary(s: Sampler) -> Inputs:
     """Losses as of an untrained network."""
     logits = s.cast(s.random.normal(0, 2, DISTINCT))
@@ -119,12 +126,14 @@ def judge_sizes(
 def test_accuracy_of_sums(subject: Subject) -> None:
     """Judge sums of each size."""
     judge_sizes(subject, confident, "sum")
+    judge_sizes(subject, certain, "sum", largest=10**5)
 
 
 @pytest.mark.requirement("RED-5")
 def test_accuracy_of_means(subject: Subject) -> None:
     """Judge means of each size."""
     judge_sizes(subject, confident, "mean")
+    judge_sizes(subject, certain, "mean", largest=10**5)
     judge_sizes(subject, ordinary, "mean", largest=10**5)
 
 

@@ -98,13 +98,13 @@ TIERS: dict[str, Tier] = {
             exhaustive=True,
             variants=True,
             compiling=FAMILIES,
-            every_format=(*NUMBERS, "DTY", "MET", "DET"),
+            every_format=(*NUMBERS, "DTY", "MET"),
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "three quarters of the elements and of the sums",
-                "broadcasting, layouts, devices, errors and interface of what compiles for each "
-                "shape (jax, optax, variants) but in float32, and types and threads of variants",
+                "broadcasting, layouts, determinism, devices, errors, interface of what compiles for "
+                "each shape (jax, optax, variants) but in float32, and types of variants",
             ),
         ),
         Tier(
