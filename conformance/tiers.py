@@ -103,8 +103,8 @@ TIERS: dict[str, Tier] = {
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "three quarters of the elements and of the sums",
-                "broadcasting, layouts, determinism, devices, errors, interface of what compiles for "
-                "each shape (jax, optax, variants) but in float32, and types of variants",
+                "broadcasting, layouts, determinism, errors, interface, devices of what compiles "
+                "for each shape (jax, optax, variants) but in float32, and types of variants",
             ),
         ),
         Tier(
