@@ -133,7 +133,6 @@ def test_accuracy_of_sums(subject: Subject) -> None:
 def test_accuracy_of_means(subject: Subject) -> None:
     """Judge means of each size."""
     judge_sizes(subject, confident, "mean")
-    judge_sizes(subject, certain, "mean", largest=10**5)
     judge_sizes(subject, ordinary, "mean", largest=10**5)
 
 

@@ -301,6 +301,19 @@ def _added_one_by_one(call: LossCall, name: str) -> Values:
     return values
 
 
+@mistaken("float16")
+def elements_counted_in_the_format(call: LossCall) -> Values:
+    """Counts the elements of a mean in the format itself before it divides gradients by them."""
+    values = right(call)
+    if call.reduction == "mean":
+        with np.errstate(over="ignore"):
+            counted = float(np.float64(call.logits.size).astype(call.logits.dtype))
+        for quantity in values.keys() - {"loss"}:
+            exact = values[quantity].astype(np.float64) * (call.logits.size / counted)
+            values[quantity] = exact.astype(call.logits.dtype)
+    return values
+
+
 @mistaken()
 def second_gradient_forgotten(call: LossCall) -> Values:
     """Returns the gradients in weight and pos_weight only where no other was asked for."""
