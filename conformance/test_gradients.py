@@ -1,6 +1,7 @@
 """GRAD: derivatives against the truth."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def averaged(s: Sampler) -> Inputs:
 def averaged_over_many(s: Sampler) -> Inputs:
     """As ``averaged``, over more elements than the largest float16."""
     few = averaged(s)
-    many = {
+    many: dict[str, Any] = {
         name: np.resize(getattr(few, name), MANY)
         for name in ("logits", "targets", "weight", "pos_weight")
     }

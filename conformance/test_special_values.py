@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.conformance.inputs import Inputs, Sampler
@@ -15,7 +16,7 @@ INF, NAN = np.inf, np.nan
 
 
 def special(
-    subject: Subject, quantity: str, logits: object, targets: object, **more: object
+    subject: Subject, quantity: str, logits: ArrayLike, targets: ArrayLike, **more: float | None
 ) -> Array:
     """Evaluate a few elements over and over; the quantity in float64, NaN where it is absent.
 
@@ -38,7 +39,7 @@ def special(
     return np.full(x.shape, NAN) if got is None else got.astype(np.float64)
 
 
-def require_values(subject: Subject, got: Array, expected: object, what: str) -> None:
+def require_values(subject: Subject, got: Array, expected: ArrayLike, what: str) -> None:
     """Require these values over and over (NaN equal to NaN), each kind of difference once."""
     right = np.resize(np.asarray(expected, np.float64), got.shape)
     wrong = np.flatnonzero(~((got == right) | (np.isnan(got) & np.isnan(right))))
