@@ -129,7 +129,8 @@ class Matrix:
         self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
-        self.turns = Turns(os.cpu_count() or 1)
+        # One more than there are processors: a call that is handed over computes nothing.
+        self.turns = Turns((os.cpu_count() or 1) + 1)
         self.pools = PoolStore(settings.seed, TIERS[settings.tier])
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
