@@ -102,13 +102,15 @@ def continuous(options: argparse.Namespace) -> int:
     os.environ[VARIABLE] = options.framework
     selected = selection(options, STEADY)
     head = git("rev-parse", "HEAD")
+    environment_name = environment_of(options.framework)
     rounds = ("--attribute", f"rounds={options.rounds}") if options.rounds else ()
     code = asv(
         *("continuous", *SPAWNED, "--interleave-rounds"),
-        *("--environment", environment_of(options.framework), "--bench", selected),
+        *("--environment", environment_name, "--bench", selected),
         *("--factor", str(options.factor), *rounds, options.base, head),
     )
-    return code or tell(measured(HERE / ".asv/results", f"{head[:8]}-virtualenv*.json", selected))
+    results = f"{head[:8]}-{environment_name}.json"  # no other environment of this commit's
+    return code or tell(measured(HERE / ".asv/results", results, selected))
 
 
 def check(_: argparse.Namespace) -> int:
