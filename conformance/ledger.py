@@ -20,7 +20,7 @@ A file holds the versions, the reasons, each once, and the deviations that point
     requirement = "VAL-2"
     variant = "compile"                  # where it is not the default one
     device = "cuda"                      # where it is not the CPU
-    tier = "thorough"                    # where the default one does not find it
+    tier = "thorough"                    # where the default one may not find it
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
@@ -63,7 +63,7 @@ class Deviation:
         backend: backend id, variant included.
         requirement: its number.
         device: the kind of device on which it was measured.
-        tier: the smallest one that finds it.
+        tier: the smallest one that finds it with every seed.
         dtypes: the formats that it is about.
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.

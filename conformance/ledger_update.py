@@ -178,8 +178,8 @@ def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     version = public(cell.version)
     if old is not None and old.level == cell.verdict:
         measured = tuple(sorted({*old.measured, version}))
-        tier = cell.tier if tries_less(cell.tier, old.tier) else old.tier
-        return Entry(old.level, old.reason, measured, tier)
+        # A smaller tier that finds it with one seed need not find it with another: the tier stays.
+        return Entry(old.level, old.reason, measured, old.tier)
     kin = [known[k].reason for k in known if k[:2] == key[:2]]
     reason = old.reason if old else kin[0] if kin else UNEXPLAINED
     return Entry(cell.verdict, reason, (version,), cell.tier)

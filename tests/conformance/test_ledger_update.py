@@ -155,7 +155,7 @@ def test_an_entry_is_about_the_device_on_which_it_was_measured(torch: Path) -> N
         ("default", "fails", ("fails", "default")),
     ],
 )
-def test_an_entry_names_the_smallest_tier_that_finds_it(
+def test_an_entry_names_the_tier_that_found_it_first(
     torch: Path, tier: str, verdict: str, after: tuple[str, str]
 ) -> None:
     cell = Found("VAL-2", "torch", "float32", verdict, "2.13.0", tier)
@@ -169,7 +169,7 @@ def test_an_entry_names_the_smallest_tier_that_finds_it(
     [
         ("default", "AAA", ("fails", "thorough")),
         ("default", "A", ("fails", "thorough")),
-        ("default", "fails", ("fails", "default")),
+        ("default", "fails", ("fails", "thorough")),
         ("default", "crashed", ("crashed", "default")),
         ("thorough", "A", ("A", "thorough")),
         ("thorough", "AAA", None),
