@@ -14,6 +14,11 @@ CellKey = tuple[str, str, str, str]  # requirement, backend, device, dtype
 Evidence = Literal["exhaustive", "searched"]
 
 
+def is_better(verdict: str, than: str) -> bool:
+    """Whether a verdict is better than another."""
+    return VERDICTS.index(verdict) < VERDICTS.index(than)
+
+
 class Level(IntEnum):
     """The level of a result; ordered, so that a cell's level is the least of its parts."""
 

@@ -39,7 +39,7 @@ from typing import Any, Literal
 
 from bce_conformance.backends.calls import DTYPES
 
-from .cells import VERDICTS, Verdict
+from .cells import VERDICTS, Verdict, is_better
 from .specification import requirements
 from .tiers import TIERS
 
@@ -139,7 +139,7 @@ class Ledger:
             return "as expected" if verdict in ("AAA", "not measured") else "worse"
         if verdict == entry.level:
             return "as expected"
-        if VERDICTS.index(verdict) > VERDICTS.index(entry.level):
+        if is_better(entry.level, verdict):
             return "worse"
         if tries_less(tier, entry.tier):
             return "as expected"

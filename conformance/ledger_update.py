@@ -15,7 +15,7 @@ from typing import Any
 from bce_conformance.backends import builtin_backends
 from bce_conformance.backends.calls import DTYPES
 
-from .cells import VERDICTS
+from .cells import is_better
 from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less
 from .specification import requirements
 
@@ -171,7 +171,7 @@ def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
 def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
     old = known.get(key)
-    if old is not None and tries_less(cell.tier, old.tier) and _better(cell.verdict, old.level):
+    if old is not None and tries_less(cell.tier, old.tier) and is_better(cell.verdict, old.level):
         return old
     if cell.verdict == "AAA":
         return None
@@ -183,10 +183,6 @@ def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     kin = [known[k].reason for k in known if k[:2] == key[:2]]
     reason = old.reason if old else kin[0] if kin else UNEXPLAINED
     return Entry(cell.verdict, reason, (version,), cell.tier)
-
-
-def _better(verdict: str, level: str) -> bool:
-    return VERDICTS.index(verdict) < VERDICTS.index(level)
 
 
 def _toml(

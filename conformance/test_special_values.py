@@ -140,11 +140,7 @@ def require_nan(subject: Subject, quantity: str) -> None:
     for operand in plain:
         for others in (plain, swallowing):
             values = {**others, operand: NAN}
-            got = special(
-                subject,
-                quantity,
-                **values,
-            )
+            got = special(subject, quantity, **values)
             require_values(subject, got, NAN, f"{quantity} with {values}")
 
 

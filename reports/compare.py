@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.conformance.cells import VERDICTS, Cell, CellKey
+from bce_conformance.conformance.cells import Cell, CellKey, is_better
 from bce_conformance.reports import timings
 from bce_conformance.reports.grid import UNMEASURED
 from bce_conformance.reports.results import Results, Run
@@ -125,7 +125,7 @@ def _moves(old: dict[CellKey, Cell], new: dict[CellKey, Cell], factor: float) ->
 def _better_verdict(before: Cell, after: Cell) -> bool | None:
     if before.verdict in UNMEASURED or after.verdict in UNMEASURED:
         return None
-    return VERDICTS.index(after.verdict) < VERDICTS.index(before.verdict)
+    return is_better(after.verdict, before.verdict)
 
 
 def _ulp_moved(before: Cell, after: Cell, factor: float) -> bool:

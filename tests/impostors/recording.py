@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bce_conformance import conformance
 from bce_conformance.backends import transport, worker
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
-from bce_conformance.conformance.cells import VERDICTS, Level
+from bce_conformance.conformance.cells import VERDICTS, Level, is_better
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs, PoolStore
 from bce_conformance.conformance.judge import Judgement
@@ -289,7 +289,7 @@ def is_worse(verdict: str, than: str) -> bool:
     What is unsupported or was not measured is no fault that was found.
     """
     faults = VERDICTS[: VERDICTS.index("unsupported")]
-    return verdict in faults and VERDICTS.index(verdict) > VERDICTS.index(than)
+    return verdict in faults and is_better(than, verdict)
 
 
 def check_calls() -> Iterator[tuple[str, str]]:
