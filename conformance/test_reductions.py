@@ -14,7 +14,7 @@ from bce_conformance.conformance.inputs import Inputs, Sampler, repeated
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
 
-# Of the largest logits: kept here, under way, and in the temporaries of frameworks whose turn it is.
+# Of the largest logits: kept here, under way, and in temporaries of frameworks whose turn it is.
 # At 32, logits of 400 MB needed more than 24 GiB with two turns.
 COPIES = 96
 DISTINCT = 1000  # elements whose exact sum is computed; larger inputs repeat them

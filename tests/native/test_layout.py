@@ -105,6 +105,20 @@ def test_threads_do_not_change_a_bit_of_sums_over_broadcast_operands(dtype, shap
     assert results[0] == results[1] == results[2]
 
 
+def test_threads_do_not_change_a_bit_of_broadcast_sums_that_cancel():
+    """What is left of huge terms is the rounding of their order."""
+    x, y, _, p = problem(np.float64, (2000, 70))
+    y *= 10.0 ** np.random.default_rng(1).uniform(0, 25, y.shape)
+    x, y = np.concatenate([x, x[::-1]]), np.concatenate([y, -y[::-1]])
+    y[::100] += 0.3
+    results = []
+    for count in (1, 2, 5):
+        set_num_threads(count)
+        results.append(bits(value_and_grad(x, y, None, p, "sum", wrt=("pos_weight",))))
+    set_num_threads(None)
+    assert results[0] == results[1] == results[2]
+
+
 def test_callers_in_several_threads_do_not_disturb_each_other():
     x, y, w, p = problem(np.float32, (400, 900))
     expected = bits(value_and_grad(x, y, w, p))
