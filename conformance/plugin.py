@@ -31,6 +31,12 @@ STARTED = pytest.StashKey[str]()
 AHEAD = pytest.StashKey[Ahead]()
 BEGIN = pytest.StashKey[float]()
 
+# hypothesis compares the state of `random` before and after a draw; meanwhile any other thread
+# may have drawn from it, if only by an import. The shapes do not come from there.
+_OF_ANOTHER_THREAD = (
+    "ignore:Do not use the .random. module:hypothesis.errors.HypothesisDeprecationWarning"
+)
+
 
 class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """A finding about a backend, as opposed to a failure of the suite."""
@@ -162,6 +168,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Begin with all checks."""
     config = session.config
     if MATRIX in config.stash and not config.option.collectonly:
+        config.addinivalue_line("filterwarnings", _OF_ANOTHER_THREAD)
         checks = [check for item in session.items if (check := _check(item))]
         config.stash[BEGIN] = time.monotonic()
         config.stash[AHEAD] = Ahead(config.stash[MATRIX], checks)

@@ -150,6 +150,27 @@ def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> No
     assert done.stdout.strip() == "ok | not installed | ['native']"
 
 
+def test_threads_that_draw_random_numbers_do_not_disturb_the_shapes(tmp_path: Path) -> None:
+    (tmp_path / "restless.py").write_text(
+        "import random, threading, time\n"
+        "def draw():\n"
+        "    while True:\n"
+        "        time.sleep(random.random() * 1e-4)\n"
+        "threading.Thread(target=draw, daemon=True).start()\n",
+        encoding="utf-8",
+    )
+    code, document, output = run(
+        "--backend=native",
+        "--requirement=BRD-11",
+        "--requirement=BRD-12",
+        out=tmp_path,
+        PYTHONPATH=str(tmp_path),
+        PYTEST_ADDOPTS="-p restless -o filterwarnings=error::FutureWarning",
+    )
+    assert code == 0, output
+    assert len(document["cells"]) == 3
+
+
 def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
     code, document, output = run(*RIGHT, "--device=tpu", out=tmp_path)
     assert code == 0, output
