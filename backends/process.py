@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -51,12 +52,20 @@ class BackendProcess:
         time_limit: seconds a call may take.
         start_limit: seconds that starting the interpreter, importing the framework and describing
             it may take.
+        environment: variables that the worker gets before it loads the framework, unless this
+            process has them.
     """
 
     def __init__(
-        self, spec: BackendSpec, *, time_limit: float = TIME_LIMIT, start_limit: float = START_LIMIT
+        self,
+        spec: BackendSpec,
+        *,
+        time_limit: float = TIME_LIMIT,
+        start_limit: float = START_LIMIT,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.spec = spec
+        self._environment = environment or {}
         self._time_limit = time_limit
         self._start_limit = start_limit
         self._group: Any = None
@@ -183,6 +192,9 @@ class BackendProcess:
         gateway_spec = "popen//execmodel=main_thread_only"
         if self.spec.python:
             gateway_spec += f"//python={shlex.quote(os.path.normpath(self.spec.python))}"
+        for name, value in self._environment.items():
+            if name not in os.environ:
+                gateway_spec += f"//env:{name}={value}"
         return self._group.makegateway(gateway_spec).remote_exec(worker)
 
     def _configuration(self, log: str) -> dict[str, Any]:

@@ -74,9 +74,8 @@ def _shared(memory: NDArray[np.uint8]) -> Iterator[str]:
     """Copy ``memory`` to where other processes can open it meanwhile."""
     file = os.memfd_create("bce-conformance")
     try:
-        os.truncate(file, memory.nbytes)
-        with mmap.mmap(file, memory.nbytes) as room:
-            np.frombuffer(room, np.uint8)[:] = memory
+        with open(file, "wb", closefd=False) as room:  # half the time of writing to a mapping
+            room.write(memory.data)
         yield f"/proc/{os.getpid()}/fd/{file}"
     finally:
         os.close(file)

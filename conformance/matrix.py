@@ -42,6 +42,9 @@ from .turns import InTurn, Turns
 
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
 NOT_INSTALLED = "not installed"
+# Backends share the processors: threads of one that wait for work sleep, where by default they
+# would take a third of its time from the others.
+_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
     "crashed": "crashed",
@@ -177,7 +180,7 @@ class Matrix:
         self._infos = dict.fromkeys(self.specs)
         limit = self.settings.time_limit
         self._processes = {
-            backend: BackendProcess(spec, time_limit=limit)
+            backend: BackendProcess(spec, time_limit=limit, environment=_PATIENT)
             for backend, spec in self.specs.items()
             if installed(spec)
         }
@@ -236,7 +239,9 @@ class Matrix:
             return None
         process = self._processes.get(eager.id) or self._siblings.get(eager.id)
         if process is None:
-            process = BackendProcess(eager, time_limit=self.settings.time_limit)
+            process = BackendProcess(
+                eager, time_limit=self.settings.time_limit, environment=_PATIENT
+            )
             self._siblings[eager.id] = process
         return InTurn(backend, process, self.turns)
 

@@ -19,6 +19,8 @@ NUMBERS = ("VAL", "INF", "GRAD", "RED")  # families of requirements about number
 # variant under requirements (or families) about how a call is made, where it has the front door of
 # its framework.
 ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
+# Requirements of NUMBERS that ask what comes out, not how right it is.
+ABOUT_RESULTS = ("RED-1", "RED-3", "GRAD-16")
 # What is tried in one format only is tried in this one.
 ONE_FORMAT = "float32"
 
@@ -37,7 +39,8 @@ class Tier:
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
         variants: whether compiled variants are tried without being asked for.
         compiling: families that backends are tried with which compile for each shape.
-        every_format: those of them that are tried in every format, the others in one.
+        one_format: those of them, or of their requirements, that those backends are tried with in
+            one format only.
         left_out: what the tier does not try, for the report.
     """
 
@@ -50,7 +53,7 @@ class Tier:
     exhaustive: bool
     variants: bool
     compiling: tuple[str, ...]
-    every_format: tuple[str, ...]
+    one_format: tuple[str, ...]
     left_out: tuple[str, ...]
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
@@ -59,10 +62,8 @@ class Tier:
             return True
         if requirement.family not in self.compiling:
             return False
-        about_calls = bool({requirement.family, requirement.id} & set(ABOUT_CALLS))
-        if requirement.family not in self.every_format or (spec.variant and about_calls):
-            return dtype == ONE_FORMAT
-        return True
+        one_format = self.one_format + (ABOUT_CALLS if spec.variant else ())
+        return dtype == ONE_FORMAT or not {requirement.family, requirement.id} & set(one_format)
 
 
 TIERS: dict[str, Tier] = {
@@ -78,7 +79,7 @@ TIERS: dict[str, Tier] = {
             exhaustive=False,
             variants=False,
             compiling=("VAL", "INF", "GRAD"),
-            every_format=(),
+            one_format=FAMILIES,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
@@ -98,13 +99,14 @@ TIERS: dict[str, Tier] = {
             exhaustive=True,
             variants=True,
             compiling=FAMILIES,
-            every_format=NUMBERS,
+            one_format=(*(f for f in FAMILIES if f not in NUMBERS), *ABOUT_RESULTS),
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "three quarters of the elements and of the sums",
-                "all but values, infinities, gradients and reductions of what compiles for each "
-                "shape (jax, optax, compiled variants) in other formats than float32",
+                "of what compiles for each shape (jax, optax, compiled variants) in other formats "
+                "than float32 all but the accuracy of values, gradients and reductions, and "
+                "infinities",
             ),
         ),
         Tier(
@@ -117,7 +119,7 @@ TIERS: dict[str, Tier] = {
             exhaustive=True,
             variants=True,
             compiling=FAMILIES,
-            every_format=FAMILIES,
+            one_format=(),
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
                 "sums of 10⁸ elements in formats for which the memory does not suffice",

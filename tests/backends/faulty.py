@@ -35,6 +35,16 @@ class Echo:
         pass
 
 
+WORD = os.environ.get("BCE_WORD", "unset")  # as it was when the module was imported
+
+
+class Repeats(Echo):
+    """Has a word of its environment as its version."""
+
+    def info(self):
+        return BackendInfo(id="repeats", framework="echo", version=WORD)
+
+
 class OnCuda(Echo):
     """Has a device ``cuda``, and says what it was asked for."""
 

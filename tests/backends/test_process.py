@@ -229,6 +229,19 @@ def test_info_carries_what_the_backend_says_under_the_name_it_was_asked_for() ->
     assert info == BackendInfo(id="faulty:Echo", framework="echo", version="1", variant="loud")
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, "given"), ("mine", "mine")])
+def test_the_environment_is_there_before_the_framework_and_yields_to_this_process(
+    own: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if own is not None:
+        monkeypatch.setenv("BCE_WORD", own)
+    spec = resolve("faulty:Repeats")
+    with BackendProcess(spec, environment={"BCE_WORD": "given"}) as backend:
+        info = backend.info()
+    assert isinstance(info, BackendInfo)
+    assert info.version == expected
+
+
 def test_a_worker_that_dies_between_calls_is_replaced_without_a_failure() -> None:
     with BackendProcess(resolve("faulty:Echo")) as backend:
         backend.info()
