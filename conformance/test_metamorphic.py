@@ -85,6 +85,14 @@ def pairs(s: Sampler) -> Inputs:
     return replace(ordinary(s), name="a + b exact", weight=a, pos_weight=b)
 
 
+def drawn_pairs(subject: Subject) -> tuple[Inputs, Array, Array]:
+    """What ``pairs`` drew: the inputs without it, and both numbers of each element."""
+    inputs = subject.pool(pairs)
+    assert inputs.weight is not None
+    assert inputs.pos_weight is not None
+    return replace(inputs, weight=None, pos_weight=None), inputs.weight, inputs.pos_weight
+
+
 def exactly(first: Array, second: Array, third: Array) -> Floats:
     """|a + b − c|, exact where a + b is near c."""
     a, b, c = as_float64(first), as_float64(second), as_float64(third)
@@ -250,11 +258,7 @@ def test_weights_that_are_powers_of_two(subject: Subject) -> None:
 @pytest.mark.requirement("MET-9")
 def test_linear_in_weight(subject: Subject) -> None:
     """Hold the sum of what two weights give against what their sum gives."""
-    inputs = subject.pool(pairs)
-    a, b = inputs.weight, inputs.pos_weight
-    assert a is not None
-    assert b is not None
-    plain = replace(inputs, pos_weight=None)
+    plain, a, b = drawn_pairs(subject)
     weighted = [replace(plain, weight=weight) for weight in (a, b, a + b)]
     for quantity, values in each(subject, *weighted):
         terms = zip(weighted, values, strict=True)
@@ -281,13 +285,9 @@ def test_permutation(subject: Subject) -> None:
 @pytest.mark.requirement("MET-11")
 def test_gradient_in_the_targets_is_linear(subject: Subject) -> None:
     """Negate, double and add logits, and hold that against what becomes of the gradient."""
-    inputs = subject.pool(pairs)
-    a, b = inputs.weight, inputs.pos_weight
-    assert a is not None
-    assert b is not None
-    plain = replace(inputs, logits=a, weight=None, pos_weight=None)
-    cases = [replace(plain, logits=logits) for logits in (a, b, a + b, -a, a + a)]
-    call = plain.call("grad_targets", device=subject.device)
+    inputs, a, b = drawn_pairs(subject)
+    cases = [replace(inputs, logits=logits) for logits in (a, b, a + b, -a, a + a)]
+    call = cases[0].call("grad_targets", device=subject.device)
     for quantity, values in each(subject, *cases, quantities=("grad_targets",)):
         once, _, _, negated, doubled = values
         subject.agree(call, {quantity: -negated}, {quantity: once}, "−(−x) and x")
