@@ -3,7 +3,8 @@
 float32, contiguous. Guarantees bits that depend on the elements and their order only: not on
 threads, memory or the width of the machine's vectors. Per element there is neither a logarithm nor
 a branch: log(1 + e) is summed as the logarithm of a product, Π(1 + e) − 1 being accumulated without
-cancellation. The stages of a group serve the other formats too (see ``primitives.widen``).
+cancellation. A row goes through both stages before the next: bursts of a page and more from each
+array in turn, as longer stages make them, cost a third of the time where the arrays are in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from bce_conformance.backends.native.primitives import (
     helper,
     inlined,
     narrow,
-    near_tie,
     two_sum,
     widen,
 )
@@ -40,21 +40,13 @@ ROWS = 32
 BLOCK = LANES * ROWS
 # One partial sum is kept for each chunk: the unit that threads share out.
 CHUNK = 2 * BLOCK
-# So many rows go through one stage after another, short loops with their intermediates in L1.
-_TOGETHER = 4
-GROUP = _TOGETHER * LANES
+# So many elements are marked together where one of them is to be repaired.
+GROUP = 4 * LANES
 # The buffer of a thread: a row of sums, a row of products, a group of exp(−|x|), at constant
 # offsets, so that the compiler sees that they do not overlap.
 PRODUCTS = LANES
 EXPS = 2 * LANES
 SIZE = EXPS + GROUP
-
-
-@helper
-def exps(x: Any, b: Any) -> None:
-    """The first stage of a group: exp(−|x|)."""
-    for i in range(x.size):
-        b[EXPS + i] = narrow_exp(abs(widen(x[i])))
 
 
 @inlined
@@ -71,42 +63,32 @@ def _added(x: float, y: float, e: float, total: float, product: float) -> DD:
 
 
 @helper
-def sums(x: Any, y: Any, b: Any) -> None:
-    """The second: losses, added to the lanes row by row."""
-    if x.size == GROUP:
-        for lane in range(LANES):
-            total, product = b[lane], b[PRODUCTS + lane]
-            for row in range(_TOGETHER):
-                i = lane + row * LANES
-                total, product = _added(widen(x[i]), widen(y[i]), b[EXPS + i], total, product)
-            b[lane], b[PRODUCTS + lane] = total, product
-    else:
-        for i in range(x.size):
-            lane = i % LANES
-            b[lane], b[PRODUCTS + lane] = _added(
-                widen(x[i]), widen(y[i]), b[EXPS + i], b[lane], b[PRODUCTS + lane]
-            )
+def _losses(x: Any, y: Any, b: Any, with_exps: bool) -> None:
+    """The first stage of a row: losses, added to the lanes, and exp(−|x|) for the second."""
+    for i in range(x.size):
+        logit = widen(x[i])
+        e = narrow_exp(abs(logit))
+        if with_exps:
+            b[EXPS + i] = e
+        b[i], b[PRODUCTS + i] = _added(logit, widen(y[i]), e, b[i], b[PRODUCTS + i])
 
 
 @helper
-def gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
-    """The third: gradients; whether float64 cannot decide one of them."""
+def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
+    """The second: gradients; whether float64 cannot decide one of them."""
     cancelled = 0
-    ties = 0
     for i in range(x.size):
         target = widen(y[i])
         e = b[EXPS + i]
         numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, target, e)
         # The sign of |N| − 2^-16·|steady|.
         cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
-        value = numerator * scale / (1.0 + e)
-        ties += near_tie(value, x[i])
-        g[i] = narrow(value, x[i])
-    return cancelled < 0 or ties != 0
+        g[i] = narrow(numerator * scale / (1.0 + e), x[i])
+    return cancelled < 0
 
 
 @inlined
-def finish(b: Any, width: int) -> float:
+def _finish(b: Any, width: int) -> float:
     """Add up one block's lanes, in a fixed tree."""
     for lane in range(width):
         b[lane] += narrow_log1p(b[PRODUCTS + lane])
@@ -141,14 +123,13 @@ def _chunk(
     for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
         stop = min(logits.size, start + BLOCK)
         b[:EXPS] = 0.0
-        for at in range(start, stop, GROUP):
-            x = logits[at : min(stop, at + GROUP)]
-            y = targets[at : min(stop, at + GROUP)]
-            exps(x, b)
-            sums(x, y, b)
-            if with_gradient and gradients(x, y, gradient[at : min(stop, at + GROUP)], scale, b):
+        for at in range(start, stop, LANES):
+            x = logits[at : min(stop, at + LANES)]
+            y = targets[at : min(stop, at + LANES)]
+            _losses(x, y, b, with_gradient)
+            if with_gradient and _gradients(x, y, gradient[at : min(stop, at + LANES)], scale, b):
                 undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
-        total, error = two_sum(total, finish(b, min(LANES, stop - start)))
+        total, error = two_sum(total, _finish(b, min(LANES, stop - start)))
         rest += error
     return total, rest, undecided
 
@@ -168,8 +149,7 @@ def sum_single(
 
     With ``with_gradient``, write ``scale`` times the gradient in the logits into ``gradient``.
     ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where an
-    element's gradient cancels so far, or is so near to the middle of two half-precision numbers,
-    that the engine has to evaluate it.
+    element's gradient cancels so far that the engine has to evaluate it.
     """
     b = np.empty(SIZE)
     for chunk in range(first, last):

@@ -1,6 +1,6 @@
 """As ``fused.py``, with ``weight`` and ``pos_weight``: each row of lanes gathers its own of both.
 
-They may have any dtype and any strides; nothing of them is kept beyond a group.
+They may have any dtype and any strides; nothing of them is kept beyond a row.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from bce_conformance.backends.native.caching import kernel
 from bce_conformance.backends.native.core import (
     NARROW_CANCELLATION,
+    narrow_exp,
     narrow_numerator,
     narrow_softplus,
     shares,
@@ -24,7 +25,6 @@ from bce_conformance.backends.native.fused import (
     LANES,
     SIZE,
     add_lanes,
-    exps,
 )
 from bce_conformance.backends.native.memory import transfer
 from bce_conformance.backends.native.narrow_stage import annihilate
@@ -39,10 +39,10 @@ from bce_conformance.backends.native.primitives import (
     widen,
 )
 
-# Behind what ``fused.py`` has in its buffer: groups of weight and pos_weight.
+# Behind what ``fused.py`` has in its buffer: rows of weight and pos_weight.
 _W = SIZE
-_P = SIZE + GROUP
-_SIZE = SIZE + 2 * GROUP
+_P = SIZE + LANES
+_SIZE = SIZE + 2 * LANES
 
 
 @helper
@@ -65,24 +65,22 @@ def _loss(x: float, y: float, e: float, w: float, p: float) -> float:
 
 
 @helper
+def _exps(x: Any, b: Any) -> None:
+    """The first stage of a row: exp(−|x|)."""
+    for i in range(x.size):
+        b[EXPS + i] = narrow_exp(abs(widen(x[i])))
+
+
+@helper
 def _sums(x: Any, y: Any, b: Any) -> None:
-    """Losses, added to the lanes row by row."""
-    if x.size == GROUP:
-        for lane in range(LANES):
-            total = b[lane]
-            for row in range(GROUP // LANES):
-                i = lane + row * LANES
-                total += _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
-            b[lane] = total
-    else:
-        for i in range(x.size):
-            loss = _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
-            b[i % LANES] += loss
+    """The second: losses, added to the lanes."""
+    for i in range(x.size):
+        b[i] += _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
 
 
 @helper
 def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
-    """See ``fused.gradients``."""
+    """See ``fused._gradients``."""
     cancelled = 0
     ties = 0
     for i in range(x.size):
@@ -110,7 +108,7 @@ def sum_weighted(
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_single``.
+    """See ``fused.sum_single``; half precisions have a group marked also for a gradient near a tie.
 
     ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
     """
@@ -122,14 +120,14 @@ def sum_weighted(
         for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
             stop = min(logits.size, start + BLOCK)
             b[:LANES] = 0.0
-            for at in range(start, stop, GROUP):
-                x = logits[at : min(stop, at + GROUP)]
-                y = targets[at : min(stop, at + GROUP)]
+            for at in range(start, stop, LANES):
+                x = logits[at : min(stop, at + LANES)]
+                y = targets[at : min(stop, at + LANES)]
                 _gather(plans, shape, origin + at, x.size, b)
-                exps(x, b)
+                _exps(x, b)
                 _sums(x, y, b)
                 if with_gradient:
-                    g = gradient[at : min(stop, at + GROUP)]
+                    g = gradient[at : min(stop, at + LANES)]
                     if _gradients(x, y, g, scale, b):
                         undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
             total, error = two_sum(total, add_lanes(b))
