@@ -20,7 +20,8 @@ A file holds the versions, the reasons, each once, and the deviations that point
     requirement = "VAL-2"
     variant = "compile"                  # where it is not the default one
     device = "cuda"                      # where it is not the CPU
-    tier = "thorough"                    # where the default one may not find it
+    tier = "thorough"                    # where the default one may not find it; "none" where the
+                                         # thorough one found it with some seeds only
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
@@ -47,6 +48,7 @@ LEDGER = Path(__file__).with_name("ledger")
 
 CPU = "cpu"
 MADE_WITH = ("default", "thorough")  # tiers
+NO_TIER = "none"  # in place of one: whether it is found is left to the seed
 
 Standing = Literal["as expected", "worse", "better", "stale"]
 
@@ -63,7 +65,7 @@ class Deviation:
         backend: backend id, variant included.
         requirement: its number.
         device: the kind of device on which it was measured.
-        tier: the smallest one that finds it with every seed.
+        tier: the smallest one that finds it with every seed, or "none".
         dtypes: the formats that it is about.
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.
@@ -148,8 +150,8 @@ class Ledger:
 
 
 def tries_less(tier: str, other: str) -> bool:
-    """Whether a tier tries less than another, and so may miss what that one finds."""
-    order = list(TIERS)
+    """Whether a tier tries less than another, or than none can, and so may miss what that finds."""
+    order = [*TIERS, NO_TIER]
     return order.index(tier) < order.index(other)
 
 
@@ -244,8 +246,8 @@ def _deviation(
     if not reason or not reason.get("text"):
         raise LedgerError(f"{where}: reason {entry['reason']!r} is not under [reasons]")
     tier = entry.get("tier", MADE_WITH[0])
-    if tier not in MADE_WITH:
-        raise LedgerError(f"{where}: tier {tier!r}: accepted are {list(MADE_WITH)}")
+    if tier not in (*MADE_WITH, NO_TIER):
+        raise LedgerError(f"{where}: tier {tier!r}: accepted are {[*MADE_WITH, NO_TIER]}")
     measured = entry.get("measured", document.get("measured", []))
     if not measured or not all(isinstance(version, str) for version in measured):
         raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")

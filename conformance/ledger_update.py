@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bce_conformance.backends import builtin_backends
 from bce_conformance.backends.calls import DTYPES
 
 from .cells import is_better
-from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less
+from .ledger import CPU, MADE_WITH, NO_TIER, LedgerError, load, public, tries_less
 from .specification import requirements
 
 UNEXPLAINED = "unexplained"
@@ -69,7 +69,8 @@ def update(
     """Rewrite the ledger files that the cells are about.
 
     Entries of cells that were not measured, and of backends that are not among the cells, stay; so
-    do those that a tier that tries less than theirs has missed.
+    do those that a tier that tries less than theirs has missed, and those of the thorough tier that
+    it has missed on a version that they name: they are left to the seed from then on.
 
     Args:
         folder: the suite's own ledger; it is left alone where ``files`` are given.
@@ -171,11 +172,14 @@ def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
 def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
     old = known.get(key)
-    if old is not None and tries_less(cell.tier, old.tier) and is_better(cell.verdict, old.level):
-        return old
+    version = public(cell.version)
+    if old is not None and is_better(cell.verdict, old.level):
+        if tries_less(cell.tier, old.tier):
+            return old
+        if old.tier != MADE_WITH[0] and version in old.measured:
+            return replace(old, tier=NO_TIER)  # only the seed can differ
     if cell.verdict == "AAA":
         return None
-    version = public(cell.version)
     if old is not None and old.level == cell.verdict:
         measured = tuple(sorted({*old.measured, version}))
         # A smaller tier that finds it with one seed need not find it with another: the tier stays.

@@ -24,6 +24,7 @@ reason = "cancel"
 """
 
 THOROUGH = ENTRY.replace('level = "A"', 'level = "A"\ntier = "thorough"')
+BY_CHANCE = THOROUGH.replace('"thorough"', '"none"')
 ON_CUDA = ENTRY.replace('level = "A"', 'level = "AA"\ndevice = "cuda"')
 
 
@@ -87,6 +88,8 @@ def test_an_entry_is_strict_both_ways_on_its_versions(
         (THOROUGH, "quick", False),
         (THOROUGH, "default", False),
         (THOROUGH, "thorough", True),
+        (BY_CHANCE, "default", False),
+        (BY_CHANCE, "thorough", False),
     ],
 )
 def test_a_tier_that_tries_less_may_find_better_but_not_worse(

@@ -171,8 +171,9 @@ def test_an_entry_names_the_tier_that_found_it_first(
         ("default", "A", ("fails", "thorough")),
         ("default", "fails", ("fails", "thorough")),
         ("default", "crashed", ("crashed", "default")),
-        ("thorough", "A", ("A", "thorough")),
-        ("thorough", "AAA", None),
+        ("thorough", "fails", ("fails", "thorough")),
+        ("thorough", "A", ("fails", "none")),
+        ("thorough", "AAA", ("fails", "none")),
     ],
 )
 def test_a_tier_that_tries_less_takes_nothing_back(
@@ -181,6 +182,25 @@ def test_a_tier_that_tries_less_takes_nothing_back(
     update(torch.parent, [], [Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough")])
     update(torch.parent, [], [Found("VAL-2", "torch", "float32", verdict, "2.13.0", tier)])
     assert found_by(torch) == after
+
+
+def test_what_is_left_to_the_seed_stays_so_until_worse_is_found(torch: Path) -> None:
+    def run(verdict: str) -> tuple[str, str] | None:
+        cell = Found("VAL-2", "torch", "float32", verdict, "2.13.0", "thorough")
+        update(torch.parent, [], [cell])
+        return found_by(torch)
+
+    found = [run(verdict) for verdict in ("fails", "AAA", "AAA", "fails", "crashed")]
+    assert found[:2] == [("fails", "thorough"), ("fails", "none")]
+    assert found[2:] == [("fails", "none"), ("fails", "none"), ("crashed", "thorough")]
+
+
+def test_an_entry_of_the_thorough_tier_goes_with_the_version_that_has_mended_it(
+    torch: Path,
+) -> None:
+    update(torch.parent, [], [Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough")])
+    update(torch.parent, [], [Found("VAL-2", "torch", "float32", "AAA", "2.14.0", "thorough")])
+    assert found_by(torch) is None
 
 
 def found_by(path: Path) -> tuple[str, str] | None:
