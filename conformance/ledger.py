@@ -150,7 +150,10 @@ class Ledger:
 
 
 def tries_less(tier: str, other: str) -> bool:
-    """Whether a tier tries less than another, or than none can, and so may miss what that finds."""
+    """Whether a tier tries less than another, and so may miss what that one finds.
+
+    Every tier may miss what is left to the seed.
+    """
     order = [*TIERS, NO_TIER]
     return order.index(tier) < order.index(other)
 

@@ -177,7 +177,7 @@ def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
         if tries_less(cell.tier, old.tier):
             return old
         if old.tier != MADE_WITH[0] and version in old.measured:
-            return replace(old, tier=NO_TIER)  # only the seed can differ
+            return replace(old, tier=NO_TIER)  # the seed's draws differ
     if cell.verdict == "AAA":
         return None
     if old is not None and old.level == cell.verdict:

@@ -178,9 +178,8 @@ class Matrix:
             return
         begin = time.monotonic()
         self._infos = dict.fromkeys(self.specs)
-        limit = self.settings.time_limit
         self._processes = {
-            backend: BackendProcess(spec, time_limit=limit, environment=_PATIENT)
+            backend: self._process_of(spec)
             for backend, spec in self.specs.items()
             if installed(spec)
         }
@@ -239,11 +238,12 @@ class Matrix:
             return None
         process = self._processes.get(eager.id) or self._siblings.get(eager.id)
         if process is None:
-            process = BackendProcess(
-                eager, time_limit=self.settings.time_limit, environment=_PATIENT
-            )
+            process = self._process_of(eager)
             self._siblings[eager.id] = process
         return InTurn(backend, process, self.turns)
+
+    def _process_of(self, spec: BackendSpec) -> BackendProcess:
+        return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
