@@ -33,6 +33,8 @@ LIMIT = 2 << 30  # bytes of truths; the least recently used go first
 CACHED_FROM = 2  # elements: one is computed sooner than found
 _DIGEST = 32
 _MAGIC = b"bce-truth-1\n"
+# By folder: the bytes that it held when it was last looked at and those added since; the latter.
+_held: dict[Path, tuple[int, int]] = {}
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def keep(problem: Problem, method: str, outcome: Outcome) -> None:
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)
-        _trim(path.parent)
+        _trim(path.parent, len(content))
 
 
 def _encoded(outcome: Outcome) -> bytes:
@@ -181,15 +183,26 @@ def _entries(truths: Path) -> Iterator[tuple[float, int, Path]]:
                 yield status.st_mtime, status.st_size, Path(entry.path)
 
 
-def _trim(truths: Path) -> None:
-    entries = sorted(_entries(truths))
-    excess = sum(size for _, size, _ in entries) - LIMIT
-    for _, size, path in entries:
-        if excess <= 0:
-            break
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        excess -= size
+def _trim(truths: Path, added: int) -> None:
+    """Drop the least recently used beyond the limit, an eighth of it at least.
+
+    The folder is looked at when what is known of it and what was added may be too much: to look at
+    thousands of entries takes longer than most truths. Other processes add to it unseen for as long
+    as this one has not added an eighth of the limit.
+    """
+    held, unseen = _held.get(truths, (LIMIT, LIMIT))
+    held, unseen = held + added, unseen + added
+    if held > LIMIT or unseen > LIMIT // 8:
+        entries = sorted(_entries(truths))
+        held, unseen = sum(size for _, size, _ in entries), 0
+        keep_down_to = LIMIT - LIMIT // 8 if held > LIMIT else LIMIT
+        for _, size, path in entries:
+            if held <= keep_down_to:
+                break
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            held -= size
+    _held[truths] = held, unseen
 
 
 def info() -> CacheInfo:

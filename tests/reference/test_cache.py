@@ -19,6 +19,7 @@ Y = np.linspace(0, 1, 100)
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "kept"))
+    monkeypatch.setattr(cache, "_held", {})
     return tmp_path / "kept" / "truths"
 
 
@@ -56,6 +57,15 @@ def test_a_truth_is_computed_once_and_comes_back_bit_for_bit(folder, computed, o
         50 if first.nearest.ndim else ()
     )
     second.nearest.reshape(-1)[:1] = 0  # what comes back may be written to, and is nobody else's
+
+
+def test_a_truth_need_not_be_kept(folder, computed):
+    kept = ground_truth(X, Y)
+    (entry,) = entries(folder)
+    entry.unlink()
+    assert_equal(ground_truth(X, Y, cached=False), kept)
+    assert len(computed) == 2
+    assert entries(folder) == []
 
 
 def test_every_part_of_the_question_is_part_of_the_key(folder, computed):
@@ -147,12 +157,36 @@ def test_the_least_recently_used_go_first(folder, monkeypatch):
             os.utime(entry, (1000 + j, 1000 + j))
     oldest, middle, newest = sorted(entries(folder), key=os.path.getmtime)
     ground_truth(X, Y)  # the oldest is used again
-    monkeypatch.setattr(cache, "LIMIT", 3 * oldest.stat().st_size)
+    monkeypatch.setattr(cache, "LIMIT", 7 * oldest.stat().st_size // 2)
     ground_truth(X + 9, Y)
     left = entries(folder)
     assert len(left) == 3
     assert middle not in left
     assert {oldest, newest} <= set(left)
+
+
+def test_the_folder_is_not_looked_at_for_every_truth(folder, monkeypatch):
+    looks = []
+    real = cache._entries
+    monkeypatch.setattr(cache, "_entries", lambda path: looks.append(path) or real(path))
+    ground_truth(X, Y)
+    size = entries(folder)[0].stat().st_size
+    monkeypatch.setattr(cache, "LIMIT", 16 * size)
+    for i in range(40):
+        ground_truth(X + i, Y)
+        assert cache.info().bytes <= 16 * size
+    assert 10 < len(looks) - 40 < 25  # info() looks too; two truths are an eighth of the limit
+
+
+def test_what_other_processes_add_is_seen_in_time(folder, monkeypatch):
+    ground_truth(X, Y)
+    size = entries(folder)[0].stat().st_size
+    monkeypatch.setattr(cache, "LIMIT", 16 * size)
+    for i in range(16):  # of another process
+        (folder / f"{i}.truth").write_bytes(bytes(size))
+    for i in range(3):
+        ground_truth(X + 1 + i, Y)
+    assert sum(entry.stat().st_size for entry in entries(folder)) <= 16 * size
 
 
 def test_a_truth_larger_than_the_limit_is_not_kept(folder, monkeypatch):
