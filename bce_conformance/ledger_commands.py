@@ -74,7 +74,10 @@ def ledger_update(
         misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
     versions = {backend.id: backend.version for backend in measured.backends}
     found = [
-        Found(c.requirement, c.backend, c.dtype, c.verdict, versions[c.backend], tier, c.device)
+        Found(
+            *(c.requirement, c.backend, c.dtype, c.verdict),
+            *(versions[c.backend], tier, c.device, c.witness),
+        )
         for c in measured.cells
     ]
     try:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, Literal, get_args
 
+from .witness import Witness
+
 Verdict = Literal["AAA", "AA", "A", "fails", "crashed", "timeout", "unsupported", "not measured"]
 LEVELS: tuple[str, ...] = ("AAA", "AA", "A")
 # Every verdict, best first; the last two say nothing about quality.
@@ -93,6 +95,7 @@ class Cell:
         reproduce: a command line that shows it.
         flushed: how many results of a backend that flushes were subnormal and came back as zero;
             the error statistics leave them out.
+        witness: what shows the verdict, where the draws that every run has do not show it.
         better: whether the verdict is better than the ledger's entry, which was measured on other
             versions.
     """
@@ -112,6 +115,7 @@ class Cell:
     reproduce: str
     better: bool = False
     flushed: int = 0
+    witness: Witness | None = None
 
     @property
     def key(self) -> CellKey:
@@ -123,6 +127,7 @@ class Cell:
         document = asdict(self)
         if self.ulp is not None:
             document["ulp"] = {name: json_number(x) for name, x in asdict(self.ulp).items()}
+        document["witness"] = self.witness.as_json() if self.witness else None
         return document
 
 

@@ -7,9 +7,7 @@ A pool guarantees that its arrays are exactly representable in its format, that 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -17,22 +15,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.reference import FLOAT32, Format, Truth, ground_truth
+from bce_conformance.reference import Format, Truth, ground_truth
 
 from .judge import Bounds, bounds_for
-from .tiers import TIERS, Tier
+from .witness import ROW_OPERANDS
 
 Floats = NDArray[np.float64]
 
 POOL_SIZE = 15_000  # elements that are drawn at once
-SWEEP_SIZE = 2**20  # logits of a sweep that are evaluated at once
-KEPT = 2 << 30  # bytes of operands that are kept at once, for several backends to share
 # A pool as a matrix, less a few elements: a multiple of every vector's width, so that how the last
 # elements of an array are treated shows only where that is asked (LAY-11).
 MATRIX_SHAPE = (48, 60)
 
 # The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
 _TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where inputs come from.
+
+    Attributes:
+        pool: module and name of what draws them.
+        lasting: whether every run has them, whatever its seed; for a row element by element.
+        draw: the name of the one draw that they are; empty where each element is for itself.
+        seed: that of the draw.
+        near: whether they were searched near other inputs rather than drawn.
+    """
+
+    pool: str
+    lasting: bool | NDArray[np.bool_]
+    draw: str = ""
+    seed: int = 0
+    near: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +59,7 @@ class Inputs:
         format: the format of the logits, and of all operands unless they are ``mixed``.
         logits, targets, weight, pos_weight, cotangent, tangent, reduction: as in ``LossCall``.
         exhaustive: whether these are all inputs that the requirement names.
+        source: where they come from; None where that is not of interest.
     """
 
     name: str
@@ -56,6 +72,7 @@ class Inputs:
     tangent: Array | None = None
     reduction: str = "none"
     exhaustive: bool = False
+    source: Source | None = None
     _truths: dict[str, Truth] = field(default_factory=dict, repr=False, init=False)
     _bounds: dict[str, Bounds] = field(default_factory=dict, repr=False, init=False)
     _lock: RLock = field(default_factory=RLock, repr=False, init=False)
@@ -94,6 +111,13 @@ class Inputs:
         inputs._truths[quantity] = truth
         return inputs
 
+    def drawn_from(self, source: Source) -> Inputs:
+        """These inputs, with where they come from."""
+        inputs = replace(self, source=source)
+        inputs._truths.update(self._truths)
+        inputs._bounds.update(self._bounds)
+        return inputs
+
     def _exact(self, quantity: str) -> Truth:
         forward = quantity in ("loss", "jvp_logits")
         directed = quantity in _TRUTH_QUANTITY
@@ -106,7 +130,29 @@ class Inputs:
             reduction="none" if directed else self.reduction,
             cotangent=self.tangent if directed else None if forward else self.cotangent,
             dtype=self.format.name,
+            cached=self.source is None or not self.source.near,
         )
+
+    def given(self) -> dict[str, Array]:
+        """The operands that there are, by name."""
+        every = {name: getattr(self, name) for name in ROW_OPERANDS}
+        return {name: operand for name, operand in every.items() if operand is not None}
+
+    def rows(self) -> dict[str, Array]:
+        """The operands that have a value for each element."""
+        return {name: operand for name, operand in self.given().items() if operand.ndim}
+
+    def is_row(self) -> bool:
+        """Whether each element stands for itself."""
+        shapes = {operand.shape for operand in self.rows().values()}
+        return shapes == {self.logits.shape} and self.logits.ndim == 1 and not self.exhaustive
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the operands and of all that was computed of them."""
+        scales = [bounds.scale for bounds in self._bounds.values()]
+        arrays = [*self.given().values(), *scales, *self._truths.values()]
+        return sum(array.nbytes for array in arrays)
 
     @property
     def mixed(self) -> bool:
@@ -311,6 +357,11 @@ class Sampler:
         return self.signed(self.positive(0.25, 4.0))
 
 
+def hex_of(value: object) -> str:
+    """A number as C99 hex, exact; every format embeds in float64."""
+    return float(np.asarray(value).astype(np.float64)).hex()
+
+
 def matrix_of(s: Sampler, logits: Array, targets: Array, name: str) -> Inputs:
     """A pool's logits and targets as a matrix, with weights of their shape."""
     pools = (logits, targets, s.positive(0.25, 4.0), s.positive(0.25, 4.0))
@@ -329,139 +380,6 @@ def every_finite_pattern(format_: Format) -> Array:
     sign = np.uint16(2**15)
     magnitudes = np.arange(int(format_.ordinal(format_.largest_finite)) + 1, dtype=np.uint16)
     return np.concatenate([magnitudes, magnitudes | sign]).view(format_.dtype)
-
-
-Builder = Callable[[Sampler], Inputs]
-
-
-def _swept(first: int, end: int, stride: int) -> tuple[Inputs]:
-    """Logits of every ``stride``-th ordinal with both hard targets, and their truth."""
-    logits = np.asarray(FLOAT32.from_ordinal(np.arange(first, end, stride))).astype(np.float32)
-    logits = np.tile(logits, 2)
-    targets = np.repeat(np.array([0, 1], np.float32), logits.size // 2)
-    inputs = Inputs(f"one in {stride} float32 logits", FLOAT32, logits, targets)
-    inputs._truths["loss"] = _uncached(logits, targets)
-    return (inputs,)
-
-
-def _uncached(logits: Array, targets: Array) -> Truth:
-    """The truth of so many elements that the cache would hold nothing else."""
-    truth = ground_truth(logits, targets, method="fast")
-    unknown = truth.undecided
-    if unknown.any():
-        rest = ground_truth(logits[unknown], targets[unknown])
-        truth.nearest[unknown], truth.offset[unknown] = rest.nearest, rest.offset
-    return truth
-
-
-class PoolStore:
-    """Draws inputs once for all backends; keeps the latest, since large ones are large.
-
-    Some draws are the same whatever the seed, so that what they find is found in every run; the
-    others are the seed's. Several threads may ask: they get the same inputs.
-    """
-
-    def __init__(self, seed: int, tier: Tier, keep: int = 48) -> None:
-        self.seed = seed
-        self.tier = tier
-        self._keep = keep
-        self._kept: dict[tuple[str, str, str], tuple[Inputs, ...]] = {}
-        self._lock = RLock()
-
-    def get(self, builder: Builder, name: str, format_: Format) -> Inputs:
-        """What ``builder`` draws in a format: one pool of elements, all draws end to end.
-
-        Inputs that are not one row of elements, or claim to be exhaustive, are drawn once.
-        """
-
-        def build() -> tuple[Inputs, ...]:
-            first = self._drawn(builder, name, format_, self.seed)
-            if not _is_row(first):
-                return (first,)
-            fixed, seeded = self.tier.pool_draws
-            return (_joined([*self._draw(builder, name, format_, fixed, seeded - 1), first]),)
-
-        return self._once(("pool", name, format_.name), build)[0]
-
-    def draws(
-        self, builder: Builder, name: str, format_: Format, only: int | None = None
-    ) -> tuple[Inputs, ...]:
-        """What ``builder`` draws in a format, draw by draw, for results that sum over a draw.
-
-        With ``only``, no more than so many, nor than the tier's ``few_draws``, which are the same
-        in every run.
-        """
-        few = None if only is None else min(only, self.tier.few_draws)
-        fixed, seeded = self.tier.sum_draws if few is None else (few, 0)
-        return self._once(
-            (f"draws {few}", name, format_.name),
-            lambda: tuple(self._draw(builder, name, format_, fixed, seeded)),
-        )
-
-    def float32_sweep(self) -> Iterator[Inputs]:
-        """One in so many float32 logits, as the tier says, from 0 bits on and from the seed's."""
-        stride, widest = self.tier.float32_stride, max(t.float32_stride for t in TIERS.values())
-        last = int(FLOAT32.ordinal(FLOAT32.largest_finite))
-        seeded = int(np.random.default_rng([self.seed, last]).integers(1, widest)) % stride
-        for start in sorted({0, seeded}):
-            for first in range(start - last, last + 1, stride * SWEEP_SIZE):
-                end = min(first + stride * SWEEP_SIZE, last + 1)
-                yield self._once(
-                    ("sweep", f"{start} {first}", "float32"),
-                    partial(_swept, first, end, stride),
-                )[0]
-
-    def _draw(
-        self, builder: Builder, name: str, format_: Format, fixed: int, seeded: int
-    ) -> Iterator[Inputs]:
-        """Draws that are the same in every run, then those of the seed."""
-        for number in range(fixed):
-            yield self._drawn(builder, f"{name}, fixed {number}", format_, 0)
-        for number in range(seeded):
-            yield self._drawn(builder, f"{name}, {number}", format_, self.seed)
-
-    @staticmethod
-    def _drawn(builder: Builder, name: str, format_: Format, seed: int) -> Inputs:
-        return builder(Sampler(format_, name, seed, POOL_SIZE))
-
-    def _once(
-        self, key: tuple[str, str, str], build: Callable[[], tuple[Inputs, ...]]
-    ) -> tuple[Inputs, ...]:
-        with self._lock:
-            found = self._kept.pop(key, None) or build()
-            self._kept[key] = found
-            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._bytes() > KEPT):
-                del self._kept[next(iter(self._kept))]
-            return found
-
-    def _bytes(self) -> int:
-        every = (inputs for found in self._kept.values() for inputs in found)
-        return sum(operand.nbytes for inputs in every for operand in _operands(inputs))
-
-
-_OPERANDS = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
-
-
-def _operands(inputs: Inputs) -> list[Array]:
-    """The operands that are there."""
-    return [operand for name in _OPERANDS if (operand := getattr(inputs, name)) is not None]
-
-
-def _is_row(inputs: Inputs) -> bool:
-    """Whether each element of the inputs stands for itself."""
-    shapes = {operand.shape for operand in _operands(inputs) if operand.ndim}
-    return shapes == {inputs.logits.shape} and inputs.logits.ndim == 1 and not inputs.exhaustive
-
-
-def _joined(draws: Sequence[Inputs]) -> Inputs:
-    """The elements of several draws as one row; a 0-d operand is that of the first draw."""
-
-    def end_to_end(name: str) -> Any:
-        arrays = [getattr(inputs, name) for inputs in draws]
-        return np.concatenate(arrays) if arrays[0] is not None and arrays[0].ndim else arrays[0]
-
-    rows: dict[str, Any] = {name: end_to_end(name) for name in _OPERANDS}
-    return replace(draws[0], **rows)
 
 
 def repeated(base: Inputs, times: int) -> Inputs:

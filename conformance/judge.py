@@ -21,6 +21,7 @@ Booleans = NDArray[np.bool_]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 SLACK = 1e-9
+_BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a format
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ class Judgement:
             raise ValueError("levels is empty: nothing was judged")
         return Level(int(self.levels.min()))
 
-    def worst(self, apart: Booleans | None = None) -> int:
+    def worst(self, apart: Booleans | None = None, among: Booleans | None = None) -> int:
         """Index of the worst element: the least level, and of those the largest error.
 
-        Elements that are to be kept ``apart`` come after the others of their level.
+        Elements that are to be kept ``apart`` come after the others of their level. ``among`` tells
+        which elements to look at, at least one; all unless given.
         """
         ulp = self.ulp if apart is None else np.where(apart, -1.0, self.ulp)
-        lowest = np.flatnonzero(self.levels == self.levels.min())
+        levels = self.levels if among is None else np.where(among, self.levels, len(Level))
+        lowest = np.flatnonzero(levels == levels.min())
         return int(lowest[np.argmax(ulp[lowest])])
 
 
@@ -104,6 +107,24 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     return Judgement(levels, error)
 
 
+def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds) -> Floats:
+    """How near each element of what was judged is to the next lower level: larger is worse.
+
+    The order is that of the levels first, within one that of the error by what the level allows.
+    """
+    exact = as_float64(truth.nearest).ravel()
+    error_bits = _error_bits(exact, judgement.ulp, format_)
+    over_ulp = log2(judgement.ulp)
+    if bounds.larger_term is not None:
+        larger = error_bits - _ulp_exponent(bounds.larger_term.ravel(), format_)
+        over_ulp = np.where(judgement.levels == Level.AA, np.fmin(over_ulp, larger), over_ulp)
+    with np.errstate(invalid="ignore"):
+        over_scale = error_bits - np.broadcast_to(bounds.scale, truth.nearest.shape).ravel()
+    nearness = np.where(judgement.levels >= Level.AA, over_ulp, over_scale)
+    within: Floats = np.clip(np.nan_to_num(nearness, nan=-_BITS, neginf=-_BITS), -_BITS, _BITS)
+    return within - 4 * _BITS * judgement.levels
+
+
 def as_float64(values: Array) -> Floats:
     """The values, exactly: every format embeds in float64."""
     return np.asarray(values).astype(np.float64)
@@ -123,7 +144,7 @@ def _is_accurate(
     flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
     accurate: Booleans = (error <= allowed) | flushed
     if bounds.larger_term is not None:
-        error_bits = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
+        error_bits = _error_bits(exact, error, format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
         accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + SLACK)
     accurate = accurate & _is_finite_where_due(computed, exact)
@@ -133,7 +154,7 @@ def _is_accurate(
 def _is_safe(
     computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    error_bits = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
+    error_bits = _error_bits(exact, error, format_)
     allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
     small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + SLACK)
@@ -151,6 +172,12 @@ def log2(values: Floats) -> Floats:
     with np.errstate(divide="ignore"):
         logarithm: Floats = np.log2(values)
     return logarithm
+
+
+def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
+    """log₂ of errors that are given in ulps of the exact values."""
+    bits: Floats = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
+    return bits
 
 
 def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:

@@ -20,13 +20,19 @@ A file holds the versions, the reasons, each once, and the deviations that point
     requirement = "VAL-2"
     variant = "compile"                  # where it is not the default one
     device = "cuda"                      # where it is not the CPU
-    tier = "thorough"                    # where the default one may not find it; "none" where the
-                                         # thorough one found it with some seeds only
+    tier = "thorough"                    # where the default one does not find it
     dtypes = ["float32", "float64"]
     level = "A"
     reason = "cancellation"
     measured = ["2.12.0", "2.13.0"]      # where they are not those of the file
 
+    [[witness]]                          # an element that shows a deviation, or a draw
+    pool = "test_values.tiny_logits"
+    dtype = "float64"
+    logits = "-0x1.0p-54"
+    targets = "0x1.8p-1"
+
+What only the draws of some seeds show, or a search, is kept as a witness, which every run tries.
 A version is compared without its local part: 2.13.0+cpu is 2.13.0.
 """
 
@@ -43,12 +49,12 @@ from bce_conformance.backends.calls import DTYPES
 from .cells import VERDICTS, Verdict, is_better
 from .specification import requirements
 from .tiers import TIERS
+from .witness import Witness
 
 LEDGER = Path(__file__).with_name("ledger")
 
 CPU = "cpu"
 MADE_WITH = ("default", "thorough")  # tiers
-NO_TIER = "none"  # in place of one: whether it is found is left to the seed
 
 Standing = Literal["as expected", "worse", "better", "stale"]
 
@@ -65,7 +71,7 @@ class Deviation:
         backend: backend id, variant included.
         requirement: its number.
         device: the kind of device on which it was measured.
-        tier: the smallest one that finds it with every seed, or "none".
+        tier: the smallest one that finds it.
         dtypes: the formats that it is about.
         level: the verdict that is reached instead of AAA.
         reason: the mechanism, in words.
@@ -85,9 +91,14 @@ class Deviation:
 
 
 class Ledger:
-    """The known deviations of some backends, by cell."""
+    """The known deviations of some backends, by cell.
 
-    def __init__(self, deviations: Iterable[Deviation]) -> None:
+    Attributes:
+        witnesses: inputs that every run tries.
+    """
+
+    def __init__(self, deviations: Iterable[Deviation], witnesses: Iterable[Witness] = ()) -> None:
+        self.witnesses = tuple(dict.fromkeys(witnesses))
         self._cells: dict[tuple[str, str, str], dict[str, Deviation]] = {}
         for deviation in deviations:
             for dtype in deviation.dtypes:
@@ -150,11 +161,8 @@ class Ledger:
 
 
 def tries_less(tier: str, other: str) -> bool:
-    """Whether a tier tries less than another, and so may miss what that one finds.
-
-    Every tier may miss what is left to the seed.
-    """
-    order = [*TIERS, NO_TIER]
+    """Whether a tier tries less than another, and so may miss what that one finds."""
+    order = list(TIERS)
     return order.index(tier) < order.index(other)
 
 
@@ -182,15 +190,19 @@ def read(files: Iterable[Path] = (), folder: Path = LEDGER) -> Ledger:
         raise LedgerError(f"two ledger files are about {', '.join(twice)}")
     ours = [read_file(path) for path in sorted(folder.glob("*.toml"))]
     chosen = [*theirs, *(file for file in ours if file.backend not in names)]
-    return Ledger(entry for file in chosen for entry in file.deviations)
+    return Ledger(
+        (entry for file in chosen for entry in file.deviations),
+        (witness for file in chosen for witness in file.witnesses),
+    )
 
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """One file of the ledger: the backend that it is about, and its deviations."""
+    """One file of the ledger: the backend that it is about, its deviations, what shows them."""
 
     backend: str
     deviations: tuple[Deviation, ...]
+    witnesses: tuple[Witness, ...] = ()
 
 
 def read_file(path: Path) -> LedgerFile:
@@ -200,7 +212,7 @@ def read_file(path: Path) -> LedgerFile:
         LedgerError: the file is not there or not valid; the message names the file and the entry.
     """
     document = load(path)
-    unknown = set(document) - {"backend", "measured", "reasons", "deviation"}
+    unknown = set(document) - {"backend", "measured", "reasons", "deviation", "witness"}
     if unknown:
         raise LedgerError(f"{path.name}: unknown fields {sorted(unknown)}")
     backend = document.get("backend", path.stem)
@@ -213,7 +225,20 @@ def read_file(path: Path) -> LedgerFile:
     unused = set(reasons) - {entry["reason"] for entry in entries}
     if unused:
         raise LedgerError(f"{path.name}: no deviation has the reasons {sorted(unused)}")
-    return LedgerFile(backend, deviations)
+    return LedgerFile(backend, deviations, tuple(witnesses(document, path)))
+
+
+def witnesses(document: dict[str, Any], path: Path) -> Iterable[Witness]:
+    """The witnesses of a file's document.
+
+    Raises:
+        LedgerError: one is not valid.
+    """
+    for number, fields in enumerate(document.get("witness", []), start=1):
+        try:
+            yield Witness.from_json(fields)
+        except ValueError as error:
+            raise LedgerError(f"{path.name}, witness {number}: {error}") from error
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -249,8 +274,8 @@ def _deviation(
     if not reason or not reason.get("text"):
         raise LedgerError(f"{where}: reason {entry['reason']!r} is not under [reasons]")
     tier = entry.get("tier", MADE_WITH[0])
-    if tier not in (*MADE_WITH, NO_TIER):
-        raise LedgerError(f"{where}: tier {tier!r}: accepted are {[*MADE_WITH, NO_TIER]}")
+    if tier not in MADE_WITH:
+        raise LedgerError(f"{where}: tier {tier!r}: accepted are {MADE_WITH}")
     measured = entry.get("measured", document.get("measured", []))
     if not measured or not all(isinstance(version, str) for version in measured):
         raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bce_conformance.backends import builtin_backends
+from bce_conformance.backends import builtin_backends, resolve
 from bce_conformance.backends.calls import DTYPES
 
 from .cells import is_better
-from .ledger import CPU, MADE_WITH, NO_TIER, LedgerError, load, public, tries_less
+from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less, witnesses
 from .specification import requirements
+from .tiers import TIERS
+from .witness import Witness
 
 UNEXPLAINED = "unexplained"
 
@@ -28,7 +30,8 @@ Document = dict[str, Any]
 class Found:
     """What a run found of one cell.
 
-    ``backend`` with its variant, ``version`` its framework's, ``tier`` the run's.
+    ``backend`` with its variant, ``version`` its framework's, ``tier`` the run's; ``witness`` is
+    what showed the verdict, where the draws that every run has did not.
     """
 
     requirement: str
@@ -38,6 +41,7 @@ class Found:
     version: str
     tier: str
     device: str = CPU
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ def update(
     """Rewrite the ledger files that the cells are about.
 
     Entries of cells that were not measured, and of backends that are not among the cells, stay; so
-    do those that a tier that tries less than theirs has missed, and those of the thorough tier that
-    it has missed on a version that they name: they are left to the seed from then on.
+    do those that a tier that tries less than theirs has missed. The witnesses of deviations are
+    added to those that there are.
 
     Args:
         folder: the suite's own ledger; it is left alone where ``files`` are given.
@@ -129,6 +133,7 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
     document = load(path) if before else {}
     known = dict(_known(document))
     moves = []
+    shown = list(witnesses(document, path))
     for cell in found:
         if cell.verdict == "not measured":
             continue
@@ -140,13 +145,14 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
             known.pop(key, None)
         else:
             known[key] = new
+            shown += [cell.witness] if cell.witness and cell.witness not in shown else []
         levels = old.level if old else "AAA", new.level if new else "AAA"
         if levels[0] != levels[1]:
             reason = (new or old or Entry("", "", ())).reason
             place = cell.requirement, cell.backend, cell.dtype
             moves.append(Moved(*place, *levels, reason, cell.device))
     name = backend if backend != path.stem else ""
-    after = _toml(name, document.get("reasons", {}), known)
+    after = _toml(name, document.get("reasons", {}), known, shown)
     if after == before or not (known or before):
         return moves, False
     if known or name:
@@ -173,26 +179,39 @@ def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
     old = known.get(key)
     version = public(cell.version)
-    if old is not None and is_better(cell.verdict, old.level):
-        if tries_less(cell.tier, old.tier):
-            return old
-        if old.tier != MADE_WITH[0] and version in old.measured:
-            return replace(old, tier=NO_TIER)  # the seed's draws differ
+    if old is not None and is_better(cell.verdict, old.level) and tries_less(cell.tier, old.tier):
+        return old
     if cell.verdict == "AAA":
         return None
+    tier = _found_by(cell)
     if old is not None and old.level == cell.verdict:
         measured = tuple(sorted({*old.measured, version}))
-        # A smaller tier that finds it with one seed need not find it with another: the tier stays.
-        return Entry(old.level, old.reason, measured, old.tier)
+        # A smaller tier that finds it without a witness need not find it again: the tier stays.
+        return Entry(old.level, old.reason, measured, tier if cell.witness else old.tier)
     kin = [known[k].reason for k in known if k[:2] == key[:2]]
     reason = old.reason if old else kin[0] if kin else UNEXPLAINED
-    return Entry(cell.verdict, reason, (version,), cell.tier)
+    return Entry(cell.verdict, reason, (version,), tier)
+
+
+def _found_by(cell: Found) -> str:
+    """The smallest tier that finds a cell's deviation again: the default one if it has a witness.
+
+    Provided that the default tier tries the cell at all.
+    """
+    if cell.witness is None:
+        return cell.tier
+    default, requirement = TIERS[MADE_WITH[0]], requirements()[cell.requirement]
+    tries_it = default.tries(requirement, resolve(cell.backend), cell.dtype)
+    return default.name if tries_it else cell.tier
 
 
 def _toml(
-    backend: str, reasons: Mapping[str, Mapping[str, str]], known: Mapping[Key, Entry]
+    backend: str,
+    reasons: Mapping[str, Mapping[str, str]],
+    known: Mapping[Key, Entry],
+    shown: Sequence[Witness],
 ) -> str:
-    """The file: the versions, the reasons that are in use, the deviations in SPEC.md's order."""
+    """The file: versions, reasons that are in use, deviations in SPEC.md's order, witnesses."""
     versions = Counter(entry.measured for entry in known.values()).most_common(1)
     measured = versions[0][0] if versions else ()
     lines = [f"backend = {_string(backend)}"] if backend else []
@@ -213,6 +232,11 @@ def _toml(
         lines += [f"dtypes = {_list(dtypes)}", f'level = "{entry.level}"']
         lines += [f'reason = "{entry.reason}"']
         lines += [f"measured = {_list(entry.measured)}"] if entry.measured != measured else []
+        lines.append("")
+    for witness in sorted(shown, key=str):
+        lines.append("[[witness]]")
+        for name, value in witness.as_json().items():
+            lines.append(f"{name} = {_string(value) if isinstance(value, str) else value}")
         lines.append("")
     return "\n".join(lines)
 

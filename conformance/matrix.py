@@ -31,8 +31,8 @@ from . import ledger as ledgers
 from . import subnormals
 from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
-from .inputs import PoolStore
 from .ledger import Ledger, Standing
+from .pools import PoolStore
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
@@ -134,7 +134,7 @@ class Matrix:
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
         self.turns = Turns((os.cpu_count() or 1) + 1)
-        self.pools = PoolStore(settings.seed, TIERS[settings.tier])
+        self.pools = PoolStore(settings.seed, TIERS[settings.tier], ledger.witnesses)
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
@@ -301,6 +301,7 @@ class Matrix:
             line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
             standing == "better",
             subject.flushed if subject else 0,
+            subject.witness() if subject else None,
         )
         self.cells[requirement.id, place] = cell
         return cell

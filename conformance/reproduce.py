@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from .cells import Place
-from .subject import WorstResult
+from .worst import WorstResult
 
 # What `bce-conformance explain` evaluates: one element, no cotangent.
 EXPLAINED = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")

@@ -23,7 +23,7 @@ class ErrorStatistics:
         self._count = 0
         self._right = 0
         self._sum = 0.0
-        self._max = 0.0
+        self._max = self._drawn_max = 0.0
         self._intervals = np.zeros(2 * _INFINITE + 1, np.int64)
 
     def add(self, ulp: NDArray[np.float64]) -> None:
@@ -35,7 +35,8 @@ class ErrorStatistics:
         with np.errstate(over="ignore", divide="ignore"):
             self._sum += float(ulp.sum())
             intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
-        self._max = max(self._max, float(ulp.max()))
+        self._drawn_max = max(self._drawn_max, float(ulp.max()))
+        self._max = max(self._max, self._drawn_max)
         is_between = (intervals > _ZERO) & (intervals < _INFINITE)
         self._intervals[0] += np.count_nonzero(intervals <= _ZERO)
         self._intervals[-1] += np.count_nonzero(intervals >= _INFINITE)
@@ -44,6 +45,10 @@ class ErrorStatistics:
             first = int(numbers.min())
             counts = np.bincount(numbers - first)
             self._intervals[first : first + counts.size] += counts
+
+    def widen(self, ulp: NDArray[np.float64]) -> None:
+        """Take in errors that were searched for: they say how large errors get, not how often."""
+        self._max = max(self._max, float(ulp.max(initial=0.0)))
 
     def summary(self) -> UlpStatistics | None:
         """The statistics; None where there was no error to take in."""
@@ -57,4 +62,4 @@ class ErrorStatistics:
         number = int(np.argmax(reached)) + _ZERO
         if number in (_ZERO, _INFINITE):
             return 0.0 if number == _ZERO else float("inf")
-        return float(min(np.exp2(number / _PER_OCTAVE), self._max))
+        return float(min(np.exp2(number / _PER_OCTAVE), self._drawn_max))

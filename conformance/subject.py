@@ -7,8 +7,8 @@ or to require a condition, so that no comparison can be thrown away.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,12 +18,17 @@ from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
 from bce_conformance.reference import Format
 
 from .agreement import agreement, same_bits
-from .cells import Evidence, Level, UlpStatistics, Verdict, Worst
+from .cells import Evidence, Level, UlpStatistics, Verdict
+from .chance import Chance
 from .curves import Curves
-from .inputs import Inputs, PoolStore, Sampler
-from .judge import Judgement, bounds_for, judge
+from .inputs import Inputs, Sampler, hex_of
+from .judge import Judgement, bounds_for, judge, severity
+from .pools import PoolStore
+from .search import can_search, near
 from .specification import Requirement
 from .statistics import ErrorStatistics
+from .witness import Witness
+from .worst import WorstResult, in_words, worst_of
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words
 
@@ -93,12 +98,14 @@ class Subject:
         self._worst: WorstResult | None = None
         self._least: tuple[tuple[Level, float], str] | None = None
         self._exhaustive: list[bool] = []
+        self._chance = Chance()
+        self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
 
     # --- what tests use ------------------------------------------------------------------------
 
     def pool(self, builder: Callable[[Sampler], Inputs]) -> Inputs:
         """The elements that ``builder`` draws in this format, shared by all backends."""
-        return self._pools.get(builder, _name_of(builder), self.format)
+        return self._pools.get(builder, self.format)
 
     def draws(
         self, builder: Callable[[Sampler], Inputs], only: int | None = None
@@ -107,7 +114,7 @@ class Subject:
 
         With ``only``, no more than so many, which are the same in every run.
         """
-        return self._pools.draws(builder, _name_of(builder), self.format, only)
+        return self._pools.draws(builder, self.format, only)
 
     def float32_sweep(self) -> Iterator[Inputs]:
         """As many float32 logits as the tier tries, piece by piece."""
@@ -139,6 +146,7 @@ class Subject:
         if not condition:
             self._failures.append(detail)
             self._level = Level.FAILS
+            self._chance.lasts(Level.FAILS)
         return condition
 
     def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
@@ -171,7 +179,30 @@ class Subject:
         return {quantity: got for quantity, got in found.items() if got is not None}
 
     def judge(self, inputs: Inputs, *quantities: str) -> None:
-        """Evaluate inputs and judge each quantity (the loss unless given) against the truth."""
+        """Evaluate inputs and judge each quantity (the loss unless given) against the truth.
+
+        Where the tier searches, others near those that came out worst follow.
+        """
+        for tried in self.searched(inputs):
+            self._judge(tried, quantities)
+
+    def searched(self, inputs: Inputs) -> Iterator[Inputs]:
+        """The inputs, then, as often as the tier searches, others near those that came out worst.
+
+        What is judged of each before the next is asked for tells where to go on.
+        """
+        self._severities.clear()
+        yield inputs
+        place = f"{self.backend} {self.requirement.id} {inputs.name}"
+        random = np.random.default_rng([self.seed, zlib.crc32(place.encode())])
+        for _ in range(self.tier.search_rounds):
+            if not self._severities or self._level is Level.FAILS:
+                return
+            inputs = near(inputs, np.max(self._severities, axis=0), random)
+            self._severities.clear()
+            yield inputs
+
+    def _judge(self, inputs: Inputs, quantities: tuple[str, ...]) -> None:
         call = inputs.call(*quantities, device=self.device)
         result = self.evaluate(call)
         self._exhaustive.append(inputs.exhaustive)
@@ -183,7 +214,11 @@ class Subject:
     def judge_values(self, inputs: Inputs, quantity: str, got: Array) -> None:
         """Judge values of one quantity; ``got`` has the truth's shape and format."""
         truth = inputs.truth(quantity)
-        judgement = judge(got, truth, self.format, inputs.bounds(quantity))
+        bounds = inputs.bounds(quantity)
+        judgement = judge(got, truth, self.format, bounds)
+        each = judgement.levels.size == inputs.logits.size
+        if self.tier.search_rounds and each and can_search(inputs):
+            self._severities.append(severity(judgement, truth, self.format, bounds))
         self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
 
     def refused(self, failure: Failure, what: str) -> None:
@@ -215,7 +250,7 @@ class Subject:
             if not count:
                 return f"{what}: all {got.size} agree in {quantity}"
             pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"
-            where = _element(call, index) if other.shape == call.logits.shape else ""
+            where = in_words(call, index) if other.shape == call.logits.shape else ""
             return f"{what}: {count} of {got.size} differ in {quantity}, such as {pair}{where}"
 
         self.observe(agreement(got, other, self.format, bounds_for(call, quantity)), describe)
@@ -231,15 +266,17 @@ class Subject:
             return
         self._conditions += 1
         self._level = min(self._level, judgement.level)
+        self._chance.lasts(judgement.level)
         self._errors.add(judgement.ulp)
         rank = judgement.level, -float(judgement.ulp[judgement.worst()])
         if self._least is None or rank < self._least[0]:
             self._least = rank, describe(judgement.worst())
 
-    def record(self, level: Level, ulp: float, detail: str) -> None:
-        """Record one observation that a test judged by a rule of its own."""
+    def record(self, inputs: Inputs, level: Level, ulp: float, detail: str) -> None:
+        """Record one observation of one draw that a test judged by a rule of its own."""
         self._conditions += 1
         self._level = min(self._level, level)
+        self._chance.add(inputs, Judgement(np.array([level], np.int8), np.array([ulp])))
         self._errors.add(np.array([ulp]))
         self._judged.append(detail)
 
@@ -282,6 +319,10 @@ class Subject:
         """The worst judged result; None where no result was judged by its error."""
         return self._worst
 
+    def witness(self) -> Witness | None:
+        """What shows the level, where the draws that every run has do not; else None."""
+        return self._chance.witness()
+
     # -------------------------------------------------------------------------------------------
 
     def _record(
@@ -293,7 +334,10 @@ class Subject:
         self._level = min(self._level, judgement.level)
         flushed = self._flushed(got, exact)
         self.flushed += int(flushed.sum())
-        self._errors.add(judgement.ulp[~flushed])
+        self._chance.add(inputs, judgement)
+        was_searched = inputs.source is not None and inputs.source.near
+        take_in = self._errors.widen if was_searched else self._errors.add
+        take_in(judgement.ulp[~flushed])
         self._curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
         # A flush is the last to stand for a cell: it says nothing of the formula.
         index = judgement.worst(apart=flushed)
@@ -301,7 +345,7 @@ class Subject:
         if self._worst is None or (judgement.level, -error) < self._worst.rank:
             ulp = "flushed to zero" if flushed[index] else f"{error:.4g} ULP off"
             rank = (judgement.level, -error)
-            self._worst = _worst_of(inputs, quantity, index, got, exact, rank, ulp)
+            self._worst = worst_of(inputs, quantity, index, got, exact, rank, ulp)
 
     def _flushed(self, got: Array, exact: Array) -> NDArray[np.bool_]:
         """Which results, flattened, are zero where the backend makes that of subnormal ones."""
@@ -313,74 +357,9 @@ class Subject:
         return flushed
 
 
-@dataclass(frozen=True)
-class WorstResult:
-    """The worst result of a cell so far.
-
-    Attributes:
-        rank: its level and its negated error: the least is the worst.
-        inputs: the inputs that it belongs to.
-        quantity: what was judged.
-        element: the operands in hex; None where the result sums over elements.
-        detail: the result in words.
-    """
-
-    rank: tuple[Level, float]
-    inputs: Inputs
-    quantity: str
-    element: Worst | None
-    detail: str
-
-
-def _worst_of(
-    inputs: Inputs,
-    quantity: str,
-    index: int,
-    got: Array,
-    exact: Array,
-    rank: tuple[Level, float],
-    ulp: str,
-) -> WorstResult:
-    computed, right = hex_of(got.ravel()[index]), hex_of(exact.ravel()[index])
-    detail = f"{quantity} {ulp} ({inputs.name}): got {computed}, exact {right}"
-    if got.shape != inputs.logits.shape or inputs.reduction != "none":
-        return WorstResult(rank, inputs, quantity, None, detail)
-
-    def at(operand: Array | None) -> str | None:
-        if operand is None:
-            return None
-        return hex_of(np.broadcast_to(operand, got.shape).ravel()[index])
-
-    logit, target = hex_of(inputs.logits.ravel()[index]), hex_of(inputs.targets.ravel()[index])
-    element = Worst(logit, target, at(inputs.weight), at(inputs.pos_weight), computed, right)
-    return WorstResult(rank, inputs, quantity, element, detail)
-
-
 def shape_of(call: LossCall, quantity: str) -> tuple[int, ...]:
     """The shape that a quantity of a call should have."""
     if quantity in ("loss", "jvp_logits"):
         return call.logits.shape if call.reduction == "none" else ()
     operand: Array = getattr(call, quantity.split("_", 1)[1])
     return operand.shape
-
-
-def _element(call: LossCall, index: int) -> str:
-    """One element of a call's operands in words."""
-    names = {"logits": "x", "targets": "y", "weight": "w", "pos_weight": "p"}
-    operands = {names[name]: getattr(call, name) for name in names}
-    shape = call.logits.shape
-    words = [
-        f"{name} = {hex_of(np.broadcast_to(operand, shape).ravel()[index])}"
-        for name, operand in operands.items()
-        if operand is not None
-    ]
-    return " at " + ", ".join(words)
-
-
-def _name_of(builder: Callable[[Sampler], Inputs]) -> str:
-    return f"{builder.__module__}.{builder.__qualname__}"
-
-
-def hex_of(value: object) -> str:
-    """A number as C99 hex, exact; every format embeds in float64."""
-    return float(np.asarray(value).astype(np.float64)).hex()

@@ -18,19 +18,12 @@ from bce_conformance.conformance.test_values import (
 )
 
 MANY = 100_000  # elements: as a float16 this is infinite
-# Found by a search over seeds: where a gradient that is right nearly everywhere is worst.
-HARDEST_BALANCED = {
-    "float64": (float.fromhex("-0x1.20e1b909b6d00p-2"), float.fromhex("0x1.b841387724604p-2")),
-}
 
 
 def balanced_targets(s: Sampler) -> Inputs:
     """Targets at and next to σ(x)."""
     logits = s.signed(s.cast(s.uniform(0, 8)))
-    targets = s.balanced(logits)
-    if s.format.name in HARDEST_BALANCED:
-        logits[0], targets[0] = HARDEST_BALANCED[s.format.name]
-    return s.inputs("σ(x) ≈ y", logits, targets)
+    return s.inputs("σ(x) ≈ y", logits, s.balanced(logits))
 
 
 def at_zero(s: Sampler) -> Inputs:

@@ -8,9 +8,9 @@ import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array
 from bce_conformance.conformance.agreement import relation
-from bce_conformance.conformance.inputs import Inputs, Sampler, assorted
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, hex_of
 from bce_conformance.conformance.judge import Bounds, Floats, as_float64, bounds_for
-from bce_conformance.conformance.subject import Subject, hex_of
+from bce_conformance.conformance.subject import Subject
 
 BOTH = ("loss", "grad_logits")
 

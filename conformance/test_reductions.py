@@ -243,4 +243,4 @@ def compare_parts(subject: Subject, inputs: Inputs) -> None:
         allowed = 16 * format_.unit_roundoff * growth * scale
         level = Level.A if difference <= allowed else Level.FAILS
     in_ulps = float(difference / ulps[0])
-    subject.record(level, in_ulps, f"whole − parts = {in_ulps:.3g} ULP of the whole")
+    subject.record(inputs, level, in_ulps, f"whole − parts = {in_ulps:.3g} ULP of the whole")

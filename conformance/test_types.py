@@ -51,17 +51,18 @@ def test_format_of_results(subject: Subject) -> None:
 
 def judge_mixed(subject: Subject, inputs: Inputs, operand: str) -> None:
     """Judge values, whatever format they come in: that is another requirement's matter."""
-    call = inputs.call(*JUDGED, device=subject.device)
-    result = unless_refused(subject, call, inputs.name, operand)
-    for quantity in JUDGED if result else ():
-        got = result.values.get(quantity) if result else None
-        if subject.require(
-            got is not None and got.shape == inputs.logits.shape,
-            f"{inputs.name}: {quantity} is absent or has another shape",
-        ):
-            with np.errstate(over="ignore"):
-                values = np.asarray(got).astype(subject.format.dtype)
-            subject.judge_values(inputs, quantity, values)
+    for tried in subject.searched(inputs):
+        call = tried.call(*JUDGED, device=subject.device)
+        result = unless_refused(subject, call, tried.name, operand)
+        for quantity in JUDGED if result else ():
+            got = result.values.get(quantity) if result else None
+            if subject.require(
+                got is not None and got.shape == tried.logits.shape,
+                f"{tried.name}: {quantity} is absent or has another shape",
+            ):
+                with np.errstate(over="ignore"):
+                    values = np.asarray(got).astype(subject.format.dtype)
+                subject.judge_values(tried, quantity, values)
 
 
 def mixed_targets(s: Sampler, other: str) -> Inputs:
@@ -185,13 +186,13 @@ def numbers(s: Sampler) -> Inputs:
 @pytest.mark.requirement("DTY-8")
 def test_numbers_as_weights(subject: Subject) -> None:
     """Judge the loss, with each number's own value."""
-    inputs = subject.pool(numbers)
     forms = {"weight": "number", "pos_weight": "number"}
-    call = replace(inputs.call(device=subject.device), forms=forms)
-    result = unless_refused(subject, call, inputs.name, *forms)
-    got = subject.value(result, "loss", inputs.logits.shape) if result else None
-    if got is not None:
-        subject.judge_values(inputs, "loss", got)
+    for inputs in subject.searched(subject.pool(numbers)):
+        call = replace(inputs.call(device=subject.device), forms=forms)
+        result = unless_refused(subject, call, inputs.name, *forms)
+        got = subject.value(result, "loss", inputs.logits.shape) if result else None
+        if got is not None:
+            subject.judge_values(inputs, "loss", got)
 
 
 @pytest.mark.requirement("DTY-9")

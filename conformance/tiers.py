@@ -34,6 +34,8 @@ class Tier:
         pool_draws: how often elements are drawn: the same in every run, and anew with each seed.
         sum_draws: the same for inputs whose sum or mean is one result.
         few_draws: the most draws of inputs that have few elements and are the same in every run.
+        search_rounds: how often inputs are searched near those at which a backend is worst; each
+            time as many as one draw has.
         reduction_sizes: N of the sums and means whose accuracy is judged.
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
@@ -48,6 +50,7 @@ class Tier:
     pool_draws: tuple[int, int]
     sum_draws: tuple[int, int]
     few_draws: int
+    search_rounds: int
     reduction_sizes: tuple[int, ...]
     float32_stride: int
     exhaustive: bool
@@ -74,6 +77,7 @@ TIERS: dict[str, Tier] = {
             (1, 1),
             (1, 1),
             1,
+            0,
             (10**3, 10**5),
             2**16,
             exhaustive=False,
@@ -94,6 +98,7 @@ TIERS: dict[str, Tier] = {
             (3, 1),
             (6, 2),
             6,
+            0,
             (10**3, 10**5, 10**7),
             2**13,
             exhaustive=True,
@@ -103,7 +108,7 @@ TIERS: dict[str, Tier] = {
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
-                "three quarters of the elements and of the sums",
+                "three quarters of the elements and of the sums, and any search near the worst",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values, gradients and reductions, and "
                 "infinities",
@@ -114,6 +119,7 @@ TIERS: dict[str, Tier] = {
             (3, 13),
             (6, 26),
             6,
+            12,
             (10**3, 10**5, 10**7, 10**8),
             2**7,
             exhaustive=True,

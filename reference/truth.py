@@ -66,6 +66,13 @@ class Truth:
         unit = self.format.ulp(near)
         return np.where(halved, np.maximum(unit / 2, self.format.smallest_subnormal), unit)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that are held, the operands in float64 among them."""
+        columns = [column for column in self._problem.columns if column is not None]
+        arrays = [self.nearest, self.offset, self.precision, *columns]
+        return sum(array.nbytes for array in arrays)
+
     def exact(self, index: int | tuple[int, ...] = ()) -> mpmath.mpf:
         """Return one exact value to 55 digits or more, evaluated now.
 
@@ -93,6 +100,7 @@ def ground_truth(
     cotangent: ArrayLike | None = None,
     dtype: Any = "float32",
     method: str = "auto",
+    cached: bool = True,
 ) -> Truth:
     """Return the correctly rounded loss, or one of its derivatives.
 
@@ -125,6 +133,7 @@ def ground_truth(
         method: ``"mpmath"`` certifies every result by enclosures of growing precision; ``"fast"``
             evaluates in double-double with a proven bound and leaves what it cannot decide
             ``undecided``; ``"auto"`` takes the fast path and sends just those to the slow one.
+        cached: whether the cache on disk is looked into and filled.
 
     Raises:
         TypeError: an operand or ``dtype`` is not of an accepted type.
@@ -135,11 +144,11 @@ def ground_truth(
     problem = read_problem(
         logits, targets, weight, pos_weight, quantity, reduction, cotangent, dtype
     )
-    return _truth(problem, _outcome(problem, method))
+    return _truth(problem, _outcome(problem, method, cached))
 
 
-def _outcome(problem: Problem, method: str) -> Outcome:
-    if method == "fast":
+def _outcome(problem: Problem, method: str, cached: bool) -> Outcome:
+    if method == "fast" or not cached:
         return _computed(problem, method)
     found = load(problem, method)
     if found is None:

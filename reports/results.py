@@ -20,6 +20,7 @@ import jsonschema_rs
 from bce_conformance.backends.workload import Workload
 from bce_conformance.conformance.cells import Cell, UlpStatistics, Worst
 from bce_conformance.conformance.subnormals import Flushes
+from bce_conformance.conformance.witness import Witness
 from bce_conformance.timing.goals import Verdict
 from bce_conformance.timing.records import Timing
 
@@ -257,7 +258,7 @@ def _backend(entry: dict[str, Any]) -> BackendEntry:
 
 
 def _cell(entry: dict[str, Any]) -> Cell:
-    ulp, worst = entry["ulp"], entry["worst"]
+    ulp, worst, witness = entry["ulp"], entry["worst"], entry.get("witness")
     return Cell(
         **{
             **entry,
@@ -265,6 +266,7 @@ def _cell(entry: dict[str, Any]) -> Cell:
             if ulp
             else None,
             "worst": Worst(**worst) if worst else None,
+            "witness": Witness.from_json(witness) if witness else None,
         }
     )
 

@@ -3,18 +3,13 @@
 import mpmath
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bce_conformance.conformance.inputs import (
-    POOL_SIZE,
-    Inputs,
-    PoolStore,
     Sampler,
     every_finite_pattern,
     repeated,
 )
 from bce_conformance.conformance.judge import bounds_for
-from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 
 FORMAT_LIST = list(FORMATS.values())
@@ -147,102 +142,3 @@ def test_repeated_knows_the_truth_of_all_its_elements(reduction: str) -> None:
     bounds = bounds_for(inputs.call(), "loss")
     assert inputs.bounds("loss").scale == pytest.approx(bounds.scale)
     assert inputs.bounds("loss").terms == bounds.terms
-
-
-def test_the_store_builds_once_and_forgets_the_oldest() -> None:
-    built = []
-
-    def builder(s: Sampler) -> Inputs:
-        built.append(s.format.name)
-        return s.inputs("x", s.hard(), s.hard())
-
-    store = PoolStore(0, TIERS["quick"], keep=1)
-    first = store.get(builder, "x", FLOAT32)
-    assert store.get(builder, "x", FLOAT32) is first
-    store.get(builder, "x", FLOAT16)
-    store.get(builder, "x", FLOAT32)
-    draws = sum(TIERS["quick"].pool_draws)
-    assert built == ["float32"] * draws + ["float16"] * draws + ["float32"] * draws
-
-
-def row(s: Sampler) -> Inputs:
-    logits = s.signed(s.cast(s.uniform(0, 4)))
-    return s.inputs("row", logits, s.soft(), cotangent=s.cast(np.array(2.0)), tangent=s.cotangent())
-
-
-def elements(inputs: Inputs) -> set[float]:
-    return set(inputs.logits.tolist())
-
-
-@pytest.mark.parametrize("tier", TIERS.values(), ids=lambda tier: tier.name)
-def test_a_pool_has_draws_that_are_the_same_for_every_seed_and_draws_that_are_not(tier) -> None:
-    fixed, seeded = tier.pool_draws
-    one, other = (PoolStore(seed, tier).get(row, "row", FLOAT32) for seed in (0, 1))
-    for name in ("logits", "targets", "tangent"):
-        first, second = getattr(one, name), getattr(other, name)
-        assert first.shape == second.shape == ((fixed + seeded) * POOL_SIZE,)
-        same = first == second
-        assert same[: fixed * POOL_SIZE].all()
-        assert same[fixed * POOL_SIZE :].mean() < 0.01
-    assert one.cotangent is not None
-    assert one.cotangent.shape == ()
-    assert len(elements(one)) > (fixed + seeded) * POOL_SIZE * 0.9
-
-
-def test_what_a_smaller_tier_draws_a_larger_one_draws_too() -> None:
-    tiers = [TIERS[name] for name in ("quick", "default")]
-    small, large = (PoolStore(3, tier) for tier in tiers)
-    assert elements(small.get(row, "row", FLOAT32)) < elements(large.get(row, "row", FLOAT32))
-    few, many = (store.draws(row, "row", FLOAT32) for store in (small, large))
-    assert len(few) == sum(tiers[0].sum_draws) < len(many)
-    assert all(any(np.array_equal(a.logits, b.logits) for b in many) for a in few)
-    (only,) = large.draws(row, "row", FLOAT32, only=1)
-    assert np.array_equal(only.logits, many[0].logits)
-
-
-@pytest.mark.parametrize("tier", TIERS.values(), ids=lambda tier: tier.name)
-def test_a_tier_limits_how_many_draws_are_the_same_in_every_run(tier) -> None:
-    one, other = (PoolStore(seed, tier).draws(row, "row", FLOAT32, only=6) for seed in (0, 1))
-    assert len(one) == tier.few_draws
-    assert all(np.array_equal(a.logits, b.logits) for a, b in zip(one, other, strict=True))
-
-
-def swept(seed: int, tier: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ordinals of the logits of a sweep at target 0 and at target 1."""
-    pieces = list(PoolStore(seed, TIERS[tier]).float32_sweep())
-    logits = np.concatenate([inputs.logits for inputs in pieces])
-    targets = np.concatenate([inputs.targets for inputs in pieces])
-    negative, positive = (np.sort(FLOAT32.ordinal(logits[targets == y])) for y in (0, 1))
-    return negative, positive
-
-
-def test_a_sweep_goes_through_all_of_float32_and_another_seed_through_others() -> None:
-    ordinals, at_one = swept(0, "quick")
-    assert np.array_equal(ordinals, at_one)
-    last = FLOAT32.ordinal(FLOAT32.largest_finite)
-    assert ordinals[0] < 2**16 - last
-    assert ordinals[-1] > last - 2**16
-    assert np.diff(ordinals).max() <= 2**16
-    other, _ = swept(1, "quick")
-    assert ordinals.size // 2 - 1 <= np.isin(ordinals, other).sum() < ordinals.size * 0.6
-    assert np.isin(ordinals, swept(0, "default")[0]).all()
-
-
-def test_the_truth_of_a_sweep_is_the_truth() -> None:
-    inputs = next(iter(PoolStore(0, TIERS["quick"]).float32_sweep()))
-    few = slice(0, None, 997)
-    right = ground_truth(inputs.logits[few], inputs.targets[few], dtype="float32")
-    assert np.array_equal(inputs.truth("loss").nearest[few], right.nearest)
-    assert np.allclose(inputs.truth("loss").offset[few], right.offset, rtol=0, atol=2.0**-10)
-
-
-def test_what_is_no_row_of_elements_is_drawn_once() -> None:
-    def rows(s: Sampler) -> Inputs:
-        return s.inputs("rows", s.hard()[:8].reshape(4, 2), s.hard()[:8].reshape(4, 2))
-
-    def exhaustive(s: Sampler) -> Inputs:
-        return s.inputs("all", s.hard()[:8], s.hard()[:8], exhaustive=True)
-
-    store = PoolStore(0, TIERS["default"])
-    assert store.get(rows, "rows", FLOAT32).logits.shape == (4, 2)
-    assert store.get(exhaustive, "all", FLOAT32).logits.shape == (8,)

@@ -5,7 +5,7 @@ import pytest
 
 from bce_conformance.backends import LossCall
 from bce_conformance.conformance.cells import Level
-from bce_conformance.conformance.judge import Bounds, bounds_for, judge
+from bce_conformance.conformance.judge import Bounds, bounds_for, judge, severity
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 
 FORMAT_LIST = list(FORMATS.values())
@@ -213,3 +213,36 @@ def test_the_worst_is_of_the_least_level() -> None:
     assert judgement.levels.tolist() == [Level.AA, Level.A]
     assert judgement.ulp[0] > judgement.ulp[1]
     assert judgement.worst() == 1
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+@pytest.mark.parametrize("quantity", ["loss", "grad_logits"])
+def test_severity_orders_by_level_and_then_by_error(format_: Format, quantity: str) -> None:
+    shifts = np.array([0, 2, 3, 6, 7, 40, 10**3 if format_.precision < 12 else 10**6, 10**4])
+    logits, targets = (np.full(shifts.size, value, format_.dtype) for value in (-3, 0))
+    truth = ground_truth(logits, targets, quantity=quantity, dtype=format_.name)
+    got = format_.from_ordinal(format_.ordinal(truth.nearest) + np.minimum(shifts, 10**6))
+    got[-1] = np.nan
+    bounds = bounds_for(LossCall(logits, targets, quantities=(quantity,)), quantity)
+    judgement = judge(got, truth, format_, bounds)
+    found = severity(judgement, truth, format_, bounds)
+    assert judgement.level is Level.FAILS
+    assert np.array_equal(np.argsort(found, kind="stable"), np.arange(shifts.size))
+    assert (np.diff(found[:-1]) > 0).all()
+    level_after_level = np.diff(judgement.levels) < 0
+    assert (np.diff(found)[level_after_level] > 2**12).all()
+
+
+def test_severity_measures_a_difference_by_its_larger_term() -> None:
+    """Near σ(x) = y many ulps of the result are few of the larger term, which AA allows."""
+    logits, targets = np.array([0.5, 0.5], np.float32), np.array([0.6224593, 0.25], np.float32)
+    truth = ground_truth(logits, targets, quantity="grad_logits")
+    shifts = np.array([2**16, 4])  # of a tiny result and of an ordinary one
+    got = FLOAT32.from_ordinal(FLOAT32.ordinal(truth.nearest) + shifts)
+    call = LossCall(logits, targets, reduction="none", quantities=("grad_logits",))
+    bounds = bounds_for(call, "grad_logits")
+    judgement = judge(got, truth, FLOAT32, bounds)
+    assert judgement.levels.tolist() == [Level.AA, Level.AA]
+    assert judgement.worst() == 0
+    first, second = severity(judgement, truth, FLOAT32, bounds)
+    assert first < second

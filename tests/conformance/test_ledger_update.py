@@ -1,11 +1,13 @@
 """Updating the ledger keeps reasons, adds what is new and drops what is stale."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bce_conformance.conformance.ledger import LEDGER, LedgerError, read_file
+from bce_conformance.conformance.ledger import LEDGER, LedgerError, read, read_file
 from bce_conformance.conformance.ledger_update import Found, Moved, update
+from bce_conformance.conformance.witness import Witness
 
 BEFORE = """\
 measured = ["2.13.0"]
@@ -172,8 +174,8 @@ def test_an_entry_names_the_tier_that_found_it_first(
         ("default", "fails", ("fails", "thorough")),
         ("default", "crashed", ("crashed", "default")),
         ("thorough", "fails", ("fails", "thorough")),
-        ("thorough", "A", ("fails", "none")),
-        ("thorough", "AAA", ("fails", "none")),
+        ("thorough", "A", ("A", "thorough")),
+        ("thorough", "AAA", None),
     ],
 )
 def test_a_tier_that_tries_less_takes_nothing_back(
@@ -184,23 +186,41 @@ def test_a_tier_that_tries_less_takes_nothing_back(
     assert found_by(torch) == after
 
 
-def test_what_is_left_to_the_seed_stays_so_until_worse_is_found(torch: Path) -> None:
-    def run(verdict: str) -> tuple[str, str] | None:
-        cell = Found("VAL-2", "torch", "float32", verdict, "2.13.0", "thorough")
-        update(torch.parent, [], [cell])
-        return found_by(torch)
-
-    found = [run(verdict) for verdict in ("fails", "AAA", "AAA", "fails", "crashed")]
-    assert found[:2] == [("fails", "thorough"), ("fails", "none")]
-    assert found[2:] == [("fails", "none"), ("fails", "none"), ("crashed", "thorough")]
+ELEMENT = Witness("m.f", "float32", element=(("logits", "0x1.0p+0"), ("targets", "0x0.0p+0")))
+DRAW = Witness("m.f", "float32", "3", 7)
 
 
-def test_an_entry_of_the_thorough_tier_goes_with_the_version_that_has_mended_it(
-    torch: Path,
-) -> None:
-    update(torch.parent, [], [Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough")])
-    update(torch.parent, [], [Found("VAL-2", "torch", "float32", "AAA", "2.14.0", "thorough")])
-    assert found_by(torch) is None
+def test_what_shows_a_deviation_is_kept_and_every_tier_finds_it(torch: Path) -> None:
+    cell = Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough", witness=ELEMENT)
+    update(torch.parent, [], [cell])
+    assert found_by(torch) == ("fails", "default")
+    assert read_file(torch).witnesses == (ELEMENT,)
+    assert update(torch.parent, [], [cell]) == ([], [])
+    again = replace(cell, witness=None)  # every run has it now
+    assert update(torch.parent, [], [again]) == ([], [])
+    update(torch.parent, [], [replace(cell, dtype="float64", witness=DRAW)])
+    assert set(read_file(torch).witnesses) == {ELEMENT, DRAW}
+    assert read([torch], torch.parent).witnesses == read_file(torch).witnesses
+
+
+def test_a_witness_brings_an_entry_to_the_default_tier(torch: Path) -> None:
+    cell = Found("VAL-2", "torch", "float32", "fails", "2.13.0", "thorough")
+    update(torch.parent, [], [cell])
+    assert found_by(torch) == ("fails", "thorough")
+    update(torch.parent, [], [replace(cell, witness=ELEMENT)])
+    assert found_by(torch) == ("fails", "default")
+
+
+def test_a_witness_that_the_default_tier_does_not_try_leaves_the_tier(tmp_path: Path) -> None:
+    cell = Found("DTY-8", "jax:jit", "float16", "A", "0.10.2", "thorough", witness=ELEMENT)
+    update(tmp_path, [], [cell])
+    assert 'tier = "thorough"' in (tmp_path / "jax.toml").read_text("utf-8")
+
+
+def test_what_meets_the_requirement_leaves_no_witness(torch: Path) -> None:
+    cell = Found("VAL-2", "torch", "float32", "AAA", "2.13.0", "thorough", witness=ELEMENT)
+    update(torch.parent, [], [cell])
+    assert read_file(torch).witnesses == ()
 
 
 def found_by(path: Path) -> tuple[str, str] | None:

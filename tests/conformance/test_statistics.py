@@ -1,5 +1,7 @@
 """Streaming statistics against those of the whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,16 @@ def test_the_percentile_is_close_and_the_rest_exact() -> None:
     assert found.max == errors.max()
     assert found.mean == pytest.approx(errors.mean())
     assert found.correctly_rounded == (errors <= 0.5).mean()
+
+
+def test_what_was_searched_for_moves_the_maximum_only() -> None:
+    statistics = of([0.25, 0.75])
+    plain = statistics.summary()
+    statistics.widen(np.array([3.0, 0.1]))
+    statistics.widen(np.array([]))
+    found = statistics.summary()
+    assert plain is not None
+    assert found == replace(plain, max=3.0)
 
 
 @pytest.mark.parametrize(

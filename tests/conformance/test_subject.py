@@ -8,8 +8,9 @@ import pytest
 
 from bce_conformance.backends import Failure, LossCall, LossResult
 from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import Inputs, PoolStore
+from bce_conformance.conformance.inputs import Inputs
 from bce_conformance.conformance.judge import Judgement
+from bce_conformance.conformance.pools import PoolStore
 from bce_conformance.conformance.reproduce import explain_line
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.subject import CallFailed, Subject

@@ -28,9 +28,10 @@ from bce_conformance.backends import transport, worker
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
 from bce_conformance.conformance.cells import VERDICTS, Level, is_better
 from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import Inputs, PoolStore
+from bce_conformance.conformance.inputs import Inputs
 from bce_conformance.conformance.judge import Judgement
 from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
+from bce_conformance.conformance.pools import PoolStore
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.statistics import ErrorStatistics
 from bce_conformance.conformance.subject import CallFailed, Evaluator, Subject
@@ -189,11 +190,11 @@ class RecordingSubject(Subject):
             self._find(judgement.level)
             super().observe(judgement, describe)
 
-    def record(self, level: Level, ulp: float, detail: str) -> None:
+    def record(self, inputs: Inputs, level: Level, ulp: float, detail: str) -> None:
         """Record, unless this site is left out."""
         if not self._left_out(self._here()):
             self._find(level)
-            super().record(level, ulp, detail)
+            super().record(inputs, level, ulp, detail)
 
     def _record(
         self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
