@@ -150,9 +150,9 @@ class Inputs:
     @property
     def nbytes(self) -> int:
         """Bytes of the operands and of all that was computed of them."""
-        scales = [bounds.scale for bounds in self._bounds.values()]
-        arrays = [*self.given().values(), *scales, *self._truths.values()]
-        return sum(array.nbytes for array in arrays)
+        operands = sum(operand.nbytes for operand in self.given().values())
+        truths = sum(truth.nbytes for truth in self._truths.values())
+        return operands + truths + sum(bounds.scale.nbytes for bounds in self._bounds.values())
 
     @property
     def mixed(self) -> bool:

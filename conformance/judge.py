@@ -63,15 +63,13 @@ class Judgement:
             raise ValueError("levels is empty: nothing was judged")
         return Level(int(self.levels.min()))
 
-    def worst(self, apart: Booleans | None = None, among: Booleans | None = None) -> int:
+    def worst(self, apart: Booleans | None = None) -> int:
         """Index of the worst element: the least level, and of those the largest error.
 
-        Elements that are to be kept ``apart`` come after the others of their level. ``among`` tells
-        which elements to look at, at least one; all unless given.
+        Elements that are to be kept ``apart`` come after the others of their level.
         """
         ulp = self.ulp if apart is None else np.where(apart, -1.0, self.ulp)
-        levels = self.levels if among is None else np.where(among, self.levels, len(Level))
-        lowest = np.flatnonzero(levels == levels.min())
+        lowest = np.flatnonzero(self.levels == self.levels.min())
         return int(lowest[np.argmax(ulp[lowest])])
 
 

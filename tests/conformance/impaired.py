@@ -27,6 +27,15 @@ class Right:
         return LossResult({"loss": raw.astype(np.float32)})
 
 
+class WrongAtAPeak(Right):
+    """Off by one unit in the last place more for every three octaves that x is nearer to 2.758."""
+
+    def loss(self, logits, targets):
+        right = super().loss(logits, targets).astype(np.float32)
+        octaves = -np.log2(np.clip(np.abs(logits - 2.758182), 2.0**-18, 1))
+        return right + np.floor(octaves / 3) * np.spacing(right).astype(np.float64)
+
+
 class Segfault(Right):
     """Takes its process down in every call."""
 

@@ -60,6 +60,16 @@ def test_neighbours_are_what_the_pool_could_have_drawn(format_: Format) -> None:
     assert 0.2 < hard < 0.8  # they stay hard
 
 
+def test_signs_and_hard_targets_stay() -> None:
+    def negative(s: Sampler) -> Inputs:
+        return s.inputs("x < 0", -s.cast(s.log_uniform(0.5, 16)), s.hard())
+
+    inputs = PoolStore(0, QUICK).get(negative, FLOAT32)
+    found = rounds(inputs, lambda i: np.abs(i.logits.astype(np.float64)), 3)
+    assert (found.logits < 0).all()
+    assert set(np.unique(found.targets)) == {0, 1}
+
+
 def test_the_worst_elements_stay() -> None:
     inputs = drawn()
     severity = np.random.default_rng(1).permutation(inputs.logits.size).astype(np.float64)
@@ -133,6 +143,13 @@ def test_what_a_search_finds_is_found_by_every_run_that_has_its_witness() -> Non
         again = cell(QUICK, seed, [witness])
         assert again.verdict() == "A"
         assert again.witness() is None  # nothing new
+
+
+def test_what_fails_in_every_run_needs_no_witness() -> None:
+    searched = cell(replace(QUICK, search_rounds=6))
+    assert searched.witness() is not None
+    searched.require(False, "an error is due")
+    assert searched.witness() is None
 
 
 def test_a_search_says_how_large_errors_get_but_not_how_often() -> None:

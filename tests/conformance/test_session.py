@@ -320,6 +320,23 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     assert "1 better than the ledger" in output
 
 
+def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
+    mine = tmp_path / "ledger.toml"
+    peak = ("--backend=impaired:WrongAtAPeak", f"--ledger={mine}")
+    _, plain, _ = run(*peak, "--tier=default", out=tmp_path)
+    code, searched, _ = run(*peak, "--tier=thorough", out=tmp_path)
+    assert code == 1
+    assert (plain["cells"][0]["verdict"], searched["cells"][0]["verdict"]) == ("AA", "A")
+    assert searched["cells"][0]["witness"]["pool"] == "test_values.moderate"
+    update = ["ledger", "update", str(tmp_path), f"--ledger={mine}"]
+    subprocess.run(command(*update), env=environment(), check=True, timeout=60)
+    mine.write_text(mine.read_text("utf-8").replace('text = ""', 'text = "a peak"'), "utf-8")
+    for seed in (1, 2):
+        code, found, output = run(*peak, "--tier=default", f"--seed={seed}", out=tmp_path)
+        assert code == 0, output
+        assert (found["cells"][0]["verdict"], found["cells"][0]["witness"]) == ("A", None)
+
+
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import bce_conformance.conformance.judge as j\n"
