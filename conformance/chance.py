@@ -30,9 +30,7 @@ class Chance:
         lasting = np.broadcast_to(source.lasting, judgement.levels.shape)
         if lasting.any():
             self.lasts(Level(int(judgement.levels[lasting].min())))
-        index = judgement.worst()
-        if lasting[index]:  # no other is of a lower level
-            return
+        index = judgement.worst()  # if every run has it, so has it the level: no witness of it
         rank = Level(int(judgement.levels[index])), -float(judgement.ulp[index])
         if self._least is None or rank < self._least:
             self._least, self._witness = rank, _witness_of(inputs, index)
