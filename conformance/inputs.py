@@ -151,8 +151,10 @@ class Inputs:
     def nbytes(self) -> int:
         """Bytes of the operands and of all that was computed of them."""
         operands = sum(operand.nbytes for operand in self.given().values())
-        truths = sum(truth.nbytes for truth in self._truths.values())
-        return operands + truths + sum(bounds.scale.nbytes for bounds in self._bounds.values())
+        # Copies: other threads add to both, and hold the lock for as long as a truth takes.
+        truths = sum(truth.nbytes for truth in list(self._truths.values()))
+        scales = sum(bounds.scale.nbytes for bounds in list(self._bounds.values()))
+        return operands + truths + scales
 
     @property
     def mixed(self) -> bool:

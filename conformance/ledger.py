@@ -98,7 +98,7 @@ class Ledger:
     """
 
     def __init__(self, deviations: Iterable[Deviation], witnesses: Iterable[Witness] = ()) -> None:
-        self.witnesses = tuple(dict.fromkeys(witnesses))
+        self.witnesses = tuple(witnesses)
         self._cells: dict[tuple[str, str, str], dict[str, Deviation]] = {}
         for deviation in deviations:
             for dtype in deviation.dtypes:
@@ -275,7 +275,7 @@ def _deviation(
         raise LedgerError(f"{where}: reason {entry['reason']!r} is not under [reasons]")
     tier = entry.get("tier", MADE_WITH[0])
     if tier not in MADE_WITH:
-        raise LedgerError(f"{where}: tier {tier!r}: accepted are {MADE_WITH}")
+        raise LedgerError(f"{where}: tier {tier!r}: accepted are {list(MADE_WITH)}")
     measured = entry.get("measured", document.get("measured", []))
     if not measured or not all(isinstance(version, str) for version in measured):
         raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")

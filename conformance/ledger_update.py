@@ -178,11 +178,11 @@ def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
 def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
     old = known.get(key)
-    version = public(cell.version)
-    if old is not None and is_better(cell.verdict, old.level) and tries_less(cell.tier, old.tier):
+    if old is not None and tries_less(cell.tier, old.tier) and is_better(cell.verdict, old.level):
         return old
     if cell.verdict == "AAA":
         return None
+    version = public(cell.version)
     tier = _found_by(cell)
     if old is not None and old.level == cell.verdict:
         measured = tuple(sorted({*old.measured, version}))

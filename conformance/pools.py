@@ -18,7 +18,7 @@ from bce_conformance.reference import FLOAT32, Format, ground_truth
 
 from .inputs import POOL_SIZE, Inputs, Sampler, Source
 from .tiers import TIERS, Tier
-from .witness import ROW_OPERANDS, Witness
+from .witness import Witness
 
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
 KEPT = 2 << 30  # bytes of operands and truths that are kept at once, for backends to share
@@ -162,12 +162,8 @@ def name_of(builder: Builder) -> str:
 
 def _joined(draws: Sequence[Inputs]) -> Inputs:
     """The elements of several draws as one row; a 0-d operand is that of the first draw."""
-
-    def end_to_end(name: str) -> Any:
-        arrays = [getattr(inputs, name) for inputs in draws]
-        return np.concatenate(arrays) if arrays[0] is not None and arrays[0].ndim else arrays[0]
-
-    rows: dict[str, Any] = {name: end_to_end(name) for name in ROW_OPERANDS}
+    every = [inputs.rows() for inputs in draws]
+    rows: dict[str, Any] = {name: np.concatenate([r[name] for r in every]) for name in every[0]}
     return replace(draws[0], **rows)
 
 

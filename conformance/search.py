@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
-from bce_conformance.reference import Format, format_of
+from bce_conformance.reference import format_of
 
 from .curves import interval
 from .inputs import POOL_SIZE, Inputs, Source
@@ -64,8 +64,9 @@ def _worst(inputs: Inputs, severity: Floats) -> NDArray[np.intp]:
 
 def _moved(operand: Array, values: Array, are_targets: bool, random: np.random.Generator) -> Array:
     """Each of some values moved up or down, by one unit in the last place to a factor of two."""
-    format_: Format = format_of(operand.dtype)
-    least, largest = (int(format_.ordinal(m)) for m in _range_of_sizes(operand))
+    format_ = format_of(operand.dtype)
+    drawn = np.abs(operand)
+    least, largest = (int(format_.ordinal(size)) for size in (drawn.min(), drawn.max()))
     steps = np.exp2(random.uniform(0, format_.precision - 1, values.size)).astype(np.int64)
     steps *= random.choice([-1, 1], values.size)
     sizes = format_.ordinal(np.abs(values))
@@ -73,8 +74,3 @@ def _moved(operand: Array, values: Array, are_targets: bool, random: np.random.G
     moved = np.copysign(moved, values)
     hard = (values == 0) | (values == 1)
     return np.where(hard, values, moved) if are_targets else moved
-
-
-def _range_of_sizes(operand: Array) -> tuple[Array, Array]:
-    sizes = np.abs(operand)
-    return sizes.min(), sizes.max()

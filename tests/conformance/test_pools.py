@@ -172,6 +172,22 @@ def test_a_truth_that_a_builder_knows_is_kept() -> None:
     assert inputs._truths.keys() == {"loss"}
 
 
+def test_truths_may_come_in_while_memory_is_counted() -> None:
+    """Other threads ask for truths of kept inputs while the store counts what it keeps."""
+    (inputs, *_) = PoolStore(0, QUICK).draws(row, FLOAT32)
+
+    class Arriving:
+        @property
+        def nbytes(self) -> int:
+            inputs._truths.setdefault(f"grad_{len(inputs._truths)}", inputs._truths["loss"])
+            return 7
+
+    inputs._truths["loss"] = Arriving()  # type: ignore[assignment]
+    operands = sum(operand.nbytes for operand in inputs.given().values())
+    assert inputs.nbytes == operands + 7
+    assert inputs.nbytes == operands + 14
+
+
 def test_a_pool_is_called_the_same_wherever_its_module_is_found() -> None:
     def builder(s: Sampler) -> Inputs:
         return row(s)
