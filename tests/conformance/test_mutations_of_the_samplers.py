@@ -127,6 +127,12 @@ MUTANTS: dict[str, tuple[Mutation, str, str, str]] = {
         "GRAD-7",
         "float32",
     ),
+    "every magnitude without edges, all gradients": (
+        without_curated("every_magnitude", 0),
+        "largest_taken_for_infinite",
+        "GRAD-10",
+        "float64",
+    ),
     "every magnitude without thresholds": (
         without_curated("every_magnitude", 1),
         "edge_at_a_unit_roundoff",
