@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from bce_conformance import __version__
 from bce_conformance.backends import DTYPES
-from bce_conformance.cli import DtypeName, QuantityName, TierName, app
+from bce_conformance.cli import app
+from bce_conformance.commands.explain import QuantityName
+from bce_conformance.commands.options import DtypeName, TierName
 from bce_conformance.conformance.reproduce import EXPLAINED
 from bce_conformance.conformance.tiers import TIERS
 

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
 from bce_conformance.conformance.document import now, write
 from bce_conformance.conformance.session import Exit
-from bce_conformance.terminal import OUT, console, errors, misuse, read
 from bce_conformance.timing import document
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
+
+from .options import OUT
+from .terminal import console, errors, misuse, read
 
 ROUNDS = 8
 

@@ -1,9 +1,9 @@
-"""What the commands share: where they print, how they refuse, which files they read."""
+"""The terminal: where commands print, and how they refuse."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,13 +12,6 @@ from bce_conformance.conformance.session import Exit
 
 if TYPE_CHECKING:
     from bce_conformance.reports.results import Results
-
-OUT = Path("reports/out")
-
-Ledgers = Annotated[
-    list[Path],
-    typer.Option("--ledger", metavar="FILE", help="ledger of a backend of your own; repeatable"),
-]
 
 console = Console()
 errors = Console(stderr=True)

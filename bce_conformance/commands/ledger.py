@@ -14,7 +14,9 @@ from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.terminal import OUT, Ledgers, console, misuse, read
+
+from .options import OUT, Ledgers
+from .terminal import console, misuse, read
 
 if TYPE_CHECKING:
     from bce_conformance.reports.results import Results

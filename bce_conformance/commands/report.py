@@ -1,0 +1,45 @@
+"""``bce-conformance report`` and ``compare``: what runs have measured, for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bce_conformance.conformance.session import Exit
+
+from .options import OUT
+from .terminal import console, read
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+) -> None:
+    """Render report.html from results.json again."""
+    render(folder)
+
+
+def render(folder: Path, *, page: bool = True) -> None:
+    """Show the summary of a run and render its page, which takes seconds."""
+    from bce_conformance.reports import html, summary
+
+    found = read(folder)
+    console.print(summary.summary(found))
+    text = f"to render the report: bce-conformance report {folder}"
+    if page:
+        html.write(found, folder / "report.html")
+        text = f"report: {folder / 'report.html'}"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def compare(before: Path, after: Path) -> None:
+    """Compare two results.json (or their folders): every cell that moved.
+
+    Exits 1 if any cell moved.
+    """
+    from bce_conformance.reports import compare as comparison
+
+    found = comparison.compare(read(before), read(after))
+    console.print(comparison.comparison_table(found))
+    raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)

@@ -1,0 +1,114 @@
+"""``bce-conformance run``: measure the matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.document import commit
+from bce_conformance.conformance.matrix import Earlier, Settings
+from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.session import run as run_matrix
+from bce_conformance.timing.document import keep_timings, kept_timings
+
+from .options import OUT, DtypeName, Ledgers, TierName
+from .report import render
+from .terminal import errors, misuse, read
+
+
+class _Bar:
+    """A progress bar over the cells of a run."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[cell]}"),
+            console=errors,
+            transient=True,
+        )
+        self._task = self.progress.add_task("starting the backends", total=None, cell="")
+
+    def started(self, lines: list[str], cells: int) -> None:
+        """Show what is measured."""
+        for line in lines:
+            self.progress.console.print(line, markup=False, highlight=False)
+        self.progress.update(self._task, description="measuring", total=cells)
+
+    def finished_one(self, name: str) -> None:
+        """Advance by one cell."""
+        self.progress.update(self._task, advance=1, cell=name)
+
+
+def run(
+    backend: Annotated[
+        list[str], typer.Option(help="id, package.module:Class, or all; repeatable")
+    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
+    dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
+    requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006
+    tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
+    seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
+    ledger: Ledgers = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
+) -> None:
+    """Measure the matrix and write results.json and report.html.
+
+    With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
+    """
+    try:
+        settings = Settings(
+            tuple(backend),
+            tuple(device),
+            tuple(map(str, dtype)),
+            tuple(requirement),
+            str(tier),
+            seed,
+            time_limit,
+            tuple(ledger),
+        )
+    except ValueError as error:
+        misuse(str(error))
+    results = out / "results.json"
+    before = results.stat().st_mtime_ns if results.exists() else None
+    earlier = _earlier(out, settings) if resume else None
+    timings = kept_timings(results)
+    bar = _Bar()
+    with bar.progress:
+        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
+    if results.exists() and results.stat().st_mtime_ns != before:
+        keep_timings(results, timings)
+        render(out, page=code is not Exit.INTERRUPTED)
+    else:
+        errors.print("nothing was measured", style="red")
+    raise typer.Exit(code)
+
+
+def _earlier(folder: Path, settings: Settings) -> Earlier:
+    """What an interrupted run in a folder has measured, if it was one of these settings."""
+    found = read(folder)
+    run = found.run
+    for name, before, now in (
+        ("tier", run.tier, settings.tier),
+        ("seed", run.seed, settings.seed),
+        ("commit", run.commit, commit()),
+    ):
+        if before != now:
+            misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
+    if not run.interrupted:
+        misuse(f"--resume: the run in {folder} was not interrupted")
+    curves = {(c.backend, c.device, c.dtype, c.quantity, c.target): c.points for c in found.curves}
+    return Earlier(found.cells, curves)
+
+
+def _print_suite_failure(text: str) -> None:
+    errors.print("the suite itself failed:", style="bold red")
+    errors.print(text, markup=False, highlight=False)
