@@ -85,7 +85,7 @@ class Cell:
         device: such as ``cpu``.
         dtype: the format of the logits.
         verdict: what was found.
-        expected: whether the ledger of known deviations says the same.
+        expected: whether it is no worse than what the ledger of known deviations says.
         reason: the ledger's reason where it has an entry for the cell, else the empty string.
         inputs: how many elements were evaluated for the verdict.
         evidence: ``exhaustive`` where every input that the requirement names was tried.
@@ -96,8 +96,10 @@ class Cell:
         flushed: how many results of a backend that flushes were subnormal and came back as zero;
             the error statistics leave them out.
         witness: what shows the verdict, where the draws that every run has do not show it.
-        better: whether the verdict is better than the ledger's entry, which was measured on other
-            versions.
+        better: whether the verdict is better than what the ledger says.
+        known: the verdict that the ledger says, AAA where it has no entry.
+        elsewhere: in what the run differs from those that the ledger's word for the cell was
+            measured in: ``version``, ``instruction set``, both, or nothing.
     """
 
     requirement: str
@@ -116,6 +118,13 @@ class Cell:
     better: bool = False
     flushed: int = 0
     witness: Witness | None = None
+    known: str = "AAA"
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the ledger's entry is out of date: better where the entry itself was measured."""
+        return self.better and not self.elsewhere
 
     @property
     def key(self) -> CellKey:

@@ -302,6 +302,7 @@ class Matrix:
             standing == "better",
             subject.flushed if subject else 0,
             subject.witness() if subject else None,
+            entry.level if entry else "AAA",
         )
         self.cells[requirement.id, place] = cell
         return cell

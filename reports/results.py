@@ -267,6 +267,7 @@ def _cell(entry: dict[str, Any]) -> Cell:
             else None,
             "worst": Worst(**worst) if worst else None,
             "witness": Witness.from_json(witness) if witness else None,
+            "elsewhere": tuple(entry.get("elsewhere", ())),
         }
     )
 
