@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bce_conformance.backends import priority
-from bce_conformance.commands.bench import bench
 from bce_conformance.cli import app
+from bce_conformance.commands.bench import bench
 from bce_conformance.reports.results import read
 from bce_conformance.timing import document
 
