@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
+from bce_conformance.backends import instruction_sets
 from bce_conformance.backends.calls import (
     DTYPES,
     OPERANDS,
@@ -30,12 +31,20 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 class Adapter(ABC):
-    """Base of the adapters: subclasses translate calls into one framework's own terms."""
+    """Base of the adapters: subclasses translate calls into one framework's own terms.
+
+    Attributes:
+        framework, variant, composed: as in ``BackendInfo``.
+        extensions: the fields by which a call may ask for more than the evaluation of arrays.
+        dispatch: the variables of the environment by which the framework's code for the CPU can be
+            held to an instruction set.
+    """
 
     framework: ClassVar[str]
     variant: ClassVar[str] = ""
     composed: ClassVar[tuple[str, ...]] = ()
     extensions: ClassVar[tuple[str, ...]] = ("forms",)
+    dispatch: ClassVar[tuple[str, ...]] = ()
     _placed: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
@@ -90,7 +99,12 @@ class Adapter(ABC):
             devices=self.devices(),
             dtypes=tuple(name for name in DTYPES if self._takes(name)),
             composed=self.composed,
+            instruction_set=self.instruction_set(),
         )
+
+    def instruction_set(self) -> str:
+        """Return the instruction set that the framework's code for the CPU is made for."""
+        return instruction_sets.named(instruction_sets.level_of_process(self.dispatch))
 
     def require_device(self, name: str) -> None:
         """Raise UnsupportedCall unless the device ``name`` is present."""

@@ -168,6 +168,8 @@ class BackendInfo:
         dtypes: the formats in which it takes logits, a subset of ``DTYPES``.
         composed: what the adapter builds from the framework's operations because the framework's
             own function lacks it: argument names and quantities.
+        instruction_set: that its code for the CPU was made for, such as ``x86-64-v3/intel``; empty
+            where the adapter does not say.
     """
 
     id: str
@@ -177,6 +179,7 @@ class BackendInfo:
     devices: tuple[Device, ...] = (Device("cpu", "cpu"),)
     dtypes: tuple[str, ...] = DTYPES
     composed: tuple[str, ...] = field(default=())
+    instruction_set: str = ""
 
 
 class Backend(Protocol):

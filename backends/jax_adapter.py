@@ -20,6 +20,7 @@ class JaxAdapter(Adapter):
     """Eager JAX."""
 
     framework = "jax"
+    dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
 
     def module(self) -> ModuleType:

@@ -38,6 +38,7 @@ class NativeAdapter(Adapter):
     framework = "native"
     composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
     extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
+    dispatch: ClassVar[tuple[str, ...]] = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
     def module(self) -> ModuleType:
         """Import the native implementation."""

@@ -27,6 +27,7 @@ class PaddleAdapter(Adapter):
     """Paddle in its dynamic mode."""
 
     framework = "paddle"
+    dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
     extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
 
     def module(self) -> ModuleType:

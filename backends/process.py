@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from bce_conformance.backends import worker
+from bce_conformance.backends import instruction_sets, worker
 from bce_conformance.backends.calls import BackendInfo, Failure, LossCall, LossResult
 from bce_conformance.backends.registry import BackendSpec
 from bce_conformance.backends.transport import pack_call, unpack_info, unpack_result
@@ -161,8 +161,14 @@ class BackendProcess:
             self._failed_starts.append(outcome)
             return outcome
         self._failed_starts.clear()
-        self._info = replace(outcome, id=self.spec.id)
+        instruction_set = outcome.instruction_set or self._instruction_set()
+        self._info = replace(outcome, id=self.spec.id, instruction_set=instruction_set)
         return None
+
+    def _instruction_set(self) -> str:
+        """What an adapter's code was made for that does not say it itself."""
+        level = self.spec.instruction_set or instruction_sets.level_of_machine()
+        return instruction_sets.named(level)
 
     def _start(self) -> BackendInfo | Failure:
         deadline = time.monotonic() + self._start_limit
@@ -189,13 +195,18 @@ class BackendProcess:
 
         self._group = self._group or execnet.Group()
         # main_thread_only: frameworks and their signal handlers expect the main thread.
-        gateway_spec = "popen//execmodel=main_thread_only"
-        if self.spec.python:
-            gateway_spec += f"//python={shlex.quote(os.path.normpath(self.spec.python))}"
-        for name, value in self._environment.items():
-            if name not in os.environ:
-                gateway_spec += f"//env:{name}={value}"
+        gateway_spec = execnet.XSpec("popen//execmodel=main_thread_only")
+        gateway_spec.python = shlex.join(self._command())
         return self._group.makegateway(gateway_spec).remote_exec(worker)
+
+    def _command(self) -> list[str]:
+        """What starts the interpreter; `env` sets variables that are read before Python is."""
+        variables = {n: v for n, v in self._environment.items() if n not in os.environ}
+        if self.spec.instruction_set:
+            variables |= instruction_sets.limits(self.spec.instruction_set)
+        python = os.path.normpath(self.spec.python) if self.spec.python else sys.executable
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        return ["env", *settings, python] if settings else [python]
 
     def _configuration(self, log: str) -> dict[str, Any]:
         packages = {}

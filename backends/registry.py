@@ -10,10 +10,15 @@ import importlib.util
 import re
 import subprocess
 from dataclasses import dataclass, replace
+from typing import Any
+
+from bce_conformance.backends import instruction_sets
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# A path may have an @ of its own, as Homebrew's python@3.11 does.
+_LOCATION = re.compile(r"@(?=[a-z]+=)")
 _PROBE_LIMIT = 30.0
 
 
@@ -22,7 +27,8 @@ class BackendSpec:
     """A backend that can be started.
 
     Attributes:
-        id: ``framework[:variant]`` or ``package.module:Class``, with ``@python=…`` where given.
+        id: ``framework[:variant]`` or ``package.module:Class``, with ``@python=…`` and ``@isa=…``
+            where given.
         factory: import path ``package.module:Class`` of its adapter.
         variant: such as ``"compile"``; empty for the default.
         distributions: names under which the framework is distributed, any one of which suffices;
@@ -30,6 +36,8 @@ class BackendSpec:
         python: path of the interpreter it runs in; empty for the running one.
         compiles: whether it compiles anew for each shape that it meets, so that a call of a new
             shape takes it a tenth of a second, or seconds, instead of microseconds.
+        instruction_set: the level that its code is held to, one of ``instruction_sets.LEVELS``;
+            empty for all that the processor has.
     """
 
     id: str
@@ -38,6 +46,7 @@ class BackendSpec:
     distributions: tuple[str, ...] = ()
     python: str = ""
     compiles: bool = False
+    instruction_set: str = ""
 
 
 _HERE = "bce_conformance.backends"
@@ -84,17 +93,16 @@ def resolve(name: str) -> BackendSpec:
 
     Args:
         name: a built-in id, the name of an entry point, or ``package.module:Class``; each may be
-            followed by ``@python=/path/to/python`` to run it in another interpreter.
+            followed by ``@python=/path/to/python`` to run it in another interpreter, and by
+            ``@isa=x86-64-v3`` to hold its code to an instruction set.
 
     Raises:
-        ValueError: there is no such backend; the message names those that there are.
+        ValueError: there is no such backend; the message names those that there are. Or its code
+            cannot be held to the instruction set on this machine.
     """
-    backend, at, location = name.partition("@")
-    key, _, python = location.partition("=")
-    if at and (key != "python" or not python):
-        raise ValueError(
-            f"backend {name!r} has location {location!r}; accepted is python=/path/to/python"
-        )
+    backend, *locations = _LOCATION.split(name)
+    given = _locations(name, locations)
+    python = given.get("python", "")
     known = {spec.id: spec for spec in (*entry_point_backends(), *_BUILTIN)}
     spec = known.get(backend)
     if spec is None and _is_import_path(backend, known, elsewhere=bool(python)):
@@ -104,7 +112,24 @@ def resolve(name: str) -> BackendSpec:
             f"backend {name!r} is unknown; known are {', '.join(known)}, "
             "or package.module:Class of an importable adapter"
         )
-    return replace(spec, id=name, python=python) if python else spec
+    return replace(spec, id=name, **given) if given else spec
+
+
+def _locations(name: str, locations: list[str]) -> dict[str, Any]:
+    """The fields of a BackendSpec that the locations after a backend's id stand for."""
+    fields = {"python": "python", "isa": "instruction_set"}
+    given: dict[str, Any] = {}
+    for location in locations:
+        key, _, value = location.partition("=")
+        if key not in fields or not value or fields[key] in given:
+            raise ValueError(
+                f"backend {name!r} has location {location!r}; accepted are "
+                "python=/path/to/python and isa=INSTRUCTION-SET, each once"
+            )
+        if key == "isa":
+            instruction_sets.check(value)
+        given[fields[key]] = value
+    return given
 
 
 def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: bool) -> bool:
@@ -118,11 +143,12 @@ def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: b
 
 
 def sibling(spec: BackendSpec) -> BackendSpec | None:
-    """Return the backend whose compiled variant ``spec`` is, in the same interpreter, or None."""
+    """Return the backend whose compiled variant ``spec`` is, held and placed as it is, or None."""
     if not spec.variant:
         return None
     backend, at, location = spec.id.partition("@")
-    return resolve(f"{backend.partition(':')[0]}{at}{location}")
+    eager = resolve(f"{backend.partition(':')[0]}{at}{location}")
+    return replace(eager, instruction_set=spec.instruction_set)
 
 
 def installed(spec: BackendSpec) -> bool:

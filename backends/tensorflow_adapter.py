@@ -20,6 +20,7 @@ class TensorflowAdapter(Adapter):
     """Eager TensorFlow."""
 
     framework = "tensorflow"
+    dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
     composed: ClassVar[tuple[str, ...]] = ("weight", "reduction")
 
     def module(self) -> ModuleType:
@@ -116,6 +117,7 @@ class TensorflowXlaAdapter(TensorflowAdapter):
     """TensorFlow compiled by XLA, loss and derivatives as one function."""
 
     variant = "xla"
+    dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
     _compiled: Callable[..., dict[str, Any]] | None = None
 
     def function(self) -> Callable[..., dict[str, Any]]:

@@ -28,6 +28,7 @@ class TorchAdapter(Adapter):
 
     framework = "torch"
     extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
+    dispatch: ClassVar[tuple[str, ...]] = ("ATEN_CPU_CAPABILITY",)
 
     def module(self) -> ModuleType:
         """Import torch."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bce_conformance.backends import BackendInfo, BackendSpec
+from bce_conformance.backends import BackendInfo, BackendSpec, instruction_sets
 
 from .matrix import Matrix
 from .specification import requirements
@@ -87,6 +87,7 @@ def _backend(matrix: Matrix, spec: BackendSpec) -> dict[str, Any]:
         "devices": [{"kind": d.kind, "name": d.name} for d in known.devices] if known else [],
         "dtypes": list(known.dtypes) if known else [],
         "composed": list(known.composed) if known else [],
+        "instruction_set": known.instruction_set if known else "",
         "subnormals": [
             {"device": place.device, "dtype": place.dtype, **asdict(flushes)}
             for place, flushes in matrix.flushes.items()
@@ -124,6 +125,7 @@ def host() -> dict[str, Any]:
     """The machine."""
     return {
         "cpu": _cpu(),
+        "instruction_set": instruction_sets.named(instruction_sets.level_of_machine()),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),

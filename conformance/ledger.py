@@ -1,16 +1,21 @@
 """The ledger of known deviations: which cells are known to fall short, and why.
 
-One TOML file a backend with its variants. On the versions that an entry was measured on, the ledger
-is strict both ways: a cell that is worse than its entry fails, and so does one that is better,
-since the entry is then stale. On any other version a worse cell still fails, and a better one is
-news: it is as expected, and reported. So it is on any other device, where that has no entry of its
-own. A tier that tries less than the one that an entry was measured with may miss a deviation: there
-a better cell is as expected.
+One TOML file a backend with its variants. A cell that is worse than its entry is an error wherever
+it is measured. One that is better is reported: as stale where the entry itself was measured, on the
+same version and instruction set, else as better, with what differs. A tier that tries less than the
+one that an entry was measured with may miss a deviation: there a better cell is as known.
 
-A file holds the versions, the reasons, each once, and the deviations that point to them::
+What a backend computes depends on the instruction set that its code was made for, so that an entry
+names those on which it was measured. On one that the file as a whole was measured on, what has no
+entry for it is AAA. On any other, and on other devices, the worst of a cell's entries is what is
+known.
+
+A file holds versions and instruction sets, the reasons, each once, and the deviations that point to
+them::
 
     backend = "my_package.my_module:MyBackend"  # may be left out where it is the file's name
     measured = ["2.13.0"]
+    instruction_sets = ["x86-64-v3/amd", "x86-64-v4/intel"]
 
     [reasons.cancellation]
     text = "computes (1 − y)·x + softplus(−x), which cancels at x ≪ 0, y = 0"
@@ -25,6 +30,7 @@ A file holds the versions, the reasons, each once, and the deviations that point
     level = "A"
     reason = "cancellation"
     measured = ["2.12.0", "2.13.0"]      # where they are not those of the file
+    instruction_sets = ["x86-64-v4/intel"]  # likewise; empty where it was not written down
 
     [[witness]]                          # an element that shows a deviation, or a draw
     pool = "test_values.tiny_logits"
@@ -39,7 +45,7 @@ A version is compared without its local part: 2.13.0+cpu is 2.13.0.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +62,7 @@ LEDGER = Path(__file__).with_name("ledger")
 CPU = "cpu"
 MADE_WITH = ("default", "thorough")  # tiers
 
-Standing = Literal["as expected", "worse", "better", "stale"]
+Difference = Literal["version", "instruction set", "device"]
 
 
 class LedgerError(ValueError):
@@ -77,6 +83,8 @@ class Deviation:
         reason: the mechanism, in words.
         link: the upstream issue, or the empty string.
         measured: the public versions of the framework on which it was measured.
+        instruction_sets: those on which it was measured; empty where that was not written down, and
+            on other devices than the CPU.
     """
 
     backend: str
@@ -88,54 +96,132 @@ class Deviation:
     reason: str
     link: str
     measured: tuple[str, ...]
+    instruction_sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a verdict depends on beside requirement, backend and format.
+
+    Attributes:
+        version: the framework's version.
+        instruction_set: that the backend's code was made for, such as ``x86-64-v3/intel``.
+        tier: the run's.
+        device: the cell's device.
+    """
+
+    version: str
+    instruction_set: str
+    tier: str
+    device: str = CPU
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a verdict stands to what is known of its cell.
+
+    Attributes:
+        known: the verdict that is known; AAA where there is no entry.
+        reason: why the cell falls short; empty where there is no entry.
+        worse: whether the verdict is worse.
+        better: whether it is better, where the run tried as much as the entry was measured with.
+        elsewhere: in what the run differs from those in which what is known was measured.
+    """
+
+    known: str
+    reason: str
+    worse: bool
+    better: bool
+    elsewhere: tuple[Difference, ...]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the entry is out of date: better where it was measured itself."""
+        return self.better and not self.elsewhere
+
+    def __str__(self) -> str:
+        """One word, and in what the run differs where that may be why."""
+        if not (self.worse or self.better):
+            return "as known"
+        where = f" on another {' and '.join(self.elsewhere)}" if self.elsewhere else ""
+        return "worse" + where if self.worse else "better" + where if where else "stale"
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """One file of the ledger.
+
+    Attributes:
+        backend: the one that it is about, with its variants.
+        deviations: its entries.
+        witnesses: what shows them, where the draws of every run do not.
+        measured: the public versions on which most entries were measured.
+        instruction_sets: those on which all cells were measured, in the default tier at least.
+    """
+
+    backend: str
+    deviations: tuple[Deviation, ...]
+    witnesses: tuple[Witness, ...] = ()
+    measured: tuple[str, ...] = ()
+    instruction_sets: tuple[str, ...] = ()
 
 
 class Ledger:
     """The known deviations of some backends, by cell.
 
+    Args:
+        files: of one backend and its variants each.
+
     Attributes:
         witnesses: inputs that every run tries.
+
+    Raises:
+        LedgerError: a cell has two entries for one device and instruction set.
     """
 
-    def __init__(self, deviations: Iterable[Deviation], witnesses: Iterable[Witness] = ()) -> None:
-        self.witnesses = tuple(witnesses)
-        self._cells: dict[tuple[str, str, str], dict[str, Deviation]] = {}
-        for deviation in deviations:
-            for dtype in deviation.dtypes:
-                key = (deviation.requirement, deviation.backend, dtype)
-                by_device = self._cells.setdefault(key, {})
-                if deviation.device in by_device:
-                    raise LedgerError(f"{' '.join(key)} has two entries for {deviation.device}")
-                by_device[deviation.device] = deviation
+    def __init__(self, files: Iterable[LedgerFile]) -> None:
+        self._files = {file.backend: file for file in files}
+        self.witnesses = tuple(w for file in self._files.values() for w in file.witnesses)
+        self._cells: dict[tuple[str, str, str], list[Deviation]] = {}
+        for file in self._files.values():
+            for deviation in file.deviations:
+                for dtype in deviation.dtypes:
+                    self._add((deviation.requirement, deviation.backend, dtype), deviation)
+
+    def _add(self, key: tuple[str, str, str], new: Deviation) -> None:
+        entries = self._cells.setdefault(key, [])
+        for old in entries:
+            shared = set(old.instruction_sets or [""]) & set(new.instruction_sets or [""])
+            if old.device == new.device and shared:
+                where = " ".join(filter(None, [new.device, *sorted(shared)]))
+                raise LedgerError(f"{' '.join(key)} has two entries for {where}")
+        entries.append(new)
 
     def __len__(self) -> int:
         return sum(map(len, self._cells.values()))
 
     def deviation(
-        self, requirement: str, backend: str, dtype: str, device: str = CPU
+        self, requirement: str, backend: str, dtype: str, device: str, instruction_set: str
     ) -> Deviation | None:
         """The entry of a cell, or None; wherever the backend lives.
 
         Where its device has none, that of the CPU, or else of any device.
         """
-        entries = self._cells.get((requirement, backend.partition("@")[0], dtype), {})
-        first = next(iter(entries.values()), None)
-        return entries.get(_kind(device), entries.get(CPU, first))
+        name = backend.partition("@")[0]
+        entries = self._cells.get((requirement, name, dtype), [])
+        entries = _of_device(entries, _kind(device))
+        if all(entry.device == CPU == _kind(device) for entry in entries):
+            file = self._file(name)
+            tried = file is not None and instruction_set in file.instruction_sets
+            entries = _of_instruction_set(entries, instruction_set, tried)
+        return max(entries, key=lambda entry: VERDICTS.index(entry.level), default=None)
 
     def standing(
-        self,
-        requirement: str,
-        backend: str,
-        dtype: str,
-        verdict: str,
-        *,
-        version: str,
-        tier: str,
-        device: str = CPU,
+        self, requirement: str, backend: str, dtype: str, verdict: str, conditions: Conditions
     ) -> Standing:
-        """How a verdict stands to what the ledger says: all but ``worse`` and ``stale`` are fine.
+        """How a verdict stands to what the ledger says.
 
-        Without an entry a cell is expected to be AAA, or not measured, which says nothing of the
+        Without an entry a cell is known to be AAA, or not measured, which says nothing of the
         backend. What a backend does not support needs an entry: it could have been lost.
 
         Args:
@@ -143,27 +229,60 @@ class Ledger:
             backend: its backend id.
             dtype: its format.
             verdict: what was found.
-            version: the framework's version.
-            tier: the run's.
-            device: the cell's device.
+            conditions: under which it was found.
         """
-        entry = self.deviation(requirement, backend, dtype, device)
+        entry = self.deviation(
+            requirement, backend, dtype, conditions.device, conditions.instruction_set
+        )
+        elsewhere = tuple(self._differences(backend, entry, conditions))
         if entry is None:
-            return "as expected" if verdict in ("AAA", "not measured") else "worse"
-        if verdict == entry.level:
-            return "as expected"
-        if is_better(entry.level, verdict):
-            return "worse"
-        if tries_less(tier, entry.tier):
-            return "as expected"
-        measured = entry.device == _kind(device) and public(version) in entry.measured
-        return "stale" if measured else "better"
+            worse = verdict not in ("AAA", "not measured")
+            return Standing("AAA", "", worse, False, elsewhere)
+        worse = is_better(entry.level, verdict)
+        better = is_better(verdict, entry.level) and not tries_less(conditions.tier, entry.tier)
+        return Standing(entry.level, entry.reason, worse, better, elsewhere)
+
+    def _differences(
+        self, backend: str, entry: Deviation | None, conditions: Conditions
+    ) -> Iterator[Difference]:
+        measured = entry or self._file(backend.partition("@")[0])
+        if measured is None:
+            return
+        if measured.measured and public(conditions.version) not in measured.measured:
+            yield "version"
+        device = _kind(conditions.device)
+        if device != (entry.device if entry else CPU):
+            yield "device"
+        elif device == CPU and conditions.instruction_set not in measured.instruction_sets:
+            yield "instruction set"
+
+    def _file(self, backend: str) -> LedgerFile | None:
+        """The file that a backend or its variant is in; None for one that none is about."""
+        return self._files.get(backend) or self._files.get(backend.rpartition(":")[0])
 
 
 def tries_less(tier: str, other: str) -> bool:
     """Whether a tier tries less than another, and so may miss what that one finds."""
     order = list(TIERS)
     return order.index(tier) < order.index(other)
+
+
+def _of_device(entries: Sequence[Deviation], device: str) -> list[Deviation]:
+    """The entries of a kind of device, or else of the CPU, or else of the first that there is."""
+    kinds = [entry.device for entry in entries]
+    chosen = next((kind for kind in (device, CPU, *kinds) if kind in kinds), None)
+    return [entry for entry in entries if entry.device == chosen]
+
+
+def _of_instruction_set(
+    entries: Sequence[Deviation], instruction_set: str, tried: bool
+) -> list[Deviation]:
+    """The entries of an instruction set; where it has none, those that may hold for it.
+
+    Where the default tier has ``tried`` it, those are what larger tiers found elsewhere.
+    """
+    here = [entry for entry in entries if instruction_set in entry.instruction_sets]
+    return here or [entry for entry in entries if not tried or entry.tier != MADE_WITH[0]]
 
 
 def _kind(device: str) -> str:
@@ -189,20 +308,7 @@ def read(files: Iterable[Path] = (), folder: Path = LEDGER) -> Ledger:
     if twice:
         raise LedgerError(f"two ledger files are about {', '.join(twice)}")
     ours = [read_file(path) for path in sorted(folder.glob("*.toml"))]
-    chosen = [*theirs, *(file for file in ours if file.backend not in names)]
-    return Ledger(
-        (entry for file in chosen for entry in file.deviations),
-        (witness for file in chosen for witness in file.witnesses),
-    )
-
-
-@dataclass(frozen=True)
-class LedgerFile:
-    """One file of the ledger: the backend that it is about, its deviations, what shows them."""
-
-    backend: str
-    deviations: tuple[Deviation, ...]
-    witnesses: tuple[Witness, ...] = ()
+    return Ledger([*(file for file in ours if file.backend not in names), *theirs])
 
 
 def read_file(path: Path) -> LedgerFile:
@@ -212,7 +318,8 @@ def read_file(path: Path) -> LedgerFile:
         LedgerError: the file is not there or not valid; the message names the file and the entry.
     """
     document = load(path)
-    unknown = set(document) - {"backend", "measured", "reasons", "deviation", "witness"}
+    known = {"backend", "measured", "instruction_sets", "reasons", "deviation", "witness"}
+    unknown = set(document) - known
     if unknown:
         raise LedgerError(f"{path.name}: unknown fields {sorted(unknown)}")
     backend = document.get("backend", path.stem)
@@ -225,7 +332,13 @@ def read_file(path: Path) -> LedgerFile:
     unused = set(reasons) - {entry["reason"] for entry in entries}
     if unused:
         raise LedgerError(f"{path.name}: no deviation has the reasons {sorted(unused)}")
-    return LedgerFile(backend, deviations, tuple(witnesses(document, path)))
+    return LedgerFile(
+        backend,
+        deviations,
+        tuple(witnesses(document, path)),
+        tuple(document.get("measured", ())),
+        tuple(document.get("instruction_sets", ())),
+    )
 
 
 def witnesses(document: dict[str, Any], path: Path) -> Iterable[Witness]:
@@ -257,7 +370,7 @@ def _deviation(
     where: str, backend: str, entry: dict[str, Any], document: dict[str, Any]
 ) -> Deviation:
     fields = {"requirement", "dtypes", "variant", "device", "tier", "level", "reason", "measured"}
-    unknown = set(entry) - fields
+    unknown = set(entry) - fields - {"instruction_sets"}
     if unknown:
         raise LedgerError(f"{where}: unknown fields {sorted(unknown)}")
     missing = {"requirement", "dtypes", "level", "reason"} - set(entry)
@@ -279,15 +392,20 @@ def _deviation(
     measured = entry.get("measured", document.get("measured", []))
     if not measured or not all(isinstance(version, str) for version in measured):
         raise LedgerError(f"{where}: measured {measured!r}: name the versions, as strings")
+    sets = entry.get("instruction_sets", document.get("instruction_sets", []))
+    if not isinstance(sets, list) or not all(isinstance(name, str) for name in sets):
+        raise LedgerError(f"{where}: instruction_sets {sets!r}: name them, as strings")
+    device = entry.get("device", CPU)
     variant = entry.get("variant")
     return Deviation(
         f"{backend}:{variant}" if variant else backend,
         entry["requirement"],
-        entry.get("device", CPU),
+        device,
         tier,
         tuple(entry["dtypes"]),
         entry["level"],
         reason["text"],
         reason.get("link", ""),
         tuple(measured),
+        tuple(sets) if device == CPU else (),
     )

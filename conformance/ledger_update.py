@@ -7,15 +7,15 @@ reason ``unexplained``, which has no text: the ledger is not valid until somebod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bce_conformance.backends import builtin_backends, resolve
 from bce_conformance.backends.calls import DTYPES
 
-from .cells import is_better
+from .cells import VERDICTS, is_better
 from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less, witnesses
 from .specification import requirements
 from .tiers import TIERS
@@ -30,8 +30,9 @@ Document = dict[str, Any]
 class Found:
     """What a run found of one cell.
 
-    ``backend`` with its variant, ``version`` its framework's, ``tier`` the run's; ``witness`` is
-    what showed the verdict, where the draws that every run has did not.
+    ``backend`` with its variant, ``version`` its framework's, ``tier`` the run's;
+    ``instruction_set`` that of the backend's code; ``witness`` is what showed the verdict, where
+    the draws that every run has did not.
     """
 
     requirement: str
@@ -42,11 +43,20 @@ class Found:
     tier: str
     device: str = CPU
     witness: Witness | None = None
+    instruction_set: str = ""
+
+    @property
+    def where(self) -> str:
+        """The instruction set that the verdict is about; empty on other devices than the CPU."""
+        return self.instruction_set if self.device.partition(":")[0] == CPU else ""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """One cell whose entry changes; ``before`` and ``after`` are verdicts, AAA without an entry."""
+    """One cell whose entry changes; ``before`` and ``after`` are verdicts, AAA without an entry.
+
+    ``instruction_set`` is that which the entry is about.
+    """
 
     requirement: str
     backend: str
@@ -55,11 +65,12 @@ class Moved:
     after: str
     reason: str
     device: str = CPU
+    instruction_set: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a file says of one cell: verdict, name of the reason, versions, tier."""
+    """What a file says of one cell on an instruction set: verdict, reason, versions, tier."""
 
     level: str
     reason: str
@@ -132,15 +143,15 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
     before = path.read_text("utf-8") if path.exists() else ""
     document = load(path) if before else {}
     known = dict(_known(document))
+    sets = tuple(document.get("instruction_sets", ()))
     moves = []
     shown = list(witnesses(document, path))
     for cell in found:
         if cell.verdict == "not measured":
             continue
-        variant, device = _variant(cell.backend, backend) or "", cell.device.partition(":")[0]
-        key = (variant, cell.requirement, device, cell.dtype)
-        old = known.get(key)
-        new = _entry(known, key, cell)
+        key = _key(cell, backend)
+        old = known.get(key) or _taken_as(known, key, sets)
+        new = _entry(known, key, old, cell)
         if new is None:
             known.pop(key, None)
         else:
@@ -150,36 +161,65 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
         if levels[0] != levels[1]:
             reason = (new or old or Entry("", "", ())).reason
             place = cell.requirement, cell.backend, cell.dtype
-            moves.append(Moved(*place, *levels, reason, cell.device))
+            moves.append(Moved(*place, *levels, reason, cell.device, cell.where))
+    sets = tuple(sorted({*sets, *_measured_sets(known, found, backend)}))
     name = backend if backend != path.stem else ""
-    after = _toml(name, document.get("reasons", {}), known, shown)
+    after = _toml(name, document.get("reasons", {}), _recorded(known), sets, shown)
     if after == before or not (known or before):
         return moves, False
-    if known or name:
+    if known or name or sets:
         path.write_text(after, "utf-8")
     else:
         path.unlink()
     return moves, True
 
 
-Key = tuple[str, str, str, str]  # variant, requirement, device, format
+class Key(NamedTuple):
+    """One cell of a file on one instruction set; empty where that was not written down."""
+
+    variant: str
+    requirement: str
+    device: str
+    dtype: str
+    instruction_set: str
+
+
+def _key(cell: Found, backend: str) -> Key:
+    variant, device = _variant(cell.backend, backend) or "", cell.device.partition(":")[0]
+    return Key(variant, cell.requirement, device, cell.dtype, cell.where)
 
 
 def _known(document: Document) -> Iterable[tuple[Key, Entry]]:
+    """What a file says of each cell on each instruction set."""
     for entry in document.get("deviation", []):
         measured = tuple(entry.get("measured", document.get("measured", [])))
+        device = entry.get("device", CPU)
+        sets = entry.get("instruction_sets", document.get("instruction_sets", []))
         for dtype in entry["dtypes"]:
-            variant, device = entry.get("variant", ""), entry.get("device", CPU)
-            key = (variant, entry["requirement"], device, dtype)
-            tier = entry.get("tier", MADE_WITH[0])
-            yield key, Entry(entry["level"], entry["reason"], measured, tier)
+            for set_ in (sets if device == CPU else []) or [""]:
+                key = Key(entry.get("variant", ""), entry["requirement"], device, dtype, set_)
+                tier = entry.get("tier", MADE_WITH[0])
+                yield key, Entry(entry["level"], entry["reason"], measured, tier)
 
 
-def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
+def _elsewhere(known: Mapping[Key, Entry], key: Key) -> list[Key]:
+    """The cell of a key on other instruction sets."""
+    return [other for other in known if other[:4] == key[:4] and other != key]
+
+
+def _taken_as(known: Mapping[Key, Entry], key: Key, sets: Sequence[str]) -> Entry | None:
+    """The entry that a cell without one of its own goes by, as ``Ledger.deviation`` has it."""
+    others = [known[other] for other in _elsewhere(known, key)]
+    if key.instruction_set in sets:
+        others = [entry for entry in others if entry.tier != MADE_WITH[0]]
+    return max(others, key=lambda entry: VERDICTS.index(entry.level), default=None)
+
+
+def _entry(known: Mapping[Key, Entry], key: Key, old: Entry | None, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
-    old = known.get(key)
-    if old is not None and tries_less(cell.tier, old.tier) and is_better(cell.verdict, old.level):
-        return old
+    missed = old is not None and tries_less(cell.tier, old.tier)
+    if old is not None and missed and is_better(cell.verdict, old.level):
+        return known.get(key)
     if cell.verdict == "AAA":
         return None
     version = public(cell.version)
@@ -191,6 +231,29 @@ def _entry(known: Mapping[Key, Entry], key: Key, cell: Found) -> Entry | None:
     kin = [known[k].reason for k in known if k[:2] == key[:2]]
     reason = old.reason if old else kin[0] if kin else UNEXPLAINED
     return Entry(cell.verdict, reason, (version,), tier)
+
+
+def _measured_sets(known: Mapping[Key, Entry], found: Sequence[Found], backend: str) -> set[str]:
+    """The instruction sets on which a run has measured all that the default tier finds."""
+    needed = {
+        key[:4] for key, entry in known.items() if key.device == CPU and entry.tier == MADE_WITH[0]
+    }
+    measured: dict[str, set[tuple[str, ...]]] = {}
+    for cell in found:
+        if cell.where and cell.verdict != "not measured":
+            measured.setdefault(cell.where, set()).add(_key(cell, backend)[:4])
+    return {where for where, cells in measured.items() if needed <= cells}
+
+
+def _recorded(known: Mapping[Key, Entry]) -> dict[Key, Entry]:
+    """The entries, less those of no known instruction set that add nothing to the others."""
+    return {
+        key: entry
+        for key, entry in known.items()
+        if key.instruction_set
+        or key.device != CPU
+        or entry.level not in {known[other].level for other in _elsewhere(known, key)}
+    }
 
 
 def _found_by(cell: Found) -> str:
@@ -209,6 +272,7 @@ def _toml(
     backend: str,
     reasons: Mapping[str, Mapping[str, str]],
     known: Mapping[Key, Entry],
+    sets: tuple[str, ...],
     shown: Sequence[Witness],
 ) -> str:
     """The file: versions, reasons that are in use, deviations in SPEC.md's order, witnesses."""
@@ -216,6 +280,7 @@ def _toml(
     measured = versions[0][0] if versions else ()
     lines = [f"backend = {_string(backend)}"] if backend else []
     lines += [f"measured = {_list(measured)}"] if measured else []
+    lines += [f"instruction_sets = {_list(sets)}"] if sets else []
     lines += [""] if lines else []
     in_use = {entry.reason for entry in known.values()}
     for name in [*reasons, *({UNEXPLAINED} - set(reasons))]:
@@ -224,15 +289,8 @@ def _toml(
             fields = reasons.get(name, {"text": ""})
             lines += [f"{field} = {_string(text)}" for field, text in fields.items()]
             lines.append("")
-    for (variant, requirement, device, entry), dtypes in _groups(known).items():
-        lines += ["[[deviation]]", f'requirement = "{requirement}"']
-        lines += [f'variant = "{variant}"'] if variant else []
-        lines += [f'device = "{device}"'] if device != CPU else []
-        lines += [f'tier = "{entry.tier}"'] if entry.tier != MADE_WITH[0] else []
-        lines += [f"dtypes = {_list(dtypes)}", f'level = "{entry.level}"']
-        lines += [f'reason = "{entry.reason}"']
-        lines += [f"measured = {_list(entry.measured)}"] if entry.measured != measured else []
-        lines.append("")
+    for group, dtypes in _groups(known).items():
+        lines += [*_deviation_lines(group, dtypes, measured, sets), ""]
     for witness in sorted(shown, key=str):
         lines.append("[[witness]]")
         for name, value in witness.as_json().items():
@@ -241,13 +299,48 @@ def _toml(
     return "\n".join(lines)
 
 
-def _groups(known: Mapping[Key, Entry]) -> dict[tuple[str, str, str, Entry], list[str]]:
+class _Group(NamedTuple):
+    """What entries have in common that are written as one."""
+
+    variant: str
+    requirement: str
+    device: str
+    sets: tuple[str, ...]
+    entry: Entry
+
+
+def _deviation_lines(
+    group: _Group, dtypes: Sequence[str], measured: tuple[str, ...], sets: tuple[str, ...]
+) -> Iterator[str]:
+    entry = group.entry
+    yield "[[deviation]]"
+    yield f'requirement = "{group.requirement}"'
+    if group.variant:
+        yield f'variant = "{group.variant}"'
+    if group.device != CPU:
+        yield f'device = "{group.device}"'
+    if entry.tier != MADE_WITH[0]:
+        yield f'tier = "{entry.tier}"'
+    yield f"dtypes = {_list(dtypes)}"
+    yield f'level = "{entry.level}"'
+    yield f'reason = "{entry.reason}"'
+    if entry.measured != measured:
+        yield f"measured = {_list(entry.measured)}"
+    if group.device == CPU and group.sets != sets:
+        yield f"instruction_sets = {_list(group.sets)}"
+
+
+def _groups(known: Mapping[Key, Entry]) -> dict[_Group, list[str]]:
     """Entries that differ in their format only, together."""
     order = {requirement: number for number, requirement in enumerate(requirements())}
-    groups: dict[tuple[str, str, str, Entry], list[str]] = {}
-    for key in sorted(known, key=lambda k: (k[0], order[k[1]], k[2], DTYPES.index(k[3]))):
-        variant, requirement, device, dtype = key
-        groups.setdefault((variant, requirement, device, known[key]), []).append(dtype)
+    sets: dict[tuple[str, str, str, str, Entry], list[str]] = {}
+    for key in sorted(known, key=lambda k: (k[0], order[k[1]], k[2], DTYPES.index(k[3]), k[4])):
+        alike = (*key[:4], known[key])
+        sets.setdefault(alike, []).extend([key.instruction_set] * bool(key.instruction_set))
+    groups: dict[_Group, list[str]] = {}
+    for (variant, requirement, device, dtype, entry), names in sets.items():
+        group = _Group(variant, requirement, device, tuple(names), entry)
+        groups.setdefault(group, []).append(dtype)
     return groups
 
 

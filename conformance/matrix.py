@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bce_conformance.backends import (
@@ -21,6 +21,7 @@ from bce_conformance.backends import (
     Failure,
     builtin_backends,
     installed,
+    instruction_sets,
     resolve,
     sibling,
 )
@@ -31,7 +32,7 @@ from . import ledger as ledgers
 from . import subnormals
 from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
-from .ledger import Ledger, Standing
+from .ledger import Conditions, Ledger
 from .pools import PoolStore
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
@@ -66,6 +67,10 @@ class Settings:
         seed: of all random inputs.
         time_limit: seconds that one call may take.
         ledgers: ledger files beside the suite's own.
+        instruction_set: that the code of all backends is held to; empty for all that the processor
+            has.
+        strict: whether a cell is an error that is better than an entry of the ledger which was
+            measured on the same version and instruction set.
     """
 
     backends: tuple[str, ...] = ()
@@ -76,6 +81,8 @@ class Settings:
     seed: int = 0
     time_limit: float = TIME_LIMIT
     ledgers: tuple[Path, ...] = ()
+    instruction_set: str = ""
+    strict: bool = False
 
     def __post_init__(self) -> None:
         known = {*requirements(), *(r.family for r in requirements().values())}
@@ -87,6 +94,8 @@ class Settings:
             unknown = sorted(set(given) - accepted)
             if unknown:
                 raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+        if self.instruction_set:
+            instruction_sets.check(self.instruction_set)
         self.specs()  # raises ValueError where a backend is unknown
         if not self.time_limit > 0:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
@@ -103,7 +112,15 @@ class Settings:
             variants = ALL in self.backends or TIERS[self.tier].variants
             builtin = (spec for spec in builtin_backends() if variants or not spec.variant)
             chosen = [*builtin, *chosen]
-        return list(dict.fromkeys(chosen))
+        held = (
+            spec if spec.instruction_set else replace(spec, instruction_set=self.instruction_set)
+            for spec in chosen
+        )
+        return list(dict.fromkeys(held))
+
+    def accepts(self, cell: Cell) -> bool:
+        """Whether a cell is no error: not worse than known, and where that is asked not stale."""
+        return cell.expected and not (self.strict and cell.stale)
 
     def selects(self, requirement: Requirement) -> bool:
         """Whether a requirement is to be measured."""
@@ -281,45 +298,37 @@ class Matrix:
         detail: str,
         subject: Subject | None = None,
     ) -> Cell:
-        entry = self.ledger.deviation(requirement.id, place.backend, place.dtype, place.device)
         worst = subject.worst() if subject else None
         line = explain_line(place.backend, place.device, worst) if worst else None
-        standing = self._standing(requirement.id, place, verdict)
+        standing = self.ledger.standing(
+            requirement.id, place.backend, place.dtype, verdict, self._conditions(place)
+        )
         cell = Cell(
             requirement.id,
             place.backend,
             place.device,
             place.dtype,
             verdict,
-            standing in ("as expected", "better"),
-            entry.reason if entry else "",
+            not standing.worse,
+            standing.reason,
             subject.inputs_tried if subject else 0,
             subject.evidence() if subject else "searched",
             subject.statistics() if subject else None,
             worst.element if worst else None,
             detail,
             line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
-            standing == "better",
+            standing.better,
             subject.flushed if subject else 0,
             subject.witness() if subject else None,
-            entry.level if entry else "AAA",
+            standing.known,
+            standing.elsewhere,
         )
         self.cells[requirement.id, place] = cell
         return cell
 
-    def _standing(self, requirement: str, place: Place, verdict: str) -> Standing:
+    def _conditions(self, place: Place) -> Conditions:
         info = self.info(place.backend)
-        return self.ledger.standing(
-            requirement,
-            place.backend,
-            place.dtype,
-            verdict,
-            version=info.version if isinstance(info, BackendInfo) else "",
-            tier=self.settings.tier,
-            device=place.device,
+        version, set_ = (
+            (info.version, info.instruction_set) if isinstance(info, BackendInfo) else ("", "")
         )
-
-    def expected_verdict(self, cell: Cell) -> str:
-        """What the ledger expects of a cell, in words."""
-        entry = self.ledger.deviation(cell.requirement, cell.backend, cell.dtype, cell.device)
-        return f"{entry.level} ({entry.reason})" if entry else "AAA (no entry in the ledger)"
+        return Conditions(version, set_, self.settings.tier, place.device)

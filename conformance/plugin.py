@@ -58,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ledger", type=Path, metavar="FILE", help="ledger of a backend (repeatable)", **many
     )
+    group.addoption(
+        "--isa", default="", metavar="NAME", help="instruction set that all code is held to"
+    )
+    group.addoption(
+        "--strict-ledger", action="store_true", help="a stale entry of the ledger is an error too"
+    )
     group.addoption("--results", type=Path, metavar="FILE", help="write results.json here")
 
 
@@ -75,6 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
             option.seed,
             option.time_limit,
             tuple(option.ledger),
+            option.isa,
+            option.strict_ledger,
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
@@ -187,10 +195,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 def _settle(matrix: Matrix, cell: Cell) -> None:
     """End a test as its cell says."""
-    if not cell.expected:
+    if not matrix.settings.accepts(cell):
+        known = f"{cell.known} ({cell.reason or 'no entry in the ledger'})"
         raise Unexpected(
             f"{cell.requirement} {cell.backend} {cell.device} {cell.dtype}: {cell.verdict}, "
-            f"expected {matrix.expected_verdict(cell)}\n  {cell.detail}\n  {cell.reproduce}",
+            f"known is {known}\n  {cell.detail}\n  {cell.reproduce}",
             pytrace=False,
         )
     if cell.verdict in ("unsupported", "not measured"):

@@ -99,6 +99,8 @@ def run(
     for option in ("backend", "device", "dtype", "requirement"):
         arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
     arguments += [f"--ledger={path.resolve()}" for path in settings.ledgers]
+    arguments += [f"--isa={settings.instruction_set}"]
+    arguments += ["--strict-ledger"] * settings.strict
     code = pytest.main(arguments, plugins=[watcher])
     for text in watcher.suite_failures:
         on_failure(text)
@@ -111,5 +113,5 @@ def run(
         return Exit.SUITE_FAILED
     if code == pytest.ExitCode.USAGE_ERROR:
         return Exit.MISUSE
-    as_expected = code == pytest.ExitCode.OK and all(cell.expected for cell in earlier.cells)
+    as_expected = code == pytest.ExitCode.OK and all(map(settings.accepts, earlier.cells))
     return Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED

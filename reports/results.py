@@ -34,13 +34,17 @@ class ResultsError(ValueError):
 
 @dataclass(frozen=True)
 class Host:
-    """The machine of a run; ``memory_bytes`` is 0 where the system does not tell."""
+    """The machine of a run; ``memory_bytes`` is 0 where the system does not tell.
+
+    ``instruction_set`` is the highest that its processor has; empty where it was not recorded.
+    """
 
     cpu: str
     cores: int
     memory_bytes: int
     os: str
     python: str
+    instruction_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,10 @@ class Subnormals:
 
 @dataclass(frozen=True)
 class BackendEntry:
-    """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured."""
+    """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured.
+
+    ``instruction_set`` is that which its code for the CPU was made for; empty where unknown.
+    """
 
     id: str
     framework: str
@@ -100,6 +107,7 @@ class BackendEntry:
     composed: tuple[str, ...]
     status: str
     subnormals: tuple[Subnormals, ...] = ()
+    instruction_set: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, LedgerError
+from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, Conditions, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
 from bce_conformance.conformance.session import Exit
@@ -31,7 +31,8 @@ def ledger_check(
 ) -> None:
     """Show every cell of a run that is not as the ledger says now.
 
-    Exits 1 if one is worse, or better on the versions that its entry was measured on.
+    Exits 1 if one is worse, or if an entry is stale: better on the version and the instruction set
+    that it was measured on.
     """
     try:
         known = read_ledger(ledger)
@@ -40,22 +41,18 @@ def ledger_check(
     columns = ("requirement", "backend", "dtype", "device", "ledger", "found", "standing", "detail")
     table = Table(*columns)
     found = read(folder)
-    versions = {backend.id: backend.version for backend in found.backends}
+    backends = {backend.id: backend for backend in found.backends}
     tier = _tier(found)
     code = Exit.AS_EXPECTED
     for cell in found.cells:
         place = (cell.requirement, cell.backend, cell.dtype)
-        version = versions[cell.backend]
-        standing = known.standing(
-            *place, cell.verdict, version=version, tier=tier, device=cell.device
-        )
-        if standing != "as expected":
-            entry = known.deviation(*place, cell.device)
-            expected = entry.level if entry else "AAA"
-            table.add_row(
-                *place, cell.device, expected, cell.verdict, standing, escape(cell.detail)
-            )
-        if standing in ("worse", "stale"):
+        backend = backends[cell.backend]
+        conditions = Conditions(backend.version, backend.instruction_set, tier, cell.device)
+        standing = known.standing(*place, cell.verdict, conditions)
+        if standing.worse or standing.better:
+            words = (standing.known, cell.verdict, str(standing), escape(cell.detail))
+            table.add_row(*place, cell.device, *words)
+        if standing.worse or standing.stale:
             code = Exit.UNEXPECTED
     console.print(table if table.row_count else "every cell is as the ledger says")
     raise typer.Exit(code)
@@ -74,11 +71,12 @@ def ledger_update(
     tier = _tier(measured)
     if tier not in MADE_WITH:
         misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
-    versions = {backend.id: backend.version for backend in measured.backends}
+    backends = {backend.id: backend for backend in measured.backends}
     found = [
         Found(
             *(c.requirement, c.backend, c.dtype, c.verdict),
-            *(versions[c.backend], tier, c.device, c.witness),
+            *(backends[c.backend].version, tier, c.device, c.witness),
+            instruction_set=backends[c.backend].instruction_set,
         )
         for c in measured.cells
     ]
@@ -87,7 +85,8 @@ def ledger_update(
     except LedgerError as error:
         misuse(str(error))
     if moves:
-        table = Table("requirement", "backend", "dtype", "before", "now", "reason", "device")
+        names = ("requirement", "backend", "dtype", "before", "now", "reason", "device")
+        table = Table(*names, "instruction set")
         for move in moves:
             table.add_row(*vars(move).values())
         console.print(table)

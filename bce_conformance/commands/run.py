@@ -58,6 +58,12 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
     ledger: Ledgers = [],  # noqa: B006
+    isa: Annotated[
+        str, typer.Option(metavar="NAME", help="hold all code to an instruction set: x86-64-v3, …")
+    ] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="a stale entry of the ledger is an error too")
+    ] = False,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
@@ -74,6 +80,8 @@ def run(
             seed,
             time_limit,
             tuple(ledger),
+            isa,
+            strict,
         )
     except ValueError as error:
         misuse(str(error))

@@ -1,5 +1,6 @@
 """The ledger: strict both ways, and clear about damage."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,19 @@ import pytest
 from bce_conformance.backends import builtin_backends
 from bce_conformance.conformance import ledger
 from bce_conformance.conformance.cells import VERDICTS
-from bce_conformance.conformance.ledger import LEDGER, Ledger, LedgerError, read_file
+from bce_conformance.conformance.ledger import (
+    LEDGER,
+    Conditions,
+    Ledger,
+    LedgerError,
+    LedgerFile,
+    read_file,
+)
 
-ENTRY = """
+HERE, ELSEWHERE = "x86-64-v4/intel", "x86-64-v3/amd"
+ENTRY = f"""
 measured = ["2.13.0"]
+instruction_sets = ["{HERE}"]
 
 [reasons.cancel]
 text = "cancels"
@@ -57,14 +67,16 @@ def test_an_entry_may_name_versions_of_its_own(write) -> None:
     assert entry.measured == ("2.11.0", "2.12.1")
 
 
-def standing(ledger: Ledger, verdict: str, *, tier: str = "default", **other: str) -> str:
-    cell = {"requirement": "VAL-2", "backend": "torch", "dtype": "float32", "version": "2.13.0"}
-    return ledger.standing(**(cell | other), verdict=verdict, tier=tier)
+def standing(ledger: Ledger, verdict: str, **other: str) -> str:
+    cell = {"requirement": "VAL-2", "backend": "torch", "dtype": "float32"}
+    given = {name: other.pop(name, value) for name, value in cell.items()}
+    usual = {"version": "2.13.0", "instruction_set": HERE, "tier": "default", "device": "cpu"}
+    return str(ledger.standing(**given, verdict=verdict, conditions=Conditions(**(usual | other))))
 
 
 @pytest.fixture
 def known(write) -> Ledger:
-    return Ledger(read_file(write(ENTRY)).deviations)
+    return Ledger([read_file(write(ENTRY))])
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -72,9 +84,65 @@ def known(write) -> Ledger:
 def test_an_entry_is_strict_both_ways_on_its_versions(
     known: Ledger, verdict: str, version: str
 ) -> None:
-    above = "stale" if version.startswith("2.13.0") else "better"
-    right = {"AAA": above, "AA": above, "A": "as expected"}.get(verdict, "worse")
+    where = "" if version.startswith("2.13.0") else " on another version"
+    above = f"better{where}" if where else "stale"
+    right = {"AAA": above, "AA": above, "A": "as known"}.get(verdict, f"worse{where}")
     assert standing(known, verdict, version=version) == right
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("version", ["2.13.0", "2.14.0"])
+def test_another_instruction_set_is_told_apart_from_another_version(
+    known: Ledger, verdict: str, version: str
+) -> None:
+    both = "" if version == "2.13.0" else "version and "
+    where = f" on another {both}instruction set"
+    right = {"AAA": f"better{where}", "AA": f"better{where}", "A": "as known"}
+    found = standing(known, verdict, version=version, instruction_set=ELSEWHERE)
+    assert found == right.get(verdict, f"worse{where}")
+
+
+OF_SETS = ENTRY.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]')
+
+
+def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
+    text = OF_SETS.replace('level = "A"', f'level = "A"\ninstruction_sets = ["{HERE}"]')
+    known = Ledger([read_file(write(text))])
+    assert standing(known, "A") == "as known"
+    assert standing(known, "A", instruction_set=ELSEWHERE) == "worse"
+    assert standing(known, "AAA", instruction_set=ELSEWHERE) == "as known"
+    unseen = standing(known, "AAA", instruction_set="aarch64")
+    assert unseen == "better on another instruction set"
+    assert standing(known, "A", instruction_set="aarch64") == "as known"
+
+
+def test_on_an_unseen_instruction_set_the_worst_entry_is_known(write) -> None:
+    one = OF_SETS.replace('level = "A"', f'level = "A"\ninstruction_sets = ["{HERE}"]')
+    start = one.index("[[deviation]]")
+    two = one[start:].replace('"A"', '"AA"').replace(HERE, ELSEWHERE)
+    for text in (one + two, one[:start] + two + one[start:]):
+        known = Ledger([read_file(write(text))])
+        assert standing(known, "AA", instruction_set=ELSEWHERE) == "as known"
+        assert standing(known, "AA") == "stale"
+        assert standing(known, "A", instruction_set=ELSEWHERE) == "worse"
+        assert standing(known, "A", instruction_set="aarch64") == "as known"
+
+
+def test_what_a_larger_tier_found_elsewhere_is_known_here(write) -> None:
+    text = OF_SETS.replace(
+        'level = "A"', f'level = "A"\ntier = "thorough"\ninstruction_sets = ["{HERE}"]'
+    )
+    known = Ledger([read_file(write(text))])
+    assert standing(known, "A", instruction_set=ELSEWHERE, tier="thorough") == "as known"
+    assert standing(known, "AAA", instruction_set=ELSEWHERE) == "as known"
+    better = standing(known, "AAA", instruction_set=ELSEWHERE, tier="thorough")
+    assert better == "better on another instruction set"
+
+
+def test_an_entry_may_have_no_instruction_set(write) -> None:
+    known = Ledger([read_file(write(ENTRY.replace(f'instruction_sets = ["{HERE}"]', "")))])
+    assert standing(known, "A") == "as known"
+    assert standing(known, "AAA") == "better on another instruction set"
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -92,9 +160,9 @@ def test_an_entry_is_strict_both_ways_on_its_versions(
 def test_a_tier_that_tries_less_may_find_better_but_not_worse(
     write, verdict: str, entry: str, tier: str, strict: bool
 ) -> None:
-    better = "stale" if strict else "as expected"
-    right = {"AAA": better, "AA": better, "A": "as expected"}.get(verdict, "worse")
-    known = Ledger(read_file(write(entry)).deviations)
+    better = "stale" if strict else "as known"
+    right = {"AAA": better, "AA": better, "A": "as known"}.get(verdict, "worse")
+    known = Ledger([read_file(write(entry))])
     assert standing(known, verdict, tier=tier) == right
 
 
@@ -103,36 +171,39 @@ def test_a_tier_that_tries_less_may_find_better_but_not_worse(
 def test_without_an_entry_aaa_or_no_measurement_is_expected(
     known: Ledger, verdict: str, version: str
 ) -> None:
-    right = "as expected" if verdict in ("AAA", "not measured") else "worse"
+    where = "" if version == "2.13.0" else " on another version"
+    right = "as known" if verdict in ("AAA", "not measured") else f"worse{where}"
     assert standing(known, verdict, version=version, dtype="float16") == right
     assert standing(known, verdict, version=version, backend="torch:compile") == right
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_on_a_device_without_an_entry_a_better_cell_is_news(known: Ledger, verdict: str) -> None:
-    right = {"AAA": "better", "AA": "better", "A": "as expected"}.get(verdict, "worse")
-    assert standing(known, verdict, device="cuda:1") == right
+    where = "on another device"
+    right = {"AAA": f"better {where}", "AA": f"better {where}", "A": "as known"}
+    assert standing(known, verdict, device="cuda:1") == right.get(verdict, f"worse {where}")
 
 
 @pytest.mark.parametrize("order", [(ENTRY, ON_CUDA), (ON_CUDA, ENTRY)])
 def test_a_device_has_its_own_entry(write, order: tuple[str, str]) -> None:
     files = (write(text, f"{number}/torch.toml") for number, text in enumerate(order))
-    both = Ledger(entry for path in files for entry in read_file(path).deviations)
-    assert standing(both, "AA", device="cuda:1") == "as expected"
+    entries = tuple(entry for path in files for entry in read_file(path).deviations)
+    both = Ledger([LedgerFile("torch", entries, (), ("2.13.0",), (HERE,))])
+    assert standing(both, "AA", device="cuda:1") == "as known"
     assert standing(both, "AAA", device="cuda") == "stale"
     assert standing(both, "A", device="cuda") == "worse"
-    assert standing(both, "A") == "as expected"
-    assert standing(both, "AA", device="tpu") == "better"
+    assert standing(both, "A") == "as known"
+    assert standing(both, "AA", device="tpu") == "better on another device"
 
 
 def test_an_entry_for_another_device_only_applies_to_the_cpu_too(write) -> None:
-    known = Ledger(read_file(write(ON_CUDA)).deviations)
-    assert standing(known, "AA") == "as expected"
-    assert standing(known, "AAA") == "better"
+    known = Ledger([read_file(write(ON_CUDA))])
+    assert standing(known, "AA") == "as known"
+    assert standing(known, "AAA") == "better on another device"
 
 
 def test_an_entry_is_about_a_backend_wherever_it_lives(known: Ledger) -> None:
-    assert standing(known, "A", backend="torch@python=/other/python") == "as expected"
+    assert standing(known, "A", backend="torch@python=/other/python@isa=x86-64-v2") == "as known"
 
 
 def test_a_ledger_of_ones_own_wins_for_its_backend(write) -> None:
@@ -141,9 +212,10 @@ def test_a_ledger_of_ones_own_wins_for_its_backend(write) -> None:
     mine = write('backend = "torch"\n' + ENTRY.replace("VAL-2", "VAL-3"), "mine.txt")
     write(other.replace("VAL-2", "VAL-4"), "jax.toml")
     found = ledger.read([mine], ours.parent)
-    assert found.deviation("VAL-3", "torch", "float32") is not None
-    assert found.deviation("VAL-2", "torch", "float32") is None
-    assert found.deviation("VAL-4", "jax", "float32") is not None
+    on = ("float32", "cpu", HERE)
+    assert found.deviation("VAL-3", "torch", *on) is not None
+    assert found.deviation("VAL-2", "torch", *on) is None
+    assert found.deviation("VAL-4", "jax", *on) is not None
     assert len(ledger.read([ours.parent / "none.toml"], ours.parent)) == 4
     with pytest.raises(LedgerError, match="two ledger files are about torch"):
         ledger.read([mine, ours], ours.parent)
@@ -170,6 +242,8 @@ def test_a_ledger_of_ones_own_may_be_about_an_import_path(write) -> None:
         ('measured = ["2.13.0"]', "", "torch.toml, deviation 1: measured"),
         ('measured = ["2.13.0"]', "measured = [2.13]", "torch.toml, deviation 1: measured"),
         ('measured = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),
+        (f'["{HERE}"]', "[4]", "torch.toml, deviation 1: instruction_sets"),
+        (f'["{HERE}"]', f'"{HERE}"', "torch.toml, deviation 1: instruction_sets"),
         ("[[deviation]]", "[[deviation", "torch.toml"),
         ("[[deviation]]", '[reasons.more]\ntext = "x"\n[[deviation]]', "no deviation has"),
         ("[[deviation]]", '[[witness]]\npool = "m.f"\n[[deviation]]', "witness 1: the fields"),
@@ -182,9 +256,10 @@ def test_a_damaged_file_says_where(write, old: str, new: str, message: str) -> N
 
 
 def test_two_entries_for_a_cell_are_refused(write) -> None:
-    entries = read_file(write(ENTRY)).deviations
-    with pytest.raises(LedgerError, match="VAL-2 torch float32 has two entries"):
-        Ledger(entries + entries)
+    file = read_file(write(ENTRY))
+    twice = replace(file, deviations=file.deviations * 2)
+    with pytest.raises(LedgerError, match="VAL-2 torch float32 has two entries for cpu x86-64-v4"):
+        Ledger([twice])
 
 
 def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:

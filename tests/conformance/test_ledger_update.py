@@ -101,10 +101,14 @@ def test_updating_with_itself_changes_nothing(tmp_path: Path) -> None:
         copy = tmp_path / path.name
         copy.write_text(path.read_text("utf-8"), "utf-8")
         found = [
-            Found(entry.requirement, entry.backend, dtype, entry.level, version, entry.tier)
+            Found(
+                *(entry.requirement, entry.backend, dtype, entry.level, version, entry.tier),
+                instruction_set=name,
+            )
             for entry in read_file(path).deviations
             for dtype in entry.dtypes
             for version in entry.measured
+            for name in entry.instruction_sets
         ]
         assert update(tmp_path, [], found) == ([], []), path.name
 
@@ -229,6 +233,78 @@ def found_by(path: Path) -> tuple[str, str] | None:
         if entry.requirement == "VAL-2" and "float32" in entry.dtypes:
             return entry.level, entry.tier
     return None
+
+
+HERE, ELSEWHERE = "x86-64-v4/intel", "x86-64-v3/intel"
+# All that the default tier finds in BEFORE.
+MEASURED = (("VAL-2", "torch", "float32"), ("VAL-2", "torch", "float64"))
+ALL_MEASURED = (*MEASURED, ("VAL-1", "torch:compile", "float32"))
+
+
+def on(instruction_set: str, *levels: str) -> list[Found]:
+    """A run of all that is in BEFORE on an instruction set."""
+    return [
+        Found(*cell, level, "2.13.0", "default", instruction_set=instruction_set)
+        for cell, level in zip(ALL_MEASURED, levels, strict=True)
+    ]
+
+
+def by_set(path: Path) -> dict[tuple[str, str, str], str]:
+    """Level by requirement, format and instruction set; the latter empty where none is named."""
+    return {
+        (entry.requirement, dtype, name): entry.level
+        for entry in read_file(path).deviations
+        for dtype in entry.dtypes
+        for name in entry.instruction_sets or [""]
+    }
+
+
+def test_a_run_writes_down_on_which_instruction_set_entries_hold(torch: Path) -> None:
+    found = on(HERE, "A", "A", "fails")
+    assert update(torch.parent, [], found) == ([torch], [])
+    assert read_file(torch).instruction_sets == (HERE,)
+    assert {name for _, _, name in by_set(torch)} == {HERE}
+    assert update(torch.parent, [], found) == ([], [])
+
+
+def test_what_differs_between_instruction_sets_has_an_entry_for_each(torch: Path) -> None:
+    update(torch.parent, [], on(HERE, "A", "A", "fails"))
+    _, moves = update(torch.parent, [], on(ELSEWHERE, "AA", "A", "AAA"))
+    assert {(m.requirement, m.before, m.after, m.instruction_set) for m in moves} == {
+        ("VAL-2", "A", "AA", ELSEWHERE),
+        ("VAL-1", "fails", "AAA", ELSEWHERE),
+    }
+    assert read_file(torch).instruction_sets == (ELSEWHERE, HERE)
+    assert by_set(torch) == {
+        ("VAL-2", "float32", HERE): "A",
+        ("VAL-2", "float32", ELSEWHERE): "AA",
+        ("VAL-2", "float64", HERE): "A",
+        ("VAL-2", "float64", ELSEWHERE): "A",
+        ("VAL-1", "float32", HERE): "fails",
+    }
+    assert update(torch.parent, [], on(ELSEWHERE, "AA", "A", "AAA")) == ([], [])
+    read([torch], torch.parent)  # no cell has two entries
+
+
+def test_a_part_of_a_run_does_not_make_an_instruction_set_measured(torch: Path) -> None:
+    update(torch.parent, [], on(HERE, "A", "A", "fails")[:2])
+    assert read_file(torch).instruction_sets == ()
+    assert by_set(torch) == {
+        ("VAL-2", "float32", HERE): "A",
+        ("VAL-2", "float64", HERE): "A",
+        ("VAL-1", "float32", ""): "fails",
+    }
+
+
+def test_what_no_instruction_set_was_written_down_for_stays_known(torch: Path) -> None:
+    """The machine that it was measured on may be one that nobody has now."""
+    update(torch.parent, [], on(HERE, "AA", "AAA", "fails"))
+    assert by_set(torch) == {
+        ("VAL-2", "float32", ""): "A",
+        ("VAL-2", "float32", HERE): "AA",
+        ("VAL-2", "float64", ""): "A",
+        ("VAL-1", "float32", HERE): "fails",
+    }
 
 
 def test_a_ledger_of_ones_own_leaves_the_suites_alone(torch: Path, tmp_path: Path) -> None:
