@@ -38,7 +38,7 @@ from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .subnormals import Flushes
-from .tiers import TIERS
+from .tiers import EVERY_INSTRUCTION_SET, TIERS
 from .turns import InTurn, Turns
 
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
@@ -157,6 +157,7 @@ class Matrix:
         self.flushes: dict[Place, Flushes] = {}
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
+        self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
@@ -206,7 +207,8 @@ class Matrix:
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
-        for process in (*self._processes.values(), *self._siblings.values()):
+        held = (process for by_level in self._held.values() for process in by_level.values())
+        for process in (*self._processes.values(), *self._siblings.values(), *held):
             process.close()
         self._starters.shutdown(wait=True, cancel_futures=True)
 
@@ -219,7 +221,8 @@ class Matrix:
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if self.pools.tier.tries(requirement, self.specs[backend], dtype)
+            if requirement.id in self.settings.requirements
+            or self.pools.tier.tries(requirement, self.specs[backend], dtype)
             for device in self._devices(backend)
             if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
@@ -246,6 +249,7 @@ class Matrix:
             self.curves,
             flushes=bool(self.flushes[place].results),
             sibling=self._sibling(place.backend),
+            lower=self._lower(requirement, place),
         )
 
     def _sibling(self, backend: str) -> InTurn | None:
@@ -258,6 +262,28 @@ class Matrix:
             process = self._process_of(eager)
             self._siblings[eager.id] = process
         return InTurn(backend, process, self.turns)
+
+    def _lower(self, requirement: Requirement, place: Place) -> dict[str, InTurn]:
+        """The backend held to each instruction set below its own, where the requirement asks.
+
+        Their processes end when the backend goes on to other requirements: each is a framework in
+        memory.
+        """
+        if requirement.id != EVERY_INSTRUCTION_SET:
+            for process in self._held.pop(place.backend, {}).values():
+                process.close()
+            return {}
+        if place.backend not in self._held:
+            info = self.info(place.backend)
+            levels = instruction_sets.below(
+                info.instruction_set if isinstance(info, BackendInfo) else ""
+            )
+            spec = self.specs[place.backend]
+            self._held[place.backend] = {
+                level: self._process_of(replace(spec, instruction_set=level)) for level in levels
+            }
+        held = self._held[place.backend]
+        return {level: InTurn(place.backend, held[level], self.turns) for level in held}
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)

@@ -23,6 +23,8 @@ ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 ABOUT_RESULTS = ("RED-1", "RED-3", "GRAD-16")
 # What is tried in one format only is tried in this one.
 ONE_FORMAT = "float32"
+# Starts and compiles each backend once more for each instruction set below the processor's.
+EVERY_INSTRUCTION_SET = "DET-6"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Tier:
         compiling: families that backends are tried with which compile for each shape.
         one_format: those of them, or of their requirements, that those backends are tried with in
             one format only.
+        instruction_sets: whether results are compared between instruction sets without being asked
+            for.
         left_out: what the tier does not try, for the report.
     """
 
@@ -57,10 +61,13 @@ class Tier:
     variants: bool
     compiling: tuple[str, ...]
     one_format: tuple[str, ...]
+    instruction_sets: bool
     left_out: tuple[str, ...]
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
+        if requirement.id == EVERY_INSTRUCTION_SET and not self.instruction_sets:
+            return False
         if not spec.compiles:
             return True
         if requirement.family not in self.compiling:
@@ -84,10 +91,12 @@ TIERS: dict[str, Tier] = {
             variants=False,
             compiling=("VAL", "INF", "GRAD"),
             one_format=FAMILIES,
+            instruction_sets=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
+                "other instruction sets than the processor's (DET-6)",
                 "compiled variants, unless they are asked for",
                 "backends that compile for each shape (jax and optax too) but in float32, and of "
                 "those all but values, infinities and gradients",
@@ -105,9 +114,11 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=FAMILIES,
             one_format=(*(f for f in FAMILIES if f not in NUMBERS), *ABOUT_RESULTS),
+            instruction_sets=False,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
+                "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values, gradients and reductions, and "
@@ -126,6 +137,7 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=FAMILIES,
             one_format=(),
+            instruction_sets=True,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
                 "sums of 10⁸ elements in formats for which the memory does not suffice",
