@@ -33,7 +33,8 @@ from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
 from .ledger import Ledger, Standing
 from .pools import PoolStore
-from .reproduce import explain_line, run_line
+from .progress import Progress
+from .reproduce import explain_line, reproduce_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .subnormals import Flushes
@@ -125,10 +126,14 @@ class Matrix:
     Args:
         settings: what is measured.
         ledger: what is expected.
+        progress: is told how far the session is.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, progress: Progress | None = None
+    ) -> None:
         self.settings = settings
+        self.progress = progress or Progress()
         self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
@@ -183,9 +188,15 @@ class Matrix:
             for backend, spec in self.specs.items()
             if installed(spec)
         }
-        infos = self._starters.map(BackendProcess.info, self._processes.values())
+        self.progress.starting(tuple(self._processes))
+        infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
+
+    def _start_one(self, backend: str) -> BackendInfo | Failure:
+        info = self._processes[backend].info()
+        self.progress.up(backend)
+        return info
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
@@ -298,7 +309,7 @@ class Matrix:
             subject.statistics() if subject else None,
             worst.element if worst else None,
             detail,
-            line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
+            line or reproduce_line(place, requirement.id, self.settings.tier, self.settings.seed),
             standing == "better",
             subject.flushed if subject else 0,
             subject.witness() if subject else None,

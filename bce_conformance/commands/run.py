@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.document import commit
@@ -16,34 +15,9 @@ from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.timing.document import keep_timings, kept_timings
 
 from .options import OUT, DtypeName, Ledgers, TierName
+from .progress import reporter
 from .report import render
 from .terminal import errors, misuse, read
-
-
-class _Bar:
-    """A progress bar over the cells of a run."""
-
-    def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[cell]}"),
-            console=errors,
-            transient=True,
-        )
-        self._task = self.progress.add_task("starting the backends", total=None, cell="")
-
-    def started(self, lines: list[str], cells: int) -> None:
-        """Show what is measured."""
-        for line in lines:
-            self.progress.console.print(line, markup=False, highlight=False)
-        self.progress.update(self._task, description="measuring", total=cells)
-
-    def finished_one(self, name: str) -> None:
-        """Advance by one cell."""
-        self.progress.update(self._task, advance=1, cell=name)
 
 
 def run(
@@ -59,11 +33,20 @@ def run(
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
     ledger: Ledgers = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no progress; of the summary, its last lines")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line for every cell")] = False,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
 
+    Progress goes to stderr: a bar on a terminal, elsewhere a line every ten seconds or five per
+    cent. The summary goes to stdout.
+
     With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
     """
+    if quiet and verbose:
+        misuse("--quiet and --verbose exclude each other: give one of them")
     try:
         settings = Settings(
             tuple(backend),
@@ -81,9 +64,8 @@ def run(
     before = results.stat().st_mtime_ns if results.exists() else None
     earlier = _earlier(out, settings) if resume else None
     timings = kept_timings(results)
-    bar = _Bar()
-    with bar.progress:
-        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
+    with reporter(errors, quiet=quiet, verbose=verbose) as shown:
+        code = run_matrix(settings, results.resolve(), shown, _print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
         keep_timings(results, timings)
         render(out, page=code is not Exit.INTERRUPTED)
