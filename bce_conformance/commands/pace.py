@@ -31,8 +31,7 @@ class Pace:
         self.cells: list[Cell] = []
         self.total: int | None = None
         self.suite = 0.0  # seconds of processor time for inputs, truths and judging
-        self._begin = time.monotonic()
-        self._measuring = self._begin
+        self._begin = self._measuring = self._last = time.monotonic()
         self._left: Counter[str] = Counter()
         self._by_backend: dict[str, float] = defaultdict(float)
         self._by_requirement: dict[str, float] = defaultdict(float)
@@ -53,12 +52,13 @@ class Pace:
         with self._lock:
             self._left.update(cells)
             self.total = sum(cells.values())
-            self._measuring = time.monotonic()
+            self._measuring = self._last = time.monotonic()
 
     def finish(self, cell: Cell, spent: Spent) -> None:
         """One cell is done."""
         with self._lock:
             self.cells.append(cell)
+            self._last = time.monotonic()
             self._left[cell.backend] -= 1
             self._by_backend[cell.backend] += spent.backend + spent.suite
             self._by_requirement[cell.requirement] += spent.backend + spent.suite
@@ -72,6 +72,10 @@ class Pace:
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self._begin
+
+    def parts(self) -> tuple[float, float]:
+        """Seconds until measuring began, and from then to the last cell."""
+        return self._measuring - self._begin, self._last - self._measuring
 
     def behind(self) -> tuple[str, int] | None:
         """The backend with the most cells left, and how many; None where nothing is left."""

@@ -102,7 +102,7 @@ class Lines(Silent):
     def measuring(self, lines: Sequence[str], cells: Mapping[str, int]) -> None:
         """Name what is measured."""
         super().measuring(lines, cells)
-        self._print("\n".join([*lines, f"{self.pace.total} cells to measure"]))
+        self._print("\n".join([*lines, f"cells to measure: {self.pace.total}"]))
 
     def finished(self, cell: Cell, spent: Spent) -> None:
         """Print a line where the next part of the run is done."""
@@ -215,6 +215,15 @@ def cell_line(cell: Cell, spent: Spent) -> str:
     """One cell with its verdict and its seconds."""
     standing = "" if cell.expected else f", worse than known: {cell.known}"
     return f"{spent.backend + spent.suite:7.2f} s  {cell.id}: {cell.verdict}{standing}"
+
+
+def parts_line(pace: Pace, report: float) -> str:
+    """Where the time went, ``report`` being the seconds of the report."""
+    start_up, measuring = pace.parts()
+    return (
+        f"time: start-up {clock(start_up)}, measuring {clock(measuring)} (inputs, truths and "
+        f"judging: {clock(pace.suite)} of processor time), report {clock(report)}"
+    )
 
 
 def slow_line(pace: Pace) -> str:

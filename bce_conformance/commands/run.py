@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,8 @@ from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.timing.document import keep_timings, kept_timings
 
 from .options import OUT, DtypeName, Ledgers, TierName
-from .progress import reporter
+from .pace import Pace
+from .progress import parts_line, reporter, slow_line
 from .report import render
 from .terminal import errors, misuse, read
 
@@ -65,10 +67,10 @@ def run(
     earlier = _earlier(out, settings) if resume else None
     timings = kept_timings(results)
     with reporter(errors, quiet=quiet, verbose=verbose) as shown:
-        code = run_matrix(settings, results.resolve(), shown, _print_suite_failure, earlier=earlier)
+        code = run_matrix(settings, results.resolve(), shown, print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
         keep_timings(results, timings)
-        render(out, page=code is not Exit.INTERRUPTED)
+        _report(out, code, shown.pace, quiet=quiet)
     else:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
@@ -91,6 +93,16 @@ def _earlier(folder: Path, settings: Settings) -> Earlier:
     return Earlier(found.cells, curves)
 
 
-def _print_suite_failure(text: str) -> None:
+def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
+    """Show and render what was measured, then where the time went."""
+    begin = time.monotonic()
+    render(out, page=code is not Exit.INTERRUPTED, brief=quiet)
+    if not quiet:
+        for line in filter(None, (parts_line(pace, time.monotonic() - begin), slow_line(pace))):
+            errors.print(line, markup=False, highlight=False)
+
+
+def print_suite_failure(text: str) -> None:
+    """Show a failure that is the suite's own."""
     errors.print("the suite itself failed:", style="bold red")
     errors.print(text, markup=False, highlight=False)

@@ -317,7 +317,7 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     code, document, output = run(*sloppy, out=tmp_path)
     assert code == 0, output
     assert all(cell["better"] for cell in document["cells"])
-    assert "1 better than the ledger" in output
+    assert "better than known: 1 (1 on another version)" in output
 
 
 def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
