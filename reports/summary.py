@@ -59,15 +59,14 @@ def summary(results: Results, folder: Path | None = None) -> RenderableType:
         folder: where it is; None where commands are not to name it.
 
     Returns:
-        What ``rich.console.Console.print`` shows.
+        What ``rich.console.Console.print`` shows, with ``soft_wrap``: its lines are made.
     """
     parts: list[RenderableType] = []
     if results.cells:
         parts += [*grid_lines(results), Text(), *_finding_lines(results), Text()]
-    parts.append(closing(results, folder))
     if results.timings:
-        parts.append(summary_line(results.timings))
-    return Group(*parts)
+        parts += _wrapped(summary_line(results.timings).plain, "")
+    return Group(*parts, closing(results, folder))
 
 
 def closing(results: Results, folder: Path | None = None) -> RenderableType:
@@ -89,9 +88,10 @@ def grid_lines(results: Results) -> Iterator[Text]:
     columns = [max(4, len(name) + 1) for name in names]
     heads = [*LEVELS, "<A"]
     rows = {b.id: [squares.get((b.id, name)) for name in names] for b in results.backends}
-    largest = max(count for row in rows.values() for count in _counts(row))
+    largest = max((count for row in rows.values() for count in _counts(row)), default=0)
     number = max(_NUMBER, 1 + len(str(largest)))
-    room = max(WIDTH - sum(columns) - number * len(heads), 12)
+    longest = max((len(backend) for backend in rows), default=0)
+    room = min(max(WIDTH - sum(columns) - number * len(heads), 12), longest + 1)
     title = [name.ljust(width) for name, width in zip(names, columns, strict=True)]
     numbers = "".join(head.rjust(number) for head in heads)
     yield Text(f"{'':{room}}{''.join(title)}{numbers}".rstrip(), style="bold")
@@ -183,7 +183,7 @@ def _finding_lines(results: Results) -> Iterator[Text]:
 
 def _lines_of(finding: Finding) -> Iterator[Text]:
     yield from _wrapped(finding.words, "  ")
-    yield Text(f"    {reproduce(finding.cells[0])}", style="dim", no_wrap=True, overflow="ignore")
+    yield Text(f"    {reproduce(finding.cells[0])}", style="dim")
 
 
 def reproduce(cell: Cell) -> str:
@@ -201,7 +201,7 @@ def _wrapped(text: str, indent: str, style: str = "") -> Iterator[Text]:
         break_on_hyphens=False,
     )
     for line in lines:
-        yield Text(line, style=style, no_wrap=True, overflow="ignore")
+        yield Text(line, style=style)
 
 
 # --- what is not as known ----------------------------------------------------------------------

@@ -31,7 +31,7 @@ def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
     from bce_conformance.reports import html, summary
 
     found = read(folder)
-    console.print((summary.closing if brief else summary.summary)(found, folder))
+    console.print((summary.closing if brief else summary.summary)(found, folder), soft_wrap=True)
     text = f"to render the report: bce-conformance report {folder}"
     if page:
         html.write(found, folder / "report.html")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -317,7 +318,7 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     code, document, output = run(*sloppy, out=tmp_path)
     assert code == 0, output
     assert all(cell["better"] for cell in document["cells"])
-    assert "better than known: 1 (1 on another version)" in output
+    assert re.search(r"^better .*: 1\b", output, re.MULTILINE)
 
 
 def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ Document = dict[str, Any]
 def _text(renderable: RenderableType, width: int = 160) -> str:
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(renderable)
+        console.print(renderable, soft_wrap=True)
     return capture.get()
 
 
@@ -69,7 +69,7 @@ def test_summary_names_what_is_worse_and_absent_backends(document: Document) -> 
     assert "ledger check out\n" in text
     assert "VAL-1/paddle/cpu/float64: expected AA, found timeout\n" in text
     assert "GRAD-3/paddle/cpu/float64: expected AA, found timeout\n" in text
-    assert text.rstrip().splitlines()[-2] == (
+    assert text.rstrip().splitlines()[-1] == (
         "next: bce-conformance reproduce VAL-1/paddle/cpu/float64"
     )
     assert re.search(r"^torch:compile +not installed$", text, re.MULTILINE)
@@ -229,3 +229,14 @@ def test_timings_are_summed_up(document: Document) -> None:
     assert "timings of 2026-11-21 23:00: 10 measurements; goals: 1 met, 1 missed" in text
     document["timings"] |= {"interrupted": True, "goals": []}
     assert "10 measurements; interrupted" in _text(summary(from_document(document)))
+
+
+def test_no_word_is_broken_to_fit(document: Document) -> None:
+    path = "torch@python=/opt/" + "a-rather-long-folder/" * 4 + "bin/python"
+    document["backends"][0]["id"] = path
+    for cell in document["cells"][:80]:
+        cell["backend"] = path
+    document["cells"][0] |= {"expected": False, "verdict": "A"}
+    text = _text(summary(from_document(document | {"curves": []})), width=80)
+    assert f"  VAL-1/{path}/cpu/float16:\n" in text
+    assert f"next: bce-conformance reproduce VAL-1/{path}/cpu/float16\n" in text
