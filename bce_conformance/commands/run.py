@@ -99,7 +99,7 @@ def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
     render(out, page=code is not Exit.INTERRUPTED, brief=quiet)
     if not quiet:
         for line in filter(None, (parts_line(pace, time.monotonic() - begin), slow_line(pace))):
-            errors.print(line, markup=False, highlight=False)
+            errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_suite_failure(text: str) -> None:
