@@ -34,7 +34,8 @@ from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
 from .ledger import Conditions, Ledger
 from .pools import PoolStore
-from .reproduce import explain_line, run_line
+from .progress import Progress
+from .reproduce import explain_line, reproduce_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .subnormals import Flushes
@@ -118,6 +119,10 @@ class Settings:
         )
         return list(dict.fromkeys(held))
 
+    def names(self, requirement: Requirement) -> bool:
+        """Whether a requirement is asked for by its number."""
+        return requirement.id in self.requirements
+
     def accepts(self, cell: Cell) -> bool:
         """Whether a cell is no error: not worse than known, and where that is asked not stale."""
         return cell.expected and not (self.strict and cell.stale)
@@ -142,10 +147,14 @@ class Matrix:
     Args:
         settings: what is measured.
         ledger: what is expected.
+        progress: is told how far the session is.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, progress: Progress | None = None
+    ) -> None:
         self.settings = settings
+        self.progress = progress or Progress()
         self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
@@ -201,9 +210,15 @@ class Matrix:
             for backend, spec in self.specs.items()
             if installed(spec)
         }
-        infos = self._starters.map(BackendProcess.info, self._processes.values())
+        self.progress.starting(tuple(self._processes))
+        infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
+
+    def _start_one(self, backend: str) -> BackendInfo | Failure:
+        info = self._processes[backend].info()
+        self.progress.up(backend)
+        return info
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
@@ -221,11 +236,14 @@ class Matrix:
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if requirement.id in self.settings.requirements
-            or self.pools.tier.tries(requirement, self.specs[backend], dtype)
+            if self._tries(requirement, backend, dtype)
             for device in self._devices(backend)
             if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
+
+    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
+        asked = requirement.id == EVERY_INSTRUCTION_SET and self.settings.names(requirement)
+        return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)
@@ -342,7 +360,7 @@ class Matrix:
             subject.statistics() if subject else None,
             worst.element if worst else None,
             detail,
-            line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
+            line or reproduce_line(place, requirement.id, self.settings.tier, self.settings.seed),
             standing.better,
             subject.flushed if subject else 0,
             subject.witness() if subject else None,
