@@ -11,6 +11,8 @@ import re
 import subprocess
 from dataclasses import dataclass, replace
 
+from bce_conformance.backends.names import nearest
+
 ENTRY_POINT_GROUP = "bce_conformance.backends"
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -87,7 +89,7 @@ def resolve(name: str) -> BackendSpec:
             followed by ``@python=/path/to/python`` to run it in another interpreter.
 
     Raises:
-        ValueError: there is no such backend; the message names those that there are.
+        ValueError: there is no such backend; the message names the nearest of those that there are.
     """
     backend, at, location = name.partition("@")
     key, _, python = location.partition("=")
@@ -101,8 +103,8 @@ def resolve(name: str) -> BackendSpec:
         spec = BackendSpec(backend, backend)
     if spec is None:
         raise ValueError(
-            f"backend {name!r} is unknown; known are {', '.join(known)}, "
-            "or package.module:Class of an importable adapter"
+            f"backend {name!r} is unknown; {nearest(backend, known)}; "
+            "or name package.module:Class of an importable adapter"
         )
     return replace(spec, id=name, python=python) if python else spec
 

@@ -66,6 +66,12 @@ class Ahead:
         """
         return self._cells[requirement.id, place].result()
 
+    def is_complete(self) -> bool:
+        """Whether all checks came to their cells."""
+        return all(
+            f.done() and not f.cancelled() and not f.exception() for f in self._cells.values()
+        )
+
     def close(self) -> None:
         """Stop, and end all processes."""
         sys.setswitchinterval(self._before)

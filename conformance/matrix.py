@@ -24,14 +24,17 @@ from bce_conformance.backends import (
     resolve,
     sibling,
 )
+from bce_conformance.backends.names import nearest
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
 from . import ledger as ledgers
 from . import subnormals
 from .cells import Cell, Place, Verdict
-from .curves import Curves, Key, Point
+from .curves import Curves
+from .journal import Journal, Kept
 from .ledger import Ledger, Standing
+from .memory import default_bound
 from .pools import PoolStore
 from .reproduce import explain_line, run_line
 from .specification import Requirement, requirements
@@ -42,6 +45,9 @@ from .turns import InTurn, Turns
 
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
 NOT_INSTALLED = "not installed"
+NO_LEDGER = (
+    "ledger {} does not exist; `ledger update --ledger FILE` makes one of what a run has found"
+)
 # Backends share the processors: threads of one that wait for work sleep, where by default they
 # would take a third of its time from the others.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
@@ -66,6 +72,8 @@ class Settings:
         seed: of all random inputs.
         time_limit: seconds that one call may take.
         ledgers: ledger files beside the suite's own.
+        memory: bytes that the suite's own process may take; what of inputs and truths does not fit
+            is computed again.
     """
 
     backends: tuple[str, ...] = ()
@@ -76,6 +84,7 @@ class Settings:
     seed: int = 0
     time_limit: float = TIME_LIMIT
     ledgers: tuple[Path, ...] = ()
+    memory: int = field(default_factory=default_bound)
 
     def __post_init__(self) -> None:
         known = {*requirements(), *(r.family for r in requirements().values())}
@@ -86,10 +95,15 @@ class Settings:
         ):
             unknown = sorted(set(given) - accepted)
             if unknown:
-                raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+                raise ValueError(
+                    f"{name} {unknown[0]!r} is unknown; {nearest(unknown[0], accepted)}"
+                )
         self.specs()  # raises ValueError where a backend is unknown
         if not self.time_limit > 0:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
+        absent = [path for path in self.ledgers if not path.exists()]
+        if absent:
+            raise ValueError(NO_LEDGER.format(absent[0]))
         ledgers.read(self.ledgers)  # raises LedgerError where a file is not valid
 
     def specs(self) -> list[BackendSpec]:
@@ -111,14 +125,6 @@ class Settings:
         return not chosen or requirement.id in chosen or requirement.family in chosen
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What an interrupted run has measured: its cells, and its curves' points by their key."""
-
-    cells: tuple[Cell, ...] = ()
-    curves: dict[Key, tuple[Point, ...]] = field(default_factory=dict)
-
-
 class Matrix:
     """All cells of one session.
 
@@ -134,22 +140,26 @@ class Matrix:
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
         self.turns = Turns((os.cpu_count() or 1) + 1)
-        self.pools = PoolStore(settings.seed, TIERS[settings.tier], ledger.witnesses)
+        self.pools = PoolStore(
+            settings.seed, TIERS[settings.tier], ledger.witnesses, memory=settings.memory
+        )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
+        self.journal: Journal | None = None
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
 
-    def resume(self, earlier: Earlier) -> None:
+    def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
-        for cell in earlier.cells:
+        for cell in kept.cells:
             self.cells[cell.requirement, Place(cell.backend, cell.device, cell.dtype)] = cell
-        for key, points in earlier.curves.items():
-            self.curves.resume(key, points)
+        for points in kept.curves:
+            self.curves.take(points)
+        self.flushes.update(kept.flushes)
 
     # --- backends ------------------------------------------------------------------------------
 
@@ -218,7 +228,7 @@ class Matrix:
         format_ = format_of(place.dtype)
         if place not in self.flushes:
             outcome = evaluator.evaluate(subnormals.probe(format_, place.device))
-            self.flushes[place] = subnormals.read(outcome, format_)
+            self._keep_flushes(place, subnormals.read(outcome, format_))
         return Subject(
             evaluator,
             place.backend,
@@ -226,10 +236,15 @@ class Matrix:
             format_,
             requirement,
             self.pools,
-            self.curves,
+            Curves(),
             flushes=bool(self.flushes[place].results),
             sibling=self._sibling(place.backend),
         )
+
+    def _keep_flushes(self, place: Place, flushes: Flushes) -> None:
+        if self.journal:
+            self.journal.flushes(place, flushes)
+        self.flushes[place] = flushes
 
     def _sibling(self, backend: str) -> InTurn | None:
         """The process of the backend whose variant this one is, asked in this one's turn."""
@@ -244,6 +259,13 @@ class Matrix:
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)
+
+    def is_measurable(self, place: Place) -> bool:
+        """Whether something can be found out at a place: at least that its backend fails there."""
+        info = self.info(place.backend)
+        if not isinstance(info, BackendInfo):
+            return info is not None
+        return place.device.partition(":")[0] in {device.kind for device in info.devices}
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
@@ -304,6 +326,9 @@ class Matrix:
             subject.witness() if subject else None,
             entry.level if entry else "AAA",
         )
+        added = self.curves.take(subject.curves) if subject else {}
+        if self.journal:
+            self.journal.cell(cell, added)
         self.cells[requirement.id, place] = cell
         return cell
 

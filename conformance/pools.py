@@ -21,7 +21,6 @@ from .tiers import TIERS, Tier
 from .witness import Witness
 
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
-KEPT = 2 << 30  # bytes of operands and truths that are kept at once, for backends to share
 
 Builder = Callable[[Sampler], Inputs]
 
@@ -48,14 +47,22 @@ class PoolStore:
         tier: how much is drawn.
         witnesses: elements and draws that every run has beside its own.
         keep: the most inputs to keep.
+        memory: the most bytes of operands and truths to keep, for backends to share.
     """
 
     def __init__(
-        self, seed: int, tier: Tier, witnesses: Iterable[Witness] = (), *, keep: int = 48
+        self,
+        seed: int,
+        tier: Tier,
+        witnesses: Iterable[Witness] = (),
+        *,
+        keep: int = 48,
+        memory: int = 1 << 30,
     ) -> None:
         self.seed = seed
         self.tier = tier
         self._keep = keep
+        self._memory = memory
         self._kept: dict[tuple[str, str, str], tuple[Inputs, ...]] = {}
         self._lock = RLock()
         self._witnesses: dict[tuple[str, str], list[Witness]] = {}
@@ -144,7 +151,9 @@ class PoolStore:
         with self._lock:
             found = self._kept.pop(key, None) or build()
             self._kept[key] = found
-            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._bytes() > KEPT):
+            while len(self._kept) > self._keep or (
+                len(self._kept) > 1 and self._bytes() > self._memory
+            ):
                 del self._kept[next(iter(self._kept))]
             return found
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bce_conformance.conformance.cells import VERDICTS, Cell
+from bce_conformance.conformance.document import write_text
 from bce_conformance.reports.charts import packed_curves, specifications, vega_script
 from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
 from bce_conformance.reports.results import Results
@@ -102,8 +103,11 @@ def write(results: Results, path: str | Path) -> None:
     Args:
         results: the run.
         path: the file, such as ``report.html``; replaced where it exists.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there still.
     """
-    Path(path).write_text(render(results), encoding="utf-8")
+    write_text(render(results), Path(path))
 
 
 def packed_cells(results: Results) -> dict[str, Any]:

@@ -114,7 +114,10 @@ def _totals(results: Results, unexpected: int) -> Text:
     text.append(f" ({verdicts})" if verdicts else "")
     text.append(f", {results.run.inputs:,} inputs tried, tier {results.run.tier}")
     if results.run.seconds is not None:
-        start_up, measuring = (timedelta(seconds=round(s)) for s in results.run.seconds.values())
+        start_up, measuring = (
+            timedelta(seconds=round(results.run.seconds[name]))
+            for name in ("start_up", "measuring")
+        )
         text.append(f", in {measuring} after {start_up} of start-up")
     if results.run.interrupted:
         text.append("; interrupted", style="bold red")

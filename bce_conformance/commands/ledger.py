@@ -12,6 +12,7 @@ from rich.table import Table
 from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
+from bce_conformance.conformance.matrix import NO_LEDGER
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.tiers import TIERS
 
@@ -33,6 +34,9 @@ def ledger_check(
 
     Exits 1 if one is worse, or better on the versions that its entry was measured on.
     """
+    for path in ledger:
+        if not path.exists():
+            misuse(NO_LEDGER.format(path))
     try:
         known = read_ledger(ledger)
     except LedgerError as error:

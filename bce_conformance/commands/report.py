@@ -10,7 +10,7 @@ import typer
 from bce_conformance.conformance.session import Exit
 
 from .options import OUT
-from .terminal import console, read
+from .terminal import console, errors, read
 
 
 def report(
@@ -28,7 +28,16 @@ def render(folder: Path, *, page: bool = True) -> None:
     console.print(summary.summary(found))
     text = f"to render the report: bce-conformance report {folder}"
     if page:
-        html.write(found, folder / "report.html")
+        try:
+            html.write(found, folder / "report.html")
+        except OSError as error:
+            errors.print(
+                f"{folder / 'report.html'} cannot be written: {error.strerror}; {folder} has "
+                f"results.json: then bce-conformance report {folder}",
+                style="red",
+                soft_wrap=True,
+            )
+            raise typer.Exit(Exit.SUITE_FAILED) from error
         text = f"report: {folder / 'report.html'}"
     console.print(text, highlight=False, soft_wrap=True)
 

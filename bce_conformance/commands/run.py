@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bce_conformance.backends.process import TIME_LIMIT
-from bce_conformance.conformance.document import commit
-from bce_conformance.conformance.matrix import Earlier, Settings
+from bce_conformance.conformance.document import identity_of_settings
+from bce_conformance.conformance.journal import NAME
+from bce_conformance.conformance.matrix import Settings
+from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
-from bce_conformance.timing.document import keep_timings, kept_timings
 
+from . import folder
 from .options import OUT, DtypeName, Ledgers, TierName
 from .report import render
-from .terminal import errors, misuse, read
+from .terminal import console, errors, misuse, read
 
 
 class _Bar:
@@ -56,13 +58,23 @@ def run(
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="discard what other runs have left in --out")
+    ] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT", help="for the suite's own process, such as 2GiB; default a quarter"
+        ),
+    ] = None,
     ledger: Ledgers = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
 
-    With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
+    Each finished cell is in a journal in --out at once. With --resume, a run that was interrupted,
+    killed or had no more room on the disk goes on where it stopped; all else must be as it was.
     """
     try:
         settings = Settings(
@@ -74,39 +86,51 @@ def run(
             seed,
             time_limit,
             tuple(ledger),
+            default_bound() if memory is None else parse(memory),
         )
+        folder.require_writable(out)
+        if not resume and not overwrite:
+            folder.require_nothing_lost(out, settings)
     except ValueError as error:
         misuse(str(error))
+    if resume and not (out / NAME).exists():
+        _leave_complete(out, settings)
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
-    earlier = _earlier(out, settings) if resume else None
-    timings = kept_timings(results)
     bar = _Bar()
     with bar.progress:
-        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
+        code = run_matrix(
+            settings, results.resolve(), bar, _print_suite_failure, _print_stop, resume=resume
+        )
     if results.exists() and results.stat().st_mtime_ns != before:
-        keep_timings(results, timings)
-        render(out, page=code is not Exit.INTERRUPTED)
-    else:
+        render(out, page=code not in (Exit.INTERRUPTED, Exit.SUITE_FAILED))
+    elif code is not Exit.SUITE_FAILED:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
 
 
-def _earlier(folder: Path, settings: Settings) -> Earlier:
-    """What an interrupted run in a folder has measured, if it was one of these settings."""
-    found = read(folder)
-    run = found.run
-    for name, before, now in (
-        ("tier", run.tier, settings.tier),
-        ("seed", run.seed, settings.seed),
-        ("commit", run.commit, commit()),
+def _leave_complete(out: Path, settings: Settings) -> NoReturn:
+    """Leave as the complete run in a folder did, if it was one of these settings."""
+    found = read(out)
+    now = identity_of_settings(settings)
+    for name, before in (
+        ("tier", found.run.tier),
+        ("seed", found.run.seed),
+        ("commit", found.run.commit),
+        ("requirements", [requirement.id for requirement in found.requirements]),
+        ("backends", [backend.id for backend in found.backends]),
     ):
-        if before != now:
-            misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
-    if not run.interrupted:
-        misuse(f"--resume: the run in {folder} was not interrupted")
-    curves = {(c.backend, c.device, c.dtype, c.quantity, c.target): c.points for c in found.curves}
-    return Earlier(found.cells, curves)
+        if before != now[name]:
+            misuse(f"--resume: {out} was measured with {name} {before}, this run has {now[name]}")
+    if found.run.interrupted:
+        misuse(f"--resume: {out} has no {NAME} to go on from; start anew with --overwrite")
+    console.print(f"nothing to resume: the run in {out} is complete", highlight=False)
+    as_expected = all(cell.expected for cell in found.cells)
+    raise typer.Exit(Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED)
+
+
+def _print_stop(text: str) -> None:
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_suite_failure(text: str) -> None:
