@@ -1,5 +1,6 @@
 """Runs that are ended by force and resumed: nothing measured is lost, or measured twice."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -185,7 +186,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(path: Path) -> None:
-    with path.open("ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(1024))
 

@@ -294,8 +294,8 @@ def test_equal_runs_write_equal_files(tmp_path: Path) -> None:
         for name in ("id", "started", "finished", "argv", "seconds"):
             document["run"].pop(name)
     assert json.dumps(documents[0]) == json.dumps(documents[1])
-    cells = documents[0]["cells"]
-    assert [c["backend"] for c in cells[:3]] == ["impaired:Right", "native", "native"]
+    first = [(c["backend"], c["dtype"]) for c in documents[0]["cells"][:4]]
+    assert first == [(b, d) for b in ("impaired:Right", "native") for d in ("float16", "float32")]
 
 
 @pytest.mark.parametrize("name", ["HangsInTheTail", "HangsOnStart"])
