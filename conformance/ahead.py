@@ -93,6 +93,8 @@ class Ahead:
             return self._measured(check)
         finally:
             self._matrix.turns.left[check.place.backend] -= 1
+            if not self._matrix.turns.left[check.place.backend]:
+                self._matrix.release()
 
     def _measured(self, check: Check) -> Cell:
         absent = self._matrix.absent(check.requirement, check.place)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from bce_conformance.backends import (
     DTYPES,
@@ -147,6 +148,7 @@ class Matrix:
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
         self.journal: Journal | None = None
+        self._releasing = Lock()
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
@@ -196,6 +198,16 @@ class Matrix:
         infos = self._starters.map(BackendProcess.info, self._processes.values())
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
+
+    def release(self) -> None:
+        """End the processes of backends that have nothing left to do: each holds much memory."""
+        with self._releasing:
+            busy = [spec for backend, spec in self.specs.items() if self.turns.left[backend]]
+            needed = {spec.id for spec in busy}
+            needed |= {eager.id for spec in busy if (eager := sibling(spec))}
+            for processes in (self._processes, self._siblings):
+                for backend in processes.keys() - needed:
+                    processes[backend].close()
 
     def close(self) -> None:
         """End all processes, also those that are being started."""
