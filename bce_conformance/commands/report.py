@@ -22,7 +22,7 @@ def report(
 
 def render(folder: Path, *, page: bool = True) -> None:
     """Show the summary of a run and render its page, which takes seconds."""
-    from bce_conformance.reports import html, summary
+    from bce_conformance.reports import charts, html, summary
 
     found = read(folder)
     console.print(summary.summary(found))
@@ -39,6 +39,8 @@ def render(folder: Path, *, page: bool = True) -> None:
             )
             raise typer.Exit(Exit.SUITE_FAILED) from error
         text = f"report: {folder / 'report.html'}"
+        if found.curves and charts.vega_script() is None:
+            text += "\nit has no charts: they need more address space than `ulimit -v` allows"
     console.print(text, highlight=False, soft_wrap=True)
 
 
