@@ -52,6 +52,9 @@ NO_LEDGER = (
 # Backends share the processors: threads of one that wait for work sleep, where by default they
 # would take a third of its time from the others.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+# They share the memory, too: glibc gives large blocks back at once, where by default it comes to
+# keep those of up to 32 MiB.
+_FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
     "crashed": "crashed",
@@ -270,7 +273,9 @@ class Matrix:
         return InTurn(backend, process, self.turns)
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
-        return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)
+        return BackendProcess(
+            spec, time_limit=self.settings.time_limit, environment=_PATIENT | _FRUGAL
+        )
 
     def is_measurable(self, place: Place) -> bool:
         """Whether something can be found out at a place: at least that its backend fails there."""
