@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bce_conformance.backends import instruction_sets
+from bce_conformance.backends.names import nearest
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
 
@@ -97,8 +98,8 @@ def resolve(name: str) -> BackendSpec:
             ``@isa=x86-64-v3`` to hold its code to an instruction set.
 
     Raises:
-        ValueError: there is no such backend; the message names those that there are. Or its code
-            cannot be held to the instruction set on this machine.
+        ValueError: there is no such backend; the message names the nearest of those that there are.
+            Or its code cannot be held to the instruction set on this machine.
     """
     backend, *locations = _LOCATION.split(name)
     given = _locations(name, locations)
@@ -109,8 +110,8 @@ def resolve(name: str) -> BackendSpec:
         spec = BackendSpec(backend, backend)
     if spec is None:
         raise ValueError(
-            f"backend {name!r} is unknown; known are {', '.join(known)}, "
-            "or package.module:Class of an importable adapter"
+            f"backend {name!r} is unknown; {nearest(backend, known)}; "
+            "or name package.module:Class of an importable adapter"
         )
     return replace(spec, id=name, **given) if given else spec
 

@@ -68,6 +68,12 @@ class Ahead:
         """
         return self._cells[requirement.id, place].result()
 
+    def is_complete(self) -> bool:
+        """Whether all checks came to their cells."""
+        return all(
+            f.done() and not f.cancelled() and not f.exception() for f in self._cells.values()
+        )
+
     def close(self) -> None:
         """Stop, and end all processes."""
         sys.setswitchinterval(self._before)
@@ -91,6 +97,8 @@ class Ahead:
             cell = self._measured(check)
         finally:
             turns.left[backend] -= 1
+            if not turns.left[backend]:
+                self._matrix.release()
         spent = Spent(turns.held[backend] - held, time.thread_time() - own)
         self._matrix.progress.finished(cell, spent)
         return cell

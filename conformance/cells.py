@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, Literal, get_args
@@ -161,6 +162,21 @@ class Cell:
             document["ulp"] = {name: json_number(x) for name, x in asdict(self.ulp).items()}
         document["witness"] = self.witness.as_json() if self.witness else None
         return document
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Cell:
+        """Read what ``as_json`` wrote."""
+        ulp, worst, witness = fields["ulp"], fields["worst"], fields.get("witness")
+        statistics = UlpStatistics(**{n: float(value) for n, value in ulp.items()}) if ulp else None
+        return cls(
+            **{
+                **fields,
+                "ulp": statistics,
+                "worst": Worst(**worst) if worst else None,
+                "witness": Witness.from_json(witness) if witness else None,
+                "elsewhere": tuple(fields.get("elsewhere", ())),
+            }
+        )
 
 
 def json_number(value: float) -> float | str:

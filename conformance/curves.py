@@ -6,7 +6,7 @@ losses and gradients, thinned to one point an interval so that it can be drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ _PER_DECADE = 8
 
 Key = tuple[str, str, str, str, str]
 Point = tuple[float, float]
+Points = dict[int, Point]  # by the number of the interval
 
 
 class Curves:
     """Collects points (logit, largest ULP error) by backend, device, dtype, quantity and target."""
 
     def __init__(self) -> None:
-        self._points: dict[Key, dict[int, Point]] = {}
+        self._points: dict[Key, Points] = {}
 
     def add(
         self,
@@ -55,10 +56,14 @@ class Curves:
                 points = self._points.setdefault(key, {})
                 _merge(points, logits[chosen], ulp[chosen])
 
-    def resume(self, key: Key, points: Iterable[Point]) -> None:
-        """Take over the points of an earlier run; ``key`` as in the class's description."""
-        logits, ulp = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
-        _merge(self._points.setdefault(key, {}), logits, ulp)
+    def take(self, others: Curves | Mapping[Key, Points]) -> dict[Key, Points]:
+        """Take over the points of others that are the first, or have larger errors; return those.
+
+        Points of one cell after the other give the same curves as all errors of those cells.
+        """
+        given = others._points if isinstance(others, Curves) else others
+        taken = {key: _widen(self._points.setdefault(key, {}), more) for key, more in given.items()}
+        return {key: points for key, points in taken.items() if points}
 
     def as_json(self) -> list[dict[str, Any]]:
         """The curves as results.json has them, points in the order of the logit."""
@@ -70,17 +75,27 @@ class Curves:
         ]
 
 
-def _merge(points: dict[int, Point], logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:
+def _merge(points: Points, logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:
     """Keep the largest error of each interval."""
     intervals = interval(logits)
     largest = np.full(intervals.max(initial=0) + 1, -1.0)
     np.maximum.at(largest, intervals, ulp)
     at_largest = np.flatnonzero(ulp == largest[intervals])
     _, first = np.unique(intervals[at_largest], return_index=True)
-    for position in at_largest[first]:
-        number, point = int(intervals[position]), (float(logits[position]), float(ulp[position]))
-        if number not in points or points[number][1] < point[1]:
-            points[number] = point
+    chosen = at_largest[first]
+    found = zip(logits[chosen].tolist(), ulp[chosen].tolist(), strict=True)
+    _widen(points, dict(zip(intervals[chosen].tolist(), found, strict=True)))
+
+
+def _widen(points: Points, others: Points) -> Points:
+    """Take over the points with larger errors than those of their intervals; return them."""
+    taken = {
+        number: point
+        for number, point in others.items()
+        if number not in points or points[number][1] < point[1]
+    }
+    points.update(taken)
+    return taken
 
 
 def interval(logits: NDArray[np.float64]) -> NDArray[np.int64]:

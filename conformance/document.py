@@ -5,21 +5,29 @@ The format is documented and validated in ``bce_conformance.reports``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
-import sys
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bce_conformance.backends import BackendInfo, BackendSpec, instruction_sets
+from bce_conformance.backends import (
+    DTYPES,
+    BackendInfo,
+    BackendSpec,
+    Failure,
+    instruction_sets,
+)
 
-from .matrix import Matrix
+from .cells import Cell, Place
+from .ledger import LEDGER
+from .matrix import NOT_INSTALLED, Matrix, Settings
+from .memory import physical
 from .specification import requirements
 from .tiers import TIERS
 
@@ -31,17 +39,64 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def identity_of_settings(settings: Settings) -> dict[str, Any]:
+    """What a run measures and with which inputs: runs that differ in it have other cells."""
+    ledgers = [*sorted(LEDGER.glob("*.toml")), *settings.ledgers]
+    content = b"".join(path.read_bytes() for path in ledgers)
+    return {
+        "tier": settings.tier,
+        "seed": settings.seed,
+        "commit": commit(),
+        "requirements": [r.id for r in requirements().values() if settings.selects(r)],
+        "backends": [spec.id for spec in settings.specs()],
+        "devices": list(settings.devices),
+        "dtypes": list(settings.dtypes or DTYPES),
+        "time limit": settings.time_limit,
+        "instruction set": settings.instruction_set,
+        "ledger": hashlib.sha256(content).hexdigest()[:12],
+    }
+
+
+def identity_of_backends(matrix: Matrix) -> dict[str, Any]:
+    """What was measured: each backend as it describes itself, or why it does not."""
+    identity: dict[str, Any] = {}
+    for backend in matrix.specs:
+        info = matrix.info(backend)
+        if isinstance(info, BackendInfo):
+            described = json.loads(json.dumps(asdict(info)))
+        else:
+            described = {"status": info.kind if isinstance(info, Failure) else NOT_INSTALLED}
+        identity |= {f"{name} of {backend}": value for name, value in described.items()}
+    return identity
+
+
 def document(
-    matrix: Matrix, *, started: str, measuring: float, interrupted: bool, argv: Sequence[str]
+    matrix: Matrix,
+    *,
+    run_id: str,
+    started: str,
+    start_up: float,
+    measuring: float,
+    interrupted: bool,
+    argv: Sequence[str],
 ) -> dict[str, Any]:
-    """The results of a matrix; ``measuring`` is how many seconds it took after start-up."""
+    """The results of a matrix, in an order that does not depend on which cell was finished first.
+
+    Args:
+        matrix: what was measured.
+        run_id: names the run.
+        started: when it began.
+        start_up: seconds that the backends took to start.
+        measuring: seconds from then on.
+        interrupted: whether something is left to measure.
+        argv: the command line.
+    """
     settings = matrix.settings
-    order = {requirement: number for number, requirement in enumerate(requirements())}
-    cells = sorted(matrix.cells.values(), key=lambda cell: order[cell.requirement])
+    cells = sorted(matrix.cells.values(), key=_in_order(matrix))
     return {
         "schema": SCHEMA,
         "run": {
-            "id": str(uuid.uuid4()),
+            "id": run_id,
             "started": started,
             "finished": now(),
             "tier": settings.tier,
@@ -51,10 +106,7 @@ def document(
             "interrupted": interrupted,
             "inputs": sum(cell.inputs for cell in cells),
             "seed": settings.seed,
-            "seconds": {
-                "start_up": round(matrix.start_up, 3),
-                "measuring": round(measuring, 3),
-            },
+            "seconds": {"start_up": round(start_up, 3), "measuring": round(measuring, 3)},
             "leaves_out": list(TIERS[settings.tier].left_out),
         },
         "backends": [_backend(matrix, spec) for spec in matrix.specs.values()],
@@ -68,12 +120,52 @@ def document(
     }
 
 
+def _in_order(matrix: Matrix) -> Callable[[Cell], tuple[Any, ...]]:
+    """Where a cell stands among the others: by requirement, backend, device and format."""
+    place_of = {requirement: number for number, requirement in enumerate(requirements())}
+    backends = list(matrix.specs)
+    return lambda cell: (
+        place_of[cell.requirement],
+        backends.index(cell.backend),
+        cell.device,
+        DTYPES.index(cell.dtype),
+    )
+
+
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a document whole or not at all."""
+    """Write a document whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there still.
+    """
+    write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file whole or not at all, on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there still.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def timings_in(path: Path) -> dict[str, Any]:
+    """The field ``timings`` of a results.json that is about to be written anew, if it has one."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        return {"timings": document["timings"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def _backend(matrix: Matrix, spec: BackendSpec) -> dict[str, Any]:
@@ -90,11 +182,16 @@ def _backend(matrix: Matrix, spec: BackendSpec) -> dict[str, Any]:
         "instruction_set": known.instruction_set if known else "",
         "subnormals": [
             {"device": place.device, "dtype": place.dtype, **asdict(flushes)}
-            for place, flushes in matrix.flushes.items()
+            for place, flushes in sorted(matrix.flushes.items(), key=_device_and_format)
             if place.backend == spec.id
         ],
         "status": matrix.status(spec.id),
     }
+
+
+def _device_and_format(flushes: tuple[Place, Any]) -> tuple[str, int]:
+    place, _ = flushes
+    return place.device, DTYPES.index(place.dtype)
 
 
 def commit() -> str:
@@ -129,7 +226,7 @@ def host() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "memory_bytes": memory(),
+        "memory_bytes": physical(),
         "os": platform.platform(),
         "python": platform.python_version(),
     }
@@ -142,10 +239,3 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.machine()
-
-
-def memory() -> int:
-    """Physical memory in bytes; 0 where the system does not tell."""
-    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from bce_conformance.backends import (
     DTYPES,
@@ -25,14 +26,17 @@ from bce_conformance.backends import (
     resolve,
     sibling,
 )
+from bce_conformance.backends.names import nearest
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
 
 from . import ledger as ledgers
 from . import subnormals
 from .cells import Cell, Place, Verdict
-from .curves import Curves, Key, Point
+from .curves import Curves
+from .journal import Journal, Kept
 from .ledger import Conditions, Ledger
+from .memory import default_bound
 from .pools import PoolStore
 from .progress import Progress
 from .reproduce import explain_line, reproduce_line
@@ -41,12 +45,19 @@ from .subject import Subject
 from .subnormals import Flushes
 from .tiers import EVERY_INSTRUCTION_SET, TIERS
 from .turns import InTurn, Turns
+from .worst import WorstResult
 
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
 NOT_INSTALLED = "not installed"
+NO_LEDGER = (
+    "ledger {} does not exist; `ledger update --ledger FILE` makes one of what a run has found"
+)
 # Backends share the processors: threads of one that wait for work sleep, where by default they
 # would take a third of its time from the others.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+# They share the memory, too: glibc gives large blocks back at once, where by default it comes to
+# keep those of up to 32 MiB.
+_FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
     "crashed": "crashed",
@@ -68,6 +79,8 @@ class Settings:
         seed: of all random inputs.
         time_limit: seconds that one call may take.
         ledgers: ledger files beside the suite's own.
+        memory: bytes that the suite's own process may take; what of inputs and truths does not fit
+            is computed again.
         instruction_set: that the code of all backends is held to; empty for all that the processor
             has.
         strict: whether a cell is an error that is better than an entry of the ledger which was
@@ -82,6 +95,7 @@ class Settings:
     seed: int = 0
     time_limit: float = TIME_LIMIT
     ledgers: tuple[Path, ...] = ()
+    memory: int = field(default_factory=default_bound)
     instruction_set: str = ""
     strict: bool = False
 
@@ -94,12 +108,17 @@ class Settings:
         ):
             unknown = sorted(set(given) - accepted)
             if unknown:
-                raise ValueError(f"{name} {', '.join(unknown)} is unknown: {sorted(accepted)}")
+                raise ValueError(
+                    f"{name} {unknown[0]!r} is unknown; {nearest(unknown[0], accepted)}"
+                )
         if self.instruction_set:
             instruction_sets.check(self.instruction_set)
         self.specs()  # raises ValueError where a backend is unknown
         if not self.time_limit > 0:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
+        absent = [path for path in self.ledgers if not path.exists()]
+        if absent:
+            raise ValueError(NO_LEDGER.format(absent[0]))
         ledgers.read(self.ledgers)  # raises LedgerError where a file is not valid
 
     def specs(self) -> list[BackendSpec]:
@@ -133,14 +152,6 @@ class Settings:
         return not chosen or requirement.id in chosen or requirement.family in chosen
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What an interrupted run has measured: its cells, and its curves' points by their key."""
-
-    cells: tuple[Cell, ...] = ()
-    curves: dict[Key, tuple[Point, ...]] = field(default_factory=dict)
-
-
 class Matrix:
     """All cells of one session.
 
@@ -160,10 +171,14 @@ class Matrix:
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
         self.turns = Turns((os.cpu_count() or 1) + 1)
-        self.pools = PoolStore(settings.seed, TIERS[settings.tier], ledger.witnesses)
+        self.pools = PoolStore(
+            settings.seed, TIERS[settings.tier], ledger.witnesses, memory=settings.memory
+        )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
         self.flushes: dict[Place, Flushes] = {}
+        self.journal: Journal | None = None
+        self._releasing = Lock()
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
         self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
@@ -171,12 +186,13 @@ class Matrix:
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
 
-    def resume(self, earlier: Earlier) -> None:
+    def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
-        for cell in earlier.cells:
+        for cell in kept.cells:
             self.cells[cell.requirement, Place(cell.backend, cell.device, cell.dtype)] = cell
-        for key, points in earlier.curves.items():
-            self.curves.resume(key, points)
+        for points in kept.curves:
+            self.curves.take(points)
+        self.flushes.update(kept.flushes)
 
     # --- backends ------------------------------------------------------------------------------
 
@@ -220,6 +236,18 @@ class Matrix:
         self.progress.up(backend)
         return info
 
+    def release(self) -> None:
+        """End the processes of backends that have nothing left to do: each holds much memory."""
+        with self._releasing:
+            busy = [spec for backend, spec in self.specs.items() if self.turns.left[backend]]
+            needed = {spec.id for spec in busy}
+            needed |= {eager.id for spec in busy if (eager := sibling(spec))}
+            for processes in (self._processes, self._siblings):
+                for backend in processes.keys() - needed:
+                    processes[backend].close()
+            for backend in self._held.keys() - needed:
+                self._end_held(backend)
+
     def close(self) -> None:
         """End all processes, also those that are being started."""
         held = (process for by_level in self._held.values() for process in by_level.values())
@@ -256,7 +284,7 @@ class Matrix:
         format_ = format_of(place.dtype)
         if place not in self.flushes:
             outcome = evaluator.evaluate(subnormals.probe(format_, place.device))
-            self.flushes[place] = subnormals.read(outcome, format_)
+            self._keep_flushes(place, subnormals.read(outcome, format_))
         return Subject(
             evaluator,
             place.backend,
@@ -264,11 +292,16 @@ class Matrix:
             format_,
             requirement,
             self.pools,
-            self.curves,
+            Curves(),
             flushes=bool(self.flushes[place].results),
             sibling=self._sibling(place.backend),
             lower=self._lower(requirement, place),
         )
+
+    def _keep_flushes(self, place: Place, flushes: Flushes) -> None:
+        if self.journal:
+            self.journal.flushes(place, flushes)
+        self.flushes[place] = flushes
 
     def _sibling(self, backend: str) -> InTurn | None:
         """The process of the backend whose variant this one is, asked in this one's turn."""
@@ -288,8 +321,7 @@ class Matrix:
         memory.
         """
         if requirement.id != EVERY_INSTRUCTION_SET:
-            for process in self._held.pop(place.backend, {}).values():
-                process.close()
+            self._end_held(place.backend)
             return {}
         if place.backend not in self._held:
             info = self.info(place.backend)
@@ -303,8 +335,21 @@ class Matrix:
         held = self._held[place.backend]
         return {level: InTurn(place.backend, held[level], self.turns) for level in held}
 
+    def _end_held(self, backend: str) -> None:
+        for process in self._held.pop(backend, {}).values():
+            process.close()
+
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
-        return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)
+        return BackendProcess(
+            spec, time_limit=self.settings.time_limit, environment=_PATIENT | _FRUGAL
+        )
+
+    def is_measurable(self, place: Place) -> bool:
+        """Whether something can be found out at a place: at least that its backend fails there."""
+        info = self.info(place.backend)
+        if not isinstance(info, BackendInfo):
+            return info is not None
+        return place.device.partition(":")[0] in {device.kind for device in info.devices}
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
@@ -343,7 +388,7 @@ class Matrix:
         subject: Subject | None = None,
     ) -> Cell:
         worst = subject.worst() if subject else None
-        line = explain_line(place.backend, place.device, worst) if worst else None
+        again = self._again(place, requirement, worst)
         standing = self.ledger.standing(
             requirement.id, place.backend, place.dtype, verdict, self._conditions(place)
         )
@@ -360,15 +405,28 @@ class Matrix:
             subject.statistics() if subject else None,
             worst.element if worst else None,
             detail,
-            line or reproduce_line(place, requirement.id, self.settings.tier, self.settings.seed),
+            again,
             standing.better,
             subject.flushed if subject else 0,
             subject.witness() if subject else None,
             standing.known,
             standing.elsewhere,
         )
+        added = self.curves.take(subject.curves) if subject else {}
+        if self.journal:
+            self.journal.cell(cell, added)
         self.cells[requirement.id, place] = cell
         return cell
+
+    def _again(self, place: Place, requirement: Requirement, worst: WorstResult | None) -> str:
+        """The command that shows a cell again, or its worst element."""
+        held = self.settings.instruction_set
+        backend = place.backend
+        if held and "@isa=" not in backend:
+            backend += f"@isa={held}"
+        line = explain_line(backend, place.device, worst) if worst else None
+        settings = (self.settings.tier, self.settings.seed, held)
+        return line or reproduce_line(place, requirement.id, *settings)
 
     def _conditions(self, place: Place) -> Conditions:
         info = self.info(place.backend)

@@ -8,7 +8,7 @@ framework: each lives in a process of its own.
 from __future__ import annotations
 
 import sys
-import time
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,21 @@ import pytest
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
 
-from . import document, ledger
+from . import document, journal, ledger, memory
 from .ahead import Ahead, Check
 from .cells import Cell, Place
-from .matrix import Earlier, Matrix, Settings
+from .journal import Journal, JournalError, Kept
+from .matrix import Matrix, Settings
 from .progress import Progress
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 SETTINGS = pytest.StashKey[Settings]()
-EARLIER = pytest.StashKey[Earlier]()
+KEPT = pytest.StashKey[Kept]()
 PROGRESS = pytest.StashKey[Progress]()
-STARTED = pytest.StashKey[str]()
 AHEAD = pytest.StashKey[Ahead]()
-BEGIN = pytest.StashKey[float]()
+SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
 # hypothesis compares the state of `random` before and after a draw; meanwhile any other thread
 # may have drawn from it, if only by an import. The shapes do not come from there.
@@ -61,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ledger", type=Path, metavar="FILE", help="ledger of a backend (repeatable)", **many
     )
+    group.addoption("--memory", metavar="AMOUNT", help="for the suite's own process, as in 2GiB")
     group.addoption(
         "--isa", default="", metavar="NAME", help="instruction set that all code is held to"
     )
@@ -68,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--strict-ledger", action="store_true", help="a stale entry of the ledger is an error too"
     )
     group.addoption("--results", type=Path, metavar="FILE", help="write results.json here")
+    group.addoption("--resume", action="store_true", help="go on with what was left of --results")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,12 +86,15 @@ def pytest_configure(config: pytest.Config) -> None:
             option.seed,
             option.time_limit,
             tuple(option.ledger),
+            memory.default_bound() if option.memory is None else memory.parse(option.memory),
             option.isa,
             option.strict_ledger,
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[STARTED] = document.now()
+    if option.resume and option.results is None:
+        raise pytest.UsageError("--resume needs --results FILE: the journal lies beside it")
+    config.stash[KEPT] = Kept({}, str(uuid.uuid4()), document.now())
 
 
 def matrix_of(config: pytest.Config) -> Matrix:
@@ -98,8 +103,44 @@ def matrix_of(config: pytest.Config) -> Matrix:
         settings = config.stash[SETTINGS]
         progress = config.stash.get(PROGRESS, None)
         config.stash[MATRIX] = Matrix(settings, ledger.read(settings.ledgers), progress)
-        config.stash[MATRIX].resume(config.stash.get(EARLIER, Earlier()))
     return config.stash[MATRIX]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Take over what an interrupted run has measured, if that is asked for."""
+    config = session.config
+    if not config.option.resume:
+        return
+    try:
+        kept = journal.read(_journal_path(config))
+    except JournalError as error:
+        raise pytest.UsageError(f"--resume: {error}") from error
+    _require_same(kept, document.identity_of_settings(config.stash[SETTINGS]))
+    matrix = matrix_of(config)
+    _require_same(kept, document.identity_of_backends(matrix))
+    matrix.resume(kept)
+    config.stash[KEPT] = kept
+
+
+def _journal_path(config: pytest.Config) -> Path:
+    path: Path = config.option.results.with_name(journal.NAME)
+    return path
+
+
+def _require_same(kept: Kept, identity: dict[str, Any]) -> None:
+    """Refuse to go on with a run of other settings or backends."""
+    for name, now in identity.items():
+        before = kept.identity.get(name)
+        if before != now:
+            raise pytest.UsageError(
+                f"--resume: the run was begun with {name} {_brief(before)}, this one has "
+                f"{_brief(now)}; ask for the same, or start anew with --overwrite"
+            )
+
+
+def _brief(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (text if len(text) < 80 else f"{text[:77]}…") or "none"
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -115,6 +156,10 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
             devices = ", ".join(device.kind for device in info.devices)
             text = f"{info.framework} {info.version} on {devices}"
         lines.append(f"  {backend}: {text}")
+    kept = config.stash[KEPT]
+    if kept.cells:
+        torn = "; its last line was torn, and is left out" if kept.torn else ""
+        lines.append(f"  {len(kept.cells)} cells are in the journal{torn}")
     return lines
 
 
@@ -182,11 +227,51 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if MATRIX in config.stash and not config.option.collectonly:
         config.addinivalue_line("filterwarnings", _OF_ANOTHER_THREAD)
         checks = [check for item in session.items if (check := _check(item))]
-        config.stash[BEGIN] = time.monotonic()
         matrix = config.stash[MATRIX]
+        _require_measurable(config, matrix, [check.place for check in checks])
+        if config.option.results is not None:
+            matrix.journal = _open_journal(config, matrix)
         cells = Counter(check.place.backend for check in checks)
         matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
         config.stash[AHEAD] = Ahead(matrix, checks)
+
+
+def _require_measurable(config: pytest.Config, matrix: Matrix, places: list[Place]) -> None:
+    """Refuse a run of which nothing can be measured.
+
+    Raises:
+        pytest.UsageError: so it is; says which devices there are.
+    """
+    if matrix.cells or any(map(matrix.is_measurable, places)):
+        return
+    if not places and config.option.results is None:
+        return  # somebody runs a test by hand that is none of a requirement
+    devices = {
+        backend: ", ".join(device.kind for device in info.devices)
+        for backend in matrix.specs
+        if isinstance(info := matrix.info(backend), BackendInfo)
+    }
+    there = "; ".join(f"{backend} has {kinds}" for backend, kinds in devices.items())
+    asked = ", ".join(matrix.settings.devices)
+    raise pytest.UsageError(
+        "nothing can be measured: "
+        + (f"no backend has device {asked} ({there})" if asked and places else "")
+        + ("none of the backends is installed" if places and not asked else "")
+        + ("no requirement that was asked for is about these formats" if not places else "")
+    )
+
+
+def _open_journal(config: pytest.Config, matrix: Matrix) -> Journal:
+    kept, path = config.stash[KEPT], _journal_path(config)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if config.option.resume:
+            return Journal.go_on(path, kept, matrix.start_up)
+        identity = document.identity_of_settings(matrix.settings)
+        identity |= document.identity_of_backends(matrix)
+        return Journal.begin(path, identity, kept.run_id, kept.started, matrix.start_up)
+    except (JournalError, OSError) as error:
+        raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -196,7 +281,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if check is None:
         return None
     config = pyfuncitem.config
-    _settle(config.stash[MATRIX], config.stash[AHEAD].cell(check.requirement, check.place))
+    try:
+        cell = config.stash[AHEAD].cell(check.requirement, check.place)
+    except JournalError as error:
+        raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
+    _settle(config.stash[MATRIX], cell)
     return True
 
 
@@ -221,14 +310,36 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     try:
         if AHEAD in config.stash:
             config.stash[AHEAD].close()
-        if config.option.results is not None and matrix.cells:
-            results = document.document(
-                matrix,
-                started=config.stash[STARTED],
-                measuring=time.monotonic() - config.stash.get(BEGIN, time.monotonic()),
-                interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
-                argv=sys.argv,
-            )
-            document.write(results, config.option.results)
+        if matrix.journal is not None:
+            _finish(config, matrix, matrix.journal, exitstatus)
     finally:
         matrix.close()
+
+
+def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus: int) -> None:
+    """Write results.json; the journal goes when nothing is left to measure."""
+    kept_in.close()
+    came_to_its_end = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    path, kept = config.option.results, config.stash[KEPT]
+    if not matrix.cells:
+        kept_in.path.unlink()
+        return
+    results = document.document(
+        matrix,
+        run_id=kept.run_id,
+        started=kept.started,
+        start_up=kept.start_up + matrix.start_up,
+        measuring=kept.measuring + kept_in.measuring(),
+        interrupted=not came_to_its_end,
+        argv=sys.argv,
+    )
+    try:
+        document.write(results | document.timings_in(path), path)
+    except OSError as error:
+        if exitstatus != SUITE_FAILED:  # else it was said of the journal
+            message = f"{path} cannot be written: {error.strerror}. What was measured is in "
+            message += f"{kept_in.path}: free some space, then go on with --resume"
+            raise pytest.exit.Exception(message, returncode=SUITE_FAILED) from error
+    else:
+        if came_to_its_end and config.stash[AHEAD].is_complete():
+            kept_in.path.unlink()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from .tiers import TIERS, Tier
 from .witness import Witness
 
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
-KEPT = 2 << 30  # bytes of operands and truths that are kept at once, for backends to share
 
 Builder = Callable[[Sampler], Inputs]
 
@@ -48,14 +48,24 @@ class PoolStore:
         tier: how much is drawn.
         witnesses: elements and draws that every run has beside its own.
         keep: the most inputs to keep.
+        memory: bytes that the process may take. Half is for inputs and their truths, also those
+            that checks still hold; the other half for code and for what judging takes meanwhile.
     """
 
     def __init__(
-        self, seed: int, tier: Tier, witnesses: Iterable[Witness] = (), *, keep: int = 48
+        self,
+        seed: int,
+        tier: Tier,
+        witnesses: Iterable[Witness] = (),
+        *,
+        keep: int = 48,
+        memory: int = 1 << 30,
     ) -> None:
         self.seed = seed
         self.tier = tier
         self._keep = keep
+        self._room = memory // 2
+        self._alive: WeakSet[Inputs] = WeakSet()
         self._kept: dict[tuple[str, str, str], tuple[Inputs, ...]] = {}
         self._lock = RLock()
         self._witnesses: dict[tuple[str, str], list[Witness]] = {}
@@ -144,12 +154,14 @@ class PoolStore:
         with self._lock:
             found = self._kept.pop(key, None) or build()
             self._kept[key] = found
-            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._bytes() > KEPT):
+            self._alive.update(found)
+            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._is_full()):
                 del self._kept[next(iter(self._kept))]
             return found
 
-    def _bytes(self) -> int:
-        return sum(inputs.nbytes for found in self._kept.values() for inputs in found)
+    def _is_full(self) -> bool:
+        """Whether inputs take more than there is room for, with those that checks still hold."""
+        return sum(inputs.nbytes for inputs in self._alive) > self._room
 
 
 def name_of(builder: Builder) -> str:

@@ -58,7 +58,7 @@ class Subject:
         format_: the format of the logits.
         requirement: what is tested.
         pools: the session's pools.
-        curves: the session's error curves.
+        curves: takes in the errors of this cell.
         flushes: whether the backend is known to make zero of subnormal results.
         sibling: evaluates calls with the backend whose compiled variant this one is, if it is one.
         lower: evaluates calls with this backend held to a lower instruction set, by its name; those
@@ -92,7 +92,7 @@ class Subject:
         self.lower = lower or {}
         self._process = process
         self._pools = pools
-        self._curves = curves
+        self.curves = curves
         self._level = Level.AAA
         self._conditions = 0
         self._failures: list[str] = []
@@ -342,7 +342,7 @@ class Subject:
         was_searched = inputs.source is not None and inputs.source.near
         take_in = self._errors.widen if was_searched else self._errors.add
         take_in(judgement.ulp[~flushed])
-        self._curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
+        self.curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
         # A flush is the last to stand for a cell: it says nothing of the formula.
         index = judgement.worst(apart=flushed)
         error = -1.0 if flushed[index] else float(judgement.ulp[index])

@@ -9,8 +9,8 @@ import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.cells import Level
-from bce_conformance.conformance.document import memory
 from bce_conformance.conformance.inputs import Inputs, Sampler, repeated
+from bce_conformance.conformance.memory import usable
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
 
@@ -111,7 +111,7 @@ def judge_sizes(
 ) -> None:
     """Judge a reduction over each of the tier's sizes up to ``largest`` that fits into memory."""
     for size in subject.tier.reduction_sizes:
-        if size > largest or size * subject.format.dtype.itemsize > memory() / COPIES:
+        if size > largest or size * subject.format.dtype.itemsize > usable() / COPIES:
             continue
 
         def builder(s: Sampler, size: int = size) -> Inputs:

@@ -1,7 +1,8 @@
 """Turns: which backends may evaluate a call now.
 
-Guarantees that no more calls are under way than there are slots, that of those who wait the one
-with the most left to do goes first, and that nobody waits once the turns are over.
+Guarantees that no more calls are under way than there are slots, and one large one at most, that of
+those who wait the one with the most left to do goes first, and that nobody waits once the turns are
+over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from contextlib import contextmanager
 from threading import Condition
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult
+from bce_conformance.backends.calls import OPERANDS
+
+# Bytes of operands. A framework takes ten times as much for its temporaries: three calls of 10⁷
+# elements at once, beside what eleven workers keep, are more than 8 GiB.
+LARGE = 16 << 20
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
@@ -30,24 +36,26 @@ class Turns:
         self.left: Counter[str] = Counter()  # how much each backend has still to do
         self.held: dict[str, float] = defaultdict(float)  # seconds that each had a slot
         self._free = slots
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[str, bool]] = []  # a backend, and whether its call is large
+        self._large = False  # whether a large call is under way
         self._stopped = False
         self._changed = Condition()
 
     @contextmanager
-    def of(self, backend: str) -> Iterator[None]:
-        """Wait for a slot and hold it.
+    def of(self, backend: str, *, large: bool = False) -> Iterator[None]:
+        """Wait for a slot and hold it; for a large call, until no other is under way.
 
         Raises:
             Stopped: the turns are over, or were over before the block ended.
         """
         with self._changed:
-            self._waiting.append(backend)
+            self._waiting.append((backend, large))
             self._changed.wait_for(lambda: self._stopped or self._is_next(backend))
-            self._waiting.remove(backend)
+            self._waiting.remove((backend, large))
             if self._stopped:
                 raise Stopped
             self._free -= 1
+            self._large |= large
             self._changed.notify_all()
         begin = time.monotonic()
         try:
@@ -56,6 +64,7 @@ class Turns:
             with self._changed:
                 self.held[backend] += time.monotonic() - begin
                 self._free += 1
+                self._large &= not large
                 self._changed.notify_all()
                 if self._stopped:
                     raise Stopped  # whatever became of a call whose process was ended
@@ -67,7 +76,8 @@ class Turns:
             self._changed.notify_all()
 
     def _is_next(self, backend: str) -> bool:
-        return self._free > 0 and backend == max(self._waiting, key=lambda b: self.left[b])
+        able = [waiting for waiting, large in self._waiting if not (large and self._large)]
+        return self._free > 0 and bool(able) and backend == max(able, key=lambda b: self.left[b])
 
 
 class InTurn:
@@ -90,5 +100,7 @@ class InTurn:
         Raises:
             Stopped: the turns are over.
         """
-        with self._turns.of(self._backend):
+        operands = (getattr(call, name) for name in OPERANDS)
+        size = sum(operand.nbytes for operand in operands if operand is not None)
+        with self._turns.of(self._backend, large=size >= LARGE):
             return self._process.evaluate(call)

@@ -7,11 +7,12 @@ the data set ``points`` and draws. Everything that a reader can choose is chosen
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from functools import lru_cache
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from bce_conformance.reports.results import Results
 
@@ -48,10 +49,19 @@ PALETTE = (
 """Colours of the backends in their order, readable on light and on dark ground."""
 
 
+# V8, which bundles it, reserves gigabytes of address space, and ends its process where it may not.
+_BUNDLE = (
+    "import sys, vl_convert\n"
+    "script = vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')\n"
+    "sys.stdout.buffer.write(script.encode())\n"
+)
+
+
 @lru_cache(maxsize=1)
-def vega_script() -> str:
-    """Vega as a script that defines ``window.vegaEmbed``."""
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+def vega_script() -> str | None:
+    """Vega as a script that defines ``window.vegaEmbed``; None where it cannot be made here."""
+    made = subprocess.run([sys.executable, "-c", _BUNDLE], capture_output=True, check=False)
+    return None if made.returncode else made.stdout.decode()
 
 
 def packed_curves(results: Results) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bce_conformance.conformance.cells import VERDICTS, Cell
+from bce_conformance.conformance.document import write_text
 from bce_conformance.reports.charts import packed_curves, specifications, vega_script
 from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
 from bce_conformance.reports.results import Results
@@ -67,12 +68,15 @@ def render(results: Results) -> str:
     environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
     timing_chart = chart(results.timings) if results.timings else None
+    vega = vega_script() if has_curves or timing_chart else None
+    if vega is None:
+        has_curves, timing_chart = False, None
     return environment.get_template("report.html.j2").render(
         results=results,
         run=results.run,
         style=_asset("report.css"),
         scripts=[_asset("cells.js"), _asset("page.js")],
-        vega=Markup(vega_script()) if has_curves or timing_chart else None,
+        vega=Markup(vega) if vega else None,
         curves=packed_curves(results) if has_curves else None,
         specifications=specifications(results) if has_curves else None,
         cells=packed_cells(results),
@@ -105,8 +109,11 @@ def write(results: Results, path: str | Path) -> None:
     Args:
         results: the run.
         path: the file, such as ``report.html``; replaced where it exists.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there still.
     """
-    Path(path).write_text(render(results), encoding="utf-8")
+    write_text(render(results), Path(path))
 
 
 def packed_cells(results: Results) -> dict[str, Any]:

@@ -18,9 +18,8 @@ from typing import Any, NoReturn
 import jsonschema_rs
 
 from bce_conformance.backends.workload import Workload
-from bce_conformance.conformance.cells import Cell, UlpStatistics, Worst
+from bce_conformance.conformance.cells import Cell
 from bce_conformance.conformance.subnormals import Flushes
-from bce_conformance.conformance.witness import Witness
 from bce_conformance.timing.goals import Verdict
 from bce_conformance.timing.records import Timing
 
@@ -225,7 +224,7 @@ def from_document(document: Any) -> Results:
         run=_run(document["run"], document["cells"]),
         backends=tuple(_backend(entry) for entry in document["backends"]),
         requirements=tuple(Requirement(**entry) for entry in document["requirements"]),
-        cells=tuple(_cell(entry) for entry in document["cells"]),
+        cells=tuple(map(Cell.from_json, document["cells"])),
         curves=tuple(_curve(entry) for entry in document.get("curves", ())),
         timings=_timings(document["timings"]) if "timings" in document else None,
     )
@@ -263,21 +262,6 @@ def _backend(entry: dict[str, Any]) -> BackendEntry:
     lists["devices"] = tuple(Device(**device) for device in entry["devices"])
     lists["subnormals"] = tuple(Subnormals(**one) for one in entry.get("subnormals", ()))
     return BackendEntry(**{**entry, **lists})
-
-
-def _cell(entry: dict[str, Any]) -> Cell:
-    ulp, worst, witness = entry["ulp"], entry["worst"], entry.get("witness")
-    return Cell(
-        **{
-            **entry,
-            "ulp": UlpStatistics(**{name: float(value) for name, value in ulp.items()})
-            if ulp
-            else None,
-            "worst": Worst(**worst) if worst else None,
-            "witness": Witness.from_json(witness) if witness else None,
-            "elsewhere": tuple(entry.get("elsewhere", ())),
-        }
-    )
 
 
 def _curve(entry: dict[str, Any]) -> Curve:

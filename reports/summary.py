@@ -267,7 +267,10 @@ def _totals(results: Results) -> Text:
     text += f" ({verdicts})" if verdicts else ""
     text += f", {results.run.inputs:,} inputs tried, tier {results.run.tier}"
     if results.run.seconds is not None:
-        start_up, measuring = (timedelta(seconds=round(s)) for s in results.run.seconds.values())
+        start_up, measuring = (
+            timedelta(seconds=round(results.run.seconds[name]))
+            for name in ("start_up", "measuring")
+        )
         text += f", in {measuring} after {start_up} of start-up"
     lines = Text("\n").join(_wrapped(text, ""))
     if results.run.interrupted:

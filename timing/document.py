@@ -6,14 +6,12 @@ Guarantees that nothing of an earlier run is touched. The format is documented a
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bce_conformance.backends import BackendInfo, Failure
-from bce_conformance.conformance.document import SCHEMA, commit, host, now, write
+from bce_conformance.conformance.document import SCHEMA, commit, host, now
 
 from .goals import judge
 from .plan import AGAIN, LIMIT, has_goals
@@ -56,20 +54,6 @@ def document(session: Session, timed: dict[str, Any]) -> dict[str, Any]:
         "cells": [],
         "timings": timed,
     }
-
-
-def kept_timings(path: Path) -> Any:
-    """The timings in a results.json that is about to be written anew; None where there are none."""
-    try:
-        return json.loads(path.read_text("utf-8")).get("timings")
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def keep_timings(path: Path, timed: Any) -> None:
-    """Put timings that were kept into the results.json that was written anew."""
-    if timed is not None:
-        write(json.loads(path.read_text("utf-8")) | {"timings": timed}, path)
 
 
 def _backends(session: Session) -> dict[str, BackendInfo]:

@@ -13,6 +13,7 @@ from rich.text import Text
 from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, Conditions, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
 from bce_conformance.conformance.ledger_update import Found, update
+from bce_conformance.conformance.matrix import NO_LEDGER
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.tiers import TIERS
 
@@ -37,6 +38,9 @@ def ledger_check(
     Exits 1 if one is worse, or if an entry is stale: better on the version and the instruction set
     that it was measured on.
     """
+    for path in ledger:
+        if not path.exists():
+            misuse(NO_LEDGER.format(path))
     try:
         known = read_ledger(ledger)
     except LedgerError as error:

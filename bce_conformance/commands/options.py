@@ -15,6 +15,10 @@ Ledgers = Annotated[
     typer.Option("--ledger", metavar="FILE", help="ledger of a backend of your own; repeatable"),
 ]
 
+InstructionSet = Annotated[
+    str, typer.Option("--isa", metavar="NAME", help="hold all code to one, such as x86-64-v3")
+]
+
 
 class TierName(StrEnum):
     """How much is tried."""

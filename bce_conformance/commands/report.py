@@ -10,7 +10,7 @@ import typer
 from bce_conformance.conformance.session import Exit
 
 from .options import OUT
-from .terminal import console, read
+from .terminal import console, errors, read
 
 
 def report(
@@ -28,14 +28,25 @@ def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
         page: whether it is rendered.
         brief: whether only the summary's last lines are shown.
     """
-    from bce_conformance.reports import html, summary
+    from bce_conformance.reports import charts, html, summary
 
     found = read(folder)
     console.print((summary.closing if brief else summary.summary)(found, folder), soft_wrap=True)
     text = f"to render the report: bce-conformance report {folder}"
     if page:
-        html.write(found, folder / "report.html")
+        try:
+            html.write(found, folder / "report.html")
+        except OSError as error:
+            errors.print(
+                f"{folder / 'report.html'} cannot be written: {error.strerror}; {folder} has "
+                f"results.json: then bce-conformance report {folder}",
+                style="red",
+                soft_wrap=True,
+            )
+            raise typer.Exit(Exit.SUITE_FAILED) from error
         text = f"report: {folder / 'report.html'}"
+        if found.curves and charts.vega_script() is None:
+            text += "\nit has no charts: they need more address space than `ulimit -v` allows"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +11,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.backends import DTYPES, builtin_backends, entry_point_backends, resolve
+from bce_conformance.backends import DTYPES, resolve
+from bce_conformance.backends.names import nearest
 from bce_conformance.conformance.cells import Cell, CellKey, key_of
 from bce_conformance.conformance.matrix import Settings
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.conformance.specification import requirements
 
-from .options import OUT, Ledgers, TierName
+from .options import OUT, InstructionSet, Ledgers, TierName
 from .progress import reporter
-from .run import print_suite_failure
+from .run import print_stop, print_suite_failure
 from .terminal import console, errors, misuse, read
 
 
@@ -36,6 +36,7 @@ def reproduce(
     seed: Annotated[
         int | None, typer.Option(help="seed of all random inputs; default: that of --out, or 0")
     ] = None,
+    isa: InstructionSet = "",
     ledger: Ledgers = [],  # noqa: B006 - typer reads it, nobody writes it
     out: Annotated[Path, typer.Option(help="folder of the run that measured it, if any")] = OUT,
 ) -> None:
@@ -47,7 +48,7 @@ def reproduce(
     key = _key(cell)
     before, its_tier, its_seed = _before(key, out)
     chosen = str(tier or its_tier), its_seed if seed is None else seed
-    found = _measured(key, *chosen, tuple(ledger))
+    found = _measured(key, *chosen, tuple(ledger), isa)
     console.print(_evidence(found, *chosen))
     if " explain " in found.reproduce:  # whole, so that it can be copied
         console.print(Text(found.reproduce), soft_wrap=True)
@@ -64,23 +65,17 @@ def _key(text: str) -> CellKey:
         misuse(str(error))
     requirement, backend, _, dtype = key
     if requirement not in requirements():
-        misuse(f"requirement {requirement!r} is unknown{_nearest(requirement, requirements())}")
+        misuse(f"requirement {requirement!r} is unknown; {nearest(requirement, requirements())}")
     try:
         resolve(backend)
     except ValueError as error:
-        known = [spec.id for spec in (*builtin_backends(), *entry_point_backends())]
-        misuse(f"{error}{_nearest(backend, known)}")
+        misuse(str(error))
     about = requirements()[requirement].dtypes
     if dtype not in DTYPES:
         misuse(f"dtype {dtype!r} is unknown; accepted are {', '.join(DTYPES)}")
     if dtype not in about:
         misuse(f"{requirement} is not about {dtype}; it is about {', '.join(about)}")
     return key
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(given, list(known), cutoff=0.4)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _before(key: CellKey, folder: Path) -> tuple[Cell | None, str, int]:
@@ -93,16 +88,23 @@ def _before(key: CellKey, folder: Path) -> tuple[Cell | None, str, int]:
     return None, str(TierName.default), 0
 
 
-def _measured(key: CellKey, tier: str, seed: int, ledgers: tuple[Path, ...]) -> Cell:
+def _measured(key: CellKey, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Cell:
     requirement, backend, device, dtype = key
     try:
         settings = Settings(
-            (backend,), (device,), (dtype,), (requirement,), tier, seed, ledgers=ledgers
+            (backend,),
+            (device,),
+            (dtype,),
+            (requirement,),
+            tier,
+            seed,
+            ledgers=ledgers,
+            instruction_set=isa,
         )
     except ValueError as error:
         misuse(str(error))
     with reporter(errors) as shown:
-        code = run_matrix(settings, None, shown, print_suite_failure)
+        code = run_matrix(settings, None, shown, print_suite_failure, print_stop)
     if shown.pace.cells:
         return shown.pace.cells[0]
     if code is Exit.AS_EXPECTED:

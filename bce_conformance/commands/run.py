@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from bce_conformance.backends.process import TIME_LIMIT
-from bce_conformance.conformance.document import commit
-from bce_conformance.conformance.matrix import Earlier, Settings
+from bce_conformance.conformance.document import identity_of_settings
+from bce_conformance.conformance.journal import NAME
+from bce_conformance.conformance.matrix import Settings
+from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.session import Exit
 from bce_conformance.conformance.session import run as run_matrix
-from bce_conformance.timing.document import keep_timings, kept_timings
 
-from .options import OUT, DtypeName, Ledgers, TierName
+from . import folder
+from .options import OUT, DtypeName, InstructionSet, Ledgers, TierName
 from .pace import Pace
 from .progress import parts_line, reporter, slow_line
 from .report import render
-from .terminal import errors, misuse, read
+from .terminal import console, errors, misuse, read
 
 
 def run(
@@ -32,11 +34,18 @@ def run(
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="discard what other runs have left in --out")
+    ] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT", help="for the suite's own process, such as 2GiB; default a quarter"
+        ),
+    ] = None,
     ledger: Ledgers = [],  # noqa: B006
-    isa: Annotated[
-        str, typer.Option(metavar="NAME", help="hold all code to an instruction set: x86-64-v3, …")
-    ] = "",
+    isa: InstructionSet = "",
     strict: Annotated[
         bool, typer.Option("--strict", help="a stale entry of the ledger is an error too")
     ] = False,
@@ -51,7 +60,8 @@ def run(
     Progress goes to stderr: a bar on a terminal, elsewhere a line every ten seconds or five per
     cent. The summary goes to stdout.
 
-    With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
+    Each finished cell is in a journal in --out at once. With --resume, a run that was interrupted,
+    killed or had no more room on the disk goes on where it stopped; all else must be as it was.
     """
     if quiet and verbose:
         misuse("--quiet and --verbose exclude each other: give one of them")
@@ -65,46 +75,59 @@ def run(
             seed,
             time_limit,
             tuple(ledger),
+            default_bound() if memory is None else parse(memory),
             isa,
             strict,
         )
+        folder.require_writable(out)
+        if not resume and not overwrite:
+            folder.require_nothing_lost(out, settings)
     except ValueError as error:
         misuse(str(error))
+    if resume and not (out / NAME).exists():
+        _leave_complete(out, settings)
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
-    earlier = _earlier(out, settings) if resume else None
-    timings = kept_timings(results)
     with reporter(errors, quiet=quiet, verbose=verbose) as shown:
-        code = run_matrix(settings, results.resolve(), shown, print_suite_failure, earlier=earlier)
+        code = run_matrix(
+            settings, results.resolve(), shown, print_suite_failure, print_stop, resume=resume
+        )
     if results.exists() and results.stat().st_mtime_ns != before:
-        keep_timings(results, timings)
         _report(out, code, shown.pace, quiet=quiet)
-    else:
+    elif code is not Exit.SUITE_FAILED:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
 
 
-def _earlier(folder: Path, settings: Settings) -> Earlier:
-    """What an interrupted run in a folder has measured, if it was one of these settings."""
-    found = read(folder)
-    run = found.run
-    for name, before, now in (
-        ("tier", run.tier, settings.tier),
-        ("seed", run.seed, settings.seed),
-        ("commit", run.commit, commit()),
+def _leave_complete(out: Path, settings: Settings) -> NoReturn:
+    """Leave as the complete run in a folder did, if it was one of these settings."""
+    found = read(out)
+    now = identity_of_settings(settings)
+    for name, before in (
+        ("tier", found.run.tier),
+        ("seed", found.run.seed),
+        ("commit", found.run.commit),
+        ("requirements", [requirement.id for requirement in found.requirements]),
+        ("backends", [backend.id for backend in found.backends]),
     ):
-        if before != now:
-            misuse(f"--resume: {folder} was measured with {name} {before}, this run has {now}")
-    if not run.interrupted:
-        misuse(f"--resume: the run in {folder} was not interrupted")
-    curves = {(c.backend, c.device, c.dtype, c.quantity, c.target): c.points for c in found.curves}
-    return Earlier(found.cells, curves)
+        if before != now[name]:
+            misuse(f"--resume: {out} was measured with {name} {before}, this run has {now[name]}")
+    if found.run.interrupted:
+        misuse(f"--resume: {out} has no {NAME} to go on from; start anew with --overwrite")
+    console.print(f"nothing to resume: the run in {out} is complete", highlight=False)
+    as_expected = all(map(settings.accepts, found.cells))
+    raise typer.Exit(Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED)
+
+
+def print_stop(text: str) -> None:
+    """Show in one line why the suite could not go on."""
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
     """Show and render what was measured, then where the time went."""
     begin = time.monotonic()
-    render(out, page=code is not Exit.INTERRUPTED, brief=quiet)
+    render(out, page=code not in (Exit.INTERRUPTED, Exit.SUITE_FAILED), brief=quiet)
     if not quiet:
         for line in filter(None, (parts_line(pace, time.monotonic() - begin), slow_line(pace))):
             errors.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -66,8 +66,8 @@ def test_tier_and_seed_are_those_of_the_run_that_has_the_cell(tmp_path: Path) ->
     ("cell", "message"),
     [
         ("VAL-2/torch", "cell is 'VAL-2/torch'; accepted is requirement/backend/device/dtype"),
-        ("VLA-2/torch/cpu/float32", "requirement 'VLA-2' is unknown; did you mean VAL-2"),
-        ("VAL-2/tensorflwo:xla/cpu/float32", "did you mean tensorflow:xla"),
+        ("VLA-2/torch/cpu/float32", "requirement 'VLA-2' is unknown; the nearest are VAL-2"),
+        ("VAL-2/tensorflwo:xla/cpu/float32", "the nearest are tensorflow:xla"),
         ("VAL-2/torch/cpu/float31", "dtype 'float31' is unknown; accepted are float16"),
         ("VAL-1/jax:jit/cpu/float16", "tier quick does not try VAL-1/jax:jit/cpu/float16"),
     ],

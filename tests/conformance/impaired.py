@@ -14,7 +14,8 @@ class Right:
     """No fault: the loss of float32 logits by float64 arithmetic, hard targets only."""
 
     def info(self):
-        return BackendInfo("right", "right", "1", dtypes=("float32",))
+        version = os.environ.get("IMPAIRED_VERSION", "1")
+        return BackendInfo("right", "right", version, dtypes=("float32",))
 
     def bind(self, call):
         return lambda: self.loss(call.logits.astype(np.float64), call.targets)
@@ -103,3 +104,15 @@ class Sloppy(Right):
 
     def fetch(self, raw):
         return super().fetch(raw * (1 + 6 * 2.0**-24))
+
+
+class Slow(Right):
+    """Takes its time."""
+
+    def bind(self, call):
+        time.sleep(0.02)
+        return super().bind(call)
+
+
+class SlowToo(Slow, Sloppy):
+    """Takes its time, too, and is a few ulps off."""

@@ -1,6 +1,7 @@
 """The pools: drawn once, the same for the same seed and tier, with the ledger's witnesses."""
 
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from bce_conformance.conformance import ledger
 from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, repeated
-from bce_conformance.conformance.pools import PoolStore, name_of
+from bce_conformance.conformance.pools import Builder, PoolStore, name_of
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.conformance.witness import Witness
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
@@ -31,6 +32,34 @@ def test_the_store_builds_once_and_forgets_the_oldest() -> None:
     store.get(builder, FLOAT32)
     draws = sum(TIERS["quick"].pool_draws)
     assert built == ["float32"] * draws + ["float16"] * draws + ["float32"] * draws
+
+
+def test_inputs_take_no_more_memory_than_there_is_room_for() -> None:
+    """Those that a check still holds count, too: the others then have to make room."""
+
+    def builder(s: Sampler, number: int) -> Inputs:
+        return s.inputs("x", s.hard()[: 1000 + number], s.hard()[: 1000 + number])
+
+    def named(number: int) -> Builder:
+        drawn = partial(builder, number=number)
+        drawn.__module__, drawn.__qualname__ = __name__, f"builder {number}"  # type: ignore[attr-defined]
+        return drawn
+
+    def kept(store: PoolStore) -> int:
+        return len(store._kept)
+
+    one = PoolStore(0, QUICK).get(named(0), FLOAT32).nbytes
+    store = PoolStore(0, QUICK, memory=2 * 10 * one)
+    for number in range(30):
+        store.get(named(number), FLOAT32)
+    assert 7 <= kept(store) <= 10
+    held = [store.get(named(number), FLOAT32) for number in range(100, 106)]
+    for number in range(200, 230):
+        store.get(named(number), FLOAT32)
+    assert len(held) == 6
+    assert 2 <= kept(store) <= 4
+    store = PoolStore(0, QUICK, memory=1)
+    assert store.get(named(0), FLOAT32) is store.get(named(0), FLOAT32)  # the latest stays
 
 
 def row(s: Sampler) -> Inputs:

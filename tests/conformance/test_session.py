@@ -171,12 +171,30 @@ def test_threads_that_draw_random_numbers_do_not_disturb_the_shapes(tmp_path: Pa
     assert len(document["cells"]) == 3
 
 
-def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
-    code, document, output = run(*RIGHT, "--device=tpu", out=tmp_path)
-    assert code == 0, output
-    (cell,) = document["cells"]
-    assert (cell["verdict"], cell["detail"]) == ("not measured", "no device tpu")
-    assert cell["inputs"] == 0
+def test_a_run_of_which_nothing_can_be_measured_is_misuse(tmp_path: Path) -> None:
+    """A typing error, or a device that is absent: nothing that was measured is written over."""
+    assert run(*RIGHT, out=tmp_path)[0] == 0
+    code, document, output = run(*RIGHT, "--device=gpu", "--overwrite", out=tmp_path)
+    assert code == 2
+    assert "no backend has device gpu (impaired:Right has cpu)" in output
+    assert verdicts(document) == {"impaired:Right": "AAA"}
+    code, _, output = run(*RIGHT, "--device=cpu", "--device=cuda", "--overwrite", out=tmp_path)
+    assert code == 0, output  # something was
+
+
+def test_formats_that_no_requirement_is_about_are_misuse(tmp_path: Path) -> None:
+    command_line = command("run", *RIGHT, "--requirement=VAL-9", "--dtype=float32")
+    done = subprocess.run(
+        [*command_line, f"--out={tmp_path}"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no requirement that was asked for is about these formats" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -187,6 +205,8 @@ def test_an_absent_device_is_not_measured(tmp_path: Path) -> None:
         ["--dtype=float8"],
         ["--tier=huge"],
         ["--time-limit=-1"],
+        ["--memory=2"],
+        ["--ledger=nope.toml"],
     ],
 )
 def test_misuse_exits_2_and_names_what_is_wrong(tmp_path: Path, wrong: list[str]) -> None:
@@ -194,6 +214,88 @@ def test_misuse_exits_2_and_names_what_is_wrong(tmp_path: Path, wrong: list[str]
     assert code == 2
     assert document == {}
     assert wrong[0].partition("=")[2] in output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("--requirement=VLA-1", "VAL-1"), ("--backend=tensorfow", "tensorflow")]
+)
+def test_an_unknown_name_brings_the_nearest_few(tmp_path: Path, wrong: str, meant: str) -> None:
+    code, _, output = run(wrong, out=tmp_path)
+    assert code == 2
+    assert meant in output
+    assert len(output) < 200
+
+
+@pytest.mark.parametrize("command_of", ["run", "ledger check"])
+def test_a_ledger_that_does_not_exist_is_misuse(tmp_path: Path, command_of: str) -> None:
+    assert run(*RIGHT, out=tmp_path)[0] == 0
+    done = subprocess.run(
+        command(
+            *command_of.split(), *([str(tmp_path)] * (command_of != "run")), "--ledger=no.toml"
+        ),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "ledger no.toml does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "smaller", [["--tier=quick"], ["--dtype=float16"], ["--backend=native"], ["--device=cuda"]]
+)
+def test_a_smaller_run_does_not_overwrite_a_larger_one(tmp_path: Path, smaller: list[str]) -> None:
+    """The results are written as a run would, which takes no time."""
+    _, document, _ = run(*RIGHT, out=tmp_path)
+    document["run"]["tier"] = "default"
+    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
+    before = (tmp_path / "results.json").read_bytes()
+    backend = [] if smaller == ["--backend=native"] else RIGHT
+    # The last one of an option counts where it takes one value.
+    done = subprocess.run(
+        command("run", *backend, "--requirement=VAL-1", f"--out={tmp_path}", *smaller),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "does not measure, such as VAL-1 impaired:Right cpu float32" in done.stderr
+    assert "--out FOLDER" in done.stderr
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_a_run_of_as_much_or_more_goes_ahead(tmp_path: Path) -> None:
+    assert run(*RIGHT, out=tmp_path)[0] == 0
+    assert run(*RIGHT, out=tmp_path)[0] == 0
+    code, document, output = run(*RIGHT, "--requirement=VAL-2", "--seed=1", out=tmp_path)
+    assert code == 0, output
+    assert len(document["cells"]) == 2
+    assert run(*RIGHT, out=tmp_path)[0] == 2
+    assert run(*RIGHT, "--overwrite", out=tmp_path)[0] == 0
+
+
+def test_an_out_that_cannot_be_written_is_noticed_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, output = run(*RIGHT, out=tmp_path / "file")
+    assert code == 2
+    assert "cannot be written" in output
+    assert "on cpu" not in output  # no backend was started
+
+
+def test_equal_runs_write_equal_files(tmp_path: Path) -> None:
+    """But for the times, however the threads came to their cells."""
+    many = (*RIGHT, "--backend=native", "--requirement=VAL", "--dtype=float16")
+    documents = [run(*many, out=tmp_path / name)[1] for name in "ab"]
+    for document in documents:
+        for name in ("id", "started", "finished", "argv", "seconds"):
+            document["run"].pop(name)
+    assert json.dumps(documents[0]) == json.dumps(documents[1])
+    first = [(c["backend"], c["dtype"]) for c in documents[0]["cells"][:4]]
+    assert first == [(b, d) for b in ("impaired:Right", "native") for d in ("float16", "float32")]
 
 
 @pytest.mark.parametrize("name", ["HangsInTheTail", "HangsOnStart"])
@@ -243,34 +345,6 @@ def test_interrupt_ends_soon_keeps_what_was_measured_and_leaves_no_process(
         assert ("VAL-2", f"impaired:{name}") not in measured
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    code, document, _ = run(*RIGHT, out=tmp_path)
-    assert code == 0
-    document["run"]["interrupted"] = True
-    document["cells"][0]["detail"] = "measured earlier"
-    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
-    code, resumed, output = run(*RIGHT, "--requirement=VAL-2", "--resume", out=tmp_path)
-    assert code == 0, output
-    found = {cell["requirement"]: cell["detail"] for cell in resumed["cells"]}
-    assert set(found) == {"VAL-1", "VAL-2"}
-    assert found["VAL-1"] == "measured earlier"
-    assert not resumed["run"]["interrupted"]
-    right_side = [point for point in document["curves"][0]["points"] if point[0] > 0]
-    assert right_side
-    assert all(point in resumed["curves"][0]["points"] for point in right_side)
-    assert run(*RIGHT, "--resume", out=tmp_path)[0] == 2
-
-
-@pytest.mark.parametrize("other", ["--seed=1", "--tier=default"])
-def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path, other: str) -> None:
-    _, document, _ = run(*RIGHT, out=tmp_path)
-    document["run"]["interrupted"] = True
-    (tmp_path / "results.json").write_text(json.dumps(document), "utf-8")
-    code, _, output = run(*RIGHT, "--resume", other, out=tmp_path)
-    assert code == 2
-    assert "was measured with" in output
-
-
 def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Path) -> None:
     """The quick tier may find a cell better than its entry says: no reason to drop the entry."""
     code, document, output = run("--backend=torch", out=tmp_path)
@@ -301,8 +375,9 @@ def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Pa
 def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     """Red without it; filled by an update and explained, green; on another version, reported."""
     mine = tmp_path / "ledger.toml"
-    sloppy = ("--backend=impaired:Sloppy", f"--ledger={mine}", "--tier=default")
-    assert run(*sloppy, out=tmp_path)[0] == 1
+    plain = ("--backend=impaired:Sloppy", "--tier=default")
+    sloppy = (*plain, f"--ledger={mine}")
+    assert run(*plain, out=tmp_path)[0] == 1
     update = ["ledger", "update", str(tmp_path), f"--ledger={mine}"]
     subprocess.run(command(*update), env=environment(), check=True, timeout=60)
     assert run(*sloppy, out=tmp_path)[0] == 2  # nobody said why yet
@@ -325,7 +400,7 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
 
 def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
     mine = tmp_path / "ledger.toml"
-    peak = ("--backend=impaired:WrongAtAPeak", f"--ledger={mine}")
+    peak = ("--backend=impaired:WrongAtAPeak",)
     _, plain, _ = run(*peak, "--tier=default", out=tmp_path)
     code, searched, _ = run(*peak, "--tier=thorough", out=tmp_path)
     assert code == 1
@@ -335,7 +410,8 @@ def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
     subprocess.run(command(*update), env=environment(), check=True, timeout=60)
     mine.write_text(mine.read_text("utf-8").replace('text = ""', 'text = "a peak"'), "utf-8")
     for seed in (1, 2):
-        code, found, output = run(*peak, "--tier=default", f"--seed={seed}", out=tmp_path)
+        known = (*peak, f"--ledger={mine}", "--overwrite", f"--seed={seed}")
+        code, found, output = run(*known, "--tier=default", out=tmp_path)
         assert code == 0, output
         assert (found["cells"][0]["verdict"], found["cells"][0]["witness"]) == ("A", None)
 

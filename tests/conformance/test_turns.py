@@ -4,9 +4,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
-from bce_conformance.conformance.turns import Stopped, Turns
+from bce_conformance.backends import LossCall
+from bce_conformance.conformance.turns import LARGE, InTurn, Stopped, Turns
 
 
 def test_no_more_calls_are_under_way_than_there_are_slots() -> None:
@@ -28,11 +30,11 @@ def test_no_more_calls_are_under_way_than_there_are_slots() -> None:
     assert most == 2
 
 
-def waiting(turns: Turns, backend: str, then) -> threading.Thread:
+def waiting(turns: Turns, backend: str, then, *, large: bool = False) -> threading.Thread:
     """A thread that waits for its turn."""
 
     def run() -> None:
-        with turns.of(backend):
+        with turns.of(backend, large=large):
             then(backend)
 
     before = len(turns._waiting)
@@ -41,6 +43,40 @@ def waiting(turns: Turns, backend: str, then) -> threading.Thread:
     while len(turns._waiting) == before:
         time.sleep(0.001)
     return thread
+
+
+def test_one_large_call_at_most_is_under_way_and_lets_small_ones_by() -> None:
+    turns = Turns(3)
+    turns.left.update(large=9, small=1)
+    order: list[str] = []
+    with turns.of("first", large=True):
+        large = waiting(turns, "large", order.append, large=True)
+        with turns.of("small"):
+            pass
+        assert order == []
+    large.join(5)
+    assert order == ["large"]
+    with turns.of("again", large=True):
+        pass
+
+
+def test_a_call_is_large_by_its_operands() -> None:
+    asked: list[bool] = []
+
+    class Asked(Turns):
+        def of(self, backend: str, *, large: bool = False):
+            asked.append(large)
+            return super().of(backend, large=large)
+
+    class Process:
+        def evaluate(self, call: LossCall) -> None:
+            pass
+
+    subject = InTurn("some", Process(), Asked(1))  # type: ignore[arg-type]
+    half = np.zeros(LARGE // 2, np.uint8)
+    for call in (LossCall(half, half), LossCall(half, half[1:]), LossCall(half, half[:1], half)):
+        subject.evaluate(call)
+    assert asked == [True, False, True]
 
 
 def test_the_backend_with_the_most_left_goes_first() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.conformance.cells import VERDICTS
+from bce_conformance.reports import charts, html
 from bce_conformance.reports.charts import vega_script
 from bce_conformance.reports.html import LEGEND, MARKS, packed_cells, render, write
 from bce_conformance.reports.results import from_document
@@ -216,6 +217,18 @@ def test_write_replaces_the_file(document: Document, tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == render(results)
 
 
+def test_where_vega_cannot_be_made_the_page_has_all_but_charts(
+    document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = from_document(document)
+    assert 'id="curves"' in render(results)
+    monkeypatch.setattr(html, "vega_script", lambda: None)
+    page = render(results)
+    assert 'id="curves"' not in page
+    assert 'id="timing-chart"' not in page
+    assert all(cell.requirement in page for cell in results.cells)
+
+
 def test_four_thousand_cells_render_within_five_seconds(builder: Callable[..., Document]) -> None:
     document = builder(per_family=34, curve_points=200)
     results = from_document(document)
@@ -225,3 +238,10 @@ def test_four_thousand_cells_render_within_five_seconds(builder: Callable[..., D
     begun = time.process_time()
     render(results)
     assert time.process_time() - begun < 5
+
+
+def test_vega_that_ends_its_process_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "_BUNDLE", "import os; os.abort()")
+    vega_script.cache_clear()
+    assert vega_script() is None
+    vega_script.cache_clear()

@@ -1,0 +1,94 @@
+"""Memory: how much of it this process may use, and how amounts of it are written.
+
+Guarantees that the least limit that the system tells of counts: physical memory, every cgroup that
+the process is in (version 2 and 1), and the limit of its address space.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SHARE = 4  # by default the suite's own process takes at most one part in so many
+_UNKNOWN = 2 << 30  # bytes to take where the system tells nothing
+_UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+_AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
+
+
+def physical() -> int:
+    """Physical memory in bytes; 0 where the system does not tell."""
+    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def usable(root: Path = Path("/")) -> int:
+    """Bytes that this process may use; 0 where the system does not tell.
+
+    Args:
+        root: where ``proc`` and ``sys`` are.
+    """
+    limits = [physical(), _address_space(), *_cgroup_limits(root)]
+    return min((limit for limit in limits if limit > 0), default=0)
+
+
+def default_bound() -> int:
+    """Bytes that the suite's own process takes unless it is told otherwise."""
+    return usable() // SHARE or _UNKNOWN
+
+
+def parse(text: str) -> int:
+    """Bytes of an amount with its unit, such as ``2GiB`` or ``512 MiB``.
+
+    Raises:
+        ValueError: it is no such amount.
+    """
+    found = _AMOUNT.fullmatch(text.strip())
+    amount = int(float(found[1]) * 2 ** _UNITS[found[2]]) if found else 0
+    if not amount:
+        raise ValueError(
+            f"memory is {text!r}; accepted is a positive number with one of the units "
+            f"{', '.join(_UNITS)}, such as 2GiB"
+        )
+    return amount
+
+
+def _address_space() -> int:
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return 0 if soft == resource.RLIM_INFINITY else soft
+
+
+def _cgroup_limits(root: Path) -> Iterator[int]:
+    """The limits of all cgroups from the process's own up to the root of what it sees."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mount, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = mount / path.lstrip("/")
+        # A container may see its own cgroup as the root, under a path that holds only outside.
+        for folder in (own, *(parent for parent in own.parents if parent.is_relative_to(mount))):
+            yield _limit(folder / name)
+
+
+def _limit(file: Path) -> int:
+    """The limit in a file; 0 where there is none: no file, or the word ``max``."""
+    try:
+        text = file.read_text("utf-8").strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdecimal() else 0
