@@ -12,8 +12,11 @@ BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VEN
 .PHONY: report test lint format bench bench-continuous bench-html bench-check clean
 .DELETE_ON_ERROR:
 
+# What an interrupted run left is gone on with.
+JOURNAL := $(wildcard reports/out/journal.jsonl)
+
 report: $(VENV)/.frameworks
-	$(BIN)/bce-conformance run --tier $(TIER)
+	$(BIN)/bce-conformance run --tier $(TIER) --exit-zero $(if $(JOURNAL),--resume)
 
 test: $(VENV)/.frameworks $(VENV)/.development
 	$(BIN)/python -m pytest tests

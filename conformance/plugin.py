@@ -154,7 +154,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         text = matrix.status(backend)
         if isinstance(info, BackendInfo):
             devices = ", ".join(device.kind for device in info.devices)
-            text = f"{info.framework} {info.version} on {devices}"
+            text = f"{info.framework} {info.version} on {devices} ({info.instruction_set})"
         lines.append(f"  {backend}: {text}")
     kept = config.stash[KEPT]
     if kept.cells:

@@ -18,7 +18,7 @@ from rich.text import Text
 from bce_conformance.conformance.cells import Cell, CellKey, is_better
 from bce_conformance.reports import timings
 from bce_conformance.reports.grid import UNMEASURED
-from bce_conformance.reports.results import Results, Run
+from bce_conformance.reports.results import BackendEntry, Results, Run
 from bce_conformance.reports.summary import STYLES
 
 FACTOR = 2.0
@@ -51,7 +51,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Version:
-    """A backend's version in both runs; None where a run does not list the backend."""
+    """A backend's version and instruction set in both runs; None where a run does not list it."""
 
     backend: str
     before: str | None
@@ -103,9 +103,13 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
 
 
 def _versions(before: Results, after: Results) -> tuple[Version, ...]:
-    old = {backend.id: backend.version for backend in before.backends}
-    new = {backend.id: backend.version for backend in after.backends}
+    old = {backend.id: _version(backend) for backend in before.backends}
+    new = {backend.id: _version(backend) for backend in after.backends}
     return tuple(Version(name, old.get(name), new.get(name)) for name in {**new, **old})
+
+
+def _version(backend: BackendEntry) -> str:
+    return " ".join(filter(None, [backend.version, backend.instruction_set]))
 
 
 def _moves(old: dict[CellKey, Cell], new: dict[CellKey, Cell], factor: float) -> Iterator[Move]:

@@ -21,7 +21,7 @@ from .terminal import console, errors
 def backends() -> None:
     """List the backends: installed or not, version, devices, formats, what is composed."""
     names = ("backend", "version", "devices", "formats", "composed by the adapter", "subnormals")
-    table = Table(*names)
+    table = Table(*names, "instruction set")
     for spec in (*builtin_backends(), *entry_point_backends()):
         if not installed(spec):
             table.add_row(spec.id, NOT_INSTALLED, style="dim")
@@ -32,7 +32,7 @@ def backends() -> None:
         if isinstance(info, BackendInfo):
             devices = ", ".join(f"{device.kind} ({device.name})" for device in info.devices)
             lists = (", ".join(names) for names in (info.dtypes, info.composed))
-            table.add_row(spec.id, info.version, devices, *lists, flushes)
+            table.add_row(spec.id, info.version, devices, *lists, flushes, info.instruction_set)
         else:
             table.add_row(spec.id, str(info), style="red")
     console.print(table)
