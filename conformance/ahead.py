@@ -96,7 +96,7 @@ class Ahead:
         try:
             cell = self._measured(check)
         finally:
-            turns.left[backend] -= 1
+            turns.filled(backend)
             if not turns.left[backend]:
                 self._matrix.release()
         spent = Spent(turns.held[backend] - held, time.thread_time() - own)

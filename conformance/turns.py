@@ -33,7 +33,8 @@ class Turns:
     """
 
     def __init__(self, slots: int) -> None:
-        self.left: Counter[str] = Counter()  # how much each backend has still to do
+        self.left: Counter[str] = Counter()  # how many cells each backend has still to fill
+        self._filled: Counter[str] = Counter()
         self.held: dict[str, float] = defaultdict(float)  # seconds that each had a slot
         self._free = slots
         self._waiting: list[tuple[str, bool]] = []  # a backend, and whether its call is large
@@ -69,6 +70,21 @@ class Turns:
                 if self._stopped:
                     raise Stopped  # whatever became of a call whose process was ended
 
+    def filled(self, backend: str) -> None:
+        """Take in that a backend has one cell less to fill."""
+        with self._changed:
+            self.left[backend] -= 1
+            self._filled[backend] += 1
+            self._changed.notify_all()
+
+    def seconds_left(self, backend: str) -> float:
+        """About how long a backend has still to hold slots: as its cells took so far, or a second.
+
+        A backend that compiles has few cells that take long: begun late, it would be left alone.
+        """
+        took = (self.held[backend] + 1) / (self._filled[backend] + 1)
+        return self.left[backend] * took
+
     def stop(self) -> None:
         """End all turns."""
         with self._changed:
@@ -77,7 +93,7 @@ class Turns:
 
     def _is_next(self, backend: str) -> bool:
         able = [waiting for waiting, large in self._waiting if not (large and self._large)]
-        return self._free > 0 and bool(able) and backend == max(able, key=lambda b: self.left[b])
+        return self._free > 0 and bool(able) and backend == max(able, key=self.seconds_left)
 
 
 class InTurn:

@@ -124,3 +124,22 @@ def test_a_call_that_fails_gives_its_slot_back() -> None:
         raise ValueError("its own")
     with turns.of("b"):
         pass
+
+
+def test_cells_that_take_long_count_for_more() -> None:
+    turns = Turns(1)
+    turns.left.update(many=30, compiled=10)
+    assert turns.seconds_left("many") > turns.seconds_left("compiled")
+    turns.held.update(many=1.0, compiled=40.0)
+    for backend in ("many", "compiled"):
+        for _ in range(4):
+            turns.filled(backend)
+    assert turns.left == {"many": 26, "compiled": 6}
+    assert turns.seconds_left("compiled") == pytest.approx(6 * 41 / 5)
+    assert turns.seconds_left("many") == pytest.approx(26 * 2 / 5)
+    order: list[str] = []
+    with turns.of("first"):
+        threads = [waiting(turns, name, order.append) for name in ("many", "compiled")]
+    for thread in threads:
+        thread.join(5)
+    assert order == ["compiled", "many"]
