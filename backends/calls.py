@@ -185,10 +185,11 @@ class BackendInfo:
 class Backend(Protocol):
     """What an adapter is: three methods, and the framework imported inside them only.
 
-    Two more are optional. ``set_threads(count)``, of an adapter that lists ``threads`` among its
-    ``extensions``, makes later calls use ``count`` threads and returns how many it were before.
-    ``placed()`` returns the arrays of the latest call by field name as the framework holds them
-    now, where those are copies.
+    Three more are optional. ``prepare()`` is called once, before the first call: what an adapter
+    compiles ahead of use is no part of a call's time. ``set_threads(count)``, of an adapter that
+    lists ``threads`` among its ``extensions``, makes later calls use ``count`` threads and returns
+    how many it were before. ``placed()`` returns the arrays of the latest call by field name as the
+    framework holds them now, where those are copies.
     """
 
     def info(self) -> BackendInfo:

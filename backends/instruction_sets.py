@@ -95,6 +95,12 @@ def is_less(level: str, other: str) -> bool:
     return LEVELS.index(level) < LEVELS.index(other)
 
 
+def below(name: str) -> tuple[str, ...]:
+    """The levels below that of an instruction set such as ``x86-64-v4/intel``, least first."""
+    level = name.partition("/")[0]
+    return LEVELS[: LEVELS.index(level)] if level in LEVELS else ()
+
+
 @cache
 def level_of_machine() -> str:
     """The highest level of this machine, such as ``x86-64-v3``; elsewhere its architecture."""

@@ -20,6 +20,7 @@ from bce_conformance.backends.adapter import (
     instance_of,
 )
 from bce_conformance.backends.calls import (
+    DTYPES,
     Array,
     BackendInfo,
     Device,
@@ -51,11 +52,22 @@ class NativeAdapter(Adapter):
         return bce_conformance.__version__
 
     def info(self) -> BackendInfo:
-        """Describe the backend, with its kernels compiled: no call pays for them."""
+        """Describe the backend, without compiling anything: it takes every format."""
+        return BackendInfo(
+            id=self.framework,
+            framework=self.framework,
+            version=self.version(),
+            devices=self.devices(),
+            dtypes=DTYPES,
+            composed=self.composed,
+            instruction_set=self.instruction_set(),
+        )
+
+    def prepare(self) -> None:
+        """Compile the kernels, once a machine."""
         from bce_conformance.backends.native.warmup import compile_all
 
         compile_all()
-        return super().info()
 
     def devices(self) -> tuple[Device, ...]:
         """List the CPU, the only device so far."""

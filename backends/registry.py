@@ -18,7 +18,7 @@ ENTRY_POINT_GROUP = "bce_conformance.backends"
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # A path may have an @ of its own, as Homebrew's python@3.11 does.
-_LOCATION = re.compile(r"@(?=[a-z]+=)")
+_LOCATION = re.compile(r"@(?=[a-z]+=|[a-z]*$)")
 _PROBE_LIMIT = 30.0
 
 

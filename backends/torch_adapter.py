@@ -152,6 +152,10 @@ class TorchCompileAdapter(TorchAdapter):
         """Return the loss function, compiled."""
         return self.compiled(super().function())
 
+    def _takes(self, dtype: str) -> bool:
+        """Whether torch takes a format: to compile for each to learn it takes a quarter minute."""
+        return TorchAdapter()._takes(dtype)
+
     def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
         """Return the derivative of the loss along ``tangent`` by compiled forward mode."""
         return self.compiled(super().forward)(loss_of, logits, tangent)

@@ -139,7 +139,7 @@ def threads(adapter: Any, count: int | None) -> Iterator[None]:
 
 
 def serve(channel: Any) -> None:
-    """Answer the parent: a process id, a description, then a result a call or times a workload."""
+    """Answer the parent: a process id, a description, then whatever it asks for."""
     config = channel.receive()
     settle(config)
     channel.send(os.getpid())
@@ -157,7 +157,10 @@ def serve(channel: Any) -> None:
     while True:
         message = channel.receive()
         try:
-            if "workload" in message:
+            if "prepare" in message:
+                getattr(adapter, "prepare", lambda: None)()
+                message = {}
+            elif "workload" in message:
                 timed = workload.Workload(**message["workload"])
                 seconds, ahead = message["seconds"], message["ahead"]
                 message = {"seconds": timer.measure(timed, seconds, ahead=ahead)}

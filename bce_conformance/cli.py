@@ -18,6 +18,7 @@ from bce_conformance.commands.cache import cache_app, warmup
 from bce_conformance.commands.explain import explain
 from bce_conformance.commands.ledger import ledger_app
 from bce_conformance.commands.report import compare, report
+from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
 from bce_conformance.commands.terminal import console, errors
 from bce_conformance.conformance.session import Exit
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (run, report, compare, bench, warmup, backends, explain):
+for command in (run, report, compare, bench, warmup, backends, explain, reproduce):
     app.command()(command)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cache_app, name="cache")

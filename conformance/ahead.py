@@ -8,6 +8,7 @@ and that no check is still running when ``close`` has returned.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from importlib import import_module
 
 from .cells import Cell, Place
 from .matrix import Matrix
+from .progress import Spent
 from .specification import Requirement
 from .subject import CallFailed, Subject
 
@@ -83,10 +85,15 @@ class Ahead:
         return self._threads[backend]
 
     def _run(self, check: Check) -> Cell:
+        turns, backend = self._matrix.turns, check.place.backend
+        held, own = turns.held[backend], time.thread_time()
         try:
-            return self._measured(check)
+            cell = self._measured(check)
         finally:
-            self._matrix.turns.left[check.place.backend] -= 1
+            turns.left[backend] -= 1
+        spent = Spent(turns.held[backend] - held, time.thread_time() - own)
+        self._matrix.progress.finished(cell, spent)
+        return cell
 
     def _measured(self, check: Check) -> Cell:
         absent = self._matrix.absent(check.requirement, check.place)

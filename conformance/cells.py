@@ -53,6 +53,24 @@ class Place:
         return f"{self.backend}-{self.device}-{self.dtype}"
 
 
+def key_of(cell_id: str) -> CellKey:
+    """The key of a cell from its id, such as ``VAL-2/torch/cpu/float32``.
+
+    A backend id may have slashes itself, as ``torch@python=/opt/venv/bin/python`` does.
+
+    Raises:
+        ValueError: it has fewer than four parts, or an empty one.
+    """
+    requirement, _, rest = cell_id.partition("/")
+    backend, device, dtype = ("", "", *rest.rsplit("/", 2))[-3:]
+    if not all((requirement, backend, device, dtype)):
+        raise ValueError(
+            f"cell is {cell_id!r}; accepted is requirement/backend/device/dtype, "
+            "such as VAL-2/torch/cpu/float32"
+        )
+    return requirement, backend, device, dtype
+
+
 @dataclass(frozen=True)
 class UlpStatistics:
     """Errors in units in the last place of the exact value, over all results of a cell."""
@@ -130,6 +148,11 @@ class Cell:
     def key(self) -> CellKey:
         """What names this cell within its run."""
         return self.requirement, self.backend, self.device, self.dtype
+
+    @property
+    def id(self) -> str:
+        """Its name in one word, as ``bce-conformance reproduce`` takes it."""
+        return "/".join(self.key)
 
     def as_json(self) -> dict[str, Any]:
         """The cell as results.json has it: infinities and NaN as strings."""

@@ -34,11 +34,12 @@ from .cells import Cell, Place, Verdict
 from .curves import Curves, Key, Point
 from .ledger import Conditions, Ledger
 from .pools import PoolStore
-from .reproduce import explain_line, run_line
+from .progress import Progress
+from .reproduce import explain_line, reproduce_line
 from .specification import Requirement, requirements
 from .subject import Subject
 from .subnormals import Flushes
-from .tiers import TIERS
+from .tiers import EVERY_INSTRUCTION_SET, TIERS
 from .turns import InTurn, Turns
 
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
@@ -118,6 +119,10 @@ class Settings:
         )
         return list(dict.fromkeys(held))
 
+    def names(self, requirement: Requirement) -> bool:
+        """Whether a requirement is asked for by its number."""
+        return requirement.id in self.requirements
+
     def accepts(self, cell: Cell) -> bool:
         """Whether a cell is no error: not worse than known, and where that is asked not stale."""
         return cell.expected and not (self.strict and cell.stale)
@@ -142,10 +147,14 @@ class Matrix:
     Args:
         settings: what is measured.
         ledger: what is expected.
+        progress: is told how far the session is.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, progress: Progress | None = None
+    ) -> None:
         self.settings = settings
+        self.progress = progress or Progress()
         self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
@@ -157,6 +166,7 @@ class Matrix:
         self.flushes: dict[Place, Flushes] = {}
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
+        self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as the matrix: a worker ends with the thread that started it.
         self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
@@ -200,13 +210,20 @@ class Matrix:
             for backend, spec in self.specs.items()
             if installed(spec)
         }
-        infos = self._starters.map(BackendProcess.info, self._processes.values())
+        self.progress.starting(tuple(self._processes))
+        infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
 
+    def _start_one(self, backend: str) -> BackendInfo | Failure:
+        info = self._processes[backend].info()
+        self.progress.up(backend)
+        return info
+
     def close(self) -> None:
         """End all processes, also those that are being started."""
-        for process in (*self._processes.values(), *self._siblings.values()):
+        held = (process for by_level in self._held.values() for process in by_level.values())
+        for process in (*self._processes.values(), *self._siblings.values(), *held):
             process.close()
         self._starters.shutdown(wait=True, cancel_futures=True)
 
@@ -219,10 +236,14 @@ class Matrix:
             Place(backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if self.pools.tier.tries(requirement, self.specs[backend], dtype)
+            if self._tries(requirement, backend, dtype)
             for device in self._devices(backend)
             if (requirement.id, Place(backend, device, dtype)) not in self.cells
         ]
+
+    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
+        asked = requirement.id == EVERY_INSTRUCTION_SET and self.settings.names(requirement)
+        return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.info(backend)
@@ -246,6 +267,7 @@ class Matrix:
             self.curves,
             flushes=bool(self.flushes[place].results),
             sibling=self._sibling(place.backend),
+            lower=self._lower(requirement, place),
         )
 
     def _sibling(self, backend: str) -> InTurn | None:
@@ -258,6 +280,28 @@ class Matrix:
             process = self._process_of(eager)
             self._siblings[eager.id] = process
         return InTurn(backend, process, self.turns)
+
+    def _lower(self, requirement: Requirement, place: Place) -> dict[str, InTurn]:
+        """The backend held to each instruction set below its own, where the requirement asks.
+
+        Their processes end when the backend goes on to other requirements: each is a framework in
+        memory.
+        """
+        if requirement.id != EVERY_INSTRUCTION_SET:
+            for process in self._held.pop(place.backend, {}).values():
+                process.close()
+            return {}
+        if place.backend not in self._held:
+            info = self.info(place.backend)
+            levels = instruction_sets.below(
+                info.instruction_set if isinstance(info, BackendInfo) else ""
+            )
+            spec = self.specs[place.backend]
+            self._held[place.backend] = {
+                level: self._process_of(replace(spec, instruction_set=level)) for level in levels
+            }
+        held = self._held[place.backend]
+        return {level: InTurn(place.backend, held[level], self.turns) for level in held}
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         return BackendProcess(spec, time_limit=self.settings.time_limit, environment=_PATIENT)
@@ -316,7 +360,7 @@ class Matrix:
             subject.statistics() if subject else None,
             worst.element if worst else None,
             detail,
-            line or run_line(place, requirement.id, self.settings.tier, self.settings.seed),
+            line or reproduce_line(place, requirement.id, self.settings.tier, self.settings.seed),
             standing.better,
             subject.flushed if subject else 0,
             subject.witness() if subject else None,

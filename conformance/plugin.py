@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from . import document, ledger
 from .ahead import Ahead, Check
 from .cells import Cell, Place
 from .matrix import Earlier, Matrix, Settings
+from .progress import Progress
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 SETTINGS = pytest.StashKey[Settings]()
 EARLIER = pytest.StashKey[Earlier]()
+PROGRESS = pytest.StashKey[Progress]()
 STARTED = pytest.StashKey[str]()
 AHEAD = pytest.StashKey[Ahead]()
 BEGIN = pytest.StashKey[float]()
@@ -104,7 +107,8 @@ def matrix_of(config: pytest.Config) -> Matrix:
         raise pytest.Collector.CollectError(_IN_ONE_PROCESS)
     if MATRIX not in config.stash:
         settings = config.stash[SETTINGS]
-        config.stash[MATRIX] = Matrix(settings, ledger.read(settings.ledgers))
+        progress = config.stash.get(PROGRESS, None)
+        config.stash[MATRIX] = Matrix(settings, ledger.read(settings.ledgers), progress)
         config.stash[MATRIX].resume(config.stash.get(EARLIER, Earlier()))
     return config.stash[MATRIX]
 
@@ -190,7 +194,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         config.addinivalue_line("filterwarnings", _OF_ANOTHER_THREAD)
         checks = [check for item in session.items if (check := _check(item))]
         config.stash[BEGIN] = time.monotonic()
-        config.stash[AHEAD] = Ahead(config.stash[MATRIX], checks)
+        matrix = config.stash[MATRIX]
+        cells = Counter(check.place.backend for check in checks)
+        matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
+        config.stash[AHEAD] = Ahead(matrix, checks)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -209,8 +216,7 @@ def _settle(matrix: Matrix, cell: Cell) -> None:
     if not matrix.settings.accepts(cell):
         known = f"{cell.known} ({cell.reason or 'no entry in the ledger'})"
         raise Unexpected(
-            f"{cell.requirement} {cell.backend} {cell.device} {cell.dtype}: {cell.verdict}, "
-            f"known is {known}\n  {cell.detail}\n  {cell.reproduce}",
+            f"{cell.id}: {cell.verdict}, known is {known}\n  {cell.detail}\n  {cell.reproduce}",
             pytrace=False,
         )
     if cell.verdict in ("unsupported", "not measured"):

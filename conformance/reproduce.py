@@ -28,10 +28,7 @@ def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
     return shlex.join(words)
 
 
-def run_line(place: Place, requirement: str, tier: str, seed: int) -> str:
-    """The ``run`` command that measures one cell again."""
-    words = ["bce-conformance", "run", f"--backend={place.backend}"]
-    words += [f"--requirement={requirement}", f"--dtype={place.dtype}"]
-    words += [f"--tier={tier}", f"--seed={seed}"]
-    words += [f"--device={place.device}"] if place.device != "cpu" else []
-    return shlex.join(words)
+def reproduce_line(place: Place, requirement: str, tier: str, seed: int) -> str:
+    """The ``reproduce`` command that measures one cell again, whatever results are there."""
+    cell = f"{requirement}/{place.backend}/{place.device}/{place.dtype}"
+    return shlex.join(["bce-conformance", "reproduce", cell, f"--tier={tier}", f"--seed={seed}"])

@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from . import plugin
 from .matrix import Earlier, Settings
+from .progress import Progress
 
 FOLDER = Path(__file__).parent
 
@@ -29,18 +29,8 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class Progress(Protocol):
-    """What a run tells about itself while it goes on."""
-
-    def started(self, lines: list[str], cells: int) -> None:
-        """The backends are up; so many cells are to come."""
-
-    def finished_one(self, name: str) -> None:
-        """One more cell is done."""
-
-
 class _Watcher:
-    """Watches the session: progress, and failures that are the suite's own."""
+    """Hands progress and earlier cells to the session, and keeps the suite's own failures."""
 
     def __init__(self, progress: Progress, earlier: Earlier) -> None:
         self.suite_failures: list[str] = []
@@ -49,13 +39,7 @@ class _Watcher:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[plugin.EARLIER] = self._earlier
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        lines = plugin.pytest_report_collectionfinish(session.config)
-        self._progress.started(lines, len(session.items))
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self._progress.finished_one(nodeid.rpartition("[")[2].rstrip("]"))
+        config.stash[plugin.PROGRESS] = self._progress
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
@@ -75,17 +59,17 @@ class _Watcher:
 
 def run(
     settings: Settings,
-    results: Path,
+    results: Path | None,
     progress: Progress,
     on_failure: Callable[[str], None],
     *,
     earlier: Earlier | None = None,
 ) -> Exit:
-    """Measure the matrix and write ``results``.
+    """Measure the matrix.
 
     Args:
         settings: what is measured.
-        results: where results.json goes.
+        results: where results.json goes; None where nothing is to be written.
         progress: is told how far the run is.
         on_failure: is given the text of each failure of the suite itself.
         earlier: what an interrupted run of the same settings has measured; kept, not repeated.
@@ -94,7 +78,9 @@ def run(
     watcher = _Watcher(progress, earlier)
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
-    arguments += [f"--results={results}", f"--tier={settings.tier}", f"--seed={settings.seed}"]
+    arguments += ["--capture=no"]  # progress is shown while tests wait for their cells
+    arguments += [f"--results={results}"] if results is not None else []
+    arguments += [f"--tier={settings.tier}", f"--seed={settings.seed}"]
     arguments += [f"--time-limit={settings.time_limit}"]
     for option in ("backend", "device", "dtype", "requirement"):
         arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]

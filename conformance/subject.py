@@ -61,6 +61,8 @@ class Subject:
         curves: the session's error curves.
         flushes: whether the backend is known to make zero of subnormal results.
         sibling: evaluates calls with the backend whose compiled variant this one is, if it is one.
+        lower: evaluates calls with this backend held to a lower instruction set, by its name; those
+            that the tier tries.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Subject:
         *,
         flushes: bool = False,
         sibling: Evaluator | None = None,
+        lower: Mapping[str, Evaluator] | None = None,
     ) -> None:
         self.backend = backend
         self.device = device
@@ -86,6 +89,7 @@ class Subject:
         self.flushed = 0
         self._flushes = flushes
         self.sibling = sibling
+        self.lower = lower or {}
         self._process = process
         self._pools = pools
         self._curves = curves

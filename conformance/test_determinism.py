@@ -113,6 +113,26 @@ def test_cpu_and_other_devices(subject: Subject) -> None:
         subject.agree(call, found, expected, f"{subject.device} and cpu")
 
 
+@pytest.mark.requirement("DET-6")
+def test_every_instruction_set(subject: Subject) -> None:
+    """Compare with the same backend, held to each lower instruction set."""
+    if not subject.lower:
+        subject.not_measured("there is no lower instruction set to compare with")
+        return
+    for call in calls_to_compare(subject):
+        expected = subject.values(call)
+        for name, backend in subject.lower.items():
+            outcome = backend.evaluate(call)
+            if isinstance(outcome, Failure):
+                raise CallFailed(replace(outcome, detail=f"on {name}: {outcome.detail}"), call)
+            found = {
+                q: got
+                for q, got in outcome.values.items()
+                if q in expected and alike(got, expected[q])
+            }
+            subject.agree(call, found, expected, f"{name} and all that the processor has")
+
+
 def row_of(call: LossCall, row: int) -> LossCall:
     """The call of one row alone."""
     operands = {name: given[row] for name in OPERANDS if (given := getattr(call, name)) is not None}

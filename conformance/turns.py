@@ -6,7 +6,8 @@ with the most left to do goes first, and that nobody waits once the turns are ov
 
 from __future__ import annotations
 
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
@@ -27,6 +28,7 @@ class Turns:
 
     def __init__(self, slots: int) -> None:
         self.left: Counter[str] = Counter()  # how much each backend has still to do
+        self.held: dict[str, float] = defaultdict(float)  # seconds that each had a slot
         self._free = slots
         self._waiting: list[str] = []
         self._stopped = False
@@ -47,10 +49,12 @@ class Turns:
                 raise Stopped
             self._free -= 1
             self._changed.notify_all()
+        begin = time.monotonic()
         try:
             yield
         finally:
             with self._changed:
+                self.held[backend] += time.monotonic() - begin
                 self._free += 1
                 self._changed.notify_all()
                 if self._stopped:

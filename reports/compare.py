@@ -173,14 +173,14 @@ def _versions_table(comparison: Comparison) -> Table:
 
 
 def _moves_table(moves: tuple[Move, ...]) -> Table:
-    table = Table(title="cells that moved", title_style="dim")
-    for name in ("requirement", "backend", "device", "dtype", "", "before", "after"):
-        table.add_column(name, overflow="fold")
-    marks = {True: Text("better", "green"), False: Text("worse", "bold red"), None: Text("")}
+    table = Table(title="cells that moved", title_style="dim", box=None, padding=(0, 1, 0, 0))
+    for name in ("", "cell", "before", "after"):
+        table.add_column(name)
+    marks = {True: Text("better", "green"), False: Text("worse", "bold red")}
     for move in moves:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
-        names = [Text(name) for name in move.key]
-        table.add_row(*names, mark, _state(move.before), _state(move.after))
+        states = (_state(move.before), _state(move.after))
+        table.add_row(mark, Text("/".join(move.key), overflow="fold"), *states)
     return table
 
 
@@ -189,7 +189,7 @@ def _state(cell: Cell | None) -> Text:
         return Text("–", style="dim")
     text = Text(cell.verdict, style=STYLES[cell.verdict])
     if cell.ulp is not None:
-        text.append(f" {cell.ulp.max:.3g} ULP", style="dim")
+        text.append(f", {cell.ulp.max:.3g} ULP", style="dim")
     return text
 
 

@@ -19,6 +19,7 @@ from bce_conformance.conformance.cells import VERDICTS, Cell
 from bce_conformance.reports.charts import packed_curves, specifications, vega_script
 from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
 from bce_conformance.reports.results import Results
+from bce_conformance.reports.standing import counted, standing
 from bce_conformance.reports.timings import by_workload, chart, duration, noise_line
 from bce_conformance.timing.plan import title
 
@@ -42,7 +43,7 @@ LEGEND = {
 """What each verdict means."""
 
 UNEXPECTED_SHOWN = 20
-"""How many unexpected cells the page's head lists; the table of cells has them all."""
+"""How many worse and how many better cells the head lists; the table of cells has them all."""
 
 
 def render(results: Results) -> str:
@@ -63,7 +64,7 @@ def render(results: Results) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
-    environment.filters.update(workload=title, duration=duration)
+    environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
     timing_chart = chart(results.timings) if results.timings else None
     return environment.get_template("report.html.j2").render(
@@ -81,6 +82,8 @@ def render(results: Results) -> str:
         by_requirement=_by_requirement(results),
         total=square(results.cells),
         unexpected=[cell for cell in results.cells if not cell.expected],
+        better=[cell for cell in results.cells if cell.expected and cell.better],
+        not_as_known=counted(results.cells),
         shown=UNEXPECTED_SHOWN,
         duration=_duration(results),
         devices=_distinct(results, "device"),
@@ -126,13 +129,14 @@ def packed_cells(results: Results) -> dict[str, Any]:
         return [
             *(text(name) for name in cell.key),
             VERDICTS.index(cell.verdict),
-            int(cell.expected) + int(cell.better),
+            text(standing(cell)),
             cell.inputs,
             int(cell.evidence == "exhaustive"),
             *(text(value) for value in (cell.reason, cell.detail, cell.reproduce)),
             ulp and [_finite(v) for v in (ulp.max, ulp.p99, ulp.mean, ulp.correctly_rounded)],
             worst and [text(value) for value in vars(worst).values()],
             cell.flushed,
+            VERDICTS.index(cell.known),
         ]
 
     rows = [row(cell) for cell in results.cells]

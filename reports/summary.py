@@ -1,20 +1,30 @@
 """The summary: what a terminal shows at the end of a run.
 
-Guarantees that every cell that is not as expected is counted, and named up to a stated number.
+Guarantees that every cell that is not as known is counted, and named up to a stated number. With
+twelve families no line is wider than 80 columns, but for a command that cannot be broken.
 """
 
 from __future__ import annotations
 
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.conformance.cells import LEVELS, VERDICTS, Cell
+from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.reports.findings import Finding, findings
 from bce_conformance.reports.grid import Square, families, grid
-from bce_conformance.reports.results import Results
+from bce_conformance.reports.results import BackendEntry, Results
+from bce_conformance.reports.standing import STALE, WORSE, counted, moved, standing
 from bce_conformance.reports.timings import summary_line
+
+WIDTH = 80
 
 STYLES = {
     "AAA": "green",
@@ -28,102 +38,238 @@ STYLES = {
 }
 """How each verdict looks in a terminal."""
 
-SHOWN = 30
-"""How many unexpected cells are named before the rest is only counted."""
+MARKS = {"fails": "F", "crashed": "C", "timeout": "T", "unsupported": "u", "not measured": "–"}
+"""What a verdict that is no level is called in a square."""
+
+SHOWN = 10
+"""How many cells that are not as known are named before the rest is only counted."""
+
+FEW = 12
+"""Up to so many different pairs of findings are shown whole; of more, the worst of each."""
+
+_BELOW = ("fails", "crashed", "timeout")
+_NUMBER = 4  # columns of a count, at least
 
 
-def summary(results: Results) -> RenderableType:
-    """Everything for the end of a run: the grid, what is not as expected, the totals.
+def summary(results: Results, folder: Path | None = None) -> RenderableType:
+    """Everything for the end of a run: grid, worst findings, what is not as known, what is next.
 
     Args:
         results: a run.
+        folder: where it is; None where commands are not to name it.
 
     Returns:
-        What ``rich.console.Console.print`` shows.
+        What ``rich.console.Console.print`` shows, with ``soft_wrap``: its lines are made.
     """
-    parts: list[RenderableType] = [grid_table(results)]
-    unexpected = unexpected_cells(results)
-    if unexpected:
-        parts.append(unexpected_table(unexpected))
-    parts.append(_totals(results, len(unexpected)))
+    parts: list[RenderableType] = []
+    if results.cells:
+        parts += [*grid_lines(results), Text(), *_finding_lines(results), Text()]
     if results.timings:
-        parts.append(summary_line(results.timings))
+        parts += _wrapped(summary_line(results.timings).plain, "")
+    return Group(*parts, closing(results, folder))
+
+
+def closing(results: Results, folder: Path | None = None) -> RenderableType:
+    """The last lines of a summary: totals, what is not as known and where to look, what is next."""
+    parts: list[RenderableType] = [_totals(results), *_standing_lines(results, folder)]
+    command = next_command(results, folder)
+    if command:
+        parts.append(Text(f"next: {command}", style="bold"))
     return Group(*parts)
 
 
-def unexpected_cells(results: Results) -> tuple[Cell, ...]:
-    """The cells that are not as the ledger says, in their order."""
-    return tuple(cell for cell in results.cells if not cell.expected)
+# --- the grid ----------------------------------------------------------------------------------
 
 
-def grid_table(results: Results) -> Table:
-    """Backend × family: the worst level, below it how many cells are at AAA, AA, A and below.
-
-    An exclamation mark: the square has a cell that is not as expected.
-    """
+def grid_lines(results: Results) -> Iterator[Text]:
+    """Backend × family: the worst level; then how many cells are at which level."""
     squares = grid(results)
     names = families(results)
-    table = Table(title="worst level; cells at AAA/AA/A/below", title_style="dim")
-    table.add_column("backend", no_wrap=True)
-    for name in names:
-        table.add_column(name, overflow="fold")
+    columns = [max(4, len(name) + 1) for name in names]
+    heads = [*LEVELS, "<A"]
+    rows = {b.id: [squares.get((b.id, name)) for name in names] for b in results.backends}
+    largest = max((count for row in rows.values() for count in _counts(row)), default=0)
+    number = max(_NUMBER, 1 + len(str(largest)))
+    longest = max((len(backend) for backend in rows), default=0)
+    room = min(max(WIDTH - sum(columns) - number * len(heads), 12), longest + 1)
+    title = [name.ljust(width) for name, width in zip(names, columns, strict=True)]
+    numbers = "".join(head.rjust(number) for head in heads)
+    yield Text(f"{'':{room}}{''.join(title)}{numbers}".rstrip(), style="bold")
     for backend in results.backends:
-        row = [_square(squares.get((backend.id, name))) for name in names]
-        if not any(row):
-            row = [Text(backend.status, style="dim") if backend.status != "ok" else Text("–")]
-        title = Text(backend.id)
-        title.append(f"\n{backend.version}", style="dim")
-        table.add_row(title, *row[: len(names)])
-    return table
+        first, *more = folded(backend.id, room - 1)
+        line = Text(first.ljust(room))
+        row = rows[backend.id]
+        if any(row):
+            for square, width in zip(row, columns, strict=True):
+                _append_square(line, square, width)
+            line.append("".join(str(count).rjust(number) for count in _counts(row)))
+        else:
+            line.append(_without_cells(backend), style="dim")
+        yield line
+        yield from map(Text, more)
+    yield Text(_legend(list(squares.values())), style="dim")
 
 
-def unexpected_table(cells: tuple[Cell, ...]) -> Table:
-    """The first cells that are not as expected, one line each."""
-    table = Table(title=f"not as expected: {len(cells)}", title_style="bold red")
-    table.add_column("cell", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("detail")
-    for cell in cells[:SHOWN]:
-        verdict = Text(cell.verdict, style=STYLES[cell.verdict])
-        # One line, and the one that gives way: the report has the whole text.
-        line = " ".join((cell.detail or cell.reason).split())
-        detail = Text(line, no_wrap=True, overflow="ellipsis")
-        table.add_row(Text(" ".join(cell.key)), verdict, detail)
-    if len(cells) > SHOWN:
-        table.caption = f"and {len(cells) - SHOWN} more"
-    return table
+def folded(backend: str, width: int) -> list[str]:
+    """A backend id in lines of a width, broken before ``:`` and ``@``, or within a long part.
+
+    Of one that takes more than three lines, such as a long path, the middle is left out.
+    """
+    parts = re.findall(r"[:@]*[^:@]+", backend)
+    pieces = [
+        piece
+        for part in parts
+        for piece in ([part] if len(part) <= width else re.findall(r"[=/.-]*[^=/.-]+", part))
+    ]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines if len(lines) <= 3 else [lines[0], "…", lines[-1]]
 
 
-def _square(square: Square | None) -> Text:
+def _append_square(line: Text, square: Square | None, width: int) -> None:
     if square is None:
-        return Text("")
-    below = sum(square.counts.get(name, 0) for name in ("fails", "crashed", "timeout"))
-    counts = [str(square.counts.get(level, 0)) for level in LEVELS]
-    text = Text(square.worst, style=STYLES[square.worst])
-    text.append(" !" if square.unexpected else "", style="bold red")
-    text.append(f"\n{'/'.join(counts)}/{below}", style="dim")
-    return text
+        line.append(" " * width)
+        return
+    mark = MARKS.get(square.worst, square.worst)
+    line.append(mark, style=STYLES[square.worst])
+    surprise = "!" if square.unexpected else ""
+    line.append(surprise.ljust(width - len(mark)), style="bold red")
 
 
-def _totals(results: Results, unexpected: int) -> Text:
+def _counts(row: list[Square | None]) -> list[int]:
+    counts = [square.counts for square in row if square]
+    groups = [(level,) for level in LEVELS] + [_BELOW]
+    return [sum(one.get(verdict, 0) for one in counts for verdict in group) for group in groups]
+
+
+def _without_cells(backend: BackendEntry) -> str:
+    return backend.status if backend.status != "ok" else "no cells"
+
+
+def _legend(squares: list[Square]) -> str:
+    worst = {square.worst for square in squares}
+    marks = [f"{mark} {verdict}" for verdict, mark in MARKS.items() if verdict in worst]
+    marks += ["! worse than known"] if any(square.unexpected for square in squares) else []
+    return ", ".join(["worst level of each family; cells at each level", *marks])
+
+
+# --- findings ----------------------------------------------------------------------------------
+
+
+def _finding_lines(results: Results) -> Iterator[Text]:
+    """The worst two findings of each backend; backends that share them share the lines."""
+    found = findings(results)
+    ids = [backend.id for backend in results.backends if backend.id in found]
+    perfect = [backend for backend in ids if not found[backend]]
+    if perfect:
+        yield from _wrapped(f"{', '.join(perfect)}: AAA wherever measured", "")
+    blocks: dict[tuple[str, ...], list[str]] = {}
+    for backend in ids:
+        if found[backend]:
+            key = tuple(one.text for one in found[backend][:2])
+            blocks.setdefault(key, []).append(backend)
+    number = 2 if len(blocks) <= FEW else 1
+    for first, *alike in blocks.values():
+        total = len(found[first])
+        title = f"{first}: {min(number, total)} of {total} findings, the worst first"
+        title += f" ({', '.join(alike)} alike)" if alike else ""
+        yield from _wrapped(title, "", style="bold")
+        for finding in found[first][:number]:
+            yield from _lines_of(finding)
+
+
+def _lines_of(finding: Finding) -> Iterator[Text]:
+    yield from _wrapped(finding.words, "  ")
+    yield Text(f"    {reproduce(finding.cells[0])}", style="dim")
+
+
+def reproduce(cell: Cell) -> str:
+    """The command that shows a cell again, with its ``explain`` line where it has one."""
+    return shlex.join(["bce-conformance", "reproduce", cell.id])
+
+
+def _wrapped(text: str, indent: str, style: str = "") -> Iterator[Text]:
+    lines = textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        yield Text(line, style=style)
+
+
+# --- what is not as known ----------------------------------------------------------------------
+
+
+def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
+    """How many cells are not as known, where to look, and the first of them."""
+    lines = counted(results.cells)
+    if not lines:
+        if results.cells:
+            yield Text("every cell is as known", style="green")
+        return
+    worse = any(not cell.expected for cell in results.cells)
+    for line in lines:
+        yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
+    yield from _wrapped(f"all of them: bce-conformance ledger check{_argument(folder)}", "  ")
+    named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
+    for cell in named[:SHOWN]:
+        yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
+    if len(named) > SHOWN:
+        yield Text(f"  and {len(named) - SHOWN} more")
+
+
+def next_command(results: Results, folder: Path | None = None) -> str:
+    """The command that a reader of the summary will want next."""
+    standings = {standing(cell): cell for cell in reversed(results.cells)}
+    if results.run.interrupted:
+        return _run_again(results, "--resume")
+    worse = next((cell for cell in results.cells if not cell.expected), None)
+    if worse is not None:
+        return reproduce(worse)
+    if STALE in standings and results.run.tier != "quick":
+        return f"bce-conformance ledger update{_argument(folder)}"
+    tiers = list(TIERS)
+    if results.run.tier in tiers[:-1]:
+        larger = tiers[tiers.index(results.run.tier) + 1]
+        return _run_again(results, f"--tier={larger}")
+    return "bce-conformance bench" if results.cells and not results.timings else ""
+
+
+def _run_again(results: Results, option: str) -> str:
+    """The run's own command with one more option, or another tier."""
+    words = list(results.run.argv[2:]) if results.run.argv[1:2] == ("run",) else []
+    if option.startswith("--tier="):
+        words = [
+            word
+            for place, word in enumerate(words)
+            if not word.startswith("--tier") and (place == 0 or words[place - 1] != "--tier")
+        ]
+    return shlex.join(["bce-conformance", "run", *(w for w in words if w != option), option])
+
+
+def _argument(folder: Path | None) -> str:
+    return f" {shlex.quote(str(folder))}" if folder else ""
+
+
+def _totals(results: Results) -> Text:
     counts = dict.fromkeys(VERDICTS, 0)
     for cell in results.cells:
         counts[cell.verdict] += 1
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    text = Text(f"{len(results.cells)} cells")
-    text.append(f" ({verdicts})" if verdicts else "")
-    text.append(f", {results.run.inputs:,} inputs tried, tier {results.run.tier}")
+    text = f"{len(results.cells)} cells"
+    text += f" ({verdicts})" if verdicts else ""
+    text += f", {results.run.inputs:,} inputs tried, tier {results.run.tier}"
     if results.run.seconds is not None:
         start_up, measuring = (timedelta(seconds=round(s)) for s in results.run.seconds.values())
-        text.append(f", in {measuring} after {start_up} of start-up")
+        text += f", in {measuring} after {start_up} of start-up"
+    lines = Text("\n").join(_wrapped(text, ""))
     if results.run.interrupted:
-        text.append("; interrupted", style="bold red")
-    text.append("\n")
-    better = sum(cell.better for cell in results.cells)
-    if better:
-        text.append(f"{better} better than the ledger, which was measured on other versions\n")
-    if unexpected:
-        text.append(f"{unexpected} not as expected", style="bold red")
-    else:
-        text.append("every cell is as expected", style="green")
-    return text
+        lines.append("\ninterrupted: what follows is what was measured until then", "bold red")
+    return lines

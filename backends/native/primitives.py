@@ -91,13 +91,78 @@ def raised_exponent(typing_context: Any, value: Any, rounded: Any) -> Any:
     return types.float32(types.float32, types.float32), generate
 
 
+def _converts_half(context: Any) -> bool:
+    """Whether the target has instructions for float16: LLVM calls a library that is not there else.
+
+    Only what is known to have them counts, as the integer code is right everywhere.
+    """
+    triple, name, features = context.codegen().magic_tuple()[:3]
+    if not triple.startswith("x86_64"):
+        return True
+    return name in ("x86-64-v3", "x86-64-v4") or "+f16c" in features.split(",")
+
+
+def _single_of_float16(context: Any, builder: Any, bits: Any) -> Any:
+    """Bits of a float16 → float32, exactly."""
+    if _converts_half(context):
+        return builder.fpext(builder.bitcast(bits, ir.HalfType()), _FLOAT)
+
+    def word(value: int) -> Any:
+        return ir.Constant(_INT32, value)
+
+    half = builder.zext(bits, _INT32)
+    sign = builder.shl(builder.and_(half, word(0x8000)), word(16))
+    moved = builder.shl(builder.and_(half, word(0x7FFF)), word(13))
+    exponent = builder.and_(moved, word(0x7C00 << 13))
+    normal = builder.add(moved, word((127 - 15) << 23))
+    special = builder.add(normal, word((128 - 16) << 23))
+    # A subnormal gets the leading bit that it lacks, and loses its value again: no subnormal
+    # float32 on the way, whatever the processor's mode makes of one.
+    least = ir.Constant(_FLOAT, 2.0**-14)
+    raised = builder.bitcast(builder.add(normal, word(1 << 23)), _FLOAT)
+    tiny = builder.bitcast(builder.fsub(raised, least), _INT32)
+    is_special = builder.icmp_unsigned("==", exponent, word(0x7C00 << 13))
+    is_tiny = builder.icmp_unsigned("==", exponent, word(0))
+    size = builder.select(is_special, special, builder.select(is_tiny, tiny, normal))
+    return builder.bitcast(builder.or_(size, sign), _FLOAT)
+
+
+def _float16_of_single(context: Any, builder: Any, value: Any) -> Any:
+    """float32 → bits of the float16 nearest to it, ties to even; a NaN keeps its upper bits."""
+    if _converts_half(context):
+        return builder.bitcast(builder.fptrunc(value, ir.HalfType()), _INT16)
+
+    def word(value: int) -> Any:
+        return ir.Constant(_INT32, value)
+
+    bits = builder.bitcast(value, _INT32)
+    size = builder.and_(bits, word(0x7FFFFFFF))
+    sign = builder.lshr(builder.xor(bits, size), word(16))
+    last = builder.and_(builder.lshr(size, word(13)), word(1))
+    rounded = builder.add(builder.add(size, word(0xFFF - ((127 - 15) << 23))), last)
+    normal = builder.lshr(rounded, word(13))
+    # Subnormal results are multiples of 2^-24: adding 1/2 rounds to them, and leaves them below.
+    anchor = ir.Constant(_FLOAT, 0.5)
+    summed = builder.fadd(builder.bitcast(size, _FLOAT), anchor)
+    tiny = builder.sub(builder.bitcast(summed, _INT32), builder.bitcast(anchor, _INT32))
+    payload = builder.and_(builder.lshr(size, word(13)), word(0x3FF))
+    nan = builder.or_(payload, word(0x7E00))
+    infinite = word(0x7C00)
+    is_nan = builder.icmp_unsigned(">", size, word(0x7F800000))
+    is_large = builder.icmp_unsigned(">=", size, word((127 + 16) << 23))
+    is_tiny = builder.icmp_unsigned("<", size, word((127 - 14) << 23))
+    chosen = builder.select(is_large, infinite, builder.select(is_tiny, tiny, normal))
+    chosen = builder.select(is_nan, nan, chosen)
+    return builder.trunc(builder.or_(chosen, sign), _INT16)
+
+
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def single_of_half(typing_context: Any, element: Any) -> Any:
     """The float32 of the bits of a float16 (int16) or bfloat16 (uint16)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.args[0] == types.int16:
-            return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), _FLOAT)
+            return _single_of_float16(context, builder, arguments[0])
         word = builder.zext(arguments[0], _INT32)
         return builder.bitcast(builder.shl(word, ir.Constant(_INT32, 16)), _FLOAT)
 
@@ -110,7 +175,7 @@ def half_of_single(typing_context: Any, value: Any, like: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.args[1] == types.int16:
-            return builder.bitcast(builder.fptrunc(arguments[0], ir.HalfType()), _INT16)
+            return _float16_of_single(context, builder, arguments[0])
         word = builder.bitcast(arguments[0], _INT32)
         rounded = builder.add(word, ir.Constant(_INT32, 0x8000))
         return builder.trunc(builder.lshr(rounded, ir.Constant(_INT32, 16)), _INT16)
@@ -192,7 +257,7 @@ def widen(typing_context: Any, element: Any) -> Any:
         if kind == types.float64:
             return value
         if kind == types.int16:
-            value = builder.fpext(builder.bitcast(value, ir.HalfType()), _FLOAT)
+            value = _single_of_float16(context, builder, value)
         elif kind == types.uint16:
             shifted = builder.shl(builder.zext(value, _INT32), ir.Constant(_INT32, 16))
             value = builder.bitcast(shifted, _FLOAT)
@@ -253,7 +318,7 @@ def narrow(typing_context: Any, value: Any, like: Any) -> Any:
         if kind == types.uint16:
             return _to_bfloat16(builder, value)
         single = builder.fptrunc(_to_odd(builder, value), _FLOAT)
-        return builder.bitcast(builder.fptrunc(single, ir.HalfType()), _INT16)
+        return _float16_of_single(context, builder, single)
 
     if like not in (types.float64, types.float32, types.int16, types.uint16):
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, Conditions, LedgerError
 from bce_conformance.conformance.ledger import read as read_ledger
@@ -20,6 +21,8 @@ from .terminal import console, misuse, read
 
 if TYPE_CHECKING:
     from bce_conformance.reports.results import Results
+
+WIDTH = 80
 
 ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
 
@@ -38,8 +41,7 @@ def ledger_check(
         known = read_ledger(ledger)
     except LedgerError as error:
         misuse(str(error))
-    columns = ("requirement", "backend", "dtype", "device", "ledger", "found", "standing", "detail")
-    table = Table(*columns)
+    lines: list[Text] = []
     found = read(folder)
     backends = {backend.id: backend for backend in found.backends}
     tier = _tier(found)
@@ -50,11 +52,13 @@ def ledger_check(
         conditions = Conditions(backend.version, backend.instruction_set, tier, cell.device)
         standing = known.standing(*place, cell.verdict, conditions)
         if standing.worse or standing.better:
-            words = (standing.known, cell.verdict, str(standing), escape(cell.detail))
-            table.add_row(*place, cell.device, *words)
+            words = f"expected {standing.known}, found {cell.verdict}"
+            lines.append(Text(f"{standing}: {cell.id}: {words}"))
+            lines.extend(Text(f"  {line}", "dim") for line in wrap(cell.detail, WIDTH - 2))
         if standing.worse or standing.stale:
             code = Exit.UNEXPECTED
-    console.print(table if table.row_count else "every cell is as the ledger says")
+    for line in lines or [Text("every cell is as the ledger says")]:
+        console.print(line, soft_wrap=True)
     raise typer.Exit(code)
 
 

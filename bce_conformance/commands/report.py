@@ -20,17 +20,23 @@ def report(
     render(folder)
 
 
-def render(folder: Path, *, page: bool = True) -> None:
-    """Show the summary of a run and render its page, which takes seconds."""
+def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
+    """Show the summary of a run and render its page, which takes seconds.
+
+    Args:
+        folder: where results.json is, and where the page goes.
+        page: whether it is rendered.
+        brief: whether only the summary's last lines are shown.
+    """
     from bce_conformance.reports import html, summary
 
     found = read(folder)
-    console.print(summary.summary(found))
+    console.print((summary.closing if brief else summary.summary)(found, folder), soft_wrap=True)
     text = f"to render the report: bce-conformance report {folder}"
     if page:
         html.write(found, folder / "report.html")
         text = f"report: {folder / 'report.html'}"
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def compare(before: Path, after: Path) -> None:

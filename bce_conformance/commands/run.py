@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.document import commit
@@ -16,34 +16,10 @@ from bce_conformance.conformance.session import run as run_matrix
 from bce_conformance.timing.document import keep_timings, kept_timings
 
 from .options import OUT, DtypeName, Ledgers, TierName
+from .pace import Pace
+from .progress import parts_line, reporter, slow_line
 from .report import render
 from .terminal import errors, misuse, read
-
-
-class _Bar:
-    """A progress bar over the cells of a run."""
-
-    def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[cell]}"),
-            console=errors,
-            transient=True,
-        )
-        self._task = self.progress.add_task("starting the backends", total=None, cell="")
-
-    def started(self, lines: list[str], cells: int) -> None:
-        """Show what is measured."""
-        for line in lines:
-            self.progress.console.print(line, markup=False, highlight=False)
-        self.progress.update(self._task, description="measuring", total=cells)
-
-    def finished_one(self, name: str) -> None:
-        """Advance by one cell."""
-        self.progress.update(self._task, advance=1, cell=name)
 
 
 def run(
@@ -65,11 +41,20 @@ def run(
         bool, typer.Option("--strict", help="a stale entry of the ledger is an error too")
     ] = False,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no progress; of the summary, its last lines")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line for every cell")] = False,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
 
+    Progress goes to stderr: a bar on a terminal, elsewhere a line every ten seconds or five per
+    cent. The summary goes to stdout.
+
     With --resume, an interrupted run of the same tier and seed in --out goes on where it stopped.
     """
+    if quiet and verbose:
+        misuse("--quiet and --verbose exclude each other: give one of them")
     try:
         settings = Settings(
             tuple(backend),
@@ -89,12 +74,11 @@ def run(
     before = results.stat().st_mtime_ns if results.exists() else None
     earlier = _earlier(out, settings) if resume else None
     timings = kept_timings(results)
-    bar = _Bar()
-    with bar.progress:
-        code = run_matrix(settings, results.resolve(), bar, _print_suite_failure, earlier=earlier)
+    with reporter(errors, quiet=quiet, verbose=verbose) as shown:
+        code = run_matrix(settings, results.resolve(), shown, print_suite_failure, earlier=earlier)
     if results.exists() and results.stat().st_mtime_ns != before:
         keep_timings(results, timings)
-        render(out, page=code is not Exit.INTERRUPTED)
+        _report(out, code, shown.pace, quiet=quiet)
     else:
         errors.print("nothing was measured", style="red")
     raise typer.Exit(code)
@@ -117,6 +101,16 @@ def _earlier(folder: Path, settings: Settings) -> Earlier:
     return Earlier(found.cells, curves)
 
 
-def _print_suite_failure(text: str) -> None:
+def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
+    """Show and render what was measured, then where the time went."""
+    begin = time.monotonic()
+    render(out, page=code is not Exit.INTERRUPTED, brief=quiet)
+    if not quiet:
+        for line in filter(None, (parts_line(pace, time.monotonic() - begin), slow_line(pace))):
+            errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_suite_failure(text: str) -> None:
+    """Show a failure that is the suite's own."""
     errors.print("the suite itself failed:", style="bold red")
     errors.print(text, markup=False, highlight=False)

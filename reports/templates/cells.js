@@ -28,7 +28,8 @@ report.cells = (() => {
     dtype: text(row[3]),
     rank: row[4],
     verdict: verdicts[row[4]],
-    expected: ["no", "yes", "better"][row[5]],
+    standing: text(row[5]),
+    known: verdicts[row[14]],
     inputs: row[6],
     evidence: row[7] ? "exhaustive" : "searched",
     reason: text(row[8]),
@@ -79,11 +80,13 @@ report.cells = (() => {
     { title: "verdict", width: "14%", of: (cell) => cell.rank },
     { title: "max ULP", width: "11%", of: largest, number: true },
     { title: "inputs", width: "12%", of: (cell) => cell.inputs, number: true, minor: true },
-    { title: "expected", width: "12%", of: (cell) => cell.expected, minor: true },
+    { title: "against the ledger", width: "12%", of: (cell) => cell.standing, minor: true },
   ];
 
-  const expected = (cell) =>
-    cell.expected === "no" ? element("span", { className: "surprising" }, "no") : cell.expected;
+  const standing = (cell) =>
+    cell.standing.startsWith("worse")
+      ? element("span", { className: "surprising" }, cell.standing)
+      : cell.standing;
 
   const row = (cell) => {
     const toggle = element("button", { type: "button" }, cell.requirement);
@@ -96,7 +99,7 @@ report.cells = (() => {
       badge(cell.verdict),
       cell.ulp ? number(cell.ulp[0]) : "",
       count(cell.inputs),
-      expected(cell),
+      standing(cell),
     ];
     const line = element("tr", { className: "row" });
     columns.forEach((column, place) => {
@@ -137,8 +140,10 @@ report.cells = (() => {
     const box = element("td", { colSpan: columns.length });
     box.append(element("p", { className: "sentence" }, requirements[cell.requirement][1]));
     box.append(pairs([
+      ["cell", element("code", {}, [cell.requirement, cell.backend, cell.device, cell.dtype].join("/"))],
       ["verdict", badge(cell.verdict)],
-      ["as the ledger says", expected(cell)],
+      ["known", badge(cell.known)],
+      ["against the ledger", standing(cell)],
       ["inputs tried", `${count(cell.inputs)}, ${cell.evidence}`],
       ...(cell.flushed ? [["subnormal results flushed to zero", count(cell.flushed)]] : []),
     ]));
@@ -171,7 +176,7 @@ report.cells = (() => {
   const more = document.getElementById("cell-more");
   const status = document.getElementById("cell-count");
   const search = document.getElementById("f-text");
-  const filters = ["backend", "family", "requirement", "dtype", "device", "verdict", "expected"];
+  const filters = ["backend", "family", "requirement", "dtype", "device", "verdict", "standing"];
   const select = (name) => document.getElementById(`f-${name}`);
   let found = cells;
   let sorting = { column: columns[0], descending: false };

@@ -56,7 +56,7 @@ def test_an_unknown_backend_is_told_what_is_known(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["torch@", "torch@ssh=host", "torch@python=", "torch@python"])
 def test_an_unknown_location_is_told_what_is_accepted(name: str) -> None:
-    with pytest.raises(ValueError, match="accepted is python=/path/to/python"):
+    with pytest.raises(ValueError, match="accepted are python=/path/to/python"):
         resolve(name)
 
 

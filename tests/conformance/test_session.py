@@ -312,12 +312,15 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     assert code == 0, output
     assert {cell["reason"] for cell in document["cells"]} == {"six units off"}
     mine.write_text(text.replace('level = "A"', 'level = "fails"'), "utf-8")
-    assert run(*sloppy, out=tmp_path)[0] == 1
-    mine.write_text(text.replace('level = "A"', 'level = "fails"').replace('"1"', '"0.9"'), "utf-8")
     code, document, output = run(*sloppy, out=tmp_path)
     assert code == 0, output
+    assert "its entry is stale: 1" in " ".join(output.split())
+    assert run(*sloppy, "--strict", out=tmp_path)[0] == 1
+    mine.write_text(text.replace('level = "A"', 'level = "fails"').replace('"1"', '"0.9"'), "utf-8")
+    code, document, output = run(*sloppy, "--strict", out=tmp_path)
+    assert code == 0, output
     assert all(cell["better"] for cell in document["cells"])
-    assert "1 better than the ledger" in output
+    assert "better than known: 1 (1 on another version)" in output
 
 
 def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from bce_conformance.backends import DTYPES, builtin_backends, resolve
 from bce_conformance.conformance.matrix import Settings
 from bce_conformance.conformance.specification import requirements
-from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.conformance.tiers import EVERY_INSTRUCTION_SET, TIERS
 
 
 def names(tier: str, *backends: str) -> list[str]:
@@ -33,7 +33,20 @@ def test_all_and_one_of_ones_own_are_measured_together() -> None:
 def test_a_backend_that_compiles_nothing_is_tried_with_everything(tier: str) -> None:
     torch = resolve("torch")
     for requirement in requirements().values():
-        assert all(TIERS[tier].tries(requirement, torch, dtype) for dtype in DTYPES)
+        if requirement.id != EVERY_INSTRUCTION_SET:
+            assert all(TIERS[tier].tries(requirement, torch, dtype) for dtype in DTYPES)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("backend", ["native", "jax:jit"])
+def test_only_the_thorough_tier_tries_other_instruction_sets_unasked(
+    tier: str, backend: str
+) -> None:
+    requirement = requirements()[EVERY_INSTRUCTION_SET]
+    found = [TIERS[tier].tries(requirement, resolve(backend), dtype) for dtype in DTYPES]
+    assert found == [tier == "thorough"] * 4
+    assert Settings(requirements=(EVERY_INSTRUCTION_SET,)).names(requirement)
+    assert not Settings(requirements=("DET",)).names(requirement)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +62,9 @@ def test_a_backend_that_compiles_nothing_is_tried_with_everything(tier: str) -> 
         ("default", "jax", "DTY-1", ["float32"]),
         ("default", "jax:jit", "VAL-1", list(DTYPES)),
         ("default", "jax:jit", "DTY-1", ["float32"]),
+        ("default", "jax", "GRAD-1", ["float32"]),
+        ("default", "torch:compile", "INF-1", ["float32"]),
+        ("default", "torch", "GRAD-1", list(DTYPES)),
         ("default", "jax:jit", "BRD-1", ["float32"]),
         ("thorough", "jax", "ERR-1", list(DTYPES)),
         ("thorough", "jax:jit", "RED-1", list(DTYPES)),

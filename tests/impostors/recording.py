@@ -151,9 +151,13 @@ class RecordingSubject(Subject):
     """A subject that remembers which check site gave which level, and can leave sites out."""
 
     def __init__(
-        self, *arguments: Any, sibling: Evaluator, left_out: LeftOut | None = None
+        self,
+        *arguments: Any,
+        sibling: Evaluator,
+        lower: Mapping[str, Evaluator],
+        left_out: LeftOut | None = None,
     ) -> None:
-        super().__init__(*arguments, sibling=sibling)
+        super().__init__(*arguments, sibling=sibling, lower=lower)
         self.levels: dict[Site, Level] = {}
         self._errors = NoStatistics()
         self._left_out = left_out or (lambda site: False)
@@ -285,7 +289,10 @@ class Cells:
         process, format_ = InProcess(backend), FORMATS[dtype]
         device = DEVICES.get(requirement.id, "cpu")
         record = (process, "impostor", device, format_, requirement, self.pools, NoCurves())
-        subject = RecordingSubject(*record, sibling=InProcess(NATIVE), left_out=left_out)
+        right = InProcess(NATIVE)
+        subject = RecordingSubject(
+            *record, sibling=right, lower={"x86-64-v2": right}, left_out=left_out
+        )
         try:
             checks()[requirement.id](subject)
         except CallFailed as failed:

@@ -161,7 +161,7 @@ def test_filters_narrow_the_table(browser: Browser, page: str, document: Documen
         set('text', 'GRAD gradient float16', 'input');
         document.querySelector('#filters button[type=reset]').click();
         note();
-        set('expected', 'no', 'change');
+        set('standing', 'worse', 'change');
         return counts;
         """,
     )
@@ -223,7 +223,15 @@ def test_deep_link_opens_the_evidence(browser: Browser, page: str, document: Doc
     ((text, expanded, line),) = found
     assert expanded == "true"
     assert line == cell["reproduce"]
-    for shown in (cell["reason"], cell["detail"], "nan", "0x1.62e430p+4", "≈ 22.1807098", "∞"):
+    for shown in (
+        address,
+        cell["reason"],
+        cell["detail"],
+        "nan",
+        "0x1.62e430p+4",
+        "≈ 22.1807098",
+        "∞",
+    ):
         assert shown in text
     assert browser.console == []
 

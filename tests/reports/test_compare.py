@@ -118,3 +118,13 @@ def test_timings_of_one_run_only_are_no_movement(document: Document) -> None:
     both = from_document(document)
     del document["timings"]
     assert compare(both, from_document(document)).timings == ()
+
+
+def test_moves_fit_80_columns_and_name_cells_whole(document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["cells"][0]["verdict"] = "AA"
+    console = Console(width=80, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(comparison_table(_compare(document, after)))
+    (line,) = [line for line in capture.get().splitlines() if "worse " in line and "/" in line]
+    assert " ".join(line.split()) == "worse VAL-1/native/cpu/float16 AAA, 0.5 ULP AA, 0.5 ULP"

@@ -72,7 +72,9 @@ def test_every_cell_and_requirement_is_in_the_page(document: Document) -> None:
         names = ("requirement", "backend", "device", "dtype", "reason", "detail", "reproduce")
         assert texts == [cell[name] for name in names]
         assert packed["verdicts"][row[4]] == cell["verdict"]
-        assert (row[5], row[6]) == (int(cell["expected"]), cell["inputs"])
+        stands = "as known" if cell["expected"] else "worse"
+        assert (packed["texts"][row[5]], row[6]) == (stands, cell["inputs"])
+        assert packed["verdicts"][row[14]] == "AAA"
         assert row[7] == int(cell["evidence"] == "exhaustive")
         if cell["ulp"] is None:
             assert row[11] is None
@@ -105,6 +107,27 @@ def test_head_of_the_page_says_what_was_run(page: str) -> None:
     assert "3 min 42 s" in page
     assert "2.13.0" in page
     assert "interrupted" not in page
+
+
+def test_what_is_not_as_known_says_what_was_expected(document: Document) -> None:
+    for cell in document["cells"]:
+        cell["expected"] = True
+    assert 'id="unexpected"' not in render(from_document(document))
+    worse, version, stale = document["cells"][1], document["cells"][2], document["cells"][3]
+    worse |= {"expected": False, "known": "AAA", "verdict": "timeout"}
+    version |= {"better": True, "known": "crashed", "elsewhere": ["version"]}
+    stale |= {"better": True, "known": "crashed"}
+    page = render(from_document(document))
+    section = page[page.index('<section id="unexpected"') : page.index('<section id="matrix"')]
+    rows = re.findall(r"<tr><td>.*?</tr>", section)
+    found = [re.findall(r"<td>(?:<[^>]*>)?([^<]*)(?:<[^>]*>)?</td>", row) for row in rows]
+    dtype = ("bfloat16", "float32", "float64")
+    assert [row[3:7] for row in found] == [
+        [dtype[0], "AAA", "timeout", "worse"],
+        [dtype[1], "crashed", "AAA", "better: another version"],
+        [dtype[2], "crashed", "AAA", "better: stale entry"],
+    ]
+    assert "worse than known: 1; better than known: 1 (1 on another version)" in section
 
 
 def test_interrupted_run_says_so(document: Document) -> None:

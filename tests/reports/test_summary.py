@@ -1,15 +1,18 @@
-"""The grid counts every cell once; the summary names what is not as expected."""
+"""The grid counts every cell once; the summary reads well and names what is not as known."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
 from bce_conformance.conformance.cells import VERDICTS, Cell
-from bce_conformance.reports.grid import families, grid, square
+from bce_conformance.reports.findings import findings
+from bce_conformance.reports.grid import FAMILIES, families, grid, square
 from bce_conformance.reports.results import from_document
-from bce_conformance.reports.summary import SHOWN, STYLES, summary, unexpected_cells
+from bce_conformance.reports.summary import SHOWN, STYLES, folded, summary
 
 Document = dict[str, Any]
 
@@ -17,7 +20,7 @@ Document = dict[str, Any]
 def _text(renderable: RenderableType, width: int = 160) -> str:
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(renderable)
+        console.print(renderable, soft_wrap=True)
     return capture.get()
 
 
@@ -58,47 +61,161 @@ def test_every_verdict_has_a_style() -> None:
     assert tuple(STYLES) == VERDICTS
 
 
-def test_summary_names_unexpected_cells_and_absent_backends(document: Document) -> None:
-    results = from_document(document)
-    text = _text(summary(results))
-    assert [cell.requirement for cell in unexpected_cells(results)] == ["VAL-1", "GRAD-3"]
-    assert "not as expected: 2" in text
-    assert "2 not as expected" in text
-    assert "GRAD-3" in text
-    assert "not installed" in text
+def test_summary_names_what_is_worse_and_absent_backends(document: Document) -> None:
+    for cell in document["cells"]:
+        cell["known"] = "AA" if not cell["expected"] else "AAA"
+    text = _text(summary(from_document(document), Path("out")))
+    assert "worse than known: 2\n" in text
+    assert "ledger check out\n" in text
+    assert "VAL-1/paddle/cpu/float64: expected AA, found timeout\n" in text
+    assert "GRAD-3/paddle/cpu/float64: expected AA, found timeout\n" in text
+    assert text.rstrip().splitlines()[-1] == (
+        "next: bce-conformance reproduce VAL-1/paddle/cpu/float64"
+    )
+    assert re.search(r"^torch:compile +not installed$", text, re.MULTILINE)
     assert "480 cells" in text
-    assert "51,234,567 inputs tried, tier default" in text
+    assert "51,234,567 inputs tried, tier default" in " ".join(text.split())
     assert "interrupted" not in text
 
 
-def test_summary_says_when_all_is_as_expected_and_when_interrupted(document: Document) -> None:
+def test_better_cells_are_told_apart(document: Document) -> None:
     for cell in document["cells"]:
         cell["expected"] = True
+    known: Any = {"better": True, "known": "A"}
+    for cell, where in zip(
+        document["cells"],
+        (["version"], ["version"], ["instruction set"], ["version", "instruction set"], []),
+        strict=False,
+    ):
+        cell |= known | {"elsewhere": where}
+    text = " ".join(_text(summary(from_document(document), Path("out"))).split())
+    assert "worse than known" not in text
+    assert (
+        "better than known: 4 (2 on another version, 1 on another instruction set, "
+        "1 on another version and instruction set)"
+    ) in text
+    assert "better where the ledger was measured, so that its entry is stale: 1" in text
+    assert "VAL-1/native/cpu/float16: expected A, found AAA" in text
+    assert "next: bce-conformance ledger update out" in text
+
+
+def test_summary_says_when_all_is_as_known_and_when_interrupted(document: Document) -> None:
+    for cell in document["cells"]:
+        cell["expected"] = True
+    text = _text(summary(from_document(document)))
+    assert "every cell is as known" in text
+    assert "next: bce-conformance run --tier=thorough\n" in text
+    assert "interrupted" not in text
     document["run"]["interrupted"] = True
     text = _text(summary(from_document(document)))
-    assert "every cell is as expected" in text
-    assert "not as expected" not in text
     assert "interrupted" in text
+    assert "next: bce-conformance run --tier default --resume\n" in text
 
 
 def test_more_than_the_shown_are_counted(document: Document) -> None:
     for cell in document["cells"][: SHOWN + 7]:
         cell["expected"] = False
     text = _text(summary(from_document(document)))
-    assert "and 9 more" in text  # 37 here, and the two that the document has anyway
+    assert "  and 9 more\n" in text  # 17 here, and the two that the document has anyway
 
 
-def test_brackets_of_a_detail_are_text(document: Document) -> None:
-    document["cells"][0] |= {"expected": False, "detail": "shape [bold]x[/bold] [/]"}
+def test_the_worst_two_findings_are_named(document: Document) -> None:
+    """By verdict, then number of cells, then error; a mechanism is one finding over its cells."""
+    torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
+    for cell in torch:
+        cell |= {"verdict": "AAA", "reason": ""}
+    fields = ("verdict", "reason", "ulp")
+    ulp = {"p99": 1.0, "mean": 1.0, "correctly_rounded": 0.5}
+    for cell, *values in (
+        (torch[0], "AA", "many.", 1e9),
+        (torch[1], "A", "twice. Not here", 10.0),
+        (torch[2], "A", "twice. Not here", 20.0),
+        (torch[3], "A", "once", 30.0),
+        (torch[4], "A", "", 40.0),
+        (torch[5], "fails", "bad", 2.0),
+        (torch[6], "AA", "many.", 2.0),
+        (torch[7], "AA", "many.", 2.0),
+    ):
+        cell |= dict(zip(fields, values, strict=True)) | {"ulp": ulp | {"max": values[2]}}
+    results = from_document(document)
+    found = findings(results)
+    assert [one.words for one in found["torch"]] == [
+        "fails in 1 cell, up to 2 ULP: bad",
+        "only A in 2 cells, up to 20 ULP: twice.",
+        f"only A in 1 cell, up to 40 ULP: falls short of VAL-2: {results.requirements[1].text}",
+        "only A in 1 cell, up to 30 ULP: once",
+        "only AA in 3 cells, up to 1e+09 ULP: many.",
+    ]
+    assert found["native"] == []
+    text = _text(summary(results))
+    assert "native: AAA wherever measured\n" in text
+    short = [c for c in results.cells if c.verdict not in ("AAA", "unsupported", "not measured")]
+    assert sum(len(one.cells) for all_ in found.values() for one in all_) == len(short)
+    start = text.index("torch: 2 of 5 findings")
+    assert text[start:].splitlines()[1:5] == [
+        "  fails in 1 cell, up to 2 ULP: bad",
+        "    bce-conformance reproduce VAL-2/torch/cpu/bfloat16",
+        "  only A in 2 cells, up to 20 ULP: twice.",
+        "    bce-conformance reproduce VAL-1/torch/cpu/float32",
+    ]
+
+
+LOCATIONS = ("", ":compile", "@isa=x86-64-v3", ":compile@isa=x86-64-v3")
+ALL_FAMILIES = tuple(FAMILIES)
+
+
+def _large(document: Document) -> Document:
+    """20 backends and 12 families, every word that a line may hold as long as it gets."""
+    frameworks = ("torch", "tensorflow", "jax", "paddle", "optax")
+    backends = [framework + location for framework in frameworks for location in LOCATIONS]
+    template, cell = document["backends"][0], document["cells"][0]
+    document["backends"] = [template | {"id": name} for name in backends]
+    document["requirements"] = [
+        {"id": f"{family}-1", "family": family, "text": "It is so. " * 40}
+        for family in ALL_FAMILIES
+    ]
+    document["cells"] = [
+        cell
+        | {"requirement": f"{family}-1", "backend": name, "dtype": dtype, "verdict": "fails"}
+        | {"reason": f"{family} of {name}: " + "an unhurried explanation " * 6}
+        | {"expected": dtype != "float16", "known": "AA"}
+        for name in backends
+        for family in ALL_FAMILIES
+        for dtype in ("float16", "bfloat16", "float32")
+    ]
+    return document | {"curves": []}
+
+
+def test_a_large_run_fits_80_columns_and_a_few_screens(document: Document) -> None:
+    text = _text(summary(from_document(_large(document)), Path("reports/out")), width=80)
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert len(lines) < 160
+    # Nothing is cut: what was broken into lines reads the same when they are joined.
+    whole = re.sub(r"\s+", " ", text)
+    assert "only" not in whole
+    for name in ("VAL of torch: an unhurried", "reproduce VAL-1/paddle:compile@isa=x86-64-v3/cpu/"):
+        assert name in whole
+    assert lines[0].split() == [*ALL_FAMILIES, "AAA", "AA", "A", "<A"]
+    assert re.search(r"^tensorflow +F! +F!", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("backend", "lines"),
+    [
+        ("tensorflow:xla", ["tensorflow:xla"]),
+        ("torch@isa=x86-64-v3", ["torch", "@isa=x86-64-v3"]),
+        ("tensorflow:xla@isa=x86-64-v3", ["tensorflow:xla", "@isa=x86-64-v3"]),
+        ("torch@python=/opt/some/where/else/bin/python", ["torch@python", "…", "/bin/python"]),
+    ],
+)
+def test_names_are_folded_where_their_parts_meet(backend: str, lines: list[str]) -> None:
+    assert folded(backend, 14) == lines
+
+
+def test_brackets_of_a_reason_are_text(document: Document) -> None:
+    document["cells"][80] |= {"verdict": "crashed", "reason": "shape [bold]x[/bold] [/]"}
     assert "[bold]x[/bold] [/]" in _text(summary(from_document(document)))
-
-
-def test_a_narrow_terminal_shortens_details_only(document: Document) -> None:
-    document["cells"][0] |= {"expected": False, "detail": "a long story " * 20}
-    lines = _text(summary(from_document(document)), width=80).splitlines()
-    (line,) = [line for line in lines if "a long story" in line]
-    assert line.startswith("│ VAL-1 native cpu float16  │ AAA     │ a long story a long story")
-    assert "…" in line
 
 
 def test_summary_of_an_empty_run(builder: Callable[..., Document]) -> None:
@@ -112,3 +229,14 @@ def test_timings_are_summed_up(document: Document) -> None:
     assert "timings of 2026-11-21 23:00: 10 measurements; goals: 1 met, 1 missed" in text
     document["timings"] |= {"interrupted": True, "goals": []}
     assert "10 measurements; interrupted" in _text(summary(from_document(document)))
+
+
+def test_no_word_is_broken_to_fit(document: Document) -> None:
+    path = "torch@python=/opt/" + "a-rather-long-folder/" * 4 + "bin/python"
+    document["backends"][0]["id"] = path
+    for cell in document["cells"][:80]:
+        cell["backend"] = path
+    document["cells"][0] |= {"expected": False, "verdict": "A"}
+    text = _text(summary(from_document(document | {"curves": []})), width=80)
+    assert f"  VAL-1/{path}/cpu/float16:\n" in text
+    assert f"next: bce-conformance reproduce VAL-1/{path}/cpu/float16\n" in text

@@ -1,0 +1,146 @@
+"""``bce-conformance reproduce``: one cell measured again. It writes no results."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bce_conformance.backends import DTYPES, builtin_backends, entry_point_backends, resolve
+from bce_conformance.conformance.cells import Cell, CellKey, key_of
+from bce_conformance.conformance.matrix import Settings
+from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.session import run as run_matrix
+from bce_conformance.conformance.specification import requirements
+
+from .options import OUT, Ledgers, TierName
+from .progress import reporter
+from .run import print_suite_failure
+from .terminal import console, errors, misuse, read
+
+
+def reproduce(
+    cell: Annotated[
+        str,
+        typer.Argument(metavar="CELL", help="requirement/backend/device/dtype, as reports name it"),
+    ],
+    tier: Annotated[
+        TierName | None, typer.Option(help="how much is tried; default: that of --out, or default")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="seed of all random inputs; default: that of --out, or 0")
+    ] = None,
+    ledger: Ledgers = [],  # noqa: B006 - typer reads it, nobody writes it
+    out: Annotated[Path, typer.Option(help="folder of the run that measured it, if any")] = OUT,
+) -> None:
+    """Measure one cell again and show its evidence; nothing is written.
+
+    CELL is its name in reports, such as VAL-2/torch/cpu/float32. Exits 1 if it is worse than the
+    ledger says.
+    """
+    key = _key(cell)
+    before, its_tier, its_seed = _before(key, out)
+    chosen = str(tier or its_tier), its_seed if seed is None else seed
+    found = _measured(key, *chosen, tuple(ledger))
+    console.print(_evidence(found, *chosen))
+    if " explain " in found.reproduce:  # whole, so that it can be copied
+        console.print(Text(found.reproduce), soft_wrap=True)
+    if before is not None and chosen == (its_tier, its_seed):
+        console.print(_compared(before, found, out), highlight=False, markup=False)
+    raise typer.Exit(Exit.AS_EXPECTED if found.expected else Exit.UNEXPECTED)
+
+
+def _key(text: str) -> CellKey:
+    """The key of a cell that can be measured; else misuse, with what is nearest."""
+    try:
+        key = key_of(text)
+    except ValueError as error:
+        misuse(str(error))
+    requirement, backend, _, dtype = key
+    if requirement not in requirements():
+        misuse(f"requirement {requirement!r} is unknown{_nearest(requirement, requirements())}")
+    try:
+        resolve(backend)
+    except ValueError as error:
+        known = [spec.id for spec in (*builtin_backends(), *entry_point_backends())]
+        misuse(f"{error}{_nearest(backend, known)}")
+    about = requirements()[requirement].dtypes
+    if dtype not in DTYPES:
+        misuse(f"dtype {dtype!r} is unknown; accepted are {', '.join(DTYPES)}")
+    if dtype not in about:
+        misuse(f"{requirement} is not about {dtype}; it is about {', '.join(about)}")
+    return key
+
+
+def _nearest(given: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, list(known), cutoff=0.4)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _before(key: CellKey, folder: Path) -> tuple[Cell | None, str, int]:
+    """The cell as the run in a folder has it, if it has, with the tier and the seed to measure."""
+    if (folder / "results.json").exists():
+        found = read(folder)
+        for cell in found.cells:
+            if cell.key == key:
+                return cell, found.run.tier, found.run.seed or 0
+    return None, str(TierName.default), 0
+
+
+def _measured(key: CellKey, tier: str, seed: int, ledgers: tuple[Path, ...]) -> Cell:
+    requirement, backend, device, dtype = key
+    try:
+        settings = Settings(
+            (backend,), (device,), (dtype,), (requirement,), tier, seed, ledgers=ledgers
+        )
+    except ValueError as error:
+        misuse(str(error))
+    with reporter(errors) as shown:
+        code = run_matrix(settings, None, shown, print_suite_failure)
+    if shown.pace.cells:
+        return shown.pace.cells[0]
+    if code is Exit.AS_EXPECTED:
+        misuse(f"tier {tier} does not try {'/'.join(key)}; give a larger one with --tier")
+    raise typer.Exit(code)
+
+
+def _evidence(cell: Cell, tier: str, seed: int) -> RenderableType:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _rows(cell, tier, seed):
+        table.add_row(name, Text(text))
+    return table
+
+
+def _rows(cell: Cell, tier: str, seed: int) -> Iterable[tuple[str, str]]:
+    yield "cell", cell.id
+    yield "requirement", requirements()[cell.requirement].text
+    yield "verdict", cell.verdict if cell.expected else f"{cell.verdict}, worse than known"
+    yield "known", f"{cell.known}: {cell.reason}" if cell.reason else f"{cell.known}, no deviation"
+    if cell.detail:
+        yield "detail", cell.detail
+    yield "inputs tried", f"{cell.inputs:,}, {cell.evidence}, tier {tier}, seed {seed}"
+    if cell.ulp is not None:
+        ulp = cell.ulp
+        yield (
+            "error in ULP",
+            f"max {ulp.max:.6g}, 99th percentile {ulp.p99:.4g}, mean {ulp.mean:.4g}",
+        )
+        yield "correctly rounded", f"{100 * ulp.correctly_rounded:.4f} %"
+    if cell.worst is not None:
+        for name, value in vars(cell.worst).items():
+            if value is not None:
+                yield f"worst: {name}", f"{value}  ({float.fromhex(value):.17g})"
+
+
+def _compared(before: Cell, now: Cell, folder: Path) -> str:
+    if before.verdict == now.verdict:
+        return f"the same verdict as in {folder}"
+    return f"not the same verdict as in {folder}: it was {before.verdict}, it is {now.verdict}"
