@@ -9,7 +9,11 @@ FRAMEWORK ?= native
 BASE ?= main
 BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VENV)/.frameworks)
 
-.PHONY: report test lint format bench bench-continuous bench-html bench-check clean
+# One process of pytest a processor; one that has done its share takes from the others'.
+TESTED := -n logical --maxprocesses 8 --dist worksteal --durations 15
+TIMES := build/times/test
+
+.PHONY: report test test-all lint format bench bench-continuous bench-html bench-check clean
 .DELETE_ON_ERROR:
 
 # What an interrupted run left is gone on with.
@@ -18,9 +22,15 @@ JOURNAL := $(wildcard reports/out/journal.jsonl)
 report: $(VENV)/.frameworks
 	$(BIN)/bce-conformance run --tier $(TIER) --exit-zero $(if $(JOURNAL),--resume)
 
-test: $(VENV)/.frameworks $(VENV)/.development
-	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER)
+# What is slow is left to test-all; both end with the quick tier and with what took how long.
+test: CHOSEN := -m "not slow"
+test test-all: $(VENV)/.frameworks $(VENV)/.development
+	@rm -f $(TIMES)
+	.ci/timed $(TIMES) "kernels" $(BIN)/python -m tests.kernels
+	.ci/timed $(TIMES) "tests" $(BIN)/python -m pytest tests $(CHOSEN) $(TESTED)
+	.ci/timed $(TIMES) "conformance, $(TEST_TIER) tier" \
+	  $(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER) --durations 15
+	@cat $(TIMES)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -40,6 +40,11 @@ _OF_ANOTHER_THREAD = (
     "ignore:Do not use the .random. module:hypothesis.errors.HypothesisDeprecationWarning"
 )
 
+_IN_ONE_PROCESS = (
+    "-n is given; accepted is one process of pytest: the checks already run several backends at a "
+    "time, and each process would measure all of them"
+)
+
 
 class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """A finding about a backend, as opposed to a failure of the suite."""
@@ -98,7 +103,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def matrix_of(config: pytest.Config) -> Matrix:
-    """The session's matrix, made when the first test asks for it."""
+    """The session's matrix, made when the first test asks for it.
+
+    Raises:
+        CollectError: pytest-xdist has split the session; each part would measure everything.
+    """
+    if hasattr(config, "workerinput"):
+        raise pytest.Collector.CollectError(_IN_ONE_PROCESS)
     if MATRIX not in config.stash:
         settings = config.stash[SETTINGS]
         progress = config.stash.get(PROGRESS, None)

@@ -14,6 +14,8 @@ from bce_conformance.conformance.specification import requirements
 from tests.impostors import table
 from tests.impostors.recording import CALL_ENDED, LeftOut, Site, check_calls, is_worse
 
+pytestmark = pytest.mark.slow
+
 
 def finders(
     cells: Iterable[table.CellKey], group: Callable[[Site], str]

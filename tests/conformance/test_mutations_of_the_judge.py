@@ -17,6 +17,8 @@ from tests.impostors.impostor import Impostor, Values, right
 from tests.impostors.recording import Cells
 from tests.impostors.table import IMPOSTORS
 
+pytestmark = pytest.mark.slow
+
 # What the judge does → the piece of its source, and what a mutant has instead.
 MUTANTS = {
     "all is faithful": ("levels[faithful] = Level.AAA", "levels[:] = Level.AAA"),

@@ -18,6 +18,8 @@ from tests.impostors.edges import LIMITS
 from tests.impostors.recording import Cells, is_worse
 from tests.impostors.table import IMPOSTORS, right_verdict
 
+pytestmark = pytest.mark.slow
+
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
 

@@ -1,6 +1,7 @@
 """Print the table of the impostors, or write it into the documentation with ``--write``.
 
-``--record NAME…`` measures some impostors and writes what they got as a pickle.
+``--record REQUIREMENT…`` measures what all impostors get from some requirements, and writes it as a
+pickle.
 """
 
 import pickle
@@ -14,8 +15,8 @@ match sys.argv[1:]:
         print(table.document(), end="")
     case ["--write"]:
         table.DOCUMENT.write_text(table.document(), "utf-8")
-    case ["--record", *names]:
+    case ["--record", *asked]:
         warnings.simplefilter("error")  # as the tests run
-        sys.stdout.buffer.write(pickle.dumps(table.record(names)))
+        sys.stdout.buffer.write(pickle.dumps(table.record(asked)))
     case given:
-        sys.exit(f"arguments are {given}; accepted are --write and --record NAME…")
+        sys.exit(f"arguments are {given}; accepted are --write and --record REQUIREMENT…")

@@ -6,6 +6,7 @@ implementation.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import subprocess
@@ -44,7 +45,9 @@ KINDS = (
 )
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "impostors.md"
-_MOST_PROCESSES = 4  # each holds the inputs
+_MOST_PROCESSES = 4  # each holds inputs
+# Names the file through which the processes of one run of the tests share what was measured.
+SHARED = "BCE_CONFORMANCE_IMPOSTORS"
 
 CellKey = tuple[str, str, str]  # impostor, requirement, dtype
 
@@ -72,15 +75,31 @@ def right_verdict(requirement: str, dtype: str) -> str:
 
 @cache
 def outcomes() -> dict[CellKey, Outcome]:
-    """What every impostor got in every cell of its formats.
+    """What every impostor got in every cell of its formats, measured once in a run of the tests.
 
     Raises:
         RuntimeError: a test of the matrix itself failed.
     """
-    names, share = list(IMPOSTORS), min(os.cpu_count() or 1, _MOST_PROCESSES)
+    if SHARED not in os.environ:
+        return _measured()
+    path = Path(os.environ[SHARED])
+    with open(path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            path.write_bytes(pickle.dumps(_measured()))
+        found: dict[CellKey, Outcome] = pickle.loads(path.read_bytes())
+        return found
+
+
+def _measured() -> dict[CellKey, Outcome]:
+    """What every impostor got, measured by several processes.
+
+    Each has some of the requirements, so that inputs are drawn, and their truths computed, once.
+    """
+    asked, share = list(requirements()), min(os.cpu_count() or 1, _MOST_PROCESSES)
     command = [sys.executable, "-m", __package__, "--record"]
     processes = [
-        subprocess.Popen([*command, *names[first::share]], cwd=ROOT, stdout=subprocess.PIPE)
+        subprocess.Popen([*command, *asked[first::share]], cwd=ROOT, stdout=subprocess.PIPE)
         for first in range(share)
     ]
     found: dict[CellKey, Outcome] = {}
@@ -102,9 +121,9 @@ def cells_of(impostor: Impostor) -> list[CellKey]:
     ]
 
 
-def record(names: list[str]) -> dict[CellKey, Outcome]:
-    """What some impostors got, measured in this process."""
-    keys = [key for name in names for key in cells_of(IMPOSTORS[name])]
+def record(asked: list[str]) -> dict[CellKey, Outcome]:
+    """What every impostor got where some requirements are asked, measured in this process."""
+    keys = [key for one in IMPOSTORS.values() for key in cells_of(one) if key[1] in asked]
     return {key: outcome(key) for key in keys}
 
 
@@ -115,13 +134,19 @@ def outcome(key: CellKey, left_out: LeftOut | None = None) -> Outcome:
     return cells().run(backend, asked, dtype, left_out=left_out)
 
 
+def is_caught(key: CellKey, got: Outcome) -> bool:
+    """Whether what an impostor got in a cell is worse than what the right implementation gets."""
+    _, requirement, dtype = key
+    return is_worse(got.verdict, right_verdict(requirement, dtype))
+
+
 @cache
 def catchers() -> dict[str, tuple[str, ...]]:
     """The requirements that catch each impostor."""
     found: dict[str, dict[str, None]] = {name: {} for name in IMPOSTORS}
-    for (name, requirement, dtype), outcome in outcomes().items():
-        if is_worse(outcome.verdict, right_verdict(requirement, dtype)):
-            found[name][requirement] = None
+    for key, got in outcomes().items():
+        if is_caught(key, got):
+            found[key[0]][key[1]] = None
     return {name: tuple(caught) for name, caught in found.items()}
 
 
