@@ -6,9 +6,11 @@ the data set ``points`` and draws. Everything that a reader can choose is chosen
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
+from errno import ENOMEM
 from functools import lru_cache
 from typing import Any
 
@@ -49,19 +51,38 @@ PALETTE = (
 """Colours of the backends in their order, readable on light and on dark ground."""
 
 
-# V8, which bundles it, reserves gigabytes of address space, and ends its process where it may not.
-_BUNDLE = (
-    "import sys, vl_convert\n"
-    "script = vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')\n"
-    "sys.stdout.buffer.write(script.encode())\n"
-)
+# V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
+# may not: it gets a process of its own, which is small.
+_BUNDLE = "vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')"
+_COMPILE = "json.dumps(vl_convert.vegalite_to_vega(json.load(sys.stdin), vl_version={!r}))"
+_VERSION = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
+_PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
+
+
+def _by_v8(expression: str, given: str = "") -> str | None:
+    """The value of an expression of ``vl_convert``; None where it ended its process."""
+    command = [sys.executable, "-c", _PRINT.format(expression)]
+    done = subprocess.run(command, input=given.encode(), capture_output=True, check=False)
+    return None if done.returncode else done.stdout.decode()
 
 
 @lru_cache(maxsize=1)
 def vega_script() -> str | None:
-    """Vega as a script that defines ``window.vegaEmbed``; None where it cannot be made here."""
-    made = subprocess.run([sys.executable, "-c", _BUNDLE], capture_output=True, check=False)
-    return None if made.returncode else made.stdout.decode()
+    """Vega as a script that defines ``window.vegaEmbed``; None where charts cannot be made here."""
+    compiles = _by_v8(_COMPILE.format(_VERSION), json.dumps({"mark": "point"})) is not None
+    return _by_v8(_BUNDLE) if compiles else None
+
+
+def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The Vega specification of a chart.
+
+    Raises:
+        OSError: it cannot be made here.
+    """
+    made = _by_v8(_COMPILE.format(_VERSION), json.dumps(chart.to_dict()))
+    if made is None:
+        raise OSError(ENOMEM, "its charts need more address space than `ulimit -v` allows")
+    return dict(json.loads(made))
 
 
 def packed_curves(results: Results) -> dict[str, Any]:
@@ -121,7 +142,7 @@ def _colours(results: Results) -> dict[str, str]:
 def _specification(results: Results, exponent: int, marked: range) -> Spec:
     chart: Any = _lines(results, _logit_axis(exponent, marked)) + _levels()
     chart = chart.properties(width="container", height=400, background="transparent")
-    return dict(chart.configure_view(stroke=None).to_dict(format="vega"))
+    return vega(chart.configure_view(stroke=None))
 
 
 def _lines(results: Results, logit_axis: alt.Axis) -> alt.LayerChart:

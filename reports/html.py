@@ -67,16 +67,15 @@ def render(results: Results) -> str:
     environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
     environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
-    timing_chart = chart(results.timings) if results.timings else None
-    vega = vega_script() if has_curves or timing_chart else None
-    if vega is None:
-        has_curves, timing_chart = False, None
+    vega = vega_script() if has_curves or results.timings else None
+    has_curves = has_curves and vega is not None
+    timing_chart = chart(results.timings) if results.timings and vega else None
     return environment.get_template("report.html.j2").render(
         results=results,
         run=results.run,
         style=_asset("report.css"),
         scripts=[_asset("cells.js"), _asset("page.js")],
-        vega=Markup(vega) if vega else None,
+        vega=Markup(vega) if vega and (has_curves or timing_chart) else None,
         curves=packed_curves(results) if has_curves else None,
         specifications=specifications(results) if has_curves else None,
         cells=packed_cells(results),

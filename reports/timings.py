@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.backends.workload import Workload
+from bce_conformance.reports.charts import vega
 from bce_conformance.reports.results import Timings
 from bce_conformance.timing.plan import AGAIN, title
 from bce_conformance.timing.records import Timing
@@ -242,4 +243,4 @@ def chart(timings: Timings) -> Spec | None:
         alt.Facet("panel:N", title=None, sort=panels), columns=3
     )
     faceted = faceted.resolve_scale(x="independent").properties(background="transparent")
-    return dict(faceted.configure_view(stroke=None).to_dict(format="vega"))
+    return vega(faceted.configure_view(stroke=None))

@@ -86,8 +86,10 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_like_an_undisturbed_one
     print(f"seed of the moments: {seed}")
     cells = len(undisturbed["cells"])
     kept, resume = [], ()
-    for _ in range(KILLS):
-        after = lines(tmp_path) + 1 + moments.randrange(max(1, cells // KILLS))
+    for left in range(KILLS, 0, -1):  # over the whole run, so that each part is resumed
+        before = lines(tmp_path)
+        further = moments.randrange(max(1, 2 * (cells - before) // left))
+        after = min(before + 1 + further, max(before + 1, cells - 4))
         code, output = ended(tmp_path, after, signal.SIGKILL, *RUN, *resume)
         assert code == -signal.SIGKILL, output
         kept.append([cell.key for cell in journal.read(tmp_path / journal.NAME).cells])

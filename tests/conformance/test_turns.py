@@ -40,7 +40,7 @@ def waiting(turns: Turns, backend: str, then, *, large: bool = False) -> threadi
     before = len(turns._waiting)
     thread = threading.Thread(target=run)
     thread.start()
-    while len(turns._waiting) == before:
+    while len(turns._waiting) == before and thread.is_alive():
         time.sleep(0.001)
     return thread
 
