@@ -181,10 +181,11 @@ def _distinct(results: Results, name: str) -> list[str]:
 
 
 def _duration(results: Results) -> str:
-    begun, ended = (
-        datetime.fromisoformat(moment) for moment in (results.run.started, results.run.finished)
-    )
-    minutes, seconds = divmod(round((ended - begun).total_seconds()), 60)
+    """How long a run took, without the time in which it was interrupted."""
+    run = results.run
+    begun, ended = (datetime.fromisoformat(moment) for moment in (run.started, run.finished))
+    took = sum(run.seconds.values()) if run.seconds else (ended - begun).total_seconds()
+    minutes, seconds = divmod(round(took), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 

@@ -245,3 +245,9 @@ def test_vega_that_ends_its_process_ends_no_other(monkeypatch: pytest.MonkeyPatc
     vega_script.cache_clear()
     assert vega_script() is None
     vega_script.cache_clear()
+
+
+def test_the_time_of_an_interruption_is_no_part_of_a_run(document: Document) -> None:
+    document["run"] |= {"started": "2026-01-01T00:00:00Z", "finished": "2026-01-02T00:00:00Z"}
+    document["run"]["seconds"] = {"measuring": 100.0, "start_up": 25.0}
+    assert "2 min 5 s" in render(from_document(document))
