@@ -7,7 +7,9 @@ A pool guarantees that its arrays are exactly representable in its format, that 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -36,7 +38,7 @@ class Source:
     """Where inputs come from.
 
     Attributes:
-        pool: module and name of what draws them.
+        pool: the name of the builder that draws them.
         lasting: whether every run has them, whatever its seed; for a row element by element.
         draw: the name of the one draw that they are; empty where each element is for itself.
         seed: that of the draw.
@@ -359,6 +361,27 @@ class Sampler:
         return self.signed(self.positive(0.25, 4.0))
 
 
+@dataclass(frozen=True)
+class Builder:
+    """Draws inputs under a name of its own.
+
+    The name seeds the draws, and witnesses of the ledger name the pool by it: under another name
+    other inputs are drawn. In which module a builder is, and what it is called there, is free.
+    """
+
+    name: str
+    draw: Callable[[Sampler], Inputs]
+
+    def __call__(self, s: Sampler) -> Inputs:
+        """Draw once."""
+        return self.draw(s)
+
+
+def drawn(name: str) -> Callable[[Callable[[Sampler], Inputs]], Builder]:
+    """Make a function the builder of that name."""
+    return partial(Builder, name)
+
+
 def hex_of(value: object) -> str:
     """A number as C99 hex, exact; every format embeds in float64."""
     return float(np.asarray(value).astype(np.float64)).hex()
@@ -372,6 +395,7 @@ def matrix_of(s: Sampler, logits: Array, targets: Array, name: str) -> Inputs:
     return s.inputs(name, x, y, weight=w, pos_weight=p)
 
 
+@drawn("inputs.assorted")
 def assorted(s: Sampler) -> Inputs:
     """A matrix of logits, targets and weights of every kind."""
     return matrix_of(s, s.divisive(), s.any_target(), "a matrix of all kinds")

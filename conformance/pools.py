@@ -1,7 +1,7 @@
 """Pools: what the builders of the checks draw, once for all backends.
 
-Guarantees that the draws are the same for the same name, seed and tier, however the suite is
-installed, and that what witnesses of the ledger show is shown in every run.
+Guarantees that the draws are the same for the same builder's name, seed and tier, and that what
+witnesses of the ledger show is shown in every run.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ import numpy as np
 
 from bce_conformance.reference import FLOAT32, Format, ground_truth
 
-from .inputs import POOL_SIZE, Inputs, Sampler, Source
+from .inputs import POOL_SIZE, Builder, Inputs, Sampler, Source
 from .tiers import TIERS, Tier
 from .witness import Witness
 
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
-
-Builder = Callable[[Sampler], Inputs]
 
 
 def _swept(first: int, end: int, stride: int) -> tuple[Inputs]:
@@ -78,7 +76,7 @@ class PoolStore:
         The first of the elements that are the seed's make room for witnesses.
         Inputs that are not one row of elements, or claim to be exhaustive, are drawn once.
         """
-        name = name_of(builder)
+        name = builder.name
 
         def build() -> tuple[Inputs, ...]:
             first = self._drawn(builder, name, format_, self.seed)
@@ -102,7 +100,7 @@ class PoolStore:
         With ``only``, no more than so many, nor than the tier's ``few_draws``, which are the same
         in every run.
         """
-        name = name_of(builder)
+        name = builder.name
         few = None if only is None else min(only, self.tier.few_draws)
         fixed, seeded = self.tier.sum_draws if few is None else (few, 0)
 
@@ -162,14 +160,6 @@ class PoolStore:
     def _is_full(self) -> bool:
         """Whether inputs take more than there is room for, with those that checks still hold."""
         return sum(inputs.nbytes for inputs in self._alive) > self._room
-
-
-def name_of(builder: Builder) -> str:
-    """What a builder is called by: its module, without the package that it is found in, and name.
-
-    How the suite is installed, and how pytest imports it, make no difference.
-    """
-    return f"{builder.__module__.rpartition('.')[2]}.{builder.__qualname__}"
 
 
 def _joined(draws: Sequence[Inputs]) -> Inputs:

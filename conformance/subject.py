@@ -21,7 +21,7 @@ from .agreement import agreement, same_bits
 from .cells import Evidence, Level, UlpStatistics, Verdict
 from .chance import Chance
 from .curves import Curves
-from .inputs import Inputs, Sampler, hex_of
+from .inputs import Builder, Inputs, hex_of
 from .judge import Judgement, bounds_for, judge, severity
 from .pools import PoolStore
 from .search import can_search, near
@@ -107,13 +107,11 @@ class Subject:
 
     # --- what tests use ------------------------------------------------------------------------
 
-    def pool(self, builder: Callable[[Sampler], Inputs]) -> Inputs:
+    def pool(self, builder: Builder) -> Inputs:
         """The elements that ``builder`` draws in this format, shared by all backends."""
         return self._pools.get(builder, self.format)
 
-    def draws(
-        self, builder: Callable[[Sampler], Inputs], only: int | None = None
-    ) -> tuple[Inputs, ...]:
+    def draws(self, builder: Builder, only: int | None = None) -> tuple[Inputs, ...]:
         """The inputs that ``builder`` draws, each by itself: for results that sum over them.
 
         With ``only``, no more than so many, which are the same in every run.

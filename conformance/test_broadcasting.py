@@ -8,7 +8,7 @@ import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.cells import Level
-from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, drawn
 from bce_conformance.conformance.judge import judge
 from bce_conformance.conformance.refusals import names_shape, require_error
 from bce_conformance.conformance.shapes import Shape, fitting, misfitting
@@ -55,12 +55,12 @@ def each_shape(subject: Subject, operand: str, only: int = 6) -> Iterator[Inputs
     """
     for shape, inner in SHAPES:
 
+        @drawn(f"test_broadcasting.operands {operand} {inner} on {shape}")
         def builder(
             s: Sampler, shape: tuple[int, ...] = shape, inner: tuple[int, ...] = inner
         ) -> Inputs:
             return operands(s, shape, operand, inner)
 
-        builder.__qualname__ = f"operands {operand} {inner} on {shape}"
         yield from subject.draws(builder, only)
 
 
@@ -136,12 +136,12 @@ def test_whatever_broadcasts(subject: Subject) -> None:
     for number, (shape, inner) in enumerate(fitting(DRAWN, subject.seed)):
         operand = ("weight", "pos_weight")[number % 2]
 
+        @drawn(f"test_broadcasting.operands drawn {operand} {inner} on {shape}")
         def builder(
             s: Sampler, shape: Shape = shape, operand: str = operand, inner: Shape = inner
         ) -> Inputs:
             return operands(s, shape, operand, inner)
 
-        builder.__qualname__ = f"operands drawn {operand} {inner} on {shape}"
         (inputs,) = subject.draws(builder, only=1)
         got = subject.value(subject.evaluate(inputs.call(device=subject.device)), "loss", shape)
         if got is not None:
@@ -168,11 +168,13 @@ def many_rows(s: Sampler, operand: str) -> Inputs:
     return s.inputs(f"{operand} [C], {rows} rows", logits, targets, **{operand: given})
 
 
+@drawn("test_broadcasting.weight_of_many_rows")
 def weight_of_many_rows(s: Sampler) -> Inputs:
     """A weight per class under many rows."""
     return many_rows(s, "weight")
 
 
+@drawn("test_broadcasting.pos_weight_of_many_rows")
 def pos_weight_of_many_rows(s: Sampler) -> Inputs:
     """A pos_weight per class under many rows."""
     return many_rows(s, "pos_weight")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array, Failure, LossCall
-from bce_conformance.conformance.inputs import Inputs, Sampler, assorted
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, drawn
 from bce_conformance.conformance.subject import CallFailed, Subject
 
 BOTH = ("loss", "grad_logits")
@@ -16,6 +16,7 @@ SUMS = 4  # as many: one that is added up otherwise may still round to the same 
 ROWS = 24
 
 
+@drawn("test_determinism.many")
 def many(s: Sampler) -> Inputs:
     """Losses of every size up to 1, many times: their sum is below 65504."""
     few = s.cast(s.random.normal(8, 2, s.size).clip(0.5, 9.5))
@@ -31,6 +32,7 @@ def mean_of_many(subject: Subject, *quantities: str) -> LossCall:
     return inputs.call(*quantities, device=subject.device)
 
 
+@drawn("test_determinism.without_overflow")
 def without_overflow(s: Sampler) -> Inputs:
     """Elements of which nothing that is computed on the way to a result overflows.
 

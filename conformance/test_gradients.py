@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, Failure
-from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, drawn
 from bce_conformance.conformance.subject import Subject
 from bce_conformance.conformance.test_values import (
     moderate,
@@ -20,12 +20,14 @@ from bce_conformance.conformance.test_values import (
 MANY = 100_000  # elements: as a float16 this is infinite
 
 
+@drawn("test_gradients.balanced_targets")
 def balanced_targets(s: Sampler) -> Inputs:
     """Targets at and next to σ(x)."""
     logits = s.signed(s.cast(s.uniform(0, 8)))
     return s.inputs("σ(x) ≈ y", logits, s.balanced(logits))
 
 
+@drawn("test_gradients.at_zero")
 def at_zero(s: Sampler) -> Inputs:
     """Both zeros with every combination of target, weight and pos_weight."""
     u = s.format.unit_roundoff
@@ -36,17 +38,20 @@ def at_zero(s: Sampler) -> Inputs:
     return s.inputs("x = ±0", logits, y, weight=weight, pos_weight=pos_weight)
 
 
+@drawn("test_gradients.at_zero_unweighted")
 def at_zero_unweighted(s: Sampler) -> Inputs:
     """Both zeros with every kind of target and no weights."""
     zeros = s.cast(np.where(np.arange(s.size) % 2, 0.0, -0.0))
     return s.inputs("x = ±0, no weights", zeros, s.any_target())
 
 
+@drawn("test_gradients.extreme")
 def extreme(s: Sampler) -> Inputs:
     """Logits of every magnitude with hard targets."""
     return s.inputs("every magnitude", s.signed(s.every_magnitude()), s.hard())
 
 
+@drawn("test_gradients.weighted_moderate")
 def weighted_moderate(s: Sampler) -> Inputs:
     """Moderate logits, every kind of target, both weights."""
     logits = s.signed(s.cast(s.log_uniform(2**-6, 2**4)))
@@ -54,11 +59,13 @@ def weighted_moderate(s: Sampler) -> Inputs:
     return s.inputs("both weights", logits, s.any_target(), weight=weight, pos_weight=pos_weight)
 
 
+@drawn("test_gradients.unweighted")
 def unweighted(s: Sampler) -> Inputs:
     """Every kind of logit and target without weights."""
     return s.inputs("no weights", s.signed(s.every_magnitude()), s.any_target())
 
 
+@drawn("test_gradients.weighted_extreme")
 def weighted_extreme(s: Sampler) -> Inputs:
     """Logits of every magnitude, every kind of target, both weights."""
     logits, targets = s.signed(s.every_magnitude()), s.any_target()
@@ -66,28 +73,33 @@ def weighted_extreme(s: Sampler) -> Inputs:
     return s.inputs("every magnitude", logits, targets, weight=weight, pos_weight=pos_weight)
 
 
+@drawn("test_gradients.with_cotangents")
 def with_cotangents(s: Sampler) -> Inputs:
     """A cotangent of its own for each element, hard targets."""
     return replace(moderate(s), name="own cotangents", cotangent=s.cotangent())
 
 
+@drawn("test_gradients.weighted_with_cotangents")
 def weighted_with_cotangents(s: Sampler) -> Inputs:
     """A cotangent of its own for each element, every kind of target, both weights."""
     return replace(weighted_moderate(s), name="own cotangents", cotangent=s.cotangent())
 
 
+@drawn("test_gradients.summed")
 def summed(s: Sampler) -> Inputs:
     """Both weights under a sum with a cotangent of −2.5."""
     cotangent = s.cast(np.array(-2.5))
     return replace(weighted_moderate(s), reduction="sum", cotangent=cotangent)
 
 
+@drawn("test_gradients.averaged")
 def averaged(s: Sampler) -> Inputs:
     """Both weights under a mean with a cotangent of 384, so that 16-bit gradients stay normal."""
     cotangent = s.cast(np.array(384.0))
     return replace(weighted_moderate(s), reduction="mean", cotangent=cotangent)
 
 
+@drawn("test_gradients.averaged_over_many")
 def averaged_over_many(s: Sampler) -> Inputs:
     """As ``averaged``, over more elements than the largest float16."""
     few = averaged(s)
@@ -98,6 +110,7 @@ def averaged_over_many(s: Sampler) -> Inputs:
     return replace(few, name=f"both weights, {MANY:,} elements", **many)
 
 
+@drawn("test_gradients.along_tangent")
 def along_tangent(s: Sampler) -> Inputs:
     """Moderate logits, every kind of target, a direction of both signs."""
     logits = s.signed(s.cast(s.log_uniform(2**-6, 2**4)))

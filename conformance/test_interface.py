@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall, LossResult
-from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, drawn
 from bce_conformance.conformance.subject import Subject
 from bce_conformance.reference import ground_truth
 
@@ -138,6 +138,7 @@ def test_documented_example(subject: Subject) -> None:
         subject.require(off <= allowed, f"loss {loss}, documented {LOSS_OF_THE_EXAMPLE}")
 
 
+@drawn("test_interface.imbalanced")
 def imbalanced(s: Sampler) -> Inputs:
     """Few positives under a pos_weight; the truth is that of each positive repeated."""
     size = POSITIVES + NEGATIVES

@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, OPERANDS, Array, LossCall, LossResult
 from bce_conformance.conformance import layouts
-from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, matrix_of
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, drawn, matrix_of
 from bce_conformance.conformance.layouts import Layout
 from bce_conformance.conformance.subject import Subject
 
@@ -17,12 +17,14 @@ SINGLES = 64
 OFFSETS = (1, 3, 7, 13)
 
 
+@drawn("test_layouts.ordinary")
 def ordinary(s: Sampler) -> Inputs:
     """A matrix whose losses are of a size to be summed."""
     logits = s.signed(s.cast(s.uniform(0.5, 4)))
     return replace(matrix_of(s, logits, s.soft(), "a matrix to be summed"), reduction="mean")
 
 
+@drawn("test_layouts.sequence")
 def sequence(s: Sampler) -> Inputs:
     """Every kind of logit and target, without weights."""
     return s.inputs("all kinds", s.divisive(), s.any_target())

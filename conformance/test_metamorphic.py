@@ -8,18 +8,20 @@ import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array
 from bce_conformance.conformance.agreement import relation
-from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, hex_of
+from bce_conformance.conformance.inputs import Inputs, Sampler, assorted, drawn, hex_of
 from bce_conformance.conformance.judge import Bounds, Floats, as_float64, bounds_for
 from bce_conformance.conformance.subject import Subject
 
 BOTH = ("loss", "grad_logits")
 
 
+@drawn("test_metamorphic.any_logits")
 def any_logits(s: Sampler) -> Inputs:
     """Logits of every kind with targets of every kind."""
     return s.inputs("all kinds", s.diverse(), s.any_target())
 
 
+@drawn("test_metamorphic.with_exact_complements")
 def with_exact_complements(s: Sampler) -> Inputs:
     """Targets that are multiples of u, so that 1 − y is exact."""
     multiples = s.random.integers(0, 2**s.format.precision + 1, s.size) * s.format.unit_roundoff
@@ -28,6 +30,7 @@ def with_exact_complements(s: Sampler) -> Inputs:
     return s.inputs("1 − y exact", s.diverse(), s.cast(targets))
 
 
+@drawn("test_metamorphic.neighbours")
 def neighbours(s: Sampler) -> Inputs:
     """Logits of every size, and runs of consecutive numbers.
 
@@ -47,6 +50,7 @@ def grid(s: Sampler, bits: int) -> float:
     return 2.0 ** (bits - s.format.precision)
 
 
+@drawn("test_metamorphic.triples")
 def triples(s: Sampler) -> Inputs:
     """Triples x − h, x, x + h with the same targets; h is large, or one unit of x.
 
@@ -65,6 +69,7 @@ def triples(s: Sampler) -> Inputs:
     return s.inputs("x − h, x, x + h", s.cast(logits.ravel()), np.repeat(targets, 3))
 
 
+@drawn("test_metamorphic.with_plain_bounds")
 def with_plain_bounds(s: Sampler) -> Inputs:
     """Weights that are powers of two, so that max(1, p)·w is exact."""
     weight = s.cast(2.0 ** s.random.integers(-4, 5, s.size))
@@ -73,11 +78,13 @@ def with_plain_bounds(s: Sampler) -> Inputs:
     return replace(inputs, name="w = 2ᵏ", weight=weight, pos_weight=pos_weight)
 
 
+@drawn("test_metamorphic.ordinary")
 def ordinary(s: Sampler) -> Inputs:
     """Logits and targets whose losses neither under- nor overflow, whatever the weight."""
     return s.inputs("|x| ≤ 4", s.signed(s.cast(s.uniform(0, 4))), s.any_target())
 
 
+@drawn("test_metamorphic.pairs")
 def pairs(s: Sampler) -> Inputs:
     """A pair of numbers from 1/8 to 15 an element, as weight and pos_weight, with an exact sum."""
     step = grid(s, 5)

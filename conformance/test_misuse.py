@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler
+from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, drawn
 from bce_conformance.conformance.refusals import (
     is_conventional,
     names_argument,
@@ -136,6 +136,7 @@ def test_a_failed_call_leaves_the_process_usable(subject: Subject) -> None:
             subject.require(same, f"{what}: {quantity} has other bits")
 
 
+@drawn("test_misuse.outside")
 def outside(s: Sampler) -> Inputs:
     """Targets outside [0, 1], among them a forgotten conversion of pixels and of ±1 labels."""
     targets = s.random.choice([-1.0, -0.5, -(2.0**-10), 1.5, 2.0, 255.0], s.size)

@@ -1,6 +1,5 @@
 """RED: sums and means."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,7 +8,7 @@ import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.cells import Level
-from bce_conformance.conformance.inputs import Inputs, Sampler, repeated
+from bce_conformance.conformance.inputs import Builder, Inputs, Sampler, drawn, repeated
 from bce_conformance.conformance.memory import usable
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
@@ -35,6 +34,7 @@ def test_shapes_of_results(subject: Subject) -> None:
                 subject.value(outcome, "loss", expected)
 
 
+@drawn("test_reductions.weighted_mean")
 def weighted_mean(s: Sampler) -> Inputs:
     """Weights far from 1 under a mean."""
     logits = s.signed(s.cast(s.uniform(0.5, 4)))
@@ -44,6 +44,7 @@ def weighted_mean(s: Sampler) -> Inputs:
     )
 
 
+@drawn("test_reductions.weighted_mean_of_rows")
 def weighted_mean_of_rows(s: Sampler) -> Inputs:
     """A mean over a matrix, of which neither dimension is the number of elements."""
     flat, shape = weighted_mean(s), (6, 4)
@@ -79,6 +80,7 @@ def test_empty_input(subject: Subject) -> None:
                 subject.require(bool(right), f"{what} is {got}")
 
 
+@drawn("test_reductions.confident")
 def confident(s: Sampler) -> Inputs:
     """Losses from 2⁻¹⁴ to 1, as of a trained network: 10⁷ of them sum to less than 65504."""
     logits = s.cast(np.clip(s.random.normal(8, 2, DISTINCT), 0.5, 9.5))
@@ -87,6 +89,7 @@ def confident(s: Sampler) -> Inputs:
     return s.inputs("confident", right, targets)
 
 
+@drawn("test_reductions.certain")
 def certain(s: Sampler) -> Inputs:
     """Losses below 2⁻⁸ only: what small ones lose shows in their sum."""
     logits = s.cast(np.clip(s.random.normal(8, 1, DISTINCT), 6, 9.5))
@@ -94,30 +97,30 @@ def certain(s: Sampler) -> Inputs:
     return s.inputs("certain", np.where(targets == 1, logits, -logits), targets)
 
 
+@drawn("test_reductions.ordinary")
 def ordinary(s: Sampler) -> Inputs:
     """Losses as of an untrained network."""
     logits = s.cast(s.random.normal(0, 2, DISTINCT))
     return s.inputs("ordinary", logits, s.cast(s.random.uniform(0, 1, DISTINCT)))
 
 
+@drawn("test_reductions.equal")
 def equal(s: Sampler) -> Inputs:
     """One element, many times: a loss of about 2⁻⁸."""
     logits = s.cast(np.full(DISTINCT, 5.53))
     return s.inputs("equal", logits, s.cast(np.ones(DISTINCT)))
 
 
-def judge_sizes(
-    subject: Subject, base: Callable[[Sampler], Inputs], reduction: str, *, largest: int = 10**8
-) -> None:
+def judge_sizes(subject: Subject, base: Builder, reduction: str, *, largest: int = 10**8) -> None:
     """Judge a reduction over each of the tier's sizes up to ``largest`` that fits into memory."""
     for size in subject.tier.reduction_sizes:
         if size > largest or size * subject.format.dtype.itemsize > usable() / COPIES:
             continue
 
+        @drawn(f"{base.name} {reduction} {size}")
         def builder(s: Sampler, size: int = size) -> Inputs:
             return repeated(replace(base(s), reduction=reduction), size // DISTINCT)
 
-        builder.__qualname__ = f"{base.__qualname__} {reduction} {size}"
         for inputs in subject.draws(builder, only=1 if size > 10**5 else None):
             subject.judge(inputs)
 
@@ -143,6 +146,7 @@ def test_equal_elements(subject: Subject) -> None:
     judge_sizes(subject, equal, "mean", largest=10**5)
 
 
+@drawn("test_reductions.wide_range")
 def wide_range(s: Sampler) -> Inputs:
     """A few losses 2¹⁰ times larger than the others, largest first."""
     few = np.arange(s.size) < 8
@@ -158,12 +162,14 @@ def test_wide_range(subject: Subject) -> None:
         subject.judge(inputs)
 
 
+@drawn("test_reductions.overflowing_sum")
 def overflowing_sum(s: Sampler) -> Inputs:
     """Losses of a quarter of the largest finite number: the mean is one, the sum is not."""
     logits = s.cast(s.uniform(s.format.largest_finite / 8, s.format.largest_finite / 4))
     return s.inputs("huge", logits, s.constant(0), reduction="mean")
 
 
+@drawn("test_reductions.overflowing_float16_sum")
 def overflowing_float16_sum(s: Sampler) -> Inputs:
     """Ordinary losses of about 40 that sum to more than 65504."""
     return s.inputs("about 40", s.cast(s.uniform(30, 50)), s.constant(0), reduction="mean")
@@ -189,10 +195,10 @@ def test_overflow_of_sums(subject: Subject) -> None:
     """Compare infinite sums with those of the truth, on both sides of the threshold."""
     for count in (1, 4, 7, 8, 9, 12, 64):
 
+        @drawn(f"test_reductions.around_overflow {count}")
         def builder(s: Sampler, count: int = count) -> Inputs:
             return around_overflow(s, count)
 
-        builder.__qualname__ = f"around_overflow {count}"
         (inputs,) = subject.draws(builder, only=1)
         result = subject.evaluate(inputs.call(device=subject.device))
         got = subject.value(result, "loss", ())
@@ -204,6 +210,7 @@ def test_overflow_of_sums(subject: Subject) -> None:
             )
 
 
+@drawn("test_reductions.whole")
 def whole(s: Sampler) -> Inputs:
     """The elements that are summed at once and in parts."""
     return replace(confident(s), reduction="sum")

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.conformance.inputs import Inputs, Sampler
+from bce_conformance.conformance.inputs import Inputs, Sampler, drawn
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
 
@@ -185,6 +185,7 @@ def test_signed_zeros(subject: Subject) -> None:
             )
 
 
+@drawn("test_special_values.zero_pos_weight")
 def zero_pos_weight(s: Sampler) -> Inputs:
     """Every kind of logit and target with p = 0."""
     logits, targets = s.signed(s.every_magnitude()), s.any_target()
@@ -197,6 +198,7 @@ def test_zero_pos_weight(subject: Subject) -> None:
     subject.judge(subject.pool(zero_pos_weight))
 
 
+@drawn("test_special_values.zero_weight")
 def zero_weight(s: Sampler) -> Inputs:
     """Every kind of logit and target with w = 0."""
     logits, targets = s.signed(s.every_magnitude()), s.any_target()
@@ -246,6 +248,7 @@ def test_infinite_elements_in_a_reduction(subject: Subject) -> None:
                 )
 
 
+@drawn("test_special_values.largest_losses")
 def largest_losses(s: Sampler) -> Inputs:
     """Losses on both sides of the largest finite number."""
     f = s.format

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array, LossCall
-from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler
+from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, drawn
 from bce_conformance.conformance.refusals import require_error, unless_refused
 from bce_conformance.conformance.subject import Subject
 from bce_conformance.reference import format_of
@@ -80,10 +80,10 @@ def test_targets_of_another_format(subject: Subject) -> None:
     """Judge loss and gradient against the targets as they are given."""
     for other in OTHERS[subject.format.name]:
 
+        @drawn(f"test_types.mixed_targets {other}")
         def builder(s: Sampler, other: str = other) -> Inputs:
             return mixed_targets(s, other)
 
-        builder.__qualname__ = f"mixed_targets {other}"
         judge_mixed(subject, subject.pool(builder), "targets")
 
 
@@ -116,10 +116,10 @@ def test_weights_of_another_format(subject: Subject) -> None:
     for operand in ("weight", "pos_weight"):
         other = OTHERS[subject.format.name][0]
 
+        @drawn(f"test_types.mixed_weights {operand} {other}")
         def builder(s: Sampler, operand: str = operand, other: str = other) -> Inputs:
             return mixed_weights(s, operand, other)
 
-        builder.__qualname__ = f"mixed_weights {operand} {other}"
         judge_mixed(subject, subject.pool(builder), operand)
 
 
@@ -168,6 +168,7 @@ def test_boolean_weight(subject: Subject) -> None:
     require_same_bits(subject, "bool", weight=np.arange(POOL_SIZE) % 3 > 0)
 
 
+@drawn("test_types.numbers")
 def numbers(s: Sampler) -> Inputs:
     """Moderate logits, hard targets, and two numbers that weigh all of them.
 

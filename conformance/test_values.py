@@ -3,36 +3,42 @@
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.inputs import Inputs, Sampler, every_finite_pattern
+from bce_conformance.conformance.inputs import Inputs, Sampler, drawn, every_finite_pattern
 from bce_conformance.conformance.subject import Subject
 
 
+@drawn("test_values.moderate")
 def moderate(s: Sampler) -> Inputs:
     """Moderate logits with hard targets."""
     return s.inputs("|x| ≤ 16", s.signed(s.cast(s.uniform(0, 16))), s.hard())
 
 
+@drawn("test_values.negative_tail")
 def negative_tail(s: Sampler) -> Inputs:
     """The tail at y = 0."""
     return s.inputs("x ≤ −1, y = 0", -s.tail(), s.constant(0))
 
 
+@drawn("test_values.positive_tail")
 def positive_tail(s: Sampler) -> Inputs:
     """The tail at y = 1."""
     return s.inputs("x ≥ 1, y = 1", s.tail(), s.constant(1))
 
 
+@drawn("test_values.soft_targets")
 def soft_targets(s: Sampler) -> Inputs:
     """Soft targets with logits of the size that networks give."""
     return s.inputs("soft targets", s.signed(s.cast(s.log_uniform(2**-12, 64))), s.soft())
 
 
+@drawn("test_values.nearly_hard_targets")
 def nearly_hard_targets(s: Sampler) -> Inputs:
     """Targets of label smoothing, down to one unit in the last place."""
     logits = s.signed(s.cast(s.uniform(0, 40)))
     return s.inputs("y = ε or 1 − ε", logits, s.nearly_hard())
 
 
+@drawn("test_values.huge_logits")
 def huge_logits(s: Sampler) -> Inputs:
     """Logits up to the largest finite number.
 
@@ -50,6 +56,7 @@ def huge_logits(s: Sampler) -> Inputs:
     return s.inputs("huge logits", np.where(kind == 1, below, logits), targets)
 
 
+@drawn("test_values.certain_and_wrong")
 def certain_and_wrong(s: Sampler) -> Inputs:
     """Logits between the moderate and the huge ones on the wrong side: the loss is about |x|."""
     vanished = 1 - np.log(s.format.smallest_subnormal)
@@ -57,22 +64,26 @@ def certain_and_wrong(s: Sampler) -> Inputs:
     return s.inputs("certain and wrong", logits, s.cast(logits < 0))
 
 
+@drawn("test_values.tiny_logits")
 def tiny_logits(s: Sampler) -> Inputs:
     """Logits below u, subnormal ones and zeros."""
     return s.inputs("|x| < u", s.tiny(), s.any_target())
 
 
+@drawn("test_values.everything")
 def everything(s: Sampler) -> Inputs:
     """Every kind of logit with every kind of target and weight."""
     logits, targets = s.signed(s.every_magnitude()), s.any_target()
     return s.inputs("all kinds", logits, targets, weight=s.positive(), pos_weight=s.positive())
 
 
+@drawn("test_values.hard_everywhere")
 def hard_everywhere(s: Sampler) -> Inputs:
     """Every kind of logit with hard targets."""
     return s.inputs("all kinds, hard", s.signed(s.every_magnitude()), s.hard())
 
 
+@drawn("test_values.every_logit")
 def every_logit(s: Sampler) -> Inputs:
     """Every finite number of a 16-bit format with both hard targets."""
     patterns = np.tile(every_finite_pattern(s.format), 2)
@@ -80,6 +91,7 @@ def every_logit(s: Sampler) -> Inputs:
     return s.inputs("every finite bit pattern", patterns, targets, exhaustive=True)
 
 
+@drawn("test_values.weighted")
 def weighted(s: Sampler) -> Inputs:
     """Weights of every size with moderate and tail logits and every kind of target."""
     logits = s.signed(s.cast(s.log_uniform(2**-4, 2**5)))

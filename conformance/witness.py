@@ -21,7 +21,7 @@ class Witness:
     """One element of a pool, or one draw whose elements are summed.
 
     Attributes:
-        pool: module and name of what draws it.
+        pool: the name of the builder that draws it.
         dtype: the format of the logits.
         draw: the name of the draw; empty for an element.
         seed: that of the draw.

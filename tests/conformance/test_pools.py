@@ -1,26 +1,32 @@
 """The pools: drawn once, the same for the same seed and tier, with the ledger's witnesses."""
 
+import ast
+import pkgutil
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bce_conformance import conformance
 from bce_conformance.conformance import ledger
-from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, repeated
-from bce_conformance.conformance.pools import Builder, PoolStore, name_of
+from bce_conformance.conformance.inputs import POOL_SIZE, Builder, Inputs, Sampler, drawn, repeated
+from bce_conformance.conformance.pools import PoolStore
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.conformance.witness import Witness
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
 
 QUICK = TIERS["quick"]
+NAMES = Path(__file__).with_name("pool_names.txt")
 
 
 def test_the_store_builds_once_and_forgets_the_oldest() -> None:
     built = []
 
+    @drawn("builder")
     def builder(s: Sampler) -> Inputs:
         built.append(s.format.name)
         return s.inputs("x", s.hard(), s.hard())
@@ -41,9 +47,7 @@ def test_inputs_take_no_more_memory_than_there_is_room_for() -> None:
         return s.inputs("x", s.hard()[: 1000 + number], s.hard()[: 1000 + number])
 
     def named(number: int) -> Builder:
-        drawn = partial(builder, number=number)
-        drawn.__module__, drawn.__qualname__ = __name__, f"builder {number}"  # type: ignore[attr-defined]
-        return drawn
+        return Builder(f"builder {number}", partial(builder, number=number))
 
     def kept(store: PoolStore) -> int:
         return len(store._kept)
@@ -62,6 +66,7 @@ def test_inputs_take_no_more_memory_than_there_is_room_for() -> None:
     assert store.get(named(0), FLOAT32) is store.get(named(0), FLOAT32)  # the latest stays
 
 
+@drawn("test_pools.row")
 def row(s: Sampler) -> Inputs:
     logits = s.signed(s.cast(s.uniform(0, 4)))
     return s.inputs("row", logits, s.soft(), cotangent=s.cast(np.array(2.0)), tangent=s.cotangent())
@@ -134,9 +139,11 @@ def test_the_truth_of_a_sweep_is_the_truth() -> None:
 
 
 def test_what_is_no_row_of_elements_is_drawn_once() -> None:
+    @drawn("rows")
     def rows(s: Sampler) -> Inputs:
         return s.inputs("rows", s.hard()[:8].reshape(4, 2), s.hard()[:8].reshape(4, 2))
 
+    @drawn("exhaustive")
     def exhaustive(s: Sampler) -> Inputs:
         return s.inputs("all", s.hard()[:8], s.hard()[:8], exhaustive=True)
 
@@ -194,6 +201,7 @@ def test_an_element_must_have_the_operands_of_its_pool(missing: str) -> None:
 
 
 def test_a_truth_that_a_builder_knows_is_kept() -> None:
+    @drawn("builder")
     def builder(s: Sampler) -> Inputs:
         return repeated(replace(row(s), cotangent=None, tangent=None, reduction="sum"), 2)
 
@@ -217,16 +225,48 @@ def test_truths_may_come_in_while_memory_is_counted() -> None:
     assert inputs.nbytes == operands + 14
 
 
-def test_a_pool_is_called_the_same_wherever_its_module_is_found() -> None:
-    def builder(s: Sampler) -> Inputs:
+# --- names ---------------------------------------------------------------------------------------
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names that builders are given; what a check puts into one stands in braces."""
+    decorators = (
+        node
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "drawn"
+    )
+    return [ast.unparse(node.args[0]).removeprefix("f").strip("'\"") for node in decorators]
+
+
+def test_the_names_of_builders_are_unique_and_those_that_they_were() -> None:
+    """A builder with another name draws other inputs: no cell could be compared with earlier ones.
+
+    That what a check draws from has a name is a matter of its type.
+    """
+    names = names_in(Path(conformance.__file__).parent)
+    assert len(names) == len(set(names))
+    assert sorted(names) == NAMES.read_text("utf-8").splitlines()
+
+
+def test_where_a_builder_stands_makes_no_difference() -> None:
+    def elsewhere(s: Sampler) -> Inputs:
         return row(s)
 
-    builder.__qualname__ = "some"
-    names = set()
-    for package in ("bce_conformance.conformance.", "conformance.", ""):
-        builder.__module__ = f"{package}test_values"
-        names.add(name_of(builder))
-    assert names == {"test_values.some"}
+    same, other = (Builder(name, elsewhere) for name in (row.name, "elsewhere"))
+    expected, again, another = (
+        PoolStore(0, QUICK).get(builder, FLOAT32).logits for builder in (row, same, other)
+    )
+    assert np.array_equal(again, expected)
+    assert not np.array_equal(another, expected)
+
+
+def builders() -> dict[str, Builder]:
+    """The builders of all checks, by name."""
+    modules = pkgutil.iter_modules(conformance.__path__, f"{conformance.__name__}.")
+    loaded = (import_module(module.name) for module in modules if ".test_" in module.name)
+    found = (value for module in loaded for value in vars(module).values())
+    return {builder.name: builder for builder in found if isinstance(builder, Builder)}
 
 
 def witnesses_of_the_suite() -> tuple[Witness, ...]:
@@ -236,13 +276,11 @@ def witnesses_of_the_suite() -> tuple[Witness, ...]:
 @pytest.mark.parametrize("witness", witnesses_of_the_suite(), ids=lambda w: f"{w.pool} {w.dtype}")
 def test_a_witness_of_the_suite_is_an_input_of_its_pool(witness: Witness) -> None:
     """A pool that was renamed or drawn otherwise leaves no witness behind that nothing tries."""
-    module, _, name = witness.pool.partition(".")
-    checks = import_module(f"bce_conformance.conformance.{module}")
-    function, _, settings = name.partition(" ")
-    assert hasattr(checks, function)
+    pattern, _, settings = witness.pool.partition(" ")
+    assert pattern in {name.partition(" ")[0] for name in NAMES.read_text("utf-8").splitlines()}
     if settings or witness.draw:
         return  # made by the check itself, which the default tier tries
-    pool = PoolStore(0, QUICK).get(getattr(checks, function), FORMATS[witness.dtype])
+    pool = PoolStore(0, QUICK).get(builders()[witness.pool], FORMATS[witness.dtype])
     for operand, value in witness.element:
         sizes = np.abs(pool.rows()[operand].astype(np.float64))
         assert 0.25 * sizes.min() <= abs(float.fromhex(value)) <= 4 * sizes.max(), operand

@@ -8,7 +8,7 @@ import pytest
 
 from bce_conformance.backends import LossCall, LossResult
 from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler
+from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, drawn
 from bce_conformance.conformance.pools import PoolStore
 from bce_conformance.conformance.search import PARENTS, can_search, near
 from bce_conformance.conformance.specification import requirements
@@ -23,13 +23,14 @@ QUICK = TIERS["quick"]
 by_format = pytest.mark.parametrize("format_", FORMATS.values(), ids=lambda f: f.name)
 
 
+@drawn("test_search.pool")
 def pool(s: Sampler) -> Inputs:
     logits = s.signed(s.cast(s.log_uniform(0.5, 16)))
     targets = s.any_target()
     return s.inputs("pool", logits, targets, weight=s.positive(0.25, 4.0))
 
 
-def drawn(format_: Format = FLOAT32) -> Inputs:
+def pool_of(format_: Format = FLOAT32) -> Inputs:
     return PoolStore(0, TIERS["quick"]).get(pool, format_)
 
 
@@ -42,7 +43,7 @@ def rounds(inputs: Inputs, severity, count: int) -> Inputs:
 
 @by_format
 def test_neighbours_are_what_the_pool_could_have_drawn(format_: Format) -> None:
-    inputs = drawn(format_)
+    inputs = pool_of(format_)
     found = rounds(inputs, lambda i: np.abs(i.logits.astype(np.float64)), 3)
     assert found.source is not None
     assert (found.source.near, found.source.lasting) == (True, False)
@@ -61,6 +62,7 @@ def test_neighbours_are_what_the_pool_could_have_drawn(format_: Format) -> None:
 
 
 def test_signs_and_hard_targets_stay() -> None:
+    @drawn("test_search.negative")
     def negative(s: Sampler) -> Inputs:
         return s.inputs("x < 0", -s.cast(s.log_uniform(0.5, 16)), s.hard())
 
@@ -71,7 +73,7 @@ def test_signs_and_hard_targets_stay() -> None:
 
 
 def test_the_worst_elements_stay() -> None:
-    inputs = drawn()
+    inputs = pool_of()
     severity = np.random.default_rng(1).permutation(inputs.logits.size).astype(np.float64)
     worst = np.argsort(-severity)[: PARENTS // 2]
     found = near(inputs, severity, np.random.default_rng(0))
@@ -80,7 +82,7 @@ def test_the_worst_elements_stay() -> None:
 
 def test_places_that_are_less_bad_are_looked_at_too() -> None:
     """Half of the parents are chosen by where they lie: no single peak takes all."""
-    inputs = drawn()
+    inputs = pool_of()
     severity = (inputs.logits > 8).astype(np.float64)
     found = near(inputs, severity, np.random.default_rng(0))
     for low, high in ((0.5, 1), (1, 2), (-2, -1), (-16, -8)):
@@ -96,11 +98,11 @@ def test_a_search_climbs_a_peak_that_draws_miss() -> None:
 
     draws = [PoolStore(seed, TIERS["default"]).get(pool, FLOAT32) for seed in range(3)]
     assert max(severity(inputs).max() for inputs in draws) < 18
-    assert severity(rounds(drawn(), severity, 4)).max() == 20
+    assert severity(rounds(pool_of(), severity, 4)).max() == 20
 
 
 def test_only_finite_elements_of_a_pool_are_searched() -> None:
-    inputs = drawn()
+    inputs = pool_of()
     assert can_search(inputs)
     assert not can_search(replace(inputs, source=None))
     assert not can_search(replace(inputs, exhaustive=True))
