@@ -35,7 +35,7 @@ test test-all: $(VENV)/.frameworks $(VENV)/.development
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typecheck
+	rm -rf build/typecheck build/lib
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/typecheck .
 	$(BIN)/mypy build/typecheck/bce_conformance
 	cd build/typecheck && ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache

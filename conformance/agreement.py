@@ -10,8 +10,8 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.reference import Format
+from bce_conformance.results.cells import Level
 
-from .cells import Level
 from .judge import SLACK, Booleans, Bounds, Floats, Judgement, as_float64, log2
 
 

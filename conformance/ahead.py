@@ -14,7 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import import_module
 
-from .cells import Cell, Place
+from bce_conformance.results.cells import Cell, Place
+
 from .matrix import Matrix
 from .progress import Spent
 from .specification import Requirement

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cells import Level
+from bce_conformance.results.cells import Level, Witness
+
 from .inputs import Inputs, hex_of
 from .judge import Judgement
-from .witness import Witness
 
 
 class Chance:

@@ -7,12 +7,12 @@ losses and gradients, thinned to one point an interval so that it can be drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import json_number
+from bce_conformance.results.model import Curve
+
 from .inputs import Inputs
 
 _QUANTITIES = ("loss", "grad_logits")
@@ -65,14 +65,12 @@ class Curves:
         taken = {key: _widen(self._points.setdefault(key, {}), more) for key, more in given.items()}
         return {key: points for key, points in taken.items() if points}
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """The curves as results.json has them, points in the order of the logit."""
-        names = ("backend", "device", "dtype", "quantity", "target")
-        return [
-            dict(zip(names, key, strict=True))
-            | {"points": [[x, json_number(e)] for x, e in sorted(points.values())]}
+    def curves(self) -> tuple[Curve, ...]:
+        """The curves, points in the order of the logit."""
+        return tuple(
+            Curve(*key, tuple(sorted(points.values())))
             for key, points in sorted(self._points.items())
-        ]
+        )
 
 
 def _merge(points: Points, logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:

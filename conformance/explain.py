@@ -13,8 +13,8 @@ import numpy as np
 from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
 from bce_conformance.backends.calls import Array
 from bce_conformance.reference import Format, Truth, format_of, ground_truth, ulp_error
+from bce_conformance.results.cells import Level
 
-from .cells import Level
 from .judge import bounds_for, judge
 from .reproduce import EXPLAINED
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import Format, Truth, ground_truth
+from bce_conformance.results.cells import OPERANDS
 
 from .judge import Bounds, bounds_for
-from .witness import ROW_OPERANDS
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +137,7 @@ class Inputs:
 
     def given(self) -> dict[str, Array]:
         """The operands that there are, by name."""
-        every = {name: getattr(self, name) for name in ROW_OPERANDS}
+        every = {name: getattr(self, name) for name in OPERANDS}
         return {name: operand for name, operand in every.items() if operand is not None}
 
     def rows(self) -> dict[str, Array]:

@@ -28,9 +28,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from .cells import Cell, Place, json_number
+from bce_conformance.results import reading, writing
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Flushes
+
 from .curves import Key, Points
-from .subnormals import Flushes
 
 NAME = "journal.jsonl"
 FORMAT = 1
@@ -77,7 +79,7 @@ class Kept:
         if "flushes" in record:
             self.flushes[Place(*record["place"])] = Flushes(*record["flushes"])
         if "cell" in record:
-            self.cells.append(Cell.from_json(record["cell"]))
+            self.cells.append(reading.cell(record["cell"]))
             self.curves.append(
                 {
                     tuple(key): {number: (x, float(error)) for number, x, error in points}
@@ -152,11 +154,11 @@ class Journal:
             JournalError: it cannot be written.
         """
         added = [
-            [key, [[number, x, json_number(error)] for number, (x, error) in points.items()]]
+            [key, [[number, x, writing.number(error)] for number, (x, error) in points.items()]]
             for key, points in curves.items()
         ]
         self._append(
-            {"cell": cell.as_json(), "curves": added, "measuring": round(self.measuring(), 3)}
+            {"cell": writing.plain(cell), "curves": added, "measuring": round(self.measuring(), 3)}
         )
 
     def close(self) -> None:

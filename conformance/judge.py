@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import Format, Truth, ulp_error
-
-from .cells import Level
+from bce_conformance.results.cells import Level
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]

@@ -51,11 +51,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bce_conformance.backends.calls import DTYPES
+from bce_conformance.results.cells import VERDICTS, Verdict, Witness, is_better
+from bce_conformance.results.reading import witness as read_witness
 
-from .cells import VERDICTS, Verdict, is_better
 from .specification import requirements
 from .tiers import TIERS
-from .witness import Witness
 
 LEDGER = Path(__file__).with_name("ledger")
 
@@ -349,7 +349,7 @@ def witnesses(document: dict[str, Any], path: Path) -> Iterable[Witness]:
     """
     for number, fields in enumerate(document.get("witness", []), start=1):
         try:
-            yield Witness.from_json(fields)
+            yield read_witness(fields)
         except ValueError as error:
             raise LedgerError(f"{path.name}, witness {number}: {error}") from error
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from bce_conformance.backends import builtin_backends, resolve
 from bce_conformance.backends.calls import DTYPES
+from bce_conformance.results import writing
+from bce_conformance.results.cells import VERDICTS, Witness, is_better
 
-from .cells import VERDICTS, is_better
 from .ledger import CPU, MADE_WITH, LedgerError, load, public, tries_less, witnesses
 from .specification import requirements
 from .tiers import TIERS
-from .witness import Witness
 
 UNEXPLAINED = "unexplained"
 
@@ -293,7 +293,7 @@ def _toml(
         lines += [*_deviation_lines(group, dtypes, measured, sets), ""]
     for witness in sorted(shown, key=str):
         lines.append("[[witness]]")
-        for name, value in witness.as_json().items():
+        for name, value in writing.witness(witness).items():
             lines.append(f"{name} = {_string(value) if isinstance(value, str) else value}")
         lines.append("")
     return "\n".join(lines)

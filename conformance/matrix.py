@@ -29,10 +29,11 @@ from bce_conformance.backends import (
 from bce_conformance.backends.names import nearest
 from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.reference import format_of
+from bce_conformance.results.cells import Cell, Place, Verdict
+from bce_conformance.results.model import Flushes
 
 from . import ledger as ledgers
 from . import subnormals
-from .cells import Cell, Place, Verdict
 from .curves import Curves
 from .journal import Journal, Kept
 from .ledger import Conditions, Ledger
@@ -42,7 +43,6 @@ from .progress import Progress
 from .reproduce import explain_line, reproduce_line
 from .specification import Requirement, requirements
 from .subject import Subject
-from .subnormals import Flushes
 from .tiers import EVERY_INSTRUCTION_SET, TIERS
 from .turns import InTurn, Turns
 from .worst import WorstResult

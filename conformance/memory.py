@@ -6,23 +6,17 @@ the process is in (version 2 and 1), and the limit of its address space.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bce_conformance.results.host import physical_memory
+
 SHARE = 4  # by default the suite's own process takes at most one part in so many
 _UNKNOWN = 2 << 30  # bytes to take where the system tells nothing
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
-
-
-def physical() -> int:
-    """Physical memory in bytes; 0 where the system does not tell."""
-    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def usable(root: Path = Path("/")) -> int:
@@ -31,7 +25,7 @@ def usable(root: Path = Path("/")) -> int:
     Args:
         root: where ``proc`` and ``sys`` are.
     """
-    limits = [physical(), _address_space(), *_cgroup_limits(root)]
+    limits = [physical_memory(), _address_space(), *_cgroup_limits(root)]
     return min((limit for limit in limits if limit > 0), default=0)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.host import now
+from bce_conformance.results.reading import timings_in
+from bce_conformance.results.writing import write
 
-from . import document, journal, ledger, memory
+from . import journal, ledger, memory, outcome
 from .ahead import Ahead, Check
-from .cells import Cell, Place
 from .journal import Journal, JournalError, Kept
 from .matrix import Matrix, Settings
 from .progress import Progress
@@ -99,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if option.resume and option.results is None:
         raise pytest.UsageError("--resume needs --results FILE: the journal lies beside it")
-    config.stash[KEPT] = Kept({}, str(uuid.uuid4()), document.now())
+    config.stash[KEPT] = Kept({}, str(uuid.uuid4()), now())
 
 
 def matrix_of(config: pytest.Config) -> Matrix:
@@ -126,9 +130,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         kept = journal.read(_journal_path(config))
     except JournalError as error:
         raise pytest.UsageError(f"--resume: {error}") from error
-    _require_same(kept, document.identity_of_settings(config.stash[SETTINGS]))
+    _require_same(kept, outcome.identity_of_settings(config.stash[SETTINGS]))
     matrix = matrix_of(config)
-    _require_same(kept, document.identity_of_backends(matrix))
+    _require_same(kept, outcome.identity_of_backends(matrix))
     matrix.resume(kept)
     config.stash[KEPT] = kept
 
@@ -140,12 +144,12 @@ def _journal_path(config: pytest.Config) -> Path:
 
 def _require_same(kept: Kept, identity: dict[str, Any]) -> None:
     """Refuse to go on with a run of other settings or backends."""
-    for name, now in identity.items():
+    for name, after in identity.items():
         before = kept.identity.get(name)
-        if before != now:
+        if before != after:
             raise pytest.UsageError(
                 f"--resume: the run was begun with {name} {_brief(before)}, this one has "
-                f"{_brief(now)}; ask for the same, or start anew with --overwrite"
+                f"{_brief(after)}; ask for the same, or start anew with --overwrite"
             )
 
 
@@ -278,8 +282,8 @@ def _open_journal(config: pytest.Config, matrix: Matrix) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         if config.option.resume:
             return Journal.go_on(path, kept, matrix.start_up)
-        identity = document.identity_of_settings(matrix.settings)
-        identity |= document.identity_of_backends(matrix)
+        identity = outcome.identity_of_settings(matrix.settings)
+        identity |= outcome.identity_of_backends(matrix)
         return Journal.begin(path, identity, kept.run_id, kept.started, matrix.start_up)
     except (JournalError, OSError) as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
@@ -335,7 +339,7 @@ def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus:
     if not matrix.cells:
         kept_in.path.unlink()
         return
-    results = document.document(
+    found = outcome.outcome(
         matrix,
         run_id=kept.run_id,
         started=kept.started,
@@ -345,7 +349,7 @@ def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus:
         argv=sys.argv,
     )
     try:
-        document.write(results | document.timings_in(path), path)
+        write(replace(found, timings=timings_in(path)), path)
     except OSError as error:
         if exitstatus != SUITE_FAILED:  # else it was said of the journal
             message = f"{path} cannot be written: {error.strerror}. What was measured is in "

@@ -16,10 +16,10 @@ from weakref import WeakSet
 import numpy as np
 
 from bce_conformance.reference import FLOAT32, Format, ground_truth
+from bce_conformance.results.cells import Witness
 
 from .inputs import POOL_SIZE, Builder, Inputs, Sampler, Source
 from .tiers import TIERS, Tier
-from .witness import Witness
 
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .cells import Cell
+from bce_conformance.results.cells import Cell
 
 
 @dataclass(frozen=True)

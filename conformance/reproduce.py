@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from .cells import Place
+from bce_conformance.results.cells import Place
+
 from .worst import WorstResult
 
 # What `bce-conformance explain` evaluates: one element, no cotangent.

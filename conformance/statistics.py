@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import UlpStatistics
+from bce_conformance.results.cells import UlpStatistics
 
 _PER_OCTAVE = 64
 _INFINITE = 1100 * _PER_OCTAVE  # the interval of infinitely wrong results; float64 ends at 2¹⁰²⁴

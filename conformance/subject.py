@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
 from bce_conformance.reference import Format
+from bce_conformance.results.cells import Evidence, Level, UlpStatistics, Verdict, Witness
 
 from .agreement import agreement, same_bits
-from .cells import Evidence, Level, UlpStatistics, Verdict
 from .chance import Chance
 from .curves import Curves
 from .inputs import Builder, Inputs, hex_of
@@ -27,7 +27,6 @@ from .pools import PoolStore
 from .search import can_search, near
 from .specification import Requirement
 from .statistics import ErrorStatistics
-from .witness import Witness
 from .worst import WorstResult, in_words, worst_of
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words

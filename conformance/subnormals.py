@@ -6,36 +6,16 @@ for a flush.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
 from bce_conformance.reference import Format
+from bce_conformance.results.model import Flushes
 
 # As many of each as make a framework use all the threads that it uses for large arrays: it is the
 # thread that flushes.
 TIMES = 15_000
-
-
-@dataclass(frozen=True)
-class Flushes:
-    """What is flushed; None where the probe could not tell.
-
-    Attributes:
-        inputs: whether a subnormal operand counts as zero.
-        results: whether a subnormal result becomes zero.
-    """
-
-    inputs: bool | None
-    results: bool | None
-
-    def __str__(self) -> str:
-        words = {True: "flushed", False: "kept", None: "unknown"}
-        if self.inputs == self.results:
-            return words[self.inputs]
-        return f"operands {words[self.inputs]}, results {words[self.results]}"
 
 
 UNKNOWN = Flushes(None, None)

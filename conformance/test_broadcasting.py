@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.inputs import Inputs, Sampler, drawn
 from bce_conformance.conformance.judge import judge
 from bce_conformance.conformance.refusals import names_shape, require_error
 from bce_conformance.conformance.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.subject import Subject
+from bce_conformance.results.cells import Level
 
 N, C = 6, 4
 MATRIX = (N, C)

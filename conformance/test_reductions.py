@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.inputs import Builder, Inputs, Sampler, drawn, repeated
 from bce_conformance.conformance.memory import usable
 from bce_conformance.conformance.shapes import SOME
 from bce_conformance.conformance.subject import Subject
+from bce_conformance.results.cells import Level
 
 # Of the largest logits: kept here, under way, and in temporaries of frameworks whose turn it is.
 # At 32, logits of 400 MB needed more than 24 GiB with two turns.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.results.cells import Level, Worst
 
-from .cells import Level, Worst
 from .inputs import Inputs, hex_of
 
 

@@ -1,4 +1,4 @@
-"""What a run measured, for people: reading, comparing, summarising and rendering results.
+"""What a run measured, for people: comparing, summarising and rendering results.
 
 Everything shown comes from a ``results.json``; nothing here measures or judges.
 """

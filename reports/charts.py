@@ -16,7 +16,7 @@ from typing import Any
 
 import altair as alt
 
-from bce_conformance.reports.results import Results
+from bce_conformance.results.model import Results
 
 Spec = dict[str, Any]
 

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bce_conformance.conformance.cells import VERDICTS, Cell
-from bce_conformance.reports.results import Results
+from bce_conformance.results.cells import VERDICTS, Cell
+from bce_conformance.results.model import Results
 
 UNMEASURED = ("unsupported", "not measured")
 """Verdicts that say nothing about quality: they never decide a square that has others."""

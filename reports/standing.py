@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bce_conformance.conformance.cells import Cell
+from bce_conformance.results.cells import Cell
 
 AS_KNOWN = "as known"
 WORSE = "worse"

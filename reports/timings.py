@@ -15,9 +15,9 @@ from rich.text import Text
 
 from bce_conformance.backends.workload import Workload
 from bce_conformance.reports.charts import vega
-from bce_conformance.reports.results import Timings
+from bce_conformance.results.model import Timing, Timings
 from bce_conformance.timing.plan import AGAIN, title
-from bce_conformance.timing.records import Timing
+from bce_conformance.timing.records import workload_of
 
 Spec = dict[str, Any]
 
@@ -40,7 +40,7 @@ def by_workload(timings: Timings) -> dict[tuple[str, Workload], list[Timing]]:
     """The measurements of each group and workload, in their order."""
     found: dict[tuple[str, Workload], list[Timing]] = {}
     for timing in timings.measurements:
-        found.setdefault((timing.group, timing.workload), []).append(timing)
+        found.setdefault((timing.group, workload_of(timing)), []).append(timing)
     return found
 
 
@@ -71,12 +71,12 @@ def moved(before: Timings, after: Timings) -> tuple[Move, ...]:
 
     One has moved if no round of one session was as fast as any of the other.
     """
-    old = {(t.group, t.series, t.workload): t for t in before.measurements}
+    old = {(t.group, t.series, workload_of(t)): t for t in before.measurements}
     found = []
     for new in after.measurements:
-        was = old.get((new.group, new.series, new.workload))
+        was = old.get((new.group, new.series, workload_of(new)))
         if was is not None and _apart(was, new) and was.seconds and new.seconds:
-            found.append(Move(new.series, new.workload, was.seconds, new.seconds))
+            found.append(Move(new.series, workload_of(new), was.seconds, new.seconds))
     return tuple(found)
 
 
@@ -202,7 +202,7 @@ def chart(timings: Timings) -> Spec | None:
     """Nanoseconds an element of every series, a panel for each workload; None without a figure."""
     rows = [
         {
-            "panel": title(timing.workload),
+            "panel": title(workload_of(timing)),
             "series": timing.series,
             "ns": timing.ns_per_element,
             "low": timing.ns_per_element * (timing.low / timing.seconds),

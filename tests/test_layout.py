@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("reference", "backends", "conformance", "timing", "reports")
+FOLDERS = ("results", "reference", "backends", "conformance", "timing", "reports")
 FRAMEWORKS = ("torch", "paddle", "tensorflow", "jax", "optax")
 
 

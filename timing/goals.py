@@ -7,15 +7,16 @@ Guarantees that a goal is judged by figures of one group, and that one whose fig
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from bce_conformance.backends import DTYPES
 from bce_conformance.backends.workload import REGIMES, Workload
+from bce_conformance.results.model import JudgedGoal, Timing
 
 from .apart import ERRORS, START, TEMPORARY
 from .plan import LARGE, LIMIT, MIDDLE, NATIVE, PASSES, SMALL, title
-from .records import Timing, fastest
+from .records import fastest, workload_of
 
 Against = Literal["limit", "fastest framework", "plain call", "one thread", "clock"]
 
@@ -85,37 +86,17 @@ def goals() -> tuple[Goal, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One row: the goal, its bound, the figure (None where there is none) and the verdict."""
-
-    goal: str
-    bound: float
-    at_most: bool
-    figure: float | None
-
-    @property
-    def verdict(self) -> str:
-        """``met``, ``missed`` or ``not measured``."""
-        if self.figure is None:
-            return "not measured"
-        met = self.figure <= self.bound if self.at_most else self.figure >= self.bound
-        return "met" if met else "missed"
-
-    def as_json(self) -> dict[str, Any]:
-        """The row as results.json has it."""
-        return {**asdict(self), "verdict": self.verdict}
-
-
-def judge(timings: Sequence[Timing], apart: Mapping[str, float]) -> tuple[Verdict, ...]:
+def judge(timings: Sequence[Timing], apart: Mapping[str, float]) -> tuple[JudgedGoal, ...]:
     """Every goal against what was measured.
 
     Args:
         timings: of a session.
         apart: what it measured apart, by the names of ``APART``.
     """
-    rows = [Verdict(goal.name, goal.bound, goal.at_most, figure(goal, timings)) for goal in goals()]
-    rows += [Verdict(name, bound, True, apart.get(name)) for name, bound in APART.items()]
+    rows = [
+        JudgedGoal(goal.name, goal.bound, goal.at_most, figure(goal, timings)) for goal in goals()
+    ]
+    rows += [JudgedGoal(name, bound, True, apart.get(name)) for name, bound in APART.items()]
     return tuple(rows)
 
 
@@ -123,7 +104,7 @@ def figure(goal: Goal, timings: Sequence[Timing]) -> float | None:
     """What was measured for a goal, from the first group that has it all."""
     for group in dict.fromkeys(timing.group for timing in timings):
         medians = {
-            (timing.series, timing.workload): timing.seconds
+            (timing.series, workload_of(timing)): timing.seconds
             for timing in timings
             if timing.group == group and timing.seconds is not None
         }

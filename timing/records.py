@@ -8,72 +8,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, fields
 
 from bce_conformance.backends import Failure
 from bce_conformance.backends.workload import Workload
+from bce_conformance.results.model import Timing
 
 from .plan import AGAIN, LIMIT, NATIVE, Group
 
 Taken = Mapping[tuple[str, Workload], Sequence[float] | Failure]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One measurement.
-
-    Attributes:
-        group: what it was measured in turns with.
-        series: a backend, its second process (``native again``), or ``limit``.
-        device, dtype, what, size, regime, broadcasting, reduction, threads, cache: the workload.
-        rounds: how many rounds there were.
-        seconds: median over the rounds of each round's median time of a call; None where there is
-            none.
-        low, high: the smallest and the largest median of a round.
-        ns_per_element: nanoseconds.
-        gb_per_s: 10⁹ bytes of operands read and gradients written a second.
-        to_fastest: over the time of the fastest framework on the same workload.
-        to_limit: over the time of the memory limit on the same workload.
-        status: ``ok``, or why there is no figure.
-    """
-
-    group: str
-    series: str
-    device: str
-    dtype: str
-    what: str
-    size: int
-    regime: str
-    broadcasting: str
-    reduction: str
-    threads: int
-    rounds: int
-    seconds: float | None
-    low: float | None
-    high: float | None
-    ns_per_element: float | None
-    gb_per_s: float | None
-    to_fastest: float | None
-    to_limit: float | None
-    status: str
-    cache: str = "warm"
-
-    @property
-    def workload(self) -> Workload:
-        """What was called."""
-        return Workload(**{field.name: getattr(self, field.name) for field in fields(Workload)})
-
-    @property
-    def spread(self) -> float:
-        """How far apart the rounds were, over the median; NaN without a figure."""
-        if self.seconds is None or self.low is None or self.high is None:
-            return float("nan")
-        return (self.high - self.low) / self.seconds
-
-    def as_json(self) -> dict[str, Any]:
-        """The record as results.json has it."""
-        return asdict(self)
 
 
 def records(group: Group, taken: Taken) -> tuple[Timing, ...]:
@@ -93,6 +36,11 @@ def records(group: Group, taken: Taken) -> tuple[Timing, ...]:
         for entry in group.entries
         if entry in taken
     )
+
+
+def workload_of(timing: Timing) -> Workload:
+    """What was called for a record."""
+    return Workload(**{field.name: getattr(timing, field.name) for field in fields(Workload)})
 
 
 def fastest(medians: Mapping[tuple[str, Workload], float], workload: Workload) -> float | None:

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bce_conformance.backends import BackendInfo, BackendProcess, BackendSpec, Failure
 from bce_conformance.backends.workload import Workload
+from bce_conformance.results.model import Timing
 
 from . import apart
 from .goals import APART
 from .load import Others
 from .plan import AGAIN, LIMIT, NATIVE, Group, has_goals
-from .records import Timing, records
+from .records import records
 
 SECONDS = 0.05  # of measuring, for one series in one round
 CALL_LIMIT = 120.0  # the first call may compile

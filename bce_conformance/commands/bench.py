@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
-from bce_conformance.conformance.document import now, write
 from bce_conformance.conformance.session import Exit
-from bce_conformance.timing import document
+from bce_conformance.results.host import now
+from bce_conformance.results.writing import write
+from bce_conformance.timing import outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
@@ -57,7 +58,7 @@ def bench(
     if real_time and not priority.permitted():
         misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
     path = out / "results.json"
-    run = json.loads(path.read_text("utf-8")) if path.exists() and read(path) else None
+    run = read(path) if path.exists() else None
     started = now()
     session = Session(specs, plan, rounds, ahead=real_time)
     try:
@@ -68,11 +69,10 @@ def bench(
         reasons = "; ".join(sorted({timing.status for timing in session.timings}))
         errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
         raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
-    timed = document.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
-    write(document.document(session, timed) if run is None else run | {"timings": timed}, path)
-    found = read(path)
-    assert found.timings is not None
-    console.print(timings.timings_tables(found.timings))
+    timed = outcome.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
+    found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
+    write(found, path)
+    console.print(timings.timings_tables(timed))
     if session.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     html.write(found, out / "report.html")

@@ -21,7 +21,7 @@ from .options import OUT, Ledgers
 from .terminal import console, misuse, read
 
 if TYPE_CHECKING:
-    from bce_conformance.reports.results import Results
+    from bce_conformance.results.model import Results
 
 WIDTH = 80
 

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from bce_conformance.conformance.cells import Cell
 from bce_conformance.conformance.progress import Progress, Spent
+from bce_conformance.results.cells import Cell
 
 from .pace import Pace, clock
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from bce_conformance.conformance.session import Exit
 
 if TYPE_CHECKING:
-    from bce_conformance.reports.results import Results
+    from bce_conformance.results.model import Results
 
 console = Console()
 errors = Console(stderr=True)
@@ -25,9 +25,9 @@ def misuse(message: str) -> NoReturn:
 
 def read(path: Path) -> Results:
     """Read a results.json, given as such or as its folder."""
-    from bce_conformance.reports import results
+    from bce_conformance.results import reading
 
     try:
-        return results.read(path if path.suffix == ".json" else path / "results.json")
-    except (results.ResultsError, OSError) as error:
+        return reading.read(path if path.suffix == ".json" else path / "results.json")
+    except (reading.ResultsError, OSError) as error:
         misuse(str(error))

@@ -18,8 +18,8 @@ from bce_conformance.commands.progress import (
     reporter,
     slow_line,
 )
-from bce_conformance.conformance.cells import Cell, key_of
 from bce_conformance.conformance.progress import Spent
+from bce_conformance.results.cells import Cell, key_of
 
 
 class Terminal(io.StringIO):

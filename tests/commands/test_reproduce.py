@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bce_conformance.conformance.cells import Place, key_of
 from bce_conformance.conformance.reproduce import reproduce_line
+from bce_conformance.results.cells import Place, key_of
 
 IMPAIRED = Path(__file__).parents[1] / "conformance"
 

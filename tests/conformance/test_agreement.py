@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.conformance.agreement import agreement, relation, same_bits
-from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.judge import Bounds
 from bce_conformance.reference import FLOAT32, FORMATS
+from bce_conformance.results.cells import Level
 
 U = FLOAT32.unit_roundoff
 

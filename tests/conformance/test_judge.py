@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import LossCall
-from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.judge import Bounds, bounds_for, judge, severity
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
+from bce_conformance.results.cells import Level
 
 FORMAT_LIST = list(FORMATS.values())
 

@@ -7,7 +7,6 @@ import pytest
 
 from bce_conformance.backends import builtin_backends
 from bce_conformance.conformance import ledger
-from bce_conformance.conformance.cells import VERDICTS
 from bce_conformance.conformance.ledger import (
     LEDGER,
     Conditions,
@@ -16,6 +15,7 @@ from bce_conformance.conformance.ledger import (
     LedgerFile,
     read_file,
 )
+from bce_conformance.results.cells import VERDICTS
 
 HERE, ELSEWHERE = "x86-64-v4/intel", "x86-64-v3/amd"
 ENTRY = f"""

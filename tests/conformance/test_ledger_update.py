@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.conformance.ledger import LEDGER, LedgerError, read, read_file
 from bce_conformance.conformance.ledger_update import Found, Moved, update
-from bce_conformance.conformance.witness import Witness
+from bce_conformance.results.cells import Witness
 
 BEFORE = """\
 measured = ["2.13.0"]

@@ -16,8 +16,8 @@ from bce_conformance.conformance import ledger
 from bce_conformance.conformance.inputs import POOL_SIZE, Builder, Inputs, Sampler, drawn, repeated
 from bce_conformance.conformance.pools import PoolStore
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.conformance.witness import Witness
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
+from bce_conformance.results.cells import Witness
 
 QUICK = TIERS["quick"]
 NAMES = Path(__file__).with_name("pool_names.txt")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.conformance import journal
-from bce_conformance.reports import results
+from bce_conformance.results import reading
 
 HERE = Path(__file__).parent
 # Small, yet with curves, with a probe, and with two backends at once.
@@ -47,7 +47,7 @@ def run(out: Path, *arguments: str, **more: str) -> tuple[int, str]:
 
 def measured(out: Path) -> dict[str, Any]:
     """All of results.json that a run finds, and nothing of when it did."""
-    results.read(out / "results.json")
+    reading.read(out / "results.json")
     document = json.loads((out / "results.json").read_text("utf-8"))
     for name in ("id", "started", "finished", "argv", "seconds"):
         document["run"].pop(name)

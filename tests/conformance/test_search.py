@@ -14,8 +14,8 @@ from bce_conformance.conformance.search import PARENTS, can_search, near
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.subject import Subject
 from bce_conformance.conformance.tiers import TIERS, Tier
-from bce_conformance.conformance.witness import Witness
 from bce_conformance.reference import FLOAT32, FORMATS, Format, ground_truth
+from bce_conformance.results.cells import Witness
 
 PEAK = 2.758182
 QUICK = TIERS["quick"]

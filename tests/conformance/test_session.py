@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bce_conformance.reports import results
+from bce_conformance.results import reading
 
 HERE = Path(__file__).parent
 RIGHT = ["--backend", "impaired:Right"]
@@ -46,7 +46,7 @@ def run(*arguments: str, out: Path, **more: str) -> tuple[int, dict[str, Any], s
     path = out / "results.json"
     document = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if document:
-        results.read(path)
+        reading.read(path)
     return done.returncode, document, done.stdout + done.stderr
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.cells import Level
 from bce_conformance.conformance.chance import Chance
 from bce_conformance.conformance.inputs import Inputs, Source
 from bce_conformance.conformance.judge import Judgement
-from bce_conformance.conformance.witness import Witness
 from bce_conformance.reference import FLOAT32
+from bce_conformance.results import reading, writing
+from bce_conformance.results.cells import Level, Witness
 
 ELEMENT = Witness("m.f", "float32", element=(("logits", "0x1.0p+0"), ("targets", "0x0.0p+0")))
 DRAW = Witness("m.f", "float64", "3", 7)
@@ -18,12 +18,12 @@ DRAW = Witness("m.f", "float64", "3", 7)
 
 @pytest.mark.parametrize("witness", [ELEMENT, DRAW])
 def test_a_witness_reads_back(witness: Witness) -> None:
-    assert Witness.from_json(witness.as_json()) == witness
+    assert reading.witness(writing.witness(witness)) == witness
 
 
 def test_an_element_is_written_without_a_draw() -> None:
-    assert list(ELEMENT.as_json()) == ["pool", "dtype", "logits", "targets"]
-    assert DRAW.as_json() == {"pool": "m.f", "dtype": "float64", "draw": "3", "seed": 7}
+    assert list(writing.witness(ELEMENT)) == ["pool", "dtype", "logits", "targets"]
+    assert writing.witness(DRAW) == {"pool": "m.f", "dtype": "float64", "draw": "3", "seed": 7}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_element_is_written_without_a_draw() -> None:
 )
 def test_a_damaged_witness_says_what_is_wrong(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Witness.from_json(ELEMENT.as_json() | change)
+        reading.witness(writing.witness(ELEMENT) | change)
 
 
 X = np.array([1, 2, 3, 4], np.float32)

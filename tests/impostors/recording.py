@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from bce_conformance import conformance
 from bce_conformance.backends import transport, worker
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
-from bce_conformance.conformance.cells import VERDICTS, Level, is_better
 from bce_conformance.conformance.curves import Curves
 from bce_conformance.conformance.inputs import Inputs
 from bce_conformance.conformance.judge import Judgement
@@ -37,6 +36,7 @@ from bce_conformance.conformance.statistics import ErrorStatistics
 from bce_conformance.conformance.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS
+from bce_conformance.results.cells import VERDICTS, Level, is_better
 
 from .impostor import NATIVE, PRETENDED, Crash
 

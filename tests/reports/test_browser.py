@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.reports.html import render
-from bce_conformance.reports.results import from_document
+from bce_conformance.results.reading import from_document
 
 Document = dict[str, Any]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

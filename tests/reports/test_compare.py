@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bce_conformance.reports.compare import Comparison, compare, comparison_table
-from bce_conformance.reports.results import from_document
+from bce_conformance.results.reading import from_document
 
 Document = dict[str, Any]
 

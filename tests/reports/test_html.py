@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bce_conformance.conformance.cells import VERDICTS
 from bce_conformance.reports import charts, html
 from bce_conformance.reports.charts import vega_script
 from bce_conformance.reports.html import LEGEND, MARKS, packed_cells, render, write
-from bce_conformance.reports.results import from_document
+from bce_conformance.results.cells import VERDICTS
+from bce_conformance.results.reading import from_document
 
 Document = dict[str, Any]
 HOSTILE = '</script><b id="injected">&amp;<!--'

@@ -9,8 +9,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from bce_conformance.conformance.cells import VERDICTS
-from bce_conformance.reports.results import SCHEMA_PATH, ResultsError, from_document, read, validate
+from bce_conformance.backends import calls
+from bce_conformance.results import cells, writing
+from bce_conformance.results.cells import VERDICTS
+from bce_conformance.results.reading import SCHEMA_PATH, ResultsError, from_document, read, validate
 
 Document = dict[str, Any]
 Damage = Callable[[Document], object]
@@ -81,6 +83,34 @@ def test_realistic_document_is_read_back_as_written(document: Document, tmp_path
     assert results.backends[0].devices[0].kind == "cpu"
     assert any(math.isinf(ulp) for curve in results.curves for _, ulp in curve.points)
     assert results.run.leaves_out == ("every float32 logit (thorough)",)
+
+
+def test_what_is_written_is_what_was_read(document: Document) -> None:
+    """To read and to write adds what was absent and has a value nonetheless; the rest stays."""
+    results = from_document(document)
+    again = writing.document(results)
+    assert from_document(again) == results
+    assert writing.document(from_document(again)) == again
+    for name, entries in document.items():
+        if isinstance(entries, list):
+            written = [entry.items() for entry in again[name]]
+            assert all(a.items() <= b for a, b in zip(entries, written, strict=True)), name
+
+
+def test_what_was_not_recorded_is_not_written(document: Document) -> None:
+    del document["timings"], document["run"]["seed"]
+    written = writing.document(from_document(document))
+    assert "timings" not in written
+    assert "seed" not in written["run"]
+    assert "seconds" not in written["run"]
+
+
+def test_formats_and_operands_are_those_of_the_schema_and_of_the_backends() -> None:
+    definitions = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))["$defs"]
+    assert definitions["dtype"]["enum"] == list(cells.DTYPES) == list(calls.DTYPES)
+    assert (*calls.OPERANDS, "cotangent", "tangent") == cells.OPERANDS
+    fields = definitions["witness"]["properties"]
+    assert [name for name in fields if name in cells.OPERANDS] == list(cells.OPERANDS)
 
 
 def test_optional_fields_have_documented_values_when_absent(document: Document) -> None:

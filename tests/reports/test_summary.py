@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bce_conformance.conformance.cells import VERDICTS, Cell
 from bce_conformance.reports.findings import findings
 from bce_conformance.reports.grid import FAMILIES, families, grid, square
-from bce_conformance.reports.results import from_document
 from bce_conformance.reports.summary import SHOWN, STYLES, folded, summary
+from bce_conformance.results.cells import VERDICTS, Cell
+from bce_conformance.results.reading import from_document
 
 Document = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """``bce-conformance bench``: what it writes, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -8,8 +9,8 @@ from typer.testing import CliRunner
 from bce_conformance.backends import priority
 from bce_conformance.cli import app
 from bce_conformance.commands.bench import bench
-from bce_conformance.conformance import document
-from bce_conformance.reports.results import read
+from bce_conformance.results.reading import from_document, read, timings_in
+from bce_conformance.results.writing import write
 
 FAST = "faulty:Echo"
 runner = CliRunner()
@@ -35,7 +36,7 @@ def test_bench_writes_results_and_keeps_the_run_that_is_there(tmp_path, document
     assert {row.series for row in found.timings.measurements} == {FAST, f"{FAST} again"}
     assert (tmp_path / "report.html").read_text("utf-8").count('id="timing-chart"') == 1
     # A run of the matrix into the same folder keeps the timings.
-    document.write(document_of_a_run | document.timings_in(path), path)
+    write(replace(from_document(document_of_a_run), timings=timings_in(path)), path)
     assert read(path).timings == found.timings
 
 

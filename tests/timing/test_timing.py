@@ -13,13 +13,16 @@ from bce_conformance.backends import (
     resolve,
 )
 from bce_conformance.backends.workload import Workload
-from bce_conformance.reports.results import from_document
 from bce_conformance.reports.timings import brief, duration, noise
-from bce_conformance.timing import document
+from bce_conformance.results.host import now
+from bce_conformance.results.model import Timing
+from bce_conformance.results.reading import from_document
+from bce_conformance.results.writing import document, plain
+from bce_conformance.timing import outcome
 from bce_conformance.timing.apart import START, TEMPORARY
 from bce_conformance.timing.goals import APART, Goal, figure, goals, judge
 from bce_conformance.timing.plan import LIMIT, Group, count, groups, has_goals, title
-from bce_conformance.timing.records import Timing, records
+from bce_conformance.timing.records import records
 from bce_conformance.timing.session import Session
 
 PLAIN = Workload(1_000_000)
@@ -138,8 +141,8 @@ def test_noise_is_the_second_process_over_the_first() -> None:
         "host": host,
         "rounds": 1,
         "versions": {},
-        "measurements": [row.as_json() for row in measured({"a": [2.0], "a again": [3.0]})],
-        "goals": [verdict.as_json() for verdict in judge((), {})],
+        "measurements": plain(measured({"a": [2.0], "a again": [3.0]})),
+        "goals": plain(judge((), {})),
     }
     run = {k: timed[k] for k in ("started", "finished", "argv", "commit", "host")}
     whole = {"schema": 1, "backends": [], "requirements": [], "cells": [], "timings": timed}
@@ -239,9 +242,9 @@ def test_an_interrupted_session_keeps_what_it_measured() -> None:
         one.close()
     assert one.interrupted
     assert [(row.size, row.rounds) for row in one.timings] == [(32, 2), (64, 1)]
-    timed = document.timings(one, started=document.now(), argv=["bench"])
-    assert timed["goals"] == []
-    found = from_document(document.document(one, timed))
+    timed = outcome.timings(one, started=now(), argv=["bench"])
+    assert timed.goals == ()
+    found = from_document(document(outcome.alone(one, timed)))
     assert found.run.interrupted
     assert found.timings is not None
     assert found.timings.versions == {FAST: "1"}

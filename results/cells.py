@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, get_args
-
-from .witness import Witness
+from typing import Literal, get_args
 
 Verdict = Literal["AAA", "AA", "A", "fails", "crashed", "timeout", "unsupported", "not measured"]
 LEVELS: tuple[str, ...] = ("AAA", "AA", "A")
@@ -15,6 +12,16 @@ LEVELS: tuple[str, ...] = ("AAA", "AA", "A")
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 CellKey = tuple[str, str, str, str]  # requirement, backend, device, dtype
 Evidence = Literal["exhaustive", "searched"]
+# The formats of logits, and the operands that an element has a value of, each in one order.
+DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
+OPERANDS: tuple[str, ...] = (
+    "logits",
+    "targets",
+    "weight",
+    "pos_weight",
+    "cotangent",
+    "tangent",
+)
 
 
 def is_better(verdict: str, than: str) -> bool:
@@ -95,6 +102,28 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Witness:
+    """An input that shows a deviation which the draws that every run has do not show.
+
+    A level that only the draws of one seed meet, or a search, is found by chance. The ledger keeps
+    what showed it, and from then on every run tries it, so that every run finds the deviation.
+
+    Attributes:
+        pool: the name of the builder that draws it.
+        dtype: the format of the logits.
+        draw: the name of the draw, whose elements are summed; empty for an element.
+        seed: that of the draw.
+        element: operand → value in hex, of an element; empty for a draw.
+    """
+
+    pool: str
+    dtype: str
+    draw: str = ""
+    seed: int = 0
+    element: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Cell:
     """One verdict with its evidence.
 
@@ -154,31 +183,3 @@ class Cell:
     def id(self) -> str:
         """Its name in one word, as ``bce-conformance reproduce`` takes it."""
         return "/".join(self.key)
-
-    def as_json(self) -> dict[str, Any]:
-        """The cell as results.json has it: infinities and NaN as strings."""
-        document = asdict(self)
-        if self.ulp is not None:
-            document["ulp"] = {name: json_number(x) for name, x in asdict(self.ulp).items()}
-        document["witness"] = self.witness.as_json() if self.witness else None
-        return document
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Cell:
-        """Read what ``as_json`` wrote."""
-        ulp, worst, witness = fields["ulp"], fields["worst"], fields.get("witness")
-        statistics = UlpStatistics(**{n: float(value) for n, value in ulp.items()}) if ulp else None
-        return cls(
-            **{
-                **fields,
-                "ulp": statistics,
-                "worst": Worst(**worst) if worst else None,
-                "witness": Witness.from_json(witness) if witness else None,
-                "elsewhere": tuple(fields.get("elsewhere", ())),
-            }
-        )
-
-
-def json_number(value: float) -> float | str:
-    """A number that JSON can hold: infinity and NaN become the strings ``inf`` and ``nan``."""
-    return value if value - value == 0 else str(float(value))

@@ -1,15 +1,15 @@
-"""Results: the document that a run writes, checked and typed on reading.
+"""Reading: a results.json, checked and typed.
 
-Guarantees that what it returns is a valid ``results.json`` (``results.schema.json`` beside this
-file is the format and its documentation), that ids refer to something and cells are unique;
-everything else raises ``ResultsError``, which says where. It never repairs, and it never writes.
+Guarantees that what it returns is a valid results.json (``schema.json`` beside this file is the
+format and its documentation), that ids refer to something and cells are unique; everything else
+raises ``ResultsError``, which says where. It never repairs, and it never writes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,149 +17,32 @@ from typing import Any, NoReturn
 
 import jsonschema_rs
 
-from bce_conformance.backends.workload import Workload
-from bce_conformance.conformance.cells import Cell
-from bce_conformance.conformance.subnormals import Flushes
-from bce_conformance.timing.goals import Verdict
-from bce_conformance.timing.records import Timing
+from .cells import DTYPES, OPERANDS, Cell, UlpStatistics, Witness, Worst
+from .model import (
+    VERSION,
+    BackendEntry,
+    Curve,
+    Device,
+    Host,
+    JudgedGoal,
+    Requirement,
+    Results,
+    Run,
+    Subnormals,
+    Timing,
+    Timings,
+)
 
-SCHEMA_VERSION = 1
-SCHEMA_PATH = Path(__file__).with_name("results.schema.json")
+SCHEMA_PATH = Path(__file__).with_name("schema.json")
+_OF_A_DRAW = ("pool", "dtype", "draw", "seed")
+_OF_AN_ELEMENT = ("pool", "dtype")
+# What names a measurement within a session: the workload, and what it was measured in turns with.
+_WORKLOAD = ("size", "dtype", "what", "regime", "broadcasting", "reduction", "device", "threads")
+_TIMED = ("group", "series", *_WORKLOAD, "cache")
 
 
 class ResultsError(ValueError):
     """A document that is not a valid ``results.json``; the message says which and where."""
-
-
-@dataclass(frozen=True)
-class Host:
-    """The machine of a run; ``memory_bytes`` is 0 where the system does not tell.
-
-    ``instruction_set`` is the highest that its processor has; empty where it was not recorded.
-    """
-
-    cpu: str
-    cores: int
-    memory_bytes: int
-    os: str
-    python: str
-    instruction_set: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What was run, when, where, and on which commit.
-
-    ``inputs`` is the number of input elements tried in the whole run; ``seed`` is None where the
-    run did not state one; ``leaves_out`` says what a larger tier tries and this one does not;
-    ``seconds`` has those of ``start_up`` and of ``measuring``, None where they were not recorded.
-    """
-
-    id: str
-    started: str
-    finished: str
-    tier: str
-    argv: tuple[str, ...]
-    commit: str
-    host: Host
-    interrupted: bool
-    inputs: int
-    seed: int | None
-    leaves_out: tuple[str, ...]
-    seconds: Mapping[str, float] | None
-
-
-@dataclass(frozen=True)
-class Device:
-    """One device: its kind, such as ``cpu``, and the name that the framework gives it."""
-
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Subnormals:
-    """Whether subnormal operands and results count as zero on one device in one format."""
-
-    device: str
-    dtype: str
-    inputs: bool | None
-    results: bool | None
-
-    def __str__(self) -> str:
-        return f"{self.dtype} on {self.device}: {Flushes(self.inputs, self.results)}"
-
-
-@dataclass(frozen=True)
-class BackendEntry:
-    """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured.
-
-    ``instruction_set`` is that which its code for the CPU was made for; empty where unknown.
-    """
-
-    id: str
-    framework: str
-    version: str
-    variant: str
-    devices: tuple[Device, ...]
-    dtypes: tuple[str, ...]
-    composed: tuple[str, ...]
-    status: str
-    subnormals: tuple[Subnormals, ...] = ()
-    instruction_set: str = ""
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One numbered sentence of the specification."""
-
-    id: str
-    family: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Curve:
-    """ULP error (possibly ``inf``) over ascending finite logits."""
-
-    backend: str
-    device: str
-    dtype: str
-    quantity: str
-    target: str
-    points: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class Timings:
-    """What a session of the benchmark measured, when, where, and on which commit.
-
-    ``others`` is how many processors others kept busy meanwhile; None where it was not recorded.
-    """
-
-    started: str
-    finished: str
-    interrupted: bool
-    argv: tuple[str, ...]
-    commit: str
-    host: Host
-    rounds: int
-    versions: Mapping[str, str]
-    measurements: tuple[Timing, ...]
-    goals: tuple[Verdict, ...]
-    others: float | None = None
-
-
-@dataclass(frozen=True)
-class Results:
-    """One run: what was measured, of whom, against which requirements."""
-
-    run: Run
-    backends: tuple[BackendEntry, ...]
-    requirements: tuple[Requirement, ...]
-    cells: tuple[Cell, ...]
-    curves: tuple[Curve, ...]
-    timings: Timings | None
 
 
 def read(path: str | Path) -> Results:
@@ -224,10 +107,53 @@ def from_document(document: Any) -> Results:
         run=_run(document["run"], document["cells"]),
         backends=tuple(_backend(entry) for entry in document["backends"]),
         requirements=tuple(Requirement(**entry) for entry in document["requirements"]),
-        cells=tuple(map(Cell.from_json, document["cells"])),
+        cells=tuple(map(cell, document["cells"])),
         curves=tuple(_curve(entry) for entry in document.get("curves", ())),
         timings=_timings(document["timings"]) if "timings" in document else None,
     )
+
+
+def timings_in(path: Path) -> Timings | None:
+    """The timings in a results.json that is about to be written anew; None where it has none."""
+    try:
+        return read(path).timings
+    except ResultsError:
+        return None
+
+
+def cell(entry: Mapping[str, Any]) -> Cell:
+    """A cell of a document that is valid."""
+    ulp, worst, shown = entry["ulp"], entry["worst"], entry.get("witness")
+    statistics = UlpStatistics(**{n: float(value) for n, value in ulp.items()}) if ulp else None
+    return Cell(
+        **{
+            **entry,
+            "ulp": statistics,
+            "worst": Worst(**worst) if worst else None,
+            "witness": witness(shown) if shown else None,
+            "elsewhere": tuple(entry.get("elsewhere", ())),
+        }
+    )
+
+
+def witness(entry: Mapping[str, Any]) -> Witness:
+    """A witness; the operands of an element are fields of their own.
+
+    Raises:
+        ValueError: a field is unknown, missing or no number.
+    """
+    given = dict(entry)
+    element = tuple((n, given.pop(n)) for n in OPERANDS if n in given)
+    if set(given) != set(_OF_AN_ELEMENT if element else _OF_A_DRAW):
+        raise ValueError(f"the fields are {sorted(entry)}; a draw has {sorted(_OF_A_DRAW)}")
+    if given["dtype"] not in DTYPES:
+        raise ValueError(f"dtype is {given['dtype']!r}; accepted are {DTYPES}")
+    for name, value in element:
+        try:
+            float.fromhex(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} is {value!r}, not a number in hex") from None
+    return Witness(**given, element=element)
 
 
 def _run(run: dict[str, Any], cells: list[dict[str, Any]]) -> Run:
@@ -246,15 +172,19 @@ def _run(run: dict[str, Any], cells: list[dict[str, Any]]) -> Run:
 
 
 def _timings(entry: dict[str, Any]) -> Timings:
-    goals = ({k: v for k, v in goal.items() if k != "verdict"} for goal in entry["goals"])
     merged = {
         **entry,
         "argv": tuple(entry["argv"]),
         "host": Host(**entry["host"]),
         "measurements": tuple(Timing(**one) for one in entry["measurements"]),
-        "goals": tuple(Verdict(**goal) for goal in goals),
+        "goals": tuple(map(_goal, entry["goals"])),
     }
     return Timings(**merged)
+
+
+def _goal(entry: Mapping[str, Any]) -> JudgedGoal:
+    """A goal; its verdict follows from the others of its fields."""
+    return JudgedGoal(**{name: value for name, value in entry.items() if name != "verdict"})
 
 
 def _backend(entry: dict[str, Any]) -> BackendEntry:
@@ -279,10 +209,10 @@ def _validator() -> Any:
 
 
 def _version_problems(document: Any) -> Iterator[str]:
-    version = document.get("schema") if isinstance(document, dict) else SCHEMA_VERSION
+    version = document.get("schema") if isinstance(document, dict) else VERSION
     # True == 1 in Python, but not in JSON.
-    if version is not None and (version != SCHEMA_VERSION or isinstance(version, bool)):
-        yield f"schema: {version!r} is not a known version; accepted is {SCHEMA_VERSION}"
+    if version is not None and (version != VERSION or isinstance(version, bool)):
+        yield f"schema: {version!r} is not a known version; accepted is {VERSION}"
 
 
 def _schema_problems(document: Any) -> Iterator[str]:
@@ -329,16 +259,14 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _timing_problems(timings: dict[str, Any]) -> Iterator[str]:
-    workload = fields(Workload)
-    names = ("group", "series", *(field.name for field in workload))
+    defaults = {field.name: field.default for field in fields(Timing)}
     keys = [
-        (entry["group"], entry["series"], *(entry.get(f.name, f.default) for f in workload))
+        tuple(entry.get(name, defaults[name]) for name in _TIMED)
         for entry in timings.get("measurements", ())
     ]
-    yield from _repeated("timings.measurements", keys, " × ".join(names))
+    yield from _repeated("timings.measurements", keys, " × ".join(_TIMED))
     for index, goal in enumerate(timings.get("goals", ())):
-        entry = {name: value for name, value in goal.items() if name != "verdict"}
-        verdict = Verdict(**entry).verdict
+        verdict = _goal(goal).verdict
         if verdict != goal["verdict"]:
             yield f"timings.goals[{index}].verdict: {goal['verdict']!r}, but the goal is {verdict}"
 

@@ -1,0 +1,237 @@
+"""The model: a results.json as types. ``schema.json`` beside this file describes each field.
+
+Guarantees nothing by itself: ``reading`` checks what it makes of a file, and ``writing`` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .cells import Cell
+
+VERSION = 1
+"""Of the format."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine of a run; ``memory_bytes`` is 0 where the system does not tell.
+
+    ``instruction_set`` is the highest that its processor has; empty where it was not recorded.
+    """
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    os: str
+    python: str
+    instruction_set: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was run, when, where, and on which commit.
+
+    ``inputs`` is the number of input elements tried in the whole run; ``seed`` is None where the
+    run did not state one; ``leaves_out`` says what a larger tier tries and this one does not;
+    ``seconds`` has those of ``start_up`` and of ``measuring``, None where they were not recorded.
+    """
+
+    id: str
+    started: str
+    finished: str
+    tier: str
+    argv: tuple[str, ...]
+    commit: str
+    host: Host
+    interrupted: bool
+    inputs: int
+    seed: int | None
+    leaves_out: tuple[str, ...]
+    seconds: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device: its kind, such as ``cpu``, and the name that the framework gives it."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Flushes:
+    """Which subnormal numbers count as zero; None where the probe could not tell.
+
+    Attributes:
+        inputs: whether a subnormal operand counts as zero.
+        results: whether a subnormal result becomes zero.
+    """
+
+    inputs: bool | None
+    results: bool | None
+
+    def __str__(self) -> str:
+        words = {True: "flushed", False: "kept", None: "unknown"}
+        if self.inputs == self.results:
+            return words[self.inputs]
+        return f"operands {words[self.inputs]}, results {words[self.results]}"
+
+
+@dataclass(frozen=True)
+class Subnormals:
+    """Whether subnormal operands and results count as zero on one device in one format."""
+
+    device: str
+    dtype: str
+    inputs: bool | None
+    results: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.dtype} on {self.device}: {Flushes(self.inputs, self.results)}"
+
+
+@dataclass(frozen=True)
+class BackendEntry:
+    """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured.
+
+    ``instruction_set`` is that which its code for the CPU was made for; empty where unknown.
+    """
+
+    id: str
+    framework: str
+    version: str
+    variant: str
+    devices: tuple[Device, ...]
+    dtypes: tuple[str, ...]
+    composed: tuple[str, ...]
+    status: str
+    subnormals: tuple[Subnormals, ...] = ()
+    instruction_set: str = ""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One numbered sentence of the specification."""
+
+    id: str
+    family: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """ULP error (possibly ``inf``) over ascending finite logits."""
+
+    backend: str
+    device: str
+    dtype: str
+    quantity: str
+    target: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One measurement of speed.
+
+    Attributes:
+        group: what it was measured in turns with.
+        series: a backend, its second process (``native again``), or ``limit``.
+        device, dtype, what, size, regime, broadcasting, reduction, threads, cache: the workload.
+        rounds: how many rounds there were.
+        seconds: median over the rounds of each round's median time of a call; None where there is
+            none.
+        low, high: the smallest and the largest median of a round.
+        ns_per_element: nanoseconds.
+        gb_per_s: 10⁹ bytes of operands read and gradients written a second.
+        to_fastest: over the time of the fastest framework on the same workload.
+        to_limit: over the time of the memory limit on the same workload.
+        status: ``ok``, or why there is no figure.
+    """
+
+    group: str
+    series: str
+    device: str
+    dtype: str
+    what: str
+    size: int
+    regime: str
+    broadcasting: str
+    reduction: str
+    threads: int
+    rounds: int
+    seconds: float | None
+    low: float | None
+    high: float | None
+    ns_per_element: float | None
+    gb_per_s: float | None
+    to_fastest: float | None
+    to_limit: float | None
+    status: str
+    cache: str = "warm"
+
+    @property
+    def spread(self) -> float:
+        """How far apart the rounds were, over the median; NaN without a figure."""
+        if self.seconds is None or self.low is None or self.high is None:
+            return float("nan")
+        return (self.high - self.low) / self.seconds
+
+
+@dataclass(frozen=True)
+class JudgedGoal:
+    """A speed goal of the native implementation, and whether it was met.
+
+    Attributes:
+        goal: it in words.
+        bound: what the figure is compared with.
+        at_most: whether the figure has to stay below the bound, not above it.
+        figure: what was measured; None where nothing was.
+    """
+
+    goal: str
+    bound: float
+    at_most: bool
+    figure: float | None
+
+    @property
+    def verdict(self) -> str:
+        """``met``, ``missed`` or ``not measured``."""
+        if self.figure is None:
+            return "not measured"
+        met = self.figure <= self.bound if self.at_most else self.figure >= self.bound
+        return "met" if met else "missed"
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What a session of the benchmark measured, when, where, and on which commit.
+
+    ``others`` is how many processors others kept busy meanwhile; None where it was not recorded.
+    """
+
+    started: str
+    finished: str
+    interrupted: bool
+    argv: tuple[str, ...]
+    commit: str
+    host: Host
+    rounds: int
+    versions: Mapping[str, str]
+    measurements: tuple[Timing, ...]
+    goals: tuple[JudgedGoal, ...]
+    others: float | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run: what was measured, of whom, against which requirements."""
+
+    run: Run
+    backends: tuple[BackendEntry, ...]
+    requirements: tuple[Requirement, ...]
+    cells: tuple[Cell, ...]
+    curves: tuple[Curve, ...]
+    timings: Timings | None = None
