@@ -21,7 +21,7 @@ from bce_conformance.commands.report import compare, report
 from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
 from bce_conformance.commands.terminal import console, errors
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.run import Exit
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",

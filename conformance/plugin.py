@@ -18,16 +18,17 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.ledger.read import read as read_ledgers
+from bce_conformance.conformance.running import journal, memory, outcome
+from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
+from bce_conformance.conformance.running.matrix import Matrix, Settings
+from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.conformance.running.scheduler import Ahead, Check
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.host import now
 from bce_conformance.results.reading import timings_in
 from bce_conformance.results.writing import write
 
-from . import journal, ledger, memory, outcome
-from .ahead import Ahead, Check
-from .journal import Journal, JournalError, Kept
-from .matrix import Matrix, Settings
-from .progress import Progress
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
@@ -117,7 +118,7 @@ def matrix_of(config: pytest.Config) -> Matrix:
     if MATRIX not in config.stash:
         settings = config.stash[SETTINGS]
         progress = config.stash.get(PROGRESS, None)
-        config.stash[MATRIX] = Matrix(settings, ledger.read(settings.ledgers), progress)
+        config.stash[MATRIX] = Matrix(settings, read_ledgers(settings.ledgers), progress)
     return config.stash[MATRIX]
 
 

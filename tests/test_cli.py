@@ -10,7 +10,7 @@ from bce_conformance.backends import DTYPES
 from bce_conformance.cli import app
 from bce_conformance.commands.explain import QuantityName
 from bce_conformance.commands.options import DtypeName, TierName
-from bce_conformance.conformance.reproduce import EXPLAINED
+from bce_conformance.conformance.running.reproduce import EXPLAINED
 from bce_conformance.conformance.tiers import TIERS
 
 runner = CliRunner()

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bce_conformance.backends import BackendProcess, LossResult
-from bce_conformance.conformance.inputs import Inputs, Sampler, every_finite_pattern
+from bce_conformance.conformance.inputs.inputs import Inputs, every_finite_pattern
+from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.reference import format_of, ulp_error
 
 START = "import and first call: s"

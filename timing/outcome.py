@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 from bce_conformance.backends import BackendInfo, Failure
-from bce_conformance.conformance.outcome import entry, machine
+from bce_conformance.conformance.running.outcome import entry, machine
 from bce_conformance.results.host import commit, now
 from bce_conformance.results.model import Results, Run, Timings
 

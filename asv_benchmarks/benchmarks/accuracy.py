@@ -65,7 +65,7 @@ def _errors(process: Any, backend: str, dtype: str) -> dict[Key, tuple[float, fl
     import numpy as np
 
     from bce_conformance.backends import LossResult
-    from bce_conformance.conformance.inputs import Sampler
+    from bce_conformance.conformance.inputs.sampler import Sampler
     from bce_conformance.reference import format_of, ulp_error
 
     format_ = format_of(dtype)

@@ -11,8 +11,8 @@ from bce_conformance.backends import (
     entry_point_backends,
     installed,
 )
-from bce_conformance.conformance import subnormals
-from bce_conformance.conformance.matrix import NOT_INSTALLED
+from bce_conformance.conformance.judging import flush_probe
+from bce_conformance.conformance.running.matrix import NOT_INSTALLED
 from bce_conformance.reference import format_of
 
 from .terminal import console, errors
@@ -45,7 +45,7 @@ def _flushes(process: BackendProcess) -> str:
     found: dict[str, list[str]] = {}
     for device in info.devices:
         for dtype in info.dtypes:
-            outcome = process.evaluate(subnormals.probe(format_of(dtype), device.kind))
-            text = f"{subnormals.read(outcome, format_of(dtype))} on {device.kind}"
+            outcome = process.evaluate(flush_probe.probe(format_of(dtype), device.kind))
+            text = f"{flush_probe.read(outcome, format_of(dtype))} on {device.kind}"
             found.setdefault(text, []).append(dtype)
     return "; ".join(f"{', '.join(dtypes)} {text}" for text, dtypes in found.items())

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
 from bce_conformance.results.writing import write
 from bce_conformance.timing import outcome

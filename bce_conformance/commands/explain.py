@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bce_conformance.conformance.explain import DIGITS, Explanation, Point, describe
-from bce_conformance.conformance.explain import explain as explained
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.running.explain import DIGITS, Explanation, Point, describe
+from bce_conformance.conformance.running.explain import explain as explained
 from bce_conformance.reference import format_of
 
 from .options import DtypeName

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bce_conformance.backends import DTYPES, installed
-from bce_conformance.conformance import journal
-from bce_conformance.conformance.journal import JournalError
-from bce_conformance.conformance.ledger import tries_less
-from bce_conformance.conformance.matrix import Settings
+from bce_conformance.conformance.ledger.read import tries_less
+from bce_conformance.conformance.running import journal
+from bce_conformance.conformance.running.journal import JournalError
+from bce_conformance.conformance.running.matrix import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Cell

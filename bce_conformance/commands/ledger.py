@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.conformance.ledger import LEDGER, MADE_WITH, Conditions, LedgerError
-from bce_conformance.conformance.ledger import read as read_ledger
-from bce_conformance.conformance.ledger_update import Found, update
-from bce_conformance.conformance.matrix import NO_LEDGER
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.ledger.read import LEDGER, MADE_WITH, Conditions, LedgerError
+from bce_conformance.conformance.ledger.read import read as read_ledger
+from bce_conformance.conformance.ledger.update import Found, update
+from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.running.matrix import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
 
 from .options import OUT, Ledgers

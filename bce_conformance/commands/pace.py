@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from threading import RLock
 
-from bce_conformance.conformance.progress import Spent
+from bce_conformance.conformance.running.progress import Spent
 from bce_conformance.results.cells import Cell
 
 _SLOWEST = 3  # backends and requirements that are named as slow

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from bce_conformance.conformance.progress import Progress, Spent
+from bce_conformance.conformance.running.progress import Progress, Spent
 from bce_conformance.results.cells import Cell
 
 from .pace import Pace, clock

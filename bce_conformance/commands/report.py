@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.run import Exit
 
 from .options import OUT
 from .terminal import console, errors, read

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from bce_conformance.backends import DTYPES, resolve
 from bce_conformance.backends.names import nearest
-from bce_conformance.conformance.matrix import Settings
-from bce_conformance.conformance.session import Exit
-from bce_conformance.conformance.session import run as run_matrix
+from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.run import run as run_matrix
+from bce_conformance.conformance.running.matrix import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Cell, CellKey, key_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from rich.console import Console
 
-from bce_conformance.conformance.session import Exit
+from bce_conformance.conformance.run import Exit
 
 if TYPE_CHECKING:
     from bce_conformance.results.model import Results

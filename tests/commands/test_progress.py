@@ -18,7 +18,7 @@ from bce_conformance.commands.progress import (
     reporter,
     slow_line,
 )
-from bce_conformance.conformance.progress import Spent
+from bce_conformance.conformance.running.progress import Spent
 from bce_conformance.results.cells import Cell, key_of
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bce_conformance.conformance.reproduce import reproduce_line
+from bce_conformance.conformance.running.reproduce import reproduce_line
 from bce_conformance.results.cells import Place, key_of
 
 IMPAIRED = Path(__file__).parents[1] / "conformance"

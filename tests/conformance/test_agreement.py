@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.agreement import agreement, relation, same_bits
-from bce_conformance.conformance.judge import Bounds
+from bce_conformance.conformance.inputs.bounds import Bounds
+from bce_conformance.conformance.judging.agreement import agreement, relation, same_bits
 from bce_conformance.reference import FLOAT32, FORMATS
 from bce_conformance.results.cells import Level
 

@@ -4,12 +4,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.inputs import (
-    Sampler,
-    every_finite_pattern,
-    repeated,
-)
-from bce_conformance.conformance.judge import bounds_for
+from bce_conformance.conformance.inputs.bounds import bounds_for
+from bce_conformance.conformance.inputs.inputs import every_finite_pattern, repeated
+from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.reference import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 
 FORMAT_LIST = list(FORMATS.values())

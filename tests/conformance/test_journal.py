@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bce_conformance.conformance import journal
-from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import Inputs
-from bce_conformance.conformance.journal import Journal, JournalError
+from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.judging.error_curves import Curves
+from bce_conformance.conformance.running import journal
+from bce_conformance.conformance.running.journal import Journal, JournalError
 from bce_conformance.reference import FLOAT32
 from bce_conformance.results.cells import Cell, Place, UlpStatistics, Witness, Worst
 from bce_conformance.results.model import Flushes

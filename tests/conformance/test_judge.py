@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import LossCall
-from bce_conformance.conformance.judge import Bounds, bounds_for, judge, severity
+from bce_conformance.conformance.inputs.bounds import Bounds, bounds_for
+from bce_conformance.conformance.judging.judge import judge, severity
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 from bce_conformance.results.cells import Level
 

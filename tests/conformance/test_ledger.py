@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from bce_conformance.backends import builtin_backends
-from bce_conformance.conformance import ledger
-from bce_conformance.conformance.ledger import (
+from bce_conformance.conformance.ledger.read import (
     LEDGER,
     Conditions,
     Ledger,
     LedgerError,
     LedgerFile,
+    read,
     read_file,
 )
 from bce_conformance.results.cells import VERDICTS
@@ -211,14 +211,14 @@ def test_a_ledger_of_ones_own_wins_for_its_backend(write) -> None:
     other = 'backend = "jax"\n' + ENTRY
     mine = write('backend = "torch"\n' + ENTRY.replace("VAL-2", "VAL-3"), "mine.txt")
     write(other.replace("VAL-2", "VAL-4"), "jax.toml")
-    found = ledger.read([mine], ours.parent)
+    found = read([mine], ours.parent)
     on = ("float32", "cpu", HERE)
     assert found.deviation("VAL-3", "torch", *on) is not None
     assert found.deviation("VAL-2", "torch", *on) is None
     assert found.deviation("VAL-4", "jax", *on) is not None
-    assert len(ledger.read([ours.parent / "none.toml"], ours.parent)) == 4
+    assert len(read([ours.parent / "none.toml"], ours.parent)) == 4
     with pytest.raises(LedgerError, match="two ledger files are about torch"):
-        ledger.read([mine, ours], ours.parent)
+        read([mine, ours], ours.parent)
 
 
 def test_a_ledger_of_ones_own_may_be_about_an_import_path(write) -> None:
@@ -263,7 +263,7 @@ def test_two_entries_for_a_cell_are_refused(write) -> None:
 
 
 def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:
-    assert len(ledger.read()) > 0
+    assert len(read()) > 0
     known = {spec.id for spec in builtin_backends()}
     for path in LEDGER.glob("*.toml"):
         assert {entry.backend for entry in read_file(path).deviations} <= known

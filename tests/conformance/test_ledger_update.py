@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bce_conformance.conformance.ledger import LEDGER, LedgerError, read, read_file
-from bce_conformance.conformance.ledger_update import Found, Moved, update
+from bce_conformance.conformance.ledger.read import LEDGER, LedgerError, read, read_file
+from bce_conformance.conformance.ledger.update import Found, Moved, update
 from bce_conformance.results.cells import Witness
 
 BEFORE = """\

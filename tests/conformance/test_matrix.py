@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bce_conformance.conformance.ledger import Ledger
-from bce_conformance.conformance.matrix import Matrix, Settings
+from bce_conformance.conformance.ledger.read import Ledger
+from bce_conformance.conformance.running.matrix import Matrix, Settings
 
 
 class Process:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import LossCall
-from bce_conformance.conformance import inputs, judge, subject
+from bce_conformance.conformance.inputs import inputs
+from bce_conformance.conformance.judging import judge
+from bce_conformance.conformance.running import subject
 from bce_conformance.conformance.specification import requirements
 from tests.impostors.impostor import Impostor, Values, right
 from tests.impostors.recording import Cells

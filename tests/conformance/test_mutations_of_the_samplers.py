@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bce_conformance.conformance import inputs, pools, test_values
-from bce_conformance.conformance.inputs import Sampler
+from bce_conformance.conformance.checks import test_values
+from bce_conformance.conformance.inputs import inputs, pools
+from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.reference import FLOAT32
 from tests.impostors.edges import LIMITS

@@ -12,9 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bce_conformance import conformance
-from bce_conformance.conformance import ledger
-from bce_conformance.conformance.inputs import POOL_SIZE, Builder, Inputs, Sampler, drawn, repeated
-from bce_conformance.conformance.pools import PoolStore
+from bce_conformance.conformance import checks
+from bce_conformance.conformance.inputs.inputs import Inputs, repeated
+from bce_conformance.conformance.inputs.pools import PoolStore
+from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Builder, Sampler, drawn
+from bce_conformance.conformance.ledger.read import read as read_ledgers
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
 from bce_conformance.results.cells import Witness
@@ -263,14 +265,14 @@ def test_where_a_builder_stands_makes_no_difference() -> None:
 
 def builders() -> dict[str, Builder]:
     """The builders of all checks, by name."""
-    modules = pkgutil.iter_modules(conformance.__path__, f"{conformance.__name__}.")
+    modules = pkgutil.iter_modules(checks.__path__, f"{checks.__name__}.")
     loaded = (import_module(module.name) for module in modules if ".test_" in module.name)
     found = (value for module in loaded for value in vars(module).values())
     return {builder.name: builder for builder in found if isinstance(builder, Builder)}
 
 
 def witnesses_of_the_suite() -> tuple[Witness, ...]:
-    return ledger.read().witnesses
+    return read_ledgers().witnesses
 
 
 @pytest.mark.parametrize("witness", witnesses_of_the_suite(), ids=lambda w: f"{w.pool} {w.dtype}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bce_conformance.conformance import journal
+from bce_conformance.conformance.running import journal
 from bce_conformance.results import reading
 
 HERE = Path(__file__).parent

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import LossCall, LossResult
-from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import POOL_SIZE, Inputs, Sampler, drawn
-from bce_conformance.conformance.pools import PoolStore
-from bce_conformance.conformance.search import PARENTS, can_search, near
+from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.pools import PoolStore
+from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
+from bce_conformance.conformance.inputs.search import PARENTS, can_search, near
+from bce_conformance.conformance.judging.error_curves import Curves
+from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.conformance.specification import requirements
-from bce_conformance.conformance.subject import Subject
 from bce_conformance.conformance.tiers import TIERS, Tier
 from bce_conformance.reference import FLOAT32, FORMATS, Format, ground_truth
 from bce_conformance.results.cells import Witness

@@ -130,10 +130,10 @@ def test_a_demanded_backend_that_is_not_installed_ends_the_run_1(tmp_path: Path)
 def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> None:
     path = without_frameworks(tmp_path)
     script = (
-        "from bce_conformance.conformance.matrix import Matrix, Settings\n"
-        "from bce_conformance.conformance.ledger import Ledger\n"
+        "from bce_conformance.conformance.running.matrix import Matrix, Settings\n"
+        "from bce_conformance.conformance.ledger.read import Ledger\n"
         "from bce_conformance.backends import installed\n"
-        "import bce_conformance.conformance.matrix as m\n"
+        "import bce_conformance.conformance.running.matrix as m\n"
         "m.installed = lambda s: s.id in ('native', 'torch') and installed(s)\n"
         "matrix = Matrix(Settings(), Ledger([]))\n"
         "print(matrix.status('native'), '|', matrix.status('torch'), '|', matrix.demanded())\n"
@@ -418,10 +418,10 @@ def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
 
 def test_an_error_of_the_suite_itself_exits_3(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import bce_conformance.conformance.judge as j\n"
+        "import bce_conformance.conformance.inputs.bounds as b\n"
         "def broken(*a, **k):\n"
         "    raise ZeroDivisionError('planted')\n"
-        "j.bounds_for = broken\n"
+        "b.bounds_for = broken\n"
     )
     path = f"{tmp_path}{os.pathsep}{HERE}"
     code, _, output = run(*RIGHT, out=tmp_path / "out", PYTHONPATH=path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bce_conformance import conformance
+from bce_conformance.conformance import checks
 from bce_conformance.conformance.specification import families, parse, requirements
 
 ENTRY = """## FAM · family
@@ -26,9 +26,9 @@ text
 
 def checked_requirements() -> Iterator[str]:
     """The number of the requirement of each check."""
-    for module in pkgutil.iter_modules(conformance.__path__):
+    for module in pkgutil.iter_modules(checks.__path__):
         if module.name.startswith("test_"):
-            loaded = importlib.import_module(f"{conformance.__name__}.{module.name}")
+            loaded = importlib.import_module(f"{checks.__name__}.{module.name}")
             for name, function in vars(loaded).items():
                 marks = getattr(function, "pytestmark", [])
                 if name.startswith("test_"):

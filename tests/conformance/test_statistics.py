@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.statistics import ErrorStatistics
+from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
 
 
 def of(*pieces: list[float]) -> ErrorStatistics:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import Failure, LossCall, LossResult
-from bce_conformance.conformance.subnormals import TIMES, Flushes, probe, read
+from bce_conformance.conformance.judging.flush_probe import TIMES, Flushes, probe, read
 from bce_conformance.reference import FORMATS, Format
 
 by_format = pytest.mark.parametrize("format_", FORMATS.values(), ids=lambda f: f.name)

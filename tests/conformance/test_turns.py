@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import LossCall
-from bce_conformance.conformance.turns import LARGE, InTurn, Stopped, Turns
+from bce_conformance.conformance.running.call_slots import LARGE, InTurn, Stopped, Turns
 
 
 def test_no_more_calls_are_under_way_than_there_are_slots() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.chance import Chance
-from bce_conformance.conformance.inputs import Inputs, Source
-from bce_conformance.conformance.judge import Judgement
+from bce_conformance.conformance.inputs.inputs import Inputs, Source
+from bce_conformance.conformance.judging.judge import Judgement
+from bce_conformance.conformance.judging.witnesses import Chance
 from bce_conformance.reference import FLOAT32
 from bce_conformance.results import reading, writing
 from bce_conformance.results.cells import Level, Witness

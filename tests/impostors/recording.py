@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from bce_conformance import conformance
 from bce_conformance.backends import transport, worker
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
-from bce_conformance.conformance.curves import Curves
-from bce_conformance.conformance.inputs import Inputs
-from bce_conformance.conformance.judge import Judgement
-from bce_conformance.conformance.matrix import VERDICT_OF_FAILURE
-from bce_conformance.conformance.pools import PoolStore
+from bce_conformance.conformance import checks as package
+from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.pools import PoolStore
+from bce_conformance.conformance.judging.error_curves import Curves
+from bce_conformance.conformance.judging.judge import Judgement
+from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
+from bce_conformance.conformance.running.matrix import VERDICT_OF_FAILURE
+from bce_conformance.conformance.running.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.specification import Requirement, requirements
-from bce_conformance.conformance.statistics import ErrorStatistics
-from bce_conformance.conformance.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS
 from bce_conformance.results.cells import VERDICTS, Level, is_better
@@ -62,9 +63,9 @@ Check = Callable[[Subject], None]
 def checks() -> dict[str, Check]:
     """The test of each requirement, as the matrix runs it."""
     found: dict[str, Check] = {}
-    for module in pkgutil.iter_modules(conformance.__path__):
+    for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("test_"):
-            loaded = importlib.import_module(f"{conformance.__name__}.{module.name}")
+            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
             for name, function in vars(loaded).items():
                 marks = getattr(function, "pytestmark", [])
                 if name.startswith("test_"):
@@ -246,8 +247,8 @@ def _module_of_checks(filename: str) -> str | None:
 @cache
 def _modules_of_checks() -> frozenset[Path]:
     """The modules that check something: the tests, and whatever takes a subject as they do."""
-    own = {FOLDER / "subject.py"}
-    return frozenset(path for path in set(FOLDER.glob("*.py")) - own if any(_check_calls(path)))
+    own = {FOLDER / "running/subject.py"}
+    return frozenset(path for path in set(FOLDER.rglob("*.py")) - own if any(_check_calls(path)))
 
 
 class EveryPool(PoolStore):

@@ -1,0 +1,1 @@
+"""Inputs of calls: what is drawn, its exact results, and what the levels allow."""

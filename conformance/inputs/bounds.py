@@ -1,0 +1,122 @@
+"""The bounds of SPEC.md, "Levels": what the errors of a call's results are measured against.
+
+Guarantees that no bound over- or underflows: they are logarithms to base 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bce_conformance.backends.calls import Array, LossCall
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the errors of one array are measured against.
+
+    Attributes:
+        scale: log₂ S of level A, of the shape of the result; −inf where S is zero.
+        larger_term: log₂ of the larger of the two terms whose difference the result is, where level
+            AA allows its ulp instead of the result's; None where it does not.
+        terms: N for a sum of N terms, 1 for an element.
+    """
+
+    scale: Floats
+    larger_term: Floats | None = None
+    terms: int = 1
+
+    @property
+    def growth(self) -> float:
+        """The factor by which the bounds of A and AA grow for a sum."""
+        return 1.0 + float(np.log2(self.terms))
+
+
+def as_float64(values: Array) -> Floats:
+    """The values, exactly: every format embeds in float64."""
+    return np.asarray(values).astype(np.float64)
+
+
+def log2(values: Floats) -> Floats:
+    """The logarithm to base 2; −∞ for zero."""
+    with np.errstate(divide="ignore"):
+        logarithm: Floats = np.log2(values)
+    return logarithm
+
+
+def bounds_for(call: LossCall, quantity: str) -> Bounds:
+    """The bounds of SPEC.md for one quantity of a call.
+
+    The shape is that of the quantity's result. Operands enter in absolute value.
+    """
+    logits = as_float64(call.logits)
+    shape = logits.shape
+    ones = np.ones(shape)
+    weight = np.abs(as_float64(call.weight)) if call.weight is not None else ones
+    pos_weight = np.abs(as_float64(call.pos_weight)) if call.pos_weight is not None else ones
+    element = np.zeros(shape)
+    if quantity != "grad_weight":
+        element = element + log2(weight)
+    if quantity != "grad_pos_weight":
+        element = element + log2(np.maximum(1, pos_weight))
+    if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
+        element = element + log2(np.maximum(1, np.abs(logits)))
+    if quantity in ("jvp_logits", "hvp_logits") and call.tangent is not None:
+        element = element + log2(np.abs(as_float64(call.tangent)))
+    if call.cotangent is not None and quantity not in ("loss", "jvp_logits"):
+        element = element + log2(np.abs(as_float64(call.cotangent)))
+    if call.reduction == "mean" and logits.size:
+        element = element - np.log2(logits.size)
+    scale, terms = _accumulate(element, call, quantity)
+    return Bounds(scale, _larger_term(call, quantity, weight, pos_weight), terms)
+
+
+def _accumulate(element: Floats, call: LossCall, quantity: str) -> tuple[Floats, int]:
+    """Sum S over the terms that the result sums, and count them."""
+    operand: Array | None = None
+    if quantity in ("loss", "jvp_logits"):
+        if call.reduction == "none":
+            return element, 1
+        operand = np.empty(())
+    elif quantity in ("grad_weight", "grad_pos_weight"):
+        operand = call.weight if quantity == "grad_weight" else call.pos_weight
+    if operand is None or operand.shape == element.shape:
+        return element, 1
+    padded = (1,) * (element.ndim - operand.ndim) + operand.shape
+    axes = tuple(i for i, (a, b) in enumerate(zip(padded, element.shape, strict=True)) if a != b)
+    if operand.ndim == 0:
+        axes = tuple(range(element.ndim))
+    total: Floats = np.logaddexp2.reduce(element, axis=axes) if axes else element
+    return total.reshape(operand.shape), max(1, element.size // max(1, operand.size))
+
+
+def _larger_term(
+    call: LossCall, quantity: str, weight: Floats, pos_weight: Floats
+) -> Floats | None:
+    """log₂ of the larger term where the result is a difference of two, else None."""
+    logits, targets = as_float64(call.logits), as_float64(call.targets)
+    if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
+        negative = log2(np.abs(1 - targets)) + _log2_sigmoid(logits)
+        positive = log2(pos_weight * targets) + _log2_sigmoid(-logits)
+    elif quantity == "grad_targets" and call.pos_weight is not None:
+        negative = log2(np.logaddexp(0, logits))
+        positive = log2(pos_weight) + log2(np.logaddexp(0, -logits))
+    else:
+        return None
+    larger = np.maximum(negative, positive) + log2(weight)
+    if call.cotangent is not None:
+        larger = larger + log2(np.abs(as_float64(call.cotangent)))
+    if call.reduction == "mean" and logits.size:
+        larger = larger - np.log2(logits.size)
+    hard = (targets == 0) | (targets == 1)
+    return np.where(hard & (quantity == "grad_logits"), -np.inf, larger)
+
+
+def _log2_sigmoid(logits: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        logarithm: Floats = -np.logaddexp(0, -logits) / np.log(2)
+    return logarithm

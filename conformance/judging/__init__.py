@@ -1,0 +1,1 @@
+"""Judging: results of backends as levels, errors and evidence."""

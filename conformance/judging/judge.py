@@ -1,0 +1,152 @@
+"""The judge: a computed array against the truth, element by element, as levels A, AA and AAA.
+
+Guarantees that no level depends on how far the bounds themselves over- or underflow: they are
+compared as logarithms to base 2. The definitions are those of SPEC.md, "Levels".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bce_conformance.backends.calls import Array
+from bce_conformance.conformance.inputs.bounds import Bounds, Floats, as_float64, log2
+from bce_conformance.reference import Format, Truth, ulp_error
+from bce_conformance.results.cells import Level
+
+Booleans = NDArray[np.bool_]
+
+# Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
+SLACK = 1e-9
+_BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a format
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Levels (int8, see ``Level``) and ULP errors (float64) of one array, flattened."""
+
+    levels: NDArray[np.int8]
+    ulp: Floats
+
+    @property
+    def level(self) -> Level:
+        """The least level; judging no element at all is a failure to judge.
+
+        Raises:
+            ValueError: there is no element.
+        """
+        if not self.levels.size:
+            raise ValueError("levels is empty: nothing was judged")
+        return Level(int(self.levels.min()))
+
+    def worst(self, apart: Booleans | None = None) -> int:
+        """Index of the worst element: the least level, and of those the largest error.
+
+        Elements that are to be kept ``apart`` come after the others of their level.
+        """
+        ulp = self.ulp if apart is None else np.where(apart, -1.0, self.ulp)
+        lowest = np.flatnonzero(self.levels == self.levels.min())
+        return int(lowest[np.argmax(ulp[lowest])])
+
+
+def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgement:
+    """Give each element of ``got`` its level.
+
+    Args:
+        got: computed values, in the format and of the shape of ``truth.nearest``.
+        truth: the exact values.
+        format_: the format of both.
+        bounds: what levels A and AA allow.
+
+    Raises:
+        ValueError: shape or format of ``got`` differ from the truth's.
+    """
+    nearest = np.asarray(truth.nearest)
+    if got.shape != nearest.shape:
+        raise ValueError(f"got has shape {got.shape}, the truth {nearest.shape}")
+    if got.dtype != nearest.dtype:
+        raise ValueError(f"got has dtype {got.dtype}, the truth {nearest.dtype}")
+    error = np.asarray(ulp_error(got, truth), dtype=np.float64).ravel()
+    computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
+    offset = np.asarray(truth.offset, dtype=np.float64).ravel()
+
+    faithful = (error < 1) & _sign_is_right(computed, exact, offset)
+    faithful &= _is_finite_where_due(computed, exact)
+    accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
+    safe = accurate | _is_safe(computed, exact, error, format_, bounds)
+    levels = np.zeros(error.shape, dtype=np.int8)
+    levels[safe] = Level.A
+    levels[accurate] = Level.AA
+    levels[faithful] = Level.AAA
+    return Judgement(levels, error)
+
+
+def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds) -> Floats:
+    """How near each element of what was judged is to the next lower level: larger is worse.
+
+    The order is that of the levels first, within one that of the error by what the level allows.
+    """
+    exact = as_float64(truth.nearest).ravel()
+    error_bits = _error_bits(exact, judgement.ulp, format_)
+    over_ulp = log2(judgement.ulp)
+    if bounds.larger_term is not None:
+        larger = error_bits - _ulp_exponent(bounds.larger_term.ravel(), format_)
+        over_ulp = np.where(judgement.levels == Level.AA, np.fmin(over_ulp, larger), over_ulp)
+    with np.errstate(invalid="ignore"):
+        over_scale = error_bits - np.broadcast_to(bounds.scale, truth.nearest.shape).ravel()
+    nearness = np.where(judgement.levels >= Level.AA, over_ulp, over_scale)
+    within: Floats = np.clip(np.nan_to_num(nearness, nan=-_BITS, neginf=-_BITS), -_BITS, _BITS)
+    return within - 4 * _BITS * judgement.levels
+
+
+def _sign_is_right(computed: Floats, exact: Floats, offset: Floats) -> Booleans:
+    """A result that is not exactly zero has a sign, also where it rounds to zero."""
+    signed = ~np.isnan(exact) & ((exact != 0) | (offset != 0))
+    right: Booleans = ~signed | (np.signbit(computed) == np.signbit(exact))
+    return right
+
+
+def _is_accurate(
+    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+) -> Booleans:
+    allowed = 4.0 * bounds.growth
+    flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
+    accurate: Booleans = (error <= allowed) | flushed
+    if bounds.larger_term is not None:
+        error_bits = _error_bits(exact, error, format_)
+        allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
+        accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + SLACK)
+    accurate = accurate & _is_finite_where_due(computed, exact)
+    return accurate
+
+
+def _is_safe(
+    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+) -> Booleans:
+    error_bits = _error_bits(exact, error, format_)
+    allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
+    # An infinite S bounds nothing: there, infinities and NaN must match exactly.
+    small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + SLACK)
+    safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
+    return safe
+
+
+def _is_finite_where_due(computed: Floats, exact: Floats) -> Booleans:
+    finite: Booleans = np.isfinite(computed) | ~np.isfinite(exact)
+    return finite
+
+
+def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
+    """log₂ of errors that are given in ulps of the exact values."""
+    bits: Floats = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
+    return bits
+
+
+def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:
+    """log₂ of the unit in the last place of values given by their log₂."""
+    with np.errstate(invalid="ignore"):
+        exponent = np.clip(np.floor(value_bits), format_.emin, format_.emax)
+    unit: Floats = exponent - (format_.precision - 1)
+    return unit

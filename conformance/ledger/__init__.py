@@ -1,0 +1,1 @@
+"""The ledger of known deviations: its files, reading and updating them."""

@@ -1,0 +1,139 @@
+"""One run of the matrix by way of pytest, for the command line.
+
+Guarantees that what ``bce-conformance run`` measures is what ``pytest conformance`` measures.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from bce_conformance.conformance.running.matrix import Settings
+from bce_conformance.conformance.running.progress import Progress
+
+from . import plugin
+
+FOLDER = Path(__file__).parent
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    AS_EXPECTED = 0
+    UNEXPECTED = 1
+    MISUSE = 2
+    SUITE_FAILED = 3
+    INTERRUPTED = 130
+
+
+class _Watcher:
+    """Hands progress and earlier cells to the session, and keeps the suite's own failures."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.suite_failures: list[str] = []
+        self.stopped = ""  # why the suite itself ended the run
+        self.as_expected = True
+        self._progress = progress
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[plugin.PROGRESS] = self._progress
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if report.failed and not isinstance(error, plugin.Unexpected):
+            self.suite_failures.append(f"{report.nodeid}\n{report.longreprtext}")
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.suite_failures.append(f"{report.nodeid}\n{report.longreprtext}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.suite_failures.append(str(excrepr))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self.stopped = str(excinfo.value)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if plugin.MATRIX in session.config.stash:
+            matrix = session.config.stash[plugin.MATRIX]
+            self.as_expected = all(map(matrix.settings.accepts, matrix.cells.values()))
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does; only the main thread may say so."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(
+    settings: Settings,
+    results: Path | None,
+    progress: Progress,
+    on_failure: Callable[[str], None],
+    on_stop: Callable[[str], None],
+    *,
+    resume: bool = False,
+) -> Exit:
+    """Measure the matrix; where it writes ``results``, a journal lies beside them meanwhile.
+
+    Args:
+        settings: what is measured.
+        results: where results.json goes; None where nothing is to be written.
+        progress: is told how far the run is.
+        on_failure: is given the text of each failure of the suite itself.
+        on_stop: is told in one line why the suite could not go on, such as for a full disk.
+        resume: whether to go on from the journal of an interrupted run of the same settings.
+    """
+    watcher = _Watcher(progress)
+    arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
+    arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    arguments += ["--capture=no"]  # progress is shown while tests wait for their cells
+    arguments += [f"--results={results}"] if results is not None else []
+    arguments += [f"--tier={settings.tier}", f"--seed={settings.seed}"]
+    arguments += [f"--time-limit={settings.time_limit}", f"--memory={settings.memory}B"]
+    arguments += ["--resume"] * resume
+    for option in ("backend", "device", "dtype", "requirement"):
+        arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
+    arguments += [f"--ledger={path.resolve()}" for path in settings.ledgers]
+    arguments += [f"--isa={settings.instruction_set}"]
+    arguments += ["--strict-ledger"] * settings.strict
+    with _terminated_as_interrupted():
+        code = pytest.main(arguments, plugins=[watcher])
+    for text in watcher.suite_failures:
+        on_failure(text)
+    if watcher.stopped:
+        on_stop(watcher.stopped)
+    if code == pytest.ExitCode.INTERRUPTED:
+        return Exit.INTERRUPTED
+    if watcher.suite_failures or code in (
+        pytest.ExitCode.INTERNAL_ERROR,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
+        return Exit.SUITE_FAILED
+    if code == pytest.ExitCode.USAGE_ERROR:
+        return Exit.MISUSE
+    as_expected = code == pytest.ExitCode.OK and watcher.as_expected
+    return Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED

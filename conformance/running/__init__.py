@@ -1,0 +1,1 @@
+"""Running the checks: subjects, the matrix, when each call is made, and what is kept."""

@@ -1,0 +1,163 @@
+"""The outcome of a session: what a matrix has measured, as results.json has it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from bce_conformance.backends import (
+    DTYPES,
+    BackendInfo,
+    BackendSpec,
+    Failure,
+    instruction_sets,
+)
+from bce_conformance.conformance.ledger.read import LEDGER
+from bce_conformance.conformance.specification import requirements
+from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.host import commit, describe, now
+from bce_conformance.results.model import (
+    BackendEntry,
+    Device,
+    Host,
+    Requirement,
+    Results,
+    Run,
+    Subnormals,
+)
+
+from .matrix import NOT_INSTALLED, Matrix, Settings
+
+
+def identity_of_settings(settings: Settings) -> dict[str, Any]:
+    """What a run measures and with which inputs: runs that differ in it have other cells."""
+    ledgers = [*sorted(LEDGER.glob("*.toml")), *settings.ledgers]
+    content = b"".join(path.read_bytes() for path in ledgers)
+    return {
+        "tier": settings.tier,
+        "seed": settings.seed,
+        "commit": commit(),
+        "requirements": [r.id for r in requirements().values() if settings.selects(r)],
+        "backends": [spec.id for spec in settings.specs()],
+        "devices": list(settings.devices),
+        "dtypes": list(settings.dtypes or DTYPES),
+        "time limit": settings.time_limit,
+        "instruction set": settings.instruction_set,
+        "ledger": hashlib.sha256(content).hexdigest()[:12],
+    }
+
+
+def identity_of_backends(matrix: Matrix) -> dict[str, Any]:
+    """What was measured: each backend as it describes itself, or why it does not."""
+    identity: dict[str, Any] = {}
+    for backend in matrix.specs:
+        info = matrix.info(backend)
+        if isinstance(info, BackendInfo):
+            described = json.loads(json.dumps(asdict(info)))
+        else:
+            described = {"status": info.kind if isinstance(info, Failure) else NOT_INSTALLED}
+        identity |= {f"{name} of {backend}": value for name, value in described.items()}
+    return identity
+
+
+def outcome(
+    matrix: Matrix,
+    *,
+    run_id: str,
+    started: str,
+    start_up: float,
+    measuring: float,
+    interrupted: bool,
+    argv: Sequence[str],
+) -> Results:
+    """The results of a matrix, in an order that does not depend on which cell was finished first.
+
+    Args:
+        matrix: what was measured.
+        run_id: names the run.
+        started: when it began.
+        start_up: seconds that the backends took to start.
+        measuring: seconds from then on.
+        interrupted: whether something is left to measure.
+        argv: the command line.
+    """
+    settings = matrix.settings
+    cells = sorted(matrix.cells.values(), key=_in_order(matrix))
+    return Results(
+        Run(
+            id=run_id,
+            started=started,
+            finished=now(),
+            tier=settings.tier,
+            argv=tuple(argv),
+            commit=commit(),
+            host=machine(),
+            interrupted=interrupted,
+            inputs=sum(cell.inputs for cell in cells),
+            seed=settings.seed,
+            leaves_out=tuple(TIERS[settings.tier].left_out),
+            seconds={"start_up": round(start_up, 3), "measuring": round(measuring, 3)},
+        ),
+        tuple(_backend(matrix, spec) for spec in matrix.specs.values()),
+        tuple(
+            Requirement(requirement.id, requirement.family, requirement.text)
+            for requirement in requirements().values()
+            if settings.selects(requirement)
+        ),
+        tuple(cells),
+        matrix.curves.curves(),
+    )
+
+
+def _in_order(matrix: Matrix) -> Callable[[Cell], tuple[Any, ...]]:
+    """Where a cell stands among the others: by requirement, backend, device and format."""
+    place_of = {requirement: number for number, requirement in enumerate(requirements())}
+    backends = list(matrix.specs)
+    return lambda cell: (
+        place_of[cell.requirement],
+        backends.index(cell.backend),
+        cell.device,
+        DTYPES.index(cell.dtype),
+    )
+
+
+def _backend(matrix: Matrix, spec: BackendSpec) -> BackendEntry:
+    info, status = matrix.info(spec.id), matrix.status(spec.id)
+    if not isinstance(info, BackendInfo):
+        framework = spec.id.partition(":")[0]
+        return BackendEntry(spec.id, framework, "", spec.variant, (), (), (), status)
+    subnormals = (
+        Subnormals(place.device, place.dtype, flushes.inputs, flushes.results)
+        for place, flushes in sorted(matrix.flushes.items(), key=_device_and_format)
+        if place.backend == spec.id
+    )
+    return replace(entry(info), id=spec.id, subnormals=tuple(subnormals))
+
+
+def entry(info: BackendInfo) -> BackendEntry:
+    """A backend as it describes itself."""
+    return BackendEntry(
+        info.id,
+        info.framework,
+        info.version,
+        info.variant,
+        tuple(Device(device.kind, device.name) for device in info.devices),
+        tuple(info.dtypes),
+        tuple(info.composed),
+        "ok",
+        instruction_set=info.instruction_set,
+    )
+
+
+def machine() -> Host:
+    """The machine, as backends tell its instruction set."""
+    return describe(instruction_sets.named(instruction_sets.level_of_machine()))
+
+
+def _device_and_format(flushes: tuple[Place, Any]) -> tuple[str, int]:
+    place, _ = flushes
+    return place.device, DTYPES.index(place.dtype)

@@ -1,0 +1,117 @@
+"""Runs the checks ahead of pytest: a backend's in their order, several backends at once.
+
+pytest runs one test at a time; a backend computes or compiles in a process of its own, so that most
+of that time would be spent waiting. Guarantees that a backend's process is used by one thread only,
+and that no check is still running when ``close`` has returned.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from importlib import import_module
+
+from bce_conformance.conformance.specification import Requirement
+from bce_conformance.results.cells import Cell, Place
+
+from .matrix import Matrix
+from .progress import Spent
+from .subject import CallFailed, Subject
+
+# Seconds after which a thread hands Python over. A check is back from its backend for moments only,
+# and would wait for the usual 5 ms whenever others judge.
+_SWITCH_INTERVAL = 0.0005
+_END_LIMIT = 3.0  # seconds for checks to notice that their backends are gone
+
+
+@dataclass(frozen=True)
+class Check:
+    """One cell to be: a requirement's check at a place."""
+
+    requirement: Requirement
+    place: Place
+    function: Callable[[Subject], None]
+
+
+class Ahead:
+    """Runs checks in threads of their own, one a backend.
+
+    Args:
+        matrix: keeps the cells.
+        checks: all that are to be run.
+    """
+
+    def __init__(self, matrix: Matrix, checks: Sequence[Check]) -> None:
+        # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
+        # times to parse a module in one of several threads (AST constructor recursion depth).
+        import_module("bce_conformance.reference.fast")
+        self._before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self._matrix = matrix
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        for check in checks:
+            matrix.turns.left[check.place.backend] += 1
+        self._cells = {
+            (check.requirement.id, check.place): self._thread(check.place.backend).submit(
+                self._run, check
+            )
+            for check in checks
+        }
+
+    def cell(self, requirement: Requirement, place: Place) -> Cell:
+        """Wait for the cell of a check.
+
+        Raises:
+            Exception: whatever the check itself raised: a failure of the suite.
+        """
+        return self._cells[requirement.id, place].result()
+
+    def is_complete(self) -> bool:
+        """Whether all checks came to their cells."""
+        return all(
+            f.done() and not f.cancelled() and not f.exception() for f in self._cells.values()
+        )
+
+    def close(self) -> None:
+        """Stop, and end all processes."""
+        sys.setswitchinterval(self._before)
+        self._matrix.turns.stop()
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+        self._matrix.close()
+        running: list[Future[Cell]] = [f for f in self._cells.values() if not f.cancelled()]
+        wait(running, timeout=_END_LIMIT)
+        self._matrix.close()  # also what a check started anew meanwhile
+
+    def _thread(self, backend: str) -> ThreadPoolExecutor:
+        if backend not in self._threads:
+            self._threads[backend] = ThreadPoolExecutor(1, f"checks-{backend}")
+        return self._threads[backend]
+
+    def _run(self, check: Check) -> Cell:
+        turns, backend = self._matrix.turns, check.place.backend
+        held, own = turns.held[backend], time.thread_time()
+        try:
+            cell = self._measured(check)
+        finally:
+            turns.filled(backend)
+            if not turns.left[backend]:
+                self._matrix.release()
+        spent = Spent(turns.held[backend] - held, time.thread_time() - own)
+        self._matrix.progress.finished(cell, spent)
+        return cell
+
+    def _measured(self, check: Check) -> Cell:
+        absent = self._matrix.absent(check.requirement, check.place)
+        if absent is not None:
+            return absent
+        subject = self._matrix.subject(check.requirement, check.place)
+        failure = None
+        try:
+            check.function(subject)
+        except CallFailed as failed:
+            failure = failed.failure
+        return self._matrix.close_cell(subject, check.place, failure)

@@ -1,0 +1,367 @@
+"""The subject of a test: one backend on one device in one format, and the record of what it did.
+
+Guarantees that everything a test asks of a backend leaves evidence: what was tried, how far off it
+was, and where it was worst. A test never compares results itself; it asks the subject to judge them
+or to require a condition, so that no comparison can be thrown away.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
+from bce_conformance.conformance.inputs.bounds import bounds_for
+from bce_conformance.conformance.inputs.inputs import Inputs, hex_of
+from bce_conformance.conformance.inputs.pools import PoolStore
+from bce_conformance.conformance.inputs.sampler import Builder
+from bce_conformance.conformance.inputs.search import can_search, near
+from bce_conformance.conformance.judging.agreement import agreement, same_bits
+from bce_conformance.conformance.judging.error_curves import Curves
+from bce_conformance.conformance.judging.judge import Judgement, judge, severity
+from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
+from bce_conformance.conformance.judging.witnesses import Chance
+from bce_conformance.conformance.judging.worst import WorstResult, in_words, worst_of
+from bce_conformance.conformance.specification import Requirement
+from bce_conformance.reference import Format
+from bce_conformance.results.cells import Evidence, Level, UlpStatistics, Verdict, Witness
+
+_DETAILS = 4  # as many single observations as a cell's detail tells in words
+
+
+class Evaluator(Protocol):
+    """What the subject needs of a backend's process."""
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        """Evaluate one call."""
+
+
+class CallFailed(Exception):  # noqa: N818 - the failure is the backend's, not the suite's
+    """A call that the test needs gave no result; the cell takes its verdict from the failure."""
+
+    def __init__(self, failure: Failure, call: LossCall) -> None:
+        super().__init__(f"{failure} (logits {call.logits.dtype}{list(call.logits.shape)})")
+        self.failure = failure
+
+
+class Subject:
+    """One backend × device × format under one requirement.
+
+    Args:
+        process: evaluates calls.
+        backend: backend id.
+        device: such as ``cpu``.
+        format_: the format of the logits.
+        requirement: what is tested.
+        pools: the session's pools.
+        curves: takes in the errors of this cell.
+        flushes: whether the backend is known to make zero of subnormal results.
+        sibling: evaluates calls with the backend whose compiled variant this one is, if it is one.
+        lower: evaluates calls with this backend held to a lower instruction set, by its name; those
+            that the tier tries.
+    """
+
+    def __init__(
+        self,
+        process: Evaluator,
+        backend: str,
+        device: str,
+        format_: Format,
+        requirement: Requirement,
+        pools: PoolStore,
+        curves: Curves,
+        *,
+        flushes: bool = False,
+        sibling: Evaluator | None = None,
+        lower: Mapping[str, Evaluator] | None = None,
+    ) -> None:
+        self.backend = backend
+        self.device = device
+        self.format = format_
+        self.requirement = requirement
+        self.tier = pools.tier
+        self.seed = pools.seed
+        self.inputs_tried = 0
+        self.flushed = 0
+        self._flushes = flushes
+        self.sibling = sibling
+        self.lower = lower or {}
+        self._process = process
+        self._pools = pools
+        self.curves = curves
+        self._level = Level.AAA
+        self._conditions = 0
+        self._failures: list[str] = []
+        self._judged: list[str] = []
+        self._refusals: list[str] = []
+        self._errors = ErrorStatistics()
+        self._worst: WorstResult | None = None
+        self._least: tuple[tuple[Level, float], str] | None = None
+        self._exhaustive: list[bool] = []
+        self._chance = Chance()
+        self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
+
+    # --- what tests use ------------------------------------------------------------------------
+
+    def pool(self, builder: Builder) -> Inputs:
+        """The elements that ``builder`` draws in this format, shared by all backends."""
+        return self._pools.get(builder, self.format)
+
+    def draws(self, builder: Builder, only: int | None = None) -> tuple[Inputs, ...]:
+        """The inputs that ``builder`` draws, each by itself: for results that sum over them.
+
+        With ``only``, no more than so many, which are the same in every run.
+        """
+        return self._pools.draws(builder, self.format, only)
+
+    def float32_sweep(self) -> Iterator[Inputs]:
+        """As many float32 logits as the tier tries, piece by piece."""
+        return self._pools.float32_sweep()
+
+    def array(self, values: object) -> Array:
+        """Values rounded into the format."""
+        return np.asarray(values, dtype=np.float64).astype(self.format.dtype)
+
+    def try_evaluate(self, call: LossCall) -> LossResult | Failure:
+        """Evaluate a call of which a failure may be the right answer."""
+        self.inputs_tried += max(1, call.logits.size)
+        return self._process.evaluate(call)
+
+    def evaluate(self, call: LossCall) -> LossResult:
+        """Evaluate a call.
+
+        Raises:
+            CallFailed: the backend gave no result.
+        """
+        outcome = self.try_evaluate(call)
+        if isinstance(outcome, Failure):
+            raise CallFailed(outcome, call)
+        return outcome
+
+    def require(self, condition: bool, detail: str) -> bool:
+        """Record whether a condition holds; ``detail`` says what was seen where it does not."""
+        self._conditions += 1
+        if not condition:
+            self._failures.append(detail)
+            self._level = Level.FAILS
+            self._chance.lasts(Level.FAILS)
+        return condition
+
+    def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
+        """A quantity of a result, if it is there with the right shape and format.
+
+        What is wrong is recorded as a failure; None then.
+        """
+        got = result.values.get(quantity)
+        if got is None:
+            self.require(False, f"{quantity} is absent")
+            return None
+        right_shape = self.require(
+            got.shape == shape, f"{quantity} has shape {got.shape} instead of {shape}"
+        )
+        right_dtype = self.require(
+            got.dtype == self.format.dtype, f"{quantity} is {got.dtype}, not {self.format.name}"
+        )
+        return got if right_shape and right_dtype else None
+
+    def values(self, call: LossCall) -> dict[str, Array]:
+        """Evaluate a call; those of its quantities that are there with the right shape and format.
+
+        What is wrong with the others is recorded as a failure.
+
+        Raises:
+            CallFailed: the backend gave no result.
+        """
+        result = self.evaluate(call)
+        found = {q: self.value(result, q, shape_of(call, q)) for q in call.quantities}
+        return {quantity: got for quantity, got in found.items() if got is not None}
+
+    def judge(self, inputs: Inputs, *quantities: str) -> None:
+        """Evaluate inputs and judge each quantity (the loss unless given) against the truth.
+
+        Where the tier searches, others near those that came out worst follow.
+        """
+        for tried in self.searched(inputs):
+            self._judge(tried, quantities)
+
+    def searched(self, inputs: Inputs) -> Iterator[Inputs]:
+        """The inputs, then, as often as the tier searches, others near those that came out worst.
+
+        What is judged of each before the next is asked for tells where to go on.
+        """
+        self._severities.clear()
+        yield inputs
+        place = f"{self.backend} {self.requirement.id} {inputs.name}"
+        random = np.random.default_rng([self.seed, zlib.crc32(place.encode())])
+        for _ in range(self.tier.search_rounds):
+            if not self._severities or self._level is Level.FAILS:
+                return
+            inputs = near(inputs, np.max(self._severities, axis=0), random)
+            self._severities.clear()
+            yield inputs
+
+    def _judge(self, inputs: Inputs, quantities: tuple[str, ...]) -> None:
+        call = inputs.call(*quantities, device=self.device)
+        result = self.evaluate(call)
+        self._exhaustive.append(inputs.exhaustive)
+        for quantity in call.quantities:
+            got = self.value(result, quantity, np.asarray(inputs.truth(quantity).nearest).shape)
+            if got is not None:
+                self.judge_values(inputs, quantity, got)
+
+    def judge_values(self, inputs: Inputs, quantity: str, got: Array) -> None:
+        """Judge values of one quantity; ``got`` has the truth's shape and format."""
+        truth = inputs.truth(quantity)
+        bounds = inputs.bounds(quantity)
+        judgement = judge(got, truth, self.format, bounds)
+        each = judgement.levels.size == inputs.logits.size
+        if self.tier.search_rounds and each and can_search(inputs):
+            self._severities.append(severity(judgement, truth, self.format, bounds))
+        self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+
+    def refused(self, failure: Failure, what: str) -> None:
+        """Record a refusal that the requirement allows: it says nothing about quality."""
+        refusal = f"{what} refused: {failure}"
+        self._refusals += [refusal] * (refusal not in self._refusals)
+
+    def not_measured(self, why: str) -> None:
+        """Record why nothing is tried."""
+        self._judged.append(why)
+
+    def agree(
+        self, call: LossCall, found: Mapping[str, Array], expected: Mapping[str, Array], what: str
+    ) -> None:
+        """Judge results by others that they should equal: each quantity that is in both.
+
+        Args:
+            call: what ``expected`` was evaluated from, for the bounds and for the worst element.
+            found: quantity → result.
+            expected: quantity → the result of the same shape and format that it should equal.
+            what: how the two came about, for the evidence.
+        """
+        for quantity in (q for q in call.quantities if q in found and q in expected):
+            self._agree(call, quantity, found[quantity], expected[quantity], what)
+
+    def _agree(self, call: LossCall, quantity: str, got: Array, other: Array, what: str) -> None:
+        def describe(index: int) -> str:
+            count = int(np.count_nonzero(~same_bits(got, other)))
+            if not count:
+                return f"{what}: all {got.size} agree in {quantity}"
+            pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"
+            where = in_words(call, index) if other.shape == call.logits.shape else ""
+            return f"{what}: {count} of {got.size} differ in {quantity}, such as {pair}{where}"
+
+        self.observe(agreement(got, other, self.format, bounds_for(call, quantity)), describe)
+
+    def observe(self, judgement: Judgement, describe: Callable[[int], str]) -> None:
+        """Record results that a test judged by a rule of its own.
+
+        Args:
+            judgement: their levels and errors.
+            describe: says in words what was seen of the element with this index.
+        """
+        if not judgement.levels.size:
+            return
+        self._conditions += 1
+        self._level = min(self._level, judgement.level)
+        self._chance.lasts(judgement.level)
+        self._errors.add(judgement.ulp)
+        rank = judgement.level, -float(judgement.ulp[judgement.worst()])
+        if self._least is None or rank < self._least[0]:
+            self._least = rank, describe(judgement.worst())
+
+    def record(self, inputs: Inputs, level: Level, ulp: float, detail: str) -> None:
+        """Record one observation of one draw that a test judged by a rule of its own."""
+        self._conditions += 1
+        self._level = min(self._level, level)
+        self._chance.add(inputs, Judgement(np.array([level], np.int8), np.array([ulp])))
+        self._errors.add(np.array([ulp]))
+        self._judged.append(detail)
+
+    def note(self, detail: str) -> None:
+        """Tell in the evidence what was seen where nothing failed."""
+        self._judged.append(detail)
+
+    # --- what the plugin reads -----------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """The least level of all that was tried; nothing tried is not measured.
+
+        Where all was refused, as the requirement allows, the verdict is unsupported.
+        """
+        if not self.inputs_tried or not self._conditions:
+            return "unsupported" if self._refusals else "not measured"
+        if not self.requirement.graded and self._level is not Level.AAA:
+            return "fails"
+        return self._level.verdict
+
+    def detail(self) -> str:
+        """What was seen, in words: failures first."""
+        more = len(self._failures) - _DETAILS
+        seen = self._failures[:_DETAILS] + ([f"and {more} more"] if more > 0 else [])
+        if not seen and self._worst is not None:
+            seen = [self._worst.detail]
+        if not seen and self._least is not None:
+            seen = [self._least[1]]
+        return "; ".join(seen or self._judged[:_DETAILS] or self._refusals[:_DETAILS])
+
+    def evidence(self) -> Evidence:
+        """``exhaustive`` if every input that the requirement names was tried."""
+        return "exhaustive" if self._exhaustive and all(self._exhaustive) else "searched"
+
+    def statistics(self) -> UlpStatistics | None:
+        """Error statistics over all judged results."""
+        return self._errors.summary()
+
+    def worst(self) -> WorstResult | None:
+        """The worst judged result; None where no result was judged by its error."""
+        return self._worst
+
+    def witness(self) -> Witness | None:
+        """What shows the level, where the draws that every run has do not; else None."""
+        return self._chance.witness()
+
+    # -------------------------------------------------------------------------------------------
+
+    def _record(
+        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+    ) -> None:
+        if not judgement.levels.size:
+            return
+        self._conditions += 1
+        self._level = min(self._level, judgement.level)
+        flushed = self._flushed(got, exact)
+        self.flushed += int(flushed.sum())
+        self._chance.add(inputs, judgement)
+        was_searched = inputs.source is not None and inputs.source.near
+        take_in = self._errors.widen if was_searched else self._errors.add
+        take_in(judgement.ulp[~flushed])
+        self.curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
+        # A flush is the last to stand for a cell: it says nothing of the formula.
+        index = judgement.worst(apart=flushed)
+        error = -1.0 if flushed[index] else float(judgement.ulp[index])
+        if self._worst is None or (judgement.level, -error) < self._worst.rank:
+            ulp = "flushed to zero" if flushed[index] else f"{error:.4g} ULP off"
+            rank = (judgement.level, -error)
+            self._worst = worst_of(inputs, quantity, index, got, exact, rank, ulp)
+
+    def _flushed(self, got: Array, exact: Array) -> NDArray[np.bool_]:
+        """Which results, flattened, are zero where the backend makes that of subnormal ones."""
+        if not self._flushes:
+            return np.zeros(got.size, bool)
+        size = np.abs(exact.astype(np.float64)).ravel()
+        below = (size > 0) & (size < self.format.smallest_normal)
+        flushed: NDArray[np.bool_] = below & (got.astype(np.float64).ravel() == 0)
+        return flushed
+
+
+def shape_of(call: LossCall, quantity: str) -> tuple[int, ...]:
+    """The shape that a quantity of a call should have."""
+    if quantity in ("loss", "jvp_logits"):
+        return call.logits.shape if call.reduction == "none" else ()
+    operand: Array = getattr(call, quantity.split("_", 1)[1])
+    return operand.shape
