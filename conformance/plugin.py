@@ -23,7 +23,7 @@ from bce_conformance.conformance.running import journal, memory, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix, Settings
 from bce_conformance.conformance.running.progress import Progress
-from bce_conformance.conformance.running.scheduler import Ahead, Check
+from bce_conformance.conformance.running.scheduler import Check, Scheduler
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.host import now
 from bce_conformance.results.reading import timings_in
@@ -36,7 +36,7 @@ MATRIX = pytest.StashKey[Matrix]()
 SETTINGS = pytest.StashKey[Settings]()
 KEPT = pytest.StashKey[Kept]()
 PROGRESS = pytest.StashKey[Progress]()
-AHEAD = pytest.StashKey[Ahead]()
+SCHEDULER = pytest.StashKey[Scheduler]()
 SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
 # hypothesis compares the state of `random` before and after a draw; meanwhile any other thread
@@ -249,7 +249,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             matrix.journal = _open_journal(config, matrix)
         cells = Counter(check.place.backend for check in checks)
         matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
-        config.stash[AHEAD] = Ahead(matrix, checks)
+        config.stash[SCHEDULER] = Scheduler(matrix, checks)
 
 
 def _require_measurable(config: pytest.Config, matrix: Matrix, places: list[Place]) -> None:
@@ -298,7 +298,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     config = pyfuncitem.config
     try:
-        cell = config.stash[AHEAD].cell(check.requirement, check.place)
+        cell = config.stash[SCHEDULER].cell(check.requirement, check.place)
     except JournalError as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
     _settle(config.stash[MATRIX], cell)
@@ -324,8 +324,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     matrix = config.stash[MATRIX]
     try:
-        if AHEAD in config.stash:
-            config.stash[AHEAD].close()
+        if SCHEDULER in config.stash:
+            config.stash[SCHEDULER].close()
         if matrix.journal is not None:
             _finish(config, matrix, matrix.journal, exitstatus)
     finally:
@@ -357,5 +357,5 @@ def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus:
             message += f"{kept_in.path}: free some space, then go on with --resume"
             raise pytest.exit.Exception(message, returncode=SUITE_FAILED) from error
     else:
-        if came_to_its_end and config.stash[AHEAD].is_complete():
+        if came_to_its_end and config.stash[SCHEDULER].is_complete():
             kept_in.path.unlink()

@@ -1,4 +1,4 @@
-"""Chance: what a cell's level owes to the draws of one seed, and to searching."""
+"""Witnesses: which input shows a level that only this run's seed or search has found."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bce_conformance.results.cells import Level, Witness
 from .judge import Judgement
 
 
-class Chance:
-    """Tells what a cell owes to its draws being those of this seed.
+class Witnesses:
+    """Tells whether a level depends on this run's seed or search, and which input to record.
 
-    It takes in all that is judged, and knows the witness of the level, if one is needed.
+    It takes in all that is judged of a cell.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
-"""Turns: which backends may evaluate a call now.
+"""Call slots: which backends may evaluate a call now.
 
 Guarantees that no more calls are under way than there are slots, and one large one at most, that of
-those who wait the one with the most left to do goes first, and that nobody waits once the turns are
-over.
+those who wait the one with the most left to do goes first, and that nobody waits after ``stop``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
     """The session is over: what a backend says now is no finding."""
 
 
-class Turns:
+class CallSlots:
     """Grants slots to backends.
 
     Args:
@@ -43,11 +42,11 @@ class Turns:
         self._changed = Condition()
 
     @contextmanager
-    def of(self, backend: str, *, large: bool = False) -> Iterator[None]:
+    def take(self, backend: str, *, large: bool = False) -> Iterator[None]:
         """Wait for a slot and hold it; for a large call, until no other is under way.
 
         Raises:
-            Stopped: the turns are over, or were over before the block ended.
+            Stopped: ``stop`` was called before the block ended.
         """
         with self._changed:
             self._waiting.append((backend, large))
@@ -86,7 +85,7 @@ class Turns:
         return self.left[backend] * took
 
     def stop(self) -> None:
-        """End all turns."""
+        """Grant no slot any more, and end all waiting."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -96,27 +95,27 @@ class Turns:
         return self._free > 0 and bool(able) and backend == max(able, key=self.seconds_left)
 
 
-class InTurn:
-    """A backend's process, asked only when it is its turn.
+class SlottedProcess:
+    """A backend's process, asked only while it holds a slot.
 
     Args:
         backend: backend id.
         process: what evaluates its calls.
-        turns: of all backends.
+        slots: of all backends.
     """
 
-    def __init__(self, backend: str, process: BackendProcess, turns: Turns) -> None:
+    def __init__(self, backend: str, process: BackendProcess, slots: CallSlots) -> None:
         self._backend = backend
         self._process = process
-        self._turns = turns
+        self._slots = slots
 
     def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate one call.
 
         Raises:
-            Stopped: the turns are over.
+            Stopped: the slots were stopped.
         """
         operands = (getattr(call, name) for name in OPERANDS)
         size = sum(operand.nbytes for operand in operands if operand is not None)
-        with self._turns.of(self._backend, large=size >= LARGE):
+        with self._slots.take(self._backend, large=size >= LARGE):
             return self._process.evaluate(call)

@@ -39,7 +39,7 @@ from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
 from bce_conformance.results.model import Flushes
 
-from .call_slots import InTurn, Turns
+from .call_slots import CallSlots, SlottedProcess
 from .journal import Journal, Kept
 from .memory import default_bound
 from .progress import Progress
@@ -169,7 +169,7 @@ class Matrix:
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
-        self.turns = Turns((os.cpu_count() or 1) + 1)
+        self.slots = CallSlots((os.cpu_count() or 1) + 1)
         self.pools = PoolStore(
             settings.seed, TIERS[settings.tier], ledger.witnesses, memory=settings.memory
         )
@@ -238,7 +238,7 @@ class Matrix:
     def release(self) -> None:
         """End the processes of backends that have nothing left to do: each holds much memory."""
         with self._releasing:
-            busy = [spec for backend, spec in self.specs.items() if self.turns.left[backend]]
+            busy = [spec for backend, spec in self.specs.items() if self.slots.left[backend]]
             needed = {spec.id for spec in busy}
             needed |= {eager.id for spec in busy if (eager := sibling(spec))}
             for processes in (self._processes, self._siblings):
@@ -279,7 +279,7 @@ class Matrix:
 
     def subject(self, requirement: Requirement, place: Place) -> Subject:
         """The subject of a cell whose backend is there."""
-        evaluator = InTurn(place.backend, self._processes[place.backend], self.turns)
+        evaluator = SlottedProcess(place.backend, self._processes[place.backend], self.slots)
         format_ = format_of(place.dtype)
         if place not in self.flushes:
             outcome = evaluator.evaluate(flush_probe.probe(format_, place.device))
@@ -302,8 +302,8 @@ class Matrix:
             self.journal.flushes(place, flushes)
         self.flushes[place] = flushes
 
-    def _sibling(self, backend: str) -> InTurn | None:
-        """The process of the backend whose variant this one is, asked in this one's turn."""
+    def _sibling(self, backend: str) -> SlottedProcess | None:
+        """The process of the backend that this one is a variant of, asked in this one's slots."""
         eager = sibling(self.specs[backend])
         if eager is None:
             return None
@@ -311,9 +311,9 @@ class Matrix:
         if process is None:
             process = self._process_of(eager)
             self._siblings[eager.id] = process
-        return InTurn(backend, process, self.turns)
+        return SlottedProcess(backend, process, self.slots)
 
-    def _lower(self, requirement: Requirement, place: Place) -> dict[str, InTurn]:
+    def _lower(self, requirement: Requirement, place: Place) -> dict[str, SlottedProcess]:
         """The backend held to each instruction set below its own, where the requirement asks.
 
         Their processes end when the backend goes on to other requirements: each is a framework in
@@ -332,7 +332,7 @@ class Matrix:
                 level: self._process_of(replace(spec, instruction_set=level)) for level in levels
             }
         held = self._held[place.backend]
-        return {level: InTurn(place.backend, held[level], self.turns) for level in held}
+        return {level: SlottedProcess(place.backend, held[level], self.slots) for level in held}
 
     def _end_held(self, backend: str) -> None:
         for process in self._held.pop(backend, {}).values():

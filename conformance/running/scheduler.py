@@ -1,4 +1,4 @@
-"""Runs the checks ahead of pytest: a backend's in their order, several backends at once.
+"""The scheduler: runs the checks ahead of pytest, a backend's in order, several backends at once.
 
 pytest runs one test at a time; a backend computes or compiles in a process of its own, so that most
 of that time would be spent waiting. Guarantees that a backend's process is used by one thread only,
@@ -36,7 +36,7 @@ class Check:
     function: Callable[[Subject], None]
 
 
-class Ahead:
+class Scheduler:
     """Runs checks in threads of their own, one a backend.
 
     Args:
@@ -53,7 +53,7 @@ class Ahead:
         self._matrix = matrix
         self._threads: dict[str, ThreadPoolExecutor] = {}
         for check in checks:
-            matrix.turns.left[check.place.backend] += 1
+            matrix.slots.left[check.place.backend] += 1
         self._cells = {
             (check.requirement.id, check.place): self._thread(check.place.backend).submit(
                 self._run, check
@@ -78,7 +78,7 @@ class Ahead:
     def close(self) -> None:
         """Stop, and end all processes."""
         sys.setswitchinterval(self._before)
-        self._matrix.turns.stop()
+        self._matrix.slots.stop()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
         self._matrix.close()
@@ -92,15 +92,15 @@ class Ahead:
         return self._threads[backend]
 
     def _run(self, check: Check) -> Cell:
-        turns, backend = self._matrix.turns, check.place.backend
-        held, own = turns.held[backend], time.thread_time()
+        slots, backend = self._matrix.slots, check.place.backend
+        held, own = slots.held[backend], time.thread_time()
         try:
             cell = self._measured(check)
         finally:
-            turns.filled(backend)
-            if not turns.left[backend]:
+            slots.filled(backend)
+            if not slots.left[backend]:
                 self._matrix.release()
-        spent = Spent(turns.held[backend] - held, time.thread_time() - own)
+        spent = Spent(slots.held[backend] - held, time.thread_time() - own)
         self._matrix.progress.finished(cell, spent)
         return cell
 

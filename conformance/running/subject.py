@@ -24,7 +24,7 @@ from bce_conformance.conformance.judging.agreement import agreement, same_bits
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement, judge, severity
 from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
-from bce_conformance.conformance.judging.witnesses import Chance
+from bce_conformance.conformance.judging.witnesses import Witnesses
 from bce_conformance.conformance.judging.worst import WorstResult, in_words, worst_of
 from bce_conformance.conformance.specification import Requirement
 from bce_conformance.reference import Format
@@ -102,7 +102,7 @@ class Subject:
         self._worst: WorstResult | None = None
         self._least: tuple[tuple[Level, float], str] | None = None
         self._exhaustive: list[bool] = []
-        self._chance = Chance()
+        self._witnesses = Witnesses()
         self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
 
     # --- what tests use ------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Subject:
         if not condition:
             self._failures.append(detail)
             self._level = Level.FAILS
-            self._chance.lasts(Level.FAILS)
+            self._witnesses.lasts(Level.FAILS)
         return condition
 
     def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
@@ -268,7 +268,7 @@ class Subject:
             return
         self._conditions += 1
         self._level = min(self._level, judgement.level)
-        self._chance.lasts(judgement.level)
+        self._witnesses.lasts(judgement.level)
         self._errors.add(judgement.ulp)
         rank = judgement.level, -float(judgement.ulp[judgement.worst()])
         if self._least is None or rank < self._least[0]:
@@ -278,7 +278,7 @@ class Subject:
         """Record one observation of one draw that a test judged by a rule of its own."""
         self._conditions += 1
         self._level = min(self._level, level)
-        self._chance.add(inputs, Judgement(np.array([level], np.int8), np.array([ulp])))
+        self._witnesses.add(inputs, Judgement(np.array([level], np.int8), np.array([ulp])))
         self._errors.add(np.array([ulp]))
         self._judged.append(detail)
 
@@ -323,7 +323,7 @@ class Subject:
 
     def witness(self) -> Witness | None:
         """What shows the level, where the draws that every run has do not; else None."""
-        return self._chance.witness()
+        return self._witnesses.witness()
 
     # -------------------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class Subject:
         self._level = min(self._level, judgement.level)
         flushed = self._flushed(got, exact)
         self.flushed += int(flushed.sum())
-        self._chance.add(inputs, judgement)
+        self._witnesses.add(inputs, judgement)
         was_searched = inputs.source is not None and inputs.source.near
         take_in = self._errors.widen if was_searched else self._errors.add
         take_in(judgement.ulp[~flushed])

@@ -23,13 +23,13 @@ def test_a_process_ends_when_neither_its_backend_nor_a_variant_of_it_has_anythin
     def closed() -> set[str]:
         return {backend for backend, process in every.items() if process.closed}
 
-    matrix.turns.left.update({"torch:compile": 1, "jax:jit": 1})
+    matrix.slots.left.update({"torch:compile": 1, "jax:jit": 1})
     matrix.release()
     assert closed() == {"native"}
-    matrix.turns.left["torch:compile"] -= 1
+    matrix.slots.left["torch:compile"] -= 1
     matrix.release()
     assert closed() == {"native", "torch", "torch:compile"}
-    matrix.turns.left["jax:jit"] -= 1
+    matrix.slots.left["jax:jit"] -= 1
     matrix.release()
     assert closed() == set(every)
     matrix.close()

@@ -1,17 +1,19 @@
 """Mutations of the judge change verdicts: none of its rules and bounds can go without being missed.
 
-Each mutant is the judge's own source with one piece replaced. It must change the verdict of some
-implementation on a short list, impostors and one that is right though it rounds the other way.
+Each mutant is the source of the judge and of its bounds with one piece replaced. It must change the
+verdict of some implementation on a short list, impostors and one that is right though it rounds the
+other way.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import LossCall
-from bce_conformance.conformance.inputs import inputs
+from bce_conformance.conformance.inputs import bounds, inputs
 from bce_conformance.conformance.judging import judge
 from bce_conformance.conformance.running import subject
 from bce_conformance.conformance.specification import requirements
@@ -127,19 +129,26 @@ def test_the_honest_one_is_right(unmutated: list[str]) -> None:
     assert unmutated[1] == "fails"
 
 
+def mutated(module: ModuleType, old: str, new: str) -> ModuleType:
+    """A module with one piece of its source replaced."""
+    assert module.__file__ is not None
+    source = Path(module.__file__).read_text("utf-8").replace(old, new)
+    mutant = ModuleType(module.__name__)
+    mutant.__dict__.update(__package__=module.__package__, __file__=module.__file__)
+    source = source.replace("import dataclass", "import dataclass, replace")
+    exec(compile(source, module.__file__, "exec"), mutant.__dict__)
+    return mutant
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_mutant_is_noticed(
     name: str, unmutated: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, (old, new) = judge.__file__, MUTANTS[name]
-    with open(path, encoding="utf-8") as file:
-        source = file.read()
-    assert old in source, "the judge has changed: so must this mutant"
-    mutant = ModuleType(judge.__name__)
-    mutant.__dict__.update(__package__=judge.__package__, __file__=path)
-    mutated = source.replace(old, new).replace("import dataclass", "import dataclass, replace")
-    exec(compile(mutated, path, "exec"), mutant.__dict__)
-    monkeypatch.setattr(subject, "judge", mutant.judge)
+    old, new = MUTANTS[name]
+    sources = [Path(str(module.__file__)).read_text("utf-8") for module in (judge, bounds)]
+    assert any(old in source for source in sources), "the judge has changed: so must this mutant"
+    monkeypatch.setattr(subject, "judge", mutated(judge, old, new).judge)
+    mutant = mutated(bounds, old, new)
     monkeypatch.setattr(inputs, "bounds_for", mutant.bounds_for)
     monkeypatch.setattr(inputs, "Bounds", mutant.Bounds)
     assert any(now != before for now, before in zip(verdicts(), unmutated, strict=True))

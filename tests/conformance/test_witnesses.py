@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.conformance.inputs.inputs import Inputs, Source
 from bce_conformance.conformance.judging.judge import Judgement
-from bce_conformance.conformance.judging.witnesses import Chance
+from bce_conformance.conformance.judging.witnesses import Witnesses
 from bce_conformance.reference import FLOAT32
 from bce_conformance.results import reading, writing
 from bce_conformance.results.cells import Level, Witness
@@ -44,41 +44,45 @@ def test_a_damaged_witness_says_what_is_wrong(change: dict[str, object], message
 X = np.array([1, 2, 3, 4], np.float32)
 
 
-def judged(chance: Chance, levels: Sequence[Level], *, fixed: int, ulp: Sequence[float]) -> None:
+def judged(
+    witnesses: Witnesses, levels: Sequence[Level], *, fixed: int, ulp: Sequence[float]
+) -> None:
     """Four elements, of which the first ones are the same for every seed."""
     source = Source("m.f", np.arange(4) < fixed)
     inputs = Inputs("four", FLOAT32, X, X * 0, weight=X * 2, source=source)
-    chance.add(inputs, Judgement(np.array(levels, np.int8), np.array(ulp)))
+    witnesses.add(inputs, Judgement(np.array(levels, np.int8), np.array(ulp)))
 
 
 def test_what_only_the_elements_of_a_seed_show_has_a_witness() -> None:
-    chance = Chance()
+    witnesses = Witnesses()
     levels = [Level.AA, Level.AAA, Level.A, Level.A]
-    judged(chance, levels, fixed=2, ulp=[9.0, 0.1, 5.0, 6.0])
+    judged(witnesses, levels, fixed=2, ulp=[9.0, 0.1, 5.0, 6.0])
     element = (("logits", (4.0).hex()), ("targets", (0.0).hex()), ("weight", (8.0).hex()))
-    assert chance.witness() == Witness("m.f", "float32", element=element)
+    assert witnesses.witness() == Witness("m.f", "float32", element=element)
 
 
 @pytest.mark.parametrize("fixed", [3, 4])
 def test_what_every_run_shows_needs_none(fixed: int) -> None:
-    chance = Chance()
-    judged(chance, [Level.AA, Level.AAA, Level.A, Level.A], fixed=fixed, ulp=[1.0, 0.1, 5.0, 6.0])
-    assert chance.witness() is None
+    witnesses = Witnesses()
+    judged(
+        witnesses, [Level.AA, Level.AAA, Level.A, Level.A], fixed=fixed, ulp=[1.0, 0.1, 5.0, 6.0]
+    )
+    assert witnesses.witness() is None
 
 
 def test_what_another_pool_or_a_condition_shows_in_every_run_needs_none() -> None:
     levels, ulp = [Level.AAA, Level.AAA, Level.AA, Level.AAA], [0.1, 0.1, 2.0, 0.1]
     for level, needed in ((Level.AAA, True), (Level.AA, False), (Level.FAILS, False)):
-        chance = Chance()
-        judged(chance, levels, fixed=2, ulp=ulp)
-        chance.lasts(level)
-        assert (chance.witness() is not None) is needed
+        witnesses = Witnesses()
+        judged(witnesses, levels, fixed=2, ulp=ulp)
+        witnesses.lasts(level)
+        assert (witnesses.witness() is not None) is needed
 
 
 def test_aaa_needs_no_witness() -> None:
-    chance = Chance()
-    judged(chance, [Level.AAA] * 4, fixed=2, ulp=[0.1, 0.2, 0.3, 0.9])
-    assert chance.witness() is None
+    witnesses = Witnesses()
+    judged(witnesses, [Level.AAA] * 4, fixed=2, ulp=[0.1, 0.2, 0.3, 0.9])
+    assert witnesses.witness() is None
 
 
 @pytest.mark.parametrize("results", [1, 2, 4])
@@ -86,16 +90,16 @@ def test_aaa_needs_no_witness() -> None:
 def test_whatever_comes_of_a_draw_is_shown_by_the_draw(
     lasting: bool, draw: str, results: int
 ) -> None:
-    chance = Chance()
+    witnesses = Witnesses()
     inputs = Inputs("sum", FLOAT32, X, X, reduction="sum", source=Source("m.f", lasting, draw, 7))
     levels = np.full(results, Level.AAA, np.int8)
     levels[-1] = Level.A
-    chance.add(inputs, Judgement(levels, np.full(results, 40.0)))
-    assert chance.witness() == (None if lasting else Witness("m.f", "float32", "3", 7))
+    witnesses.add(inputs, Judgement(levels, np.full(results, 40.0)))
+    assert witnesses.witness() == (None if lasting else Witness("m.f", "float32", "3", 7))
 
 
 def test_results_that_are_no_elements_need_no_witness() -> None:
-    chance = Chance()
+    witnesses = Witnesses()
     inputs = Inputs("row", FLOAT32, X, X, source=Source("m.f", np.zeros(4, bool)))
-    chance.add(inputs, Judgement(np.array([Level.A], np.int8), np.array([40.0])))
-    assert chance.witness() is None
+    witnesses.add(inputs, Judgement(np.array([Level.A], np.int8), np.array([40.0])))
+    assert witnesses.witness() is None
