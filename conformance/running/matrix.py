@@ -43,6 +43,7 @@ from .call_slots import CallSlots, SlottedProcess
 from .journal import Journal, Kept
 from .memory import default_bound
 from .progress import Progress
+from .record import Record
 from .reproduce import explain_line, reproduce_line
 from .subject import Subject
 
@@ -372,11 +373,11 @@ class Matrix:
             place: where.
             failure: what ended the test early; None where it came to its end.
         """
-        verdict, detail = subject.verdict(), subject.detail()
+        verdict, detail = subject.kept.verdict(), subject.kept.detail()
         if failure is not None:
             verdict = VERDICT_OF_FAILURE[failure.kind]
             detail = "; ".join(filter(None, [str(failure), detail]))
-        return self._keep(subject.requirement, place, verdict, detail, subject)
+        return self._keep(subject.requirement, place, verdict, detail, subject.kept)
 
     def _keep(
         self,
@@ -384,9 +385,9 @@ class Matrix:
         place: Place,
         verdict: Verdict,
         detail: str,
-        subject: Subject | None = None,
+        record: Record | None = None,
     ) -> Cell:
-        worst = subject.worst() if subject else None
+        worst = record.worst() if record else None
         again = self._again(place, requirement, worst)
         standing = self.ledger.standing(
             requirement.id, place.backend, place.dtype, verdict, self._conditions(place)
@@ -399,19 +400,19 @@ class Matrix:
             verdict,
             not standing.worse,
             standing.reason,
-            subject.inputs_tried if subject else 0,
-            subject.evidence() if subject else "searched",
-            subject.statistics() if subject else None,
+            record.tried if record else 0,
+            record.evidence() if record else "searched",
+            record.statistics() if record else None,
             worst.element if worst else None,
             detail,
             again,
             standing.better,
-            subject.flushed if subject else 0,
-            subject.witness() if subject else None,
+            record.flushed if record else 0,
+            record.witness() if record else None,
             standing.known,
             standing.elsewhere,
         )
-        added = self.curves.take(subject.curves) if subject else {}
+        added = self.curves.take(record.curves) if record else {}
         if self.journal:
             self.journal.cell(cell, added)
         self.cells[requirement.id, place] = cell

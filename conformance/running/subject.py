@@ -1,8 +1,8 @@
-"""The subject of a test: one backend on one device in one format, and the record of what it did.
+"""The subject of a test: one backend on one device in one format, which the test asks.
 
-Guarantees that everything a test asks of a backend leaves evidence: what was tried, how far off it
-was, and where it was worst. A test never compares results itself; it asks the subject to judge them
-or to require a condition, so that no comparison can be thrown away.
+Guarantees that everything a test asks of a backend is kept in the record of its cell. A test never
+compares results itself; it asks the subject to judge them or to require a condition, so that no
+comparison can be thrown away.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from bce_conformance.conformance.inputs.search import can_search, near
 from bce_conformance.conformance.judging.agreement import agreement, same_bits
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement, judge, severity
-from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
-from bce_conformance.conformance.judging.witnesses import Witnesses
-from bce_conformance.conformance.judging.worst import WorstResult, in_words, worst_of
+from bce_conformance.conformance.judging.worst import in_words
 from bce_conformance.conformance.specification import Requirement
 from bce_conformance.reference import Format
-from bce_conformance.results.cells import Evidence, Level, UlpStatistics, Verdict, Witness
+from bce_conformance.results.cells import Level
 
-_DETAILS = 4  # as many single observations as a cell's detail tells in words
+from .record import Record
 
 
 class Evaluator(Protocol):
@@ -85,27 +83,12 @@ class Subject:
         self.requirement = requirement
         self.tier = pools.tier
         self.seed = pools.seed
-        self.inputs_tried = 0
-        self.flushed = 0
-        self._flushes = flushes
         self.sibling = sibling
         self.lower = lower or {}
+        self.kept = Record(backend, device, format_, requirement, curves, flushes=flushes)
         self._process = process
         self._pools = pools
-        self.curves = curves
-        self._level = Level.AAA
-        self._conditions = 0
-        self._failures: list[str] = []
-        self._judged: list[str] = []
-        self._refusals: list[str] = []
-        self._errors = ErrorStatistics()
-        self._worst: WorstResult | None = None
-        self._least: tuple[tuple[Level, float], str] | None = None
-        self._exhaustive: list[bool] = []
-        self._witnesses = Witnesses()
         self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
-
-    # --- what tests use ------------------------------------------------------------------------
 
     def pool(self, builder: Builder) -> Inputs:
         """The elements that ``builder`` draws in this format, shared by all backends."""
@@ -128,7 +111,7 @@ class Subject:
 
     def try_evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate a call of which a failure may be the right answer."""
-        self.inputs_tried += max(1, call.logits.size)
+        self.kept.tried += max(1, call.logits.size)
         return self._process.evaluate(call)
 
     def evaluate(self, call: LossCall) -> LossResult:
@@ -144,11 +127,7 @@ class Subject:
 
     def require(self, condition: bool, detail: str) -> bool:
         """Record whether a condition holds; ``detail`` says what was seen where it does not."""
-        self._conditions += 1
-        if not condition:
-            self._failures.append(detail)
-            self._level = Level.FAILS
-            self._witnesses.lasts(Level.FAILS)
+        self.kept.condition(condition, detail)
         return condition
 
     def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
@@ -198,7 +177,7 @@ class Subject:
         place = f"{self.backend} {self.requirement.id} {inputs.name}"
         random = np.random.default_rng([self.seed, zlib.crc32(place.encode())])
         for _ in range(self.tier.search_rounds):
-            if not self._severities or self._level is Level.FAILS:
+            if not self._severities or self.kept.fails:
                 return
             inputs = near(inputs, np.max(self._severities, axis=0), random)
             self._severities.clear()
@@ -207,7 +186,7 @@ class Subject:
     def _judge(self, inputs: Inputs, quantities: tuple[str, ...]) -> None:
         call = inputs.call(*quantities, device=self.device)
         result = self.evaluate(call)
-        self._exhaustive.append(inputs.exhaustive)
+        self.kept.exhaustive(inputs.exhaustive)
         for quantity in call.quantities:
             got = self.value(result, quantity, np.asarray(inputs.truth(quantity).nearest).shape)
             if got is not None:
@@ -221,16 +200,15 @@ class Subject:
         each = judgement.levels.size == inputs.logits.size
         if self.tier.search_rounds and each and can_search(inputs):
             self._severities.append(severity(judgement, truth, self.format, bounds))
-        self._record(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+        self.kept.judged(inputs, quantity, got, np.asarray(truth.nearest), judgement)
 
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""
-        refusal = f"{what} refused: {failure}"
-        self._refusals += [refusal] * (refusal not in self._refusals)
+        self.kept.refusal(f"{what} refused: {failure}")
 
     def not_measured(self, why: str) -> None:
         """Record why nothing is tried."""
-        self._judged.append(why)
+        self.kept.note(why)
 
     def agree(
         self, call: LossCall, found: Mapping[str, Array], expected: Mapping[str, Array], what: str
@@ -264,99 +242,15 @@ class Subject:
             judgement: their levels and errors.
             describe: says in words what was seen of the element with this index.
         """
-        if not judgement.levels.size:
-            return
-        self._conditions += 1
-        self._level = min(self._level, judgement.level)
-        self._witnesses.lasts(judgement.level)
-        self._errors.add(judgement.ulp)
-        rank = judgement.level, -float(judgement.ulp[judgement.worst()])
-        if self._least is None or rank < self._least[0]:
-            self._least = rank, describe(judgement.worst())
+        self.kept.observed(judgement, describe)
 
     def record(self, inputs: Inputs, level: Level, ulp: float, detail: str) -> None:
         """Record one observation of one draw that a test judged by a rule of its own."""
-        self._conditions += 1
-        self._level = min(self._level, level)
-        self._witnesses.add(inputs, Judgement(np.array([level], np.int8), np.array([ulp])))
-        self._errors.add(np.array([ulp]))
-        self._judged.append(detail)
+        self.kept.observed_draw(inputs, level, ulp, detail)
 
     def note(self, detail: str) -> None:
         """Tell in the evidence what was seen where nothing failed."""
-        self._judged.append(detail)
-
-    # --- what the plugin reads -----------------------------------------------------------------
-
-    def verdict(self) -> Verdict:
-        """The least level of all that was tried; nothing tried is not measured.
-
-        Where all was refused, as the requirement allows, the verdict is unsupported.
-        """
-        if not self.inputs_tried or not self._conditions:
-            return "unsupported" if self._refusals else "not measured"
-        if not self.requirement.graded and self._level is not Level.AAA:
-            return "fails"
-        return self._level.verdict
-
-    def detail(self) -> str:
-        """What was seen, in words: failures first."""
-        more = len(self._failures) - _DETAILS
-        seen = self._failures[:_DETAILS] + ([f"and {more} more"] if more > 0 else [])
-        if not seen and self._worst is not None:
-            seen = [self._worst.detail]
-        if not seen and self._least is not None:
-            seen = [self._least[1]]
-        return "; ".join(seen or self._judged[:_DETAILS] or self._refusals[:_DETAILS])
-
-    def evidence(self) -> Evidence:
-        """``exhaustive`` if every input that the requirement names was tried."""
-        return "exhaustive" if self._exhaustive and all(self._exhaustive) else "searched"
-
-    def statistics(self) -> UlpStatistics | None:
-        """Error statistics over all judged results."""
-        return self._errors.summary()
-
-    def worst(self) -> WorstResult | None:
-        """The worst judged result; None where no result was judged by its error."""
-        return self._worst
-
-    def witness(self) -> Witness | None:
-        """What shows the level, where the draws that every run has do not; else None."""
-        return self._witnesses.witness()
-
-    # -------------------------------------------------------------------------------------------
-
-    def _record(
-        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
-    ) -> None:
-        if not judgement.levels.size:
-            return
-        self._conditions += 1
-        self._level = min(self._level, judgement.level)
-        flushed = self._flushed(got, exact)
-        self.flushed += int(flushed.sum())
-        self._witnesses.add(inputs, judgement)
-        was_searched = inputs.source is not None and inputs.source.near
-        take_in = self._errors.widen if was_searched else self._errors.add
-        take_in(judgement.ulp[~flushed])
-        self.curves.add(self.backend, self.device, inputs, quantity, judgement.ulp)
-        # A flush is the last to stand for a cell: it says nothing of the formula.
-        index = judgement.worst(apart=flushed)
-        error = -1.0 if flushed[index] else float(judgement.ulp[index])
-        if self._worst is None or (judgement.level, -error) < self._worst.rank:
-            ulp = "flushed to zero" if flushed[index] else f"{error:.4g} ULP off"
-            rank = (judgement.level, -error)
-            self._worst = worst_of(inputs, quantity, index, got, exact, rank, ulp)
-
-    def _flushed(self, got: Array, exact: Array) -> NDArray[np.bool_]:
-        """Which results, flattened, are zero where the backend makes that of subnormal ones."""
-        if not self._flushes:
-            return np.zeros(got.size, bool)
-        size = np.abs(exact.astype(np.float64)).ravel()
-        below = (size > 0) & (size < self.format.smallest_normal)
-        flushed: NDArray[np.bool_] = below & (got.astype(np.float64).ravel() == 0)
-        return flushed
+        self.kept.note(detail)
 
 
 def shape_of(call: LossCall, quantity: str) -> tuple[int, ...]:

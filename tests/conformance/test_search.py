@@ -136,28 +136,28 @@ def cell(tier: Tier, seed: int = 0, witnesses: Iterable[Witness] = ()) -> Subjec
 
 def test_what_a_search_finds_is_found_by_every_run_that_has_its_witness() -> None:
     plain, searched = cell(QUICK), cell(replace(QUICK, search_rounds=6))
-    assert (plain.verdict(), searched.verdict()) == ("AA", "A")
-    assert searched.inputs_tried == plain.inputs_tried + 6 * POOL_SIZE
-    witness = searched.witness()
+    assert (plain.kept.verdict(), searched.kept.verdict()) == ("AA", "A")
+    assert searched.kept.tried == plain.kept.tried + 6 * POOL_SIZE
+    witness = searched.kept.witness()
     assert witness is not None
     logit = float.fromhex(dict(witness.element)["logits"])
     assert abs(logit - PEAK) < 2.0**-11
     for seed in range(3):
         again = cell(QUICK, seed, [witness])
-        assert again.verdict() == "A"
-        assert again.witness() is None  # nothing new
+        assert again.kept.verdict() == "A"
+        assert again.kept.witness() is None  # nothing new
 
 
 def test_what_fails_in_every_run_needs_no_witness() -> None:
     searched = cell(replace(QUICK, search_rounds=6))
-    assert searched.witness() is not None
+    assert searched.kept.witness() is not None
     searched.require(False, "an error is due")
-    assert searched.witness() is None
+    assert searched.kept.witness() is None
 
 
 def test_a_search_says_how_large_errors_get_but_not_how_often() -> None:
-    plain = cell(QUICK).statistics()
-    searched = cell(replace(QUICK, search_rounds=6)).statistics()
+    plain = cell(QUICK).kept.statistics()
+    searched = cell(replace(QUICK, search_rounds=6)).kept.statistics()
     assert plain is not None
     assert searched is not None
     assert searched.max > plain.max
@@ -173,4 +173,4 @@ def test_nothing_is_searched_where_nothing_worse_can_be_found() -> None:
     asked = requirements()["VAL-10"]
     subject = Subject(Wrong(), "fake", "cpu", FLOAT32, asked, pools, Curves())
     subject.judge(subject.pool(pool))
-    assert (subject.verdict(), subject.inputs_tried) == ("fails", 2 * POOL_SIZE)
+    assert (subject.kept.verdict(), subject.kept.tried) == ("fails", 2 * POOL_SIZE)

@@ -45,25 +45,25 @@ def returning(**values: np.ndarray) -> Answer:
 
 
 def test_nothing_tried_is_not_measured() -> None:
-    assert subject(returning(loss=EXACT)).verdict() == "not measured"
+    assert subject(returning(loss=EXACT)).kept.verdict() == "not measured"
 
 
 def test_something_tried_but_nothing_looked_at_is_not_measured() -> None:
     fake = subject(returning(loss=EXACT))
     fake.evaluate(INPUTS.call())
-    assert fake.inputs_tried == 3
-    assert fake.verdict() == "not measured"
+    assert fake.kept.tried == 3
+    assert fake.kept.verdict() == "not measured"
 
 
 def test_a_right_result_is_aaa_with_its_evidence() -> None:
     fake = subject(returning(loss=EXACT))
     fake.judge(INPUTS)
-    assert fake.verdict() == "AAA"
-    statistics = fake.statistics()
+    assert fake.kept.verdict() == "AAA"
+    statistics = fake.kept.statistics()
     assert statistics is not None
     assert statistics.max <= 0.5
     assert statistics.correctly_rounded == 1
-    assert fake.evidence() == "searched"
+    assert fake.kept.evidence() == "searched"
 
 
 def test_the_worst_element_is_named() -> None:
@@ -71,8 +71,8 @@ def test_the_worst_element_is_named() -> None:
     wrong[1] *= 1.5
     fake = subject(returning(loss=wrong))
     fake.judge(INPUTS)
-    assert fake.verdict() == "fails"
-    worst = fake.worst()
+    assert fake.kept.verdict() == "fails"
+    worst = fake.kept.worst()
     assert worst is not None
     assert worst.element is not None
     assert float.fromhex(worst.element.logit) == -2
@@ -89,9 +89,9 @@ def test_a_flush_is_counted_and_is_no_error_of_the_formula(flushes: bool) -> Non
     two_off = FLOAT32.from_ordinal(FLOAT32.ordinal(right[1]) + 2)
     fake = subject(returning(loss=np.float32([0, two_off])), flushes=flushes)
     fake.judge(SMALL)
-    assert fake.verdict() == "AA"
-    assert fake.flushed == flushes
-    statistics, worst = fake.statistics(), fake.worst()
+    assert fake.kept.verdict() == "AA"
+    assert fake.kept.flushed == flushes
+    statistics, worst = fake.kept.statistics(), fake.kept.worst()
     assert statistics is not None
     assert worst is not None
     assert worst.element is not None
@@ -102,8 +102,8 @@ def test_a_flush_is_counted_and_is_no_error_of_the_formula(flushes: bool) -> Non
 def test_where_all_is_flushed_the_worst_says_so() -> None:
     fake = subject(returning(loss=np.zeros(1, np.float32)), flushes=True)
     fake.judge(Inputs("one", FLOAT32, SMALL.logits[:1], SMALL.targets[:1]))
-    assert fake.statistics() is None
-    assert "loss flushed to zero (one)" in fake.detail()
+    assert fake.kept.statistics() is None
+    assert "loss flushed to zero (one)" in fake.kept.detail()
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,18 @@ def test_where_all_is_flushed_the_worst_says_so() -> None:
 def test_an_absent_or_misshapen_result_fails(values: dict[str, np.ndarray], detail: str) -> None:
     fake = subject(returning(**values))
     fake.judge(INPUTS)
-    assert fake.verdict() == "fails"
-    assert detail in fake.detail()
+    assert fake.kept.verdict() == "fails"
+    assert detail in fake.kept.detail()
 
 
 def test_a_condition_that_does_not_hold_fails_and_is_told() -> None:
     fake = subject(returning(loss=EXACT), "VAL-8")
     fake.evaluate(INPUTS.call())
     assert fake.require(True, "fine")
-    assert fake.verdict() == "AAA"
+    assert fake.kept.verdict() == "AAA"
     assert not fake.require(False, "one loss is −3")
-    assert fake.verdict() == "fails"
-    assert fake.detail() == "one loss is −3"
+    assert fake.kept.verdict() == "fails"
+    assert fake.kept.detail() == "one loss is −3"
 
 
 def test_a_requirement_without_degrees_is_met_or_fails() -> None:
@@ -138,8 +138,8 @@ def test_a_requirement_without_degrees_is_met_or_fails() -> None:
     graded, met = subject(returning(loss=off), "VAL-1"), subject(returning(loss=off), "VAL-8")
     graded.judge(INPUTS)
     met.judge(INPUTS)
-    assert graded.verdict() == "AA"
-    assert met.verdict() == "fails"
+    assert graded.kept.verdict() == "AA"
+    assert met.kept.verdict() == "fails"
 
 
 def test_a_failed_call_ends_the_test_unless_it_may_fail() -> None:
@@ -157,12 +157,12 @@ def test_results_that_agree_are_aaa_and_others_are_named() -> None:
     other = EXACT.copy()
     other[1] *= 1.5
     fake.agree(call, {quantity: EXACT.copy()}, {quantity: EXACT}, "alike")
-    assert fake.verdict() == "AAA"
+    assert fake.kept.verdict() == "AAA"
     fake.agree(call, {quantity: other}, {quantity: EXACT}, "unlike")
-    assert fake.verdict() == "fails"
-    assert fake.detail().startswith("unlike: 1 of 3 differ in loss, such as")
-    assert f"x = {(-2.0).hex()}, y = {(0.0).hex()}" in fake.detail()
-    statistics = fake.statistics()
+    assert fake.kept.verdict() == "fails"
+    assert fake.kept.detail().startswith("unlike: 1 of 3 differ in loss, such as")
+    assert f"x = {(-2.0).hex()}, y = {(0.0).hex()}" in fake.kept.detail()
+    statistics = fake.kept.statistics()
     assert statistics is not None
     assert statistics.max > 1e6
 
@@ -170,17 +170,17 @@ def test_results_that_agree_are_aaa_and_others_are_named() -> None:
 def test_values_have_the_shapes_that_they_should_have() -> None:
     fake = subject(returning(loss=EXACT, grad_logits=EXACT[:2]))
     assert list(fake.values(INPUTS.call("loss", "grad_logits"))) == ["loss"]
-    assert fake.verdict() == "fails"
+    assert fake.kept.verdict() == "fails"
     reduced = subject(returning(loss=EXACT[0]))
     assert list(reduced.values(replace(INPUTS, reduction="sum").call())) == ["loss"]
-    assert reduced.verdict() == "AAA"
+    assert reduced.kept.verdict() == "AAA"
 
 
 def test_an_observation_of_nothing_is_none() -> None:
     fake = subject(returning(loss=EXACT))
     fake.evaluate(INPUTS.call())
     fake.observe(Judgement(np.zeros(0, np.int8), np.zeros(0)), str)
-    assert fake.verdict() == "not measured"
+    assert fake.kept.verdict() == "not measured"
 
 
 def test_the_worst_observation_is_told() -> None:
@@ -188,8 +188,8 @@ def test_the_worst_observation_is_told() -> None:
     fake.evaluate(INPUTS.call())
     for levels in ([3, 2], [1, 3], [2, 2]):
         fake.observe(Judgement(np.array(levels, np.int8), np.ones(2)), lambda i: f"at {i}")
-    assert fake.verdict() == "A"
-    assert fake.detail() == "at 0"
+    assert fake.kept.verdict() == "A"
+    assert fake.kept.detail() == "at 0"
 
 
 def test_where_all_is_refused_the_verdict_is_unsupported() -> None:
@@ -198,17 +198,17 @@ def test_where_all_is_refused_the_verdict_is_unsupported() -> None:
     fake.try_evaluate(INPUTS.call())
     fake.refused(refusal, "weight of float64")
     fake.refused(refusal, "weight of float64")
-    assert fake.verdict() == "unsupported"
-    assert fake.detail() == "weight of float64 refused: raised TypeError: no weight of float64"
+    assert fake.kept.verdict() == "unsupported"
+    assert fake.kept.detail() == "weight of float64 refused: raised TypeError: no weight of float64"
 
 
 def test_a_refusal_beside_results_says_nothing_about_quality() -> None:
     fake = subject(returning(loss=EXACT))
     fake.judge(INPUTS)
     fake.refused(Failure("raised", "TypeError: no"), "weight of float64")
-    assert fake.verdict() == "AAA"
+    assert fake.kept.verdict() == "AAA"
     fake.require(False, "wrong")
-    assert fake.verdict() == "fails"
+    assert fake.kept.verdict() == "fails"
 
 
 def test_operands_of_other_types_are_not_rounded_into_a_reproduction() -> None:
@@ -218,7 +218,7 @@ def test_operands_of_other_types_are_not_rounded_into_a_reproduction() -> None:
     for inputs, is_explained in ((INPUTS, True), (mixed, False)):
         fake = subject(returning(loss=EXACT))
         fake.judge(inputs)
-        worst = fake.worst()
+        worst = fake.kept.worst()
         assert worst is not None
         assert (explain_line("fake", "cpu", worst) is not None) == is_explained
 
@@ -233,4 +233,4 @@ def test_inputs_can_be_judged_against_a_truth_from_elsewhere() -> None:
 def test_what_cannot_be_tried_is_not_measured_and_says_why() -> None:
     fake = subject(returning(loss=EXACT))
     fake.not_measured("no other device")
-    assert (fake.verdict(), fake.detail()) == ("not measured", "no other device")
+    assert (fake.kept.verdict(), fake.kept.detail()) == ("not measured", "no other device")

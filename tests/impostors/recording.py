@@ -33,6 +33,7 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement
 from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
 from bce_conformance.conformance.running.matrix import VERDICT_OF_FAILURE
+from bce_conformance.conformance.running.record import Record
 from bce_conformance.conformance.running.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.tiers import TIERS
@@ -148,6 +149,23 @@ class NoStatistics(ErrorStatistics):
         """Forget errors."""
 
 
+class FindingRecord(Record):
+    """A record that tells the level of what is judged, and has no statistics."""
+
+    def __init__(self, record: Record, find: Callable[[Level], None]) -> None:
+        self.__dict__.update(record.__dict__)
+        self._errors = NoStatistics()
+        self._find = find
+
+    def judged(
+        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+    ) -> None:
+        """Keep, and tell the level."""
+        super().judged(inputs, quantity, got, exact, judgement)
+        if got.size:
+            self._find(judgement.level)
+
+
 class RecordingSubject(Subject):
     """A subject that remembers which check site gave which level, and can leave sites out."""
 
@@ -160,7 +178,7 @@ class RecordingSubject(Subject):
     ) -> None:
         super().__init__(*arguments, sibling=sibling, lower=lower)
         self.levels: dict[Site, Level] = {}
-        self._errors = NoStatistics()
+        self.kept = FindingRecord(self.kept, self._find)
         self._left_out = left_out or (lambda site: False)
         self._judging: Site | None = None
 
@@ -200,13 +218,6 @@ class RecordingSubject(Subject):
         if not self._left_out(self._here()):
             self._find(level)
             super().record(inputs, level, ulp, detail)
-
-    def _record(
-        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
-    ) -> None:
-        super()._record(inputs, quantity, got, exact, judgement)
-        if got.size:
-            self._find(judgement.level)
 
     def _find(self, level: Level) -> None:
         here = self._here()
@@ -299,7 +310,7 @@ class Cells:
         except CallFailed as failed:
             verdict = VERDICT_OF_FAILURE[failed.failure.kind]
             return Outcome(verdict, {**subject.levels, CALL_ENDED: Level.FAILS})
-        return Outcome(subject.verdict(), subject.levels)
+        return Outcome(subject.kept.verdict(), subject.levels)
 
 
 def is_worse(verdict: str, than: str) -> bool:
