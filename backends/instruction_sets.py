@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-# The levels of the x86-64 psABI, least first, and what its processors of 2023 and later add: XLA
-# computes float16 in float16 there, not in float32.
+# The levels of the x86-64 psABI, least first, and processors of 2023 and later, which compute in
+# float16: XLA's float16 losses are others on them, of the wrong sign at times.
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-fp16")
 
 # What /proc/cpuinfo lists of each level, beyond the level before.
@@ -53,7 +53,7 @@ _VALUES: dict[str, dict[str, str]] = {
     "XLA_FLAGS": {
         "x86-64-v2": "--xla_cpu_max_isa=SSE4_2",
         "x86-64-v3": "--xla_cpu_max_isa=AVX2",
-        "x86-64-v4": "--xla_cpu_max_isa=AVX512",
+        # AVX512 would not keep it from arithmetic in float16: there is no holding it to v4.
     },
     "NUMBA_CPU_NAME": {level: level for level in LEVELS[:3]},
     # Without it Numba adds whatever the processor has to what the name means.

@@ -47,6 +47,7 @@ class Tier:
         compiling: families that backends are tried with which compile for each shape.
         one_format: those of them, or of their requirements, that those backends are tried with in
             one format only.
+        variants_one_format: likewise for compiled variants of a framework.
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
         left_out: what the tier does not try, for the report.
@@ -63,6 +64,7 @@ class Tier:
     variants: bool
     compiling: tuple[str, ...]
     one_format: tuple[str, ...]
+    variants_one_format: tuple[str, ...]
     instruction_sets: bool
     left_out: tuple[str, ...]
 
@@ -74,7 +76,7 @@ class Tier:
             return True
         if requirement.family not in self.compiling:
             return False
-        one_format = self.one_format + (ABOUT_CALLS if spec.variant else ())
+        one_format = self.one_format + (self.variants_one_format if spec.variant else ())
         return dtype == ONE_FORMAT or not {requirement.family, requirement.id} & set(one_format)
 
 
@@ -93,6 +95,7 @@ TIERS: dict[str, Tier] = {
             variants=False,
             compiling=("VAL", "INF", "GRAD"),
             one_format=FAMILIES,
+            variants_one_format=(),
             instruction_sets=False,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
@@ -116,6 +119,7 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=FAMILIES,
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
+            variants_one_format=("RED",),
             instruction_sets=False,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
@@ -123,7 +127,7 @@ TIERS: dict[str, Tier] = {
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
-                "than float32 all but the accuracy of values and reductions",
+                "than float32 all but the accuracy of values and, of jax and optax, of reductions",
             ),
         ),
         Tier(
@@ -138,6 +142,7 @@ TIERS: dict[str, Tier] = {
             variants=True,
             compiling=FAMILIES,
             one_format=(),
+            variants_one_format=ABOUT_CALLS,
             instruction_sets=True,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",

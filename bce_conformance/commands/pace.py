@@ -35,6 +35,7 @@ class Pace:
         self._left: Counter[str] = Counter()
         self._by_backend: dict[str, float] = defaultdict(float)
         self._by_requirement: dict[str, float] = defaultdict(float)
+        self._longest: dict[str, float] = defaultdict(float)  # by backend: its slowest cell
         self._lock = RLock()
 
     def start(self, backends: Sequence[str]) -> None:
@@ -60,8 +61,10 @@ class Pace:
             self.cells.append(cell)
             self._last = time.monotonic()
             self._left[cell.backend] -= 1
-            self._by_backend[cell.backend] += spent.backend + spent.suite
-            self._by_requirement[cell.requirement] += spent.backend + spent.suite
+            seconds = spent.backend + spent.suite
+            self._by_backend[cell.backend] += seconds
+            self._by_requirement[cell.requirement] += seconds
+            self._longest[cell.backend] = max(self._longest[cell.backend], seconds)
             self.suite += spent.suite
 
     @property
@@ -86,19 +89,22 @@ class Pace:
     def seconds_left(self) -> float | None:
         """An estimate; None before a cell is finished.
 
-        A backend's cells that are left are taken to need what its cells have needed so far. The
-        backends together go on as fast as they went, but none faster than one cell after another.
+        A backend's cells that are left are taken to need what its cells have needed so far, but the
+        slowest, which may have compiled for minutes. The backends together go on as fast as they
+        went, but none faster than one cell after another.
         """
         with self._lock:
             if not self.cells:
                 return None
             done = Counter(cell.backend for cell in self.cells)
             busy = sum(self._by_backend.values())
-            needed = [
-                left * (self._by_backend[backend] / done[backend] if done[backend] else mean)
-                for mean in [busy / len(self.cells)]
-                for backend, left in self._left.items()
-            ]
+            usual = {
+                backend: (self._by_backend[backend] - self._longest[backend]) / (count - 1)
+                for backend, count in done.items()
+                if count > 1
+            }
+            mean = sum(usual.values()) / len(usual) if usual else busy / len(self.cells)
+            needed = [left * usual.get(backend, mean) for backend, left in self._left.items()]
             # Below one, where the session itself is what takes the time.
             at_once = busy / max(time.monotonic() - self._measuring, 1e-9)
             return max(sum(needed) / at_once if at_once else 0.0, *needed, 0.0)

@@ -151,6 +151,8 @@ def _rewrite(path: Path, backend: str, found: Sequence[Found]) -> tuple[list[Mov
             continue
         key = _key(cell, backend)
         old = known.get(key) or _taken_as(known, key, sets)
+        if old and is_better(cell.verdict, old.level) and tries_less(cell.tier, old.tier):
+            continue  # it may have missed what the entry's tier finds
         new = _entry(known, key, old, cell)
         if new is None:
             known.pop(key, None)
@@ -217,9 +219,6 @@ def _taken_as(known: Mapping[Key, Entry], key: Key, sets: Sequence[str]) -> Entr
 
 def _entry(known: Mapping[Key, Entry], key: Key, old: Entry | None, cell: Found) -> Entry | None:
     """The entry that a cell needs: its own, or that of the same requirement in another format."""
-    missed = old is not None and tries_less(cell.tier, old.tier)
-    if old is not None and missed and is_better(cell.verdict, old.level):
-        return known.get(key)
     if cell.verdict == "AAA":
         return None
     version = public(cell.version)

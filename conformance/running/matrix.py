@@ -47,6 +47,8 @@ from .record import Record
 from .reproduce import explain_line, reproduce_line
 from .subject import Subject
 
+# On a busy machine a call that compiles takes seconds many times over, and is no hang.
+COMPILING = 4
 ALL = "all"  # among the backends: every built-in one that is installed, variants included
 NOT_INSTALLED = "not installed"
 NO_LEDGER = (
@@ -77,7 +79,8 @@ class Settings:
         requirements: numbers or families; none means all.
         tier: how much is tried.
         seed: of all random inputs.
-        time_limit: seconds that one call may take.
+        time_limit: seconds that one call may take; a call may have to compile first, for which
+            backends that do have ``COMPILING`` times as long.
         ledgers: ledger files beside the suite's own.
         memory: bytes that the suite's own process may take; what of inputs and truths does not fit
             is computed again.
@@ -340,9 +343,8 @@ class Matrix:
             process.close()
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
-        return BackendProcess(
-            spec, time_limit=self.settings.time_limit, environment=_PATIENT | _FRUGAL
-        )
+        limit = self.settings.time_limit * (COMPILING if spec.compiles else 1)
+        return BackendProcess(spec, time_limit=limit, environment=_PATIENT | _FRUGAL)
 
     def is_measurable(self, place: Place) -> bool:
         """Whether something can be found out at a place: at least that its backend fails there."""

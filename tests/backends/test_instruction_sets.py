@@ -44,7 +44,9 @@ def large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("variable", ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS"])
 def test_what_holds_a_process_to_a_level_is_read_back(level: str, variable: str) -> None:
     held = instruction_sets.limits(level, {})
-    assert instruction_sets.level_of_process([variable], held) == level
+    unheld = variable == "XLA_FLAGS" and level == "x86-64-v4"
+    right = LEVELS[-1] if unheld else level
+    assert instruction_sets.level_of_process([variable], held) == right
 
 
 @pytest.mark.usefixtures("large_machine")
@@ -55,7 +57,7 @@ def test_what_holds_a_process_to_a_level_is_read_back(level: str, variable: str)
         ({"ATEN_CPU_CAPABILITY": "avx2"}, "x86-64-v3"),
         ({"XLA_FLAGS": "--xla_a=1 --xla_cpu_max_isa=AVX --xla_b=2"}, "x86-64-v2"),
         ({"XLA_FLAGS": "--xla_cpu_max_isa=AMX"}, LEVELS[-1]),
-        ({"XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_cpu_max_isa=AVX512"}, "x86-64-v4"),
+        ({"XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_cpu_max_isa=AVX512"}, LEVELS[-1]),
         ({"ONEDNN_MAX_CPU_ISA": "avx2_vnni"}, "x86-64-v3"),
         ({"NUMBA_CPU_NAME": "x86-64-v2"}, LEVELS[-1]),  # Numba adds the processor's features
         ({"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}, "x86-64-v2"),

@@ -20,6 +20,7 @@ from bce_conformance.backends import (
     Failure,
     LossCall,
     LossResult,
+    instruction_sets,
     resolve,
 )
 
@@ -226,7 +227,10 @@ def test_another_interpreter_uses_the_source_of_this_one(tmp_path: Path) -> None
 def test_info_carries_what_the_backend_says_under_the_name_it_was_asked_for() -> None:
     with BackendProcess(resolve("faulty:Echo")) as backend:
         info = backend.info()
-    assert info == BackendInfo(id="faulty:Echo", framework="echo", version="1", variant="loud")
+    set_ = instruction_sets.named(instruction_sets.level_of_machine())
+    assert info == BackendInfo(
+        id="faulty:Echo", framework="echo", version="1", variant="loud", instruction_set=set_
+    )
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, "given"), ("mine", "mine")])

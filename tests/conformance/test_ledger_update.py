@@ -286,6 +286,14 @@ def test_what_differs_between_instruction_sets_has_an_entry_for_each(torch: Path
     read([torch], torch.parent)  # no cell has two entries
 
 
+def test_what_a_larger_tier_found_elsewhere_has_not_moved(torch: Path) -> None:
+    thorough = Found(*ALL_MEASURED[0], "fails", "2.13.0", "thorough", instruction_set=ELSEWHERE)
+    update(torch.parent, [], [thorough])
+    _, moves = update(torch.parent, [], on(HERE, "A", "A", "fails"))
+    assert moves == []
+    assert by_set(torch)["VAL-2", "float32", ELSEWHERE] == "fails"
+
+
 def test_a_part_of_a_run_does_not_make_an_instruction_set_measured(torch: Path) -> None:
     update(torch.parent, [], on(HERE, "A", "A", "fails")[:2])
     assert read_file(torch).instruction_sets == ()

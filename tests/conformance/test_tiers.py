@@ -63,6 +63,7 @@ def test_only_the_thorough_tier_tries_other_instruction_sets_unasked(
         ("default", "jax:jit", "VAL-1", list(DTYPES)),
         ("default", "jax:jit", "DTY-1", ["float32"]),
         ("default", "jax", "GRAD-1", ["float32"]),
+        ("default", "jax:jit", "RED-4", ["float32"]),
         ("default", "torch:compile", "INF-1", ["float32"]),
         ("default", "torch", "GRAD-1", list(DTYPES)),
         ("default", "jax:jit", "BRD-1", ["float32"]),
