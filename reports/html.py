@@ -122,33 +122,40 @@ def packed_cells(results: Results) -> dict[str, Any]:
         results: a run.
 
     Returns:
-        ``texts``: every distinct text; ``cells``: for each cell the values of ``fields``, texts as
-        indices into ``texts``, the ULP errors as four numbers or null for infinite ones.
+        ``texts``: every distinct text; ``fields``: names; ``cells``: for each cell the values of
+        the fields in their order, texts as indices into ``texts``, the ULP errors as four numbers
+        or null for infinite ones.
     """
     texts: dict[str, int] = {}
 
     def text(value: str | None) -> int | None:
         return None if value is None else texts.setdefault(value, len(texts))
 
-    def row(cell: Cell) -> list[Any]:
+    def row(cell: Cell) -> dict[str, Any]:
         ulp, worst = cell.ulp, cell.worst
-        return [
-            *(text(name) for name in cell.key),
-            VERDICTS.index(cell.verdict),
-            text(standing(cell)),
-            cell.inputs,
-            int(cell.evidence == "exhaustive"),
-            *(text(value) for value in (cell.reason, cell.detail, cell.reproduce)),
-            ulp and [_finite(v) for v in (ulp.max, ulp.p99, ulp.mean, ulp.correctly_rounded)],
-            worst and [text(value) for value in vars(worst).values()],
-            cell.flushed,
-            VERDICTS.index(cell.known),
-        ]
+        return {
+            "requirement": text(cell.requirement),
+            "backend": text(cell.backend),
+            "device": text(cell.device),
+            "dtype": text(cell.dtype),
+            "verdict": VERDICTS.index(cell.verdict),
+            "standing": text(standing(cell)),
+            "known": VERDICTS.index(cell.known),
+            "inputs": cell.inputs,
+            "exhaustive": int(cell.evidence == "exhaustive"),
+            "reason": text(cell.reason),
+            "detail": text(cell.detail),
+            "reproduce": text(cell.reproduce),
+            "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
+            "worst": worst and [text(value) for value in vars(worst).values()],
+            "flushed": cell.flushed,
+        }
 
     rows = [row(cell) for cell in results.cells]
     return {
         "texts": list(texts),
-        "cells": rows,
+        "fields": list(rows[0]) if rows else [],
+        "cells": [list(row.values()) for row in rows],
         "verdicts": VERDICTS,
         "requirements": {r.id: [r.family, r.text] for r in results.requirements},
     }

@@ -98,8 +98,7 @@ class PoolStore:
     ) -> tuple[Inputs, ...]:
         """What ``builder`` draws in a format, draw by draw, for results that sum over a draw.
 
-        With ``only``, no more than so many, nor than the tier's ``few_draws``, which are the same
-        in every run.
+        ``only=n``: at most min(n, ``few_draws``) draws, none of which depends on the seed.
         """
         name = builder.name
         few = None if only is None else min(only, self.tier.few_draws)

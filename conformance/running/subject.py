@@ -97,7 +97,7 @@ class Subject:
     def draws(self, builder: Builder, only: int | None = None) -> tuple[Inputs, ...]:
         """The inputs that ``builder`` draws, each by itself: for results that sum over them.
 
-        With ``only``, no more than so many, which are the same in every run.
+        ``only=n``: at most n draws, none of which depends on the seed.
         """
         return self._pools.draws(builder, self.format, only)
 

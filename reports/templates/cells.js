@@ -20,26 +20,30 @@ report.cells = (() => {
   const text = (index) => (index === null ? null : texts[index]);
   const PAGE = 100;
 
-  const cells = packed.cells.map((row, order) => ({
-    order,
-    requirement: text(row[0]),
-    backend: text(row[1]),
-    device: text(row[2]),
-    dtype: text(row[3]),
-    rank: row[4],
-    verdict: verdicts[row[4]],
-    standing: text(row[5]),
-    known: verdicts[row[14]],
-    inputs: row[6],
-    evidence: row[7] ? "exhaustive" : "searched",
-    reason: text(row[8]),
-    detail: text(row[9]),
-    reproduce: text(row[10]),
-    ulp: row[11],
-    worst: row[12],
-    flushed: row[13],
-    family: requirements[text(row[0])][0],
-  }));
+  const places = Object.fromEntries(packed.fields.map((name, index) => [name, index]));
+  const cells = packed.cells.map((row, order) => {
+    const value = (name) => row[places[name]];
+    return {
+      order,
+      requirement: text(value("requirement")),
+      backend: text(value("backend")),
+      device: text(value("device")),
+      dtype: text(value("dtype")),
+      rank: value("verdict"),
+      verdict: verdicts[value("verdict")],
+      standing: text(value("standing")),
+      known: verdicts[value("known")],
+      inputs: value("inputs"),
+      evidence: value("exhaustive") ? "exhaustive" : "searched",
+      reason: text(value("reason")),
+      detail: text(value("detail")),
+      reproduce: text(value("reproduce")),
+      ulp: value("ulp"),
+      worst: value("worst"),
+      flushed: value("flushed"),
+      family: requirements[text(value("requirement"))][0],
+    };
+  });
 
   // null stands for infinity within a distribution.
   const number = (value) => {

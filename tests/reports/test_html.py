@@ -68,21 +68,20 @@ def test_every_cell_and_requirement_is_in_the_page(document: Document) -> None:
     packed = json.loads(tags.data["cell-data"])
     assert packed == json.loads(json.dumps(packed_cells(results)))
     assert len(packed["cells"]) == len(document["cells"])
-    for row, cell in zip(packed["cells"], document["cells"], strict=True):
-        texts = [packed["texts"][place] for place in (*row[:4], *row[8:11])]
-        names = ("requirement", "backend", "device", "dtype", "reason", "detail", "reproduce")
-        assert texts == [cell[name] for name in names]
-        assert packed["verdicts"][row[4]] == cell["verdict"]
-        stands = "as known" if cell["expected"] else "worse"
-        assert (packed["texts"][row[5]], row[6]) == (stands, cell["inputs"])
-        assert packed["verdicts"][row[14]] == "AAA"
-        assert row[7] == int(cell["evidence"] == "exhaustive")
-        if cell["ulp"] is None:
-            assert row[11] is None
-        else:
-            assert row[11] == [None if v == "inf" else v for v in cell["ulp"].values()]
+    for values, cell in zip(packed["cells"], document["cells"], strict=True):
+        row = dict(zip(packed["fields"], values, strict=True))
+        for name in ("requirement", "backend", "device", "dtype", "reason", "detail", "reproduce"):
+            assert packed["texts"][row[name]] == cell[name]
+        assert packed["verdicts"][row["verdict"]] == cell["verdict"]
+        assert packed["texts"][row["standing"]] == ("as known" if cell["expected"] else "worse")
+        assert packed["verdicts"][row["known"]] == "AAA"
+        assert row["inputs"] == cell["inputs"]
+        assert row["exhaustive"] == int(cell["evidence"] == "exhaustive")
+        ulp = cell["ulp"] and [None if v == "inf" else v for v in cell["ulp"].values()]
+        assert row["ulp"] == ulp
         worst = cell["worst"] and [*cell["worst"].values()]
-        assert worst == (row[12] and [v if v is None else packed["texts"][v] for v in row[12]])
+        read = [v if v is None else packed["texts"][v] for v in row["worst"] or ()]
+        assert (worst or []) == read
     ids = tags.values("id")
     assert {f"requirement/{r['id']}" for r in document["requirements"]} <= set(ids)
     assert len(ids) == len(set(ids))
