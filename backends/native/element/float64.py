@@ -43,10 +43,17 @@ def shares(x: float, away: float, towards: float) -> DD:
 
 
 @inlined
-def narrow_numerator(x: float, away: float, towards: float, e: float) -> DD:
-    """N of the gradient, and the magnitude of what of it stays, which cancels where N is small."""
+def narrow_gradient(
+    x: float, away: float, towards: float, e: float, scale: float
+) -> tuple[float, float, float]:
+    """``scale`` times the gradient in the logits, N, and the magnitude of what of N stays.
+
+    The last cancels where N is small. Every kernel takes its float64 gradients from here, so that
+    an element that one evaluates again keeps the bits that another gave it.
+    """
     steady, moving = shares(x, away, towards)
-    return fma(moving, e, steady), abs(steady)
+    numerator = fma(moving, e, steady)
+    return numerator * scale / (1.0 + e), numerator, abs(steady)
 
 
 @inlined
@@ -97,8 +104,7 @@ def special(quantity: int, x: float, y: float, w: float, p: float, s: float, v: 
         return annihilate(w, narrow_inner(x, y, p, sp)) + 0.0
     if quantity == GRAD_LOGITS:
         # The clamped exponential gives a vanished gradient its sign.
-        numerator, _ = narrow_numerator(x, 1.0 - y, p * y, clamped)
-        value = numerator * (s * w) / (1.0 + e)
+        value, numerator, _ = narrow_gradient(x, 1.0 - y, p * y, clamped, s * w)
         return value * 0.0 if infinite and abs(numerator) < 1.0e-200 else value
     if quantity == GRAD_TARGETS:
         slope, _ = narrow_slope(x, p, sp)

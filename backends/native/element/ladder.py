@@ -32,8 +32,8 @@ from .float64 import (
     NARROW_CANCELLATION,
     annihilate,
     coefficient,
+    narrow_gradient,
     narrow_inner,
-    narrow_numerator,
     narrow_slope,
     softplus_negative,
     special,
@@ -60,9 +60,8 @@ def _narrow(
     if quantity == LOSS:
         return annihilate(w, narrow_inner(x, y, p, sp)) + 0.0, 0
     if quantity == GRAD_LOGITS:
-        numerator, larger = narrow_numerator(x, 1.0 - y, p * y, e)
-        near = abs(numerator) < NARROW_CANCELLATION * larger
-        return numerator * (s * w) / (1.0 + e), CANCELLED if near else 0
+        value, numerator, steady = narrow_gradient(x, 1.0 - y, p * y, e, s * w)
+        return value, CANCELLED if abs(numerator) < NARROW_CANCELLATION * steady else 0
     if quantity == GRAD_TARGETS:
         slope, larger = narrow_slope(x, p, sp)
         return annihilate(s * w, slope), BEYOND if abs(slope) < NARROW_CANCELLATION * larger else 0

@@ -10,8 +10,8 @@ from ..element.float64 import (
     NARROW_CANCELLATION,
     annihilate,
     coefficient,
+    narrow_gradient,
     narrow_inner,
-    narrow_numerator,
     narrow_slope,
     softplus_negative,
 )
@@ -60,13 +60,12 @@ def _losses(b: Any, n: int) -> None:
 def _grad_logits(b: Any, n: int) -> int:
     marked = 0
     for i in range(n):
-        numerator, larger = narrow_numerator(
-            b[X + i], 1.0 - b[Y + i], b[P + i] * b[Y + i], b[E + i]
+        b[_GRAD_LOGITS + i], numerator, steady = narrow_gradient(
+            b[X + i], 1.0 - b[Y + i], b[P + i] * b[Y + i], b[E + i], b[S + i] * b[W + i]
         )
-        needed = CANCELLED if abs(numerator) < NARROW_CANCELLATION * larger else 0
+        needed = CANCELLED if abs(numerator) < NARROW_CANCELLATION * steady else 0
         marked += needed
         b[MARK + i] += needed
-        b[_GRAD_LOGITS + i] = numerator * (b[S + i] * b[W + i]) / (1.0 + b[E + i])
     return marked
 
 

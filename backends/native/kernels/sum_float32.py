@@ -19,7 +19,7 @@ from ..arithmetic.half import narrow, widen
 from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
 from ..arithmetic.underflow import quotient
 from ..compiled import kernel
-from ..element.float64 import NARROW_CANCELLATION, narrow_numerator, shares
+from ..element.float64 import NARROW_CANCELLATION, narrow_gradient, shares
 from ..memory.strided import transfer
 
 # A block is ROWS rows of LANES elements; lane l sums the elements at l, l + LANES, l + 2·LANES, …
@@ -67,11 +67,12 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
     cancelled = 0
     for i in range(x.size):
         target = widen(y[i])
-        e = b[EXPS + i]
-        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, target, e)
+        value, numerator, steady = narrow_gradient(
+            widen(x[i]), 1.0 - target, target, b[EXPS + i], scale
+        )
         # The sign of |N| − 2^-16·|steady|.
         cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
-        g[i] = narrow(numerator * scale / (1.0 + e), x[i])
+        g[i] = narrow(value, x[i])
     return cancelled < 0
 
 

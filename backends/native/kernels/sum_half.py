@@ -19,7 +19,7 @@ from ..arithmetic.intrinsics import fma, fma_single, helper, inlined, out_of_lin
 from ..arithmetic.underflow import quotient
 from ..compiled import kernel
 from ..element.extended import extended_gradient
-from ..element.float64 import NARROW_CANCELLATION, narrow_numerator
+from ..element.float64 import NARROW_CANCELLATION, narrow_gradient
 from .bfloat16_tails import TAIL_SIZE, TOTALS, tail_exps, tail_gradients, tail_lane, tail_sums
 from .sum_float32 import CHUNK, EXPS, GROUP, LANES, PRODUCTS, add_lanes
 
@@ -117,8 +117,7 @@ def _decide(x: Any, y: Any, g: Any, count: float, marks: Any) -> bool:
             logit = widen(x[i])
             target = widen(y[i])
             e = narrow_exp(abs(logit))
-            numerator, steady = narrow_numerator(logit, 1.0 - target, target, e)
-            value = numerator * scale / (1.0 + e)
+            value, numerator, steady = narrow_gradient(logit, 1.0 - target, target, e, scale)
             g[i] = narrow(value, x[i])
             cancelled = abs(numerator) < NARROW_CANCELLATION * steady
             if cancelled or near_tie(value, x[i]) != 0:

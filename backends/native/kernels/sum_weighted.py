@@ -14,7 +14,7 @@ from ..arithmetic.functions import narrow_exp, narrow_softplus
 from ..arithmetic.half import narrow, near_tie, widen
 from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
 from ..compiled import kernel
-from ..element.float64 import NARROW_CANCELLATION, annihilate, narrow_numerator, shares
+from ..element.float64 import NARROW_CANCELLATION, annihilate, narrow_gradient, shares
 from ..memory.strided import transfer
 from .sum_float32 import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 
@@ -64,10 +64,10 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
     ties = 0
     for i in range(x.size):
         target = widen(y[i])
-        e = b[EXPS + i]
-        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, b[_P + i] * target, e)
+        value, numerator, steady = narrow_gradient(
+            widen(x[i]), 1.0 - target, b[_P + i] * target, b[EXPS + i], scale * b[_W + i]
+        )
         cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
-        value = numerator * (scale * b[_W + i]) / (1.0 + e)
         ties += near_tie(value, x[i])
         g[i] = narrow(value, x[i])
     return cancelled < 0 or ties != 0
