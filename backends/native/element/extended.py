@@ -36,7 +36,7 @@ _SAFE_HIGH = 2.0**40
 
 @helper
 def extended_exp(a: float) -> DD:
-    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98."""
+    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98, or 2^-1074 in all beyond 670."""
     k = float(math.floor(0.5 - a * LOG2_E))
     p, p_rest = two_product(k, -LN2_PARTS[0])
     r, r_rest = two_sum(-a, p)
