@@ -195,8 +195,8 @@ def rounded(value: Quad) -> DD:
     unit = math.ldexp(1.0, exponent + 1074)
     head, tail = value[0] * unit, (value[1] + value[2]) * unit
     whole = float(math.floor(head))
-    part = (head - whole) + tail
-    if part > 0.5 or (part == 0.5 and (tail > 0.0 or whole % 2.0 == 1.0)):
+    part, low = two_sum(head - whole, tail)
+    if part > 0.5 or (part == 0.5 and (low > 0.0 or (low == 0.0 and whole % 2.0 == 1.0))):
         whole += 1.0
     smallest = whole * 2.0**-537 * 2.0**-537
     return math.copysign(smallest, value[0]), 0.0
