@@ -33,7 +33,7 @@ class MemoryLimit:
         Raises:
             UnsupportedCall: the call is for another device than the CPU.
         """
-        from bce_conformance.backends.native.threads import share
+        from bce_conformance.backends.native.memory.threads import share
 
         if call.device != "cpu":
             raise UnsupportedCall(f"the memory limit is not measured on {call.device}")

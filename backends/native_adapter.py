@@ -123,7 +123,7 @@ class NativeAdapter(Adapter):
 
     def set_threads(self, count: int) -> int:
         """Set the threads of the kernels."""
-        from bce_conformance.backends.native import threads
+        from bce_conformance.backends.native.memory import threads
 
         before = threads.num_threads()
         threads.set_num_threads(count)

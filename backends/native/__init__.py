@@ -5,12 +5,12 @@
 Importing this package imports neither a framework nor a compiler.
 """
 
-from bce_conformance.backends.native.api import (
+from .api import (
     binary_cross_entropy_with_logits,
     hessian_vector_product,
     value_and_grad,
 )
-from bce_conformance.backends.native.module import BCEWithLogitsLoss
+from .criterion import BCEWithLogitsLoss
 
 __all__ = [
     "BCEWithLogitsLoss",

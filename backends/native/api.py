@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.arguments import (
+from .arguments import (
     Array,
     Operands,
     as_format,
@@ -21,17 +21,17 @@ from bce_conformance.backends.native.arguments import (
     check_wrt,
 )
 
-_driver: Any = None
+_dispatch: Any = None
 
 
 def _kernels() -> Any:
-    """The driver module: with it comes the compiler, which importing this package must not."""
-    global _driver
-    if _driver is None:
-        from bce_conformance.backends.native import driver
+    """The dispatcher: with it comes the compiler, which importing this package must not."""
+    global _dispatch
+    if _dispatch is None:
+        from . import dispatch
 
-        _driver = driver
-    return _driver
+        _dispatch = dispatch
+    return _dispatch
 
 
 def _on_device(
@@ -42,11 +42,11 @@ def _on_device(
     interface = hasattr(kind, "__cuda_array_interface__")
     if not (interface or kind.__module__.startswith("numba.cuda.simulator")):
         return None
-    from bce_conformance.backends.native import cuda
+    from . import device
 
     named = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
     operands = {name: value for name, value in named.items() if value is not None}
-    return cuda.Evaluation(operands, reduction, **others), operands
+    return device.Evaluation(operands, reduction, **others), operands
 
 
 def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
@@ -101,16 +101,16 @@ def binary_cross_entropy_with_logits(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape, the reduction or (if checked) a target is not accepted.
     """
-    kernels = _driver or _kernels()
+    kernels = _dispatch or _kernels()
     plain = weight is None and pos_weight is None and out is None and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
         # Nothing to broadcast, convert or check: a training step's cheapest way in.
         loss = kernels.small_loss(logits, targets, reduction, None)
         if loss is not None:
             return loss
-    device = _on_device(logits, targets, weight, pos_weight, reduction)
-    if device is not None:
-        return device[0].loss()
+    on_device = _on_device(logits, targets, weight, pos_weight, reduction)
+    if on_device is not None:
+        return on_device[0].loss()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     result = _result("out", out, _loss_shape(operands, reduction), operands)
@@ -153,7 +153,7 @@ def value_and_grad(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape, the reduction, a name or (if checked) a target is not accepted.
     """
-    kernels = _driver or _kernels()
+    kernels = _dispatch or _kernels()
     plain = weight is None and pos_weight is None and cotangent is None and out is None
     plain = plain and wrt == ("logits",) and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
@@ -161,9 +161,9 @@ def value_and_grad(
         loss = kernels.small_loss(logits, targets, reduction, gradient)
         if loss is not None:
             return loss, {"logits": gradient}
-    device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
-    if device is not None:
-        evaluation, arrays = device
+    on_device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
+    if on_device is not None:
+        evaluation, arrays = on_device
         return evaluation.loss(), {
             name: evaluation.gradient(name, tuple(arrays[name].shape))
             for name in check_wrt(wrt, arrays)
@@ -217,11 +217,11 @@ def hessian_vector_product(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape or the reduction is not accepted.
     """
-    device = _on_device(
+    on_device = _on_device(
         logits, targets, weight, pos_weight, reduction, cotangent=cotangent, vector=vector
     )
-    if device is not None:
-        return device[0].hessian()
+    if on_device is not None:
+        return on_device[0].hessian()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
     direction = as_format("vector", vector, exact=True)

@@ -7,9 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from bce_conformance.backends.native.api import binary_cross_entropy_with_logits as loss_of
-from bce_conformance.backends.native.api import hessian_vector_product, value_and_grad
-from bce_conformance.backends.native.arguments import FORMATS, OPERANDS
+from .api import binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad
+from .arguments import FORMATS, OPERANDS
 
 Progress = Callable[[int, int, str], None]
 
@@ -29,13 +28,13 @@ def compile_all(progress: Progress | None = None) -> None:
         y = np.array([[1.0, 0.0], [0.5, 1.0]]).astype(dtype)
         if case == "plain":
             for reduction in ("mean", "none"):
-                loss_of(x, y, reduction=reduction)
+                binary_cross_entropy_with_logits(x, y, reduction=reduction)
                 value_and_grad(x, y, reduction=reduction)
         elif case == "weighted":
-            loss_of(x, y, x, y)
+            binary_cross_entropy_with_logits(x, y, x, y)
             value_and_grad(x, y, x, y)
         elif case == "strided":
-            loss_of(x.T, y.T)
+            binary_cross_entropy_with_logits(x.T, y.T)
             value_and_grad(x.T, y.T)
         else:
             value_and_grad(x, y, x[:1], y[:1], "none", wrt=OPERANDS)

@@ -104,27 +104,27 @@ def test_importing_the_package_imports_no_compiler():
 
 
 def test_warmup_compiles_everything_and_reports_progress():
-    from bce_conformance.backends.native import (
-        driver,
-        engine,
-        fused,
-        fused_half,
-        fused_weighted,
-        fused_wide,
+    from bce_conformance.backends.native.kernels import (
+        general,
+        sum_broadcast,
+        sum_float32,
+        sum_float64,
+        sum_half,
+        sum_weighted,
     )
     from bce_conformance.backends.native.warmup import compile_all
 
-    assert driver
     reported = []
     compile_all(lambda *step: reported.append(step))
     assert [done for done, _, _ in reported] == list(range(17))
     assert reported[-1] == (16, 16, "done")
     kernels = {
-        engine: ("evaluate", "combine", "accumulate", "settle"),
-        fused: ("sum_single", "sum_small", "pack", "unpack"),
-        fused_half: ("sum_half", "sum_small_half"),
-        fused_weighted: ("sum_weighted",),
-        fused_wide: ("sum_wide", "sum_small_wide"),
+        general: ("evaluate", "combine"),
+        sum_broadcast: ("accumulate", "settle"),
+        sum_float32: ("sum_single", "sum_small", "pack", "unpack"),
+        sum_float64: ("sum_wide", "sum_small_wide"),
+        sum_half: ("sum_half", "sum_small_half"),
+        sum_weighted: ("sum_weighted",),
     }
     before = {
         (module, name): len(getattr(module, name).overloads)

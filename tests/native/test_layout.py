@@ -14,7 +14,7 @@ from bce_conformance.backends.native import (
     hessian_vector_product,
     value_and_grad,
 )
-from bce_conformance.backends.native.threads import num_threads, set_num_threads, share
+from bce_conformance.backends.native.memory.threads import num_threads, set_num_threads, share
 
 FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 OPERANDS = ("logits", "targets", "weight", "pos_weight")
@@ -155,7 +155,7 @@ def test_an_error_in_any_thread_reaches_the_caller_and_leaves_the_workers_usable
 def test_a_forked_child_starts_threads_of_its_own():
     script = """
 import os
-from bce_conformance.backends.native.threads import set_num_threads, share
+from bce_conformance.backends.native.memory.threads import set_num_threads, share
 set_num_threads(2)
 share(lambda first, last: None, 64)
 child = os.fork()
@@ -271,13 +271,13 @@ def test_sums_of_vanishing_losses_are_rounded_once(reach, size):
 def test_gradients_over_a_huge_count_are_rounded_once():
     from mpmath import mp, mpf
 
-    from bce_conformance.backends.native import fused_wide
+    from bce_conformance.backends.native.kernels import sum_float64
 
     random = np.random.default_rng(11)
     y = (random.uniform(size=1500) < 0.5).astype(float)
     x = np.where(y > 0, 1, -1) * random.uniform(600, 740, y.size)
     gradients, count = np.empty_like(x), 3.0 * 2.0**40
-    fused_wide.sum_wide(x, y, gradients, True, count, 0, 1, np.zeros((1, 4)))
+    sum_float64.sum_wide(x, y, gradients, True, count, 0, 1, np.zeros((1, 4)))
     worst = mpf(0)
     with mp.workprec(2000):
         for logit, gradient in zip(x, gradients, strict=True):
@@ -384,7 +384,7 @@ def test_saturated_float64_is_evaluated_element_by_element():
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_zero_logits_have_exact_gradients(dtype):
-    from bce_conformance.backends.native.refined import refined_gradient
+    from bce_conformance.backends.native.element.extended import extended_gradient
 
     y = np.array([0.5, 0.0, 1.0, 0.25, 0.5009765625]).astype(dtype)
     for reduction in ("none", "sum"):
@@ -393,8 +393,8 @@ def test_zero_logits_have_exact_gradients(dtype):
             gradients = value_and_grad(x, y, reduction=reduction)[1]["logits"]
             np.testing.assert_array_equal(gradients.astype(float), 0.5 - y.astype(float))
             assert not np.signbit(gradients[0])
-    # What cancels entirely is settled here, and not a hundred times slower in four float64.
-    assert refined_gradient(0.0, 0.5, 1.0, 1.0, 0.0) == (0.0, 0.0, True)
+    # What cancels entirely is settled here, and not a hundred times slower in quad-double.
+    assert extended_gradient(0.0, 0.5, 1.0, 1.0, 0.0) == (0.0, 0.0, True)
 
 
 def test_extreme_float64_is_the_same_alone_and_in_a_sum():

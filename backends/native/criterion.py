@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bce_conformance.backends.native.api import binary_cross_entropy_with_logits, value_and_grad
-from bce_conformance.backends.native.arguments import Array, check_reduction
+from .api import binary_cross_entropy_with_logits, value_and_grad
+from .arguments import Array, check_reduction
 
 
 def _override(reduction: str, size_average: bool | None, reduce: bool | None) -> str:

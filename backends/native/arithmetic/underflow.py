@@ -1,29 +1,21 @@
 """float64 results near the smallest normal number and below: kept 2^RAISED larger, rounded once.
 
-What is raised is normal, and so is what its roundings lost, so that pairs keep all their digits;
-only ``lowered`` rounds, to the grid of the subnormals where that is the coarser one. No branches.
+A raised value is normal, and so is its rounding error, so that pairs keep all their digits. Only
+``lowered`` rounds, to the grid of the subnormals where that is the coarser one. No branches.
 """
 
 from __future__ import annotations
 
 import math
 
-from bce_conformance.backends.native.core import wide_expanded, wide_reduced
-from bce_conformance.backends.native.primitives import (
-    DD,
-    as_bits,
-    fast_two_sum,
-    fma,
-    from_bits,
-    helper,
-    inlined,
-    two_sum,
-)
+from .double_double import DD, fast_two_sum, two_sum
+from .functions import wide_expanded, wide_reduced
+from .intrinsics import as_bits, fma, from_bits, helper, inlined
 
 RAISED = 600
 RAISE = 2.0**RAISED
-# Raised exp(−a) is held at exp(−800): 2^79 of them are still nothing beside the smallest float64.
-RAISED_HELD = 800.0
+# Raised exp(−a) is clamped at exp(−800): 2^79 of them are nothing beside the smallest float64.
+RAISED_CLAMPED = 800.0
 # The smallest normal and half of the smallest number, raised.
 _NORMAL = 2.0 ** (RAISED - 1022)
 _HALF = 2.0 ** (RAISED - 1075)

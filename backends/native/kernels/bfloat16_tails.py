@@ -1,6 +1,6 @@
-"""As ``fused_half.py`` for groups with bfloat16 logits whose exp(−|x|) is about to leave float32.
+"""As ``sum_half.py`` for groups with bfloat16 logits whose exp(−|x|) is about to leave float32.
 
-All that decays is kept 2^104 larger, so that it stays normal; gradients are rounded once to
+The exponential is kept 2^104 larger, so that it stays normal; gradients are rounded once to
 bfloat16, subnormals included, and marked where float32 does not decide them.
 """
 
@@ -10,22 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.core import narrow_log1p, single_exp
-from bce_conformance.backends.native.fused import EXPS, GROUP, LANES, SIZE
-from bce_conformance.backends.native.primitives import (
-    bfloat16_of_raised,
-    fma_single,
-    helper,
-    inlined,
-    lowering,
-    signed_single,
-    single_of_half,
-)
+from ..arithmetic.functions import narrow_log1p, single_exp
+from ..arithmetic.half import bfloat16_of_raised, lowering, single_of_half
+from ..arithmetic.intrinsics import fma_single, helper, inlined, signed_single
+from .sum_float32 import EXPS, GROUP, LANES, SIZE
 
-# Behind what ``fused.py`` has in its buffer: rows of linear terms and of products.
+# Behind what ``sum_float32.py`` has in its buffer: rows of linear terms and of products.
 TOTALS = SIZE
 RAISED = SIZE + LANES
-FAR_SIZE = SIZE + 2 * LANES
+TAIL_SIZE = SIZE + 2 * LANES
 
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
@@ -33,13 +26,13 @@ _ZERO = np.float32(0)
 _ROUNDER = np.float32(1.5 * 2.0**23 + 104)
 _RAISE = np.float32(2.0**104)
 _LOWER = np.float32(2.0**-104)
-# exp(−a) is held here: 2^39 of them still vanish beside the smallest bfloat16.
-_HELD = np.float32(120)
+# exp(−a) is clamped here: 2^39 of them still vanish beside the smallest bfloat16.
+_CLAMPED = np.float32(120)
 # Linear terms are summed this much smaller, so that no sum of a block leaves float32 too early.
 _SHRINK = np.float32(2.0**-8)
 # What two raised factors are multiplied by, each, for their product not to be raised twice.
 _HALF_LOWER = np.float32(2.0**-52)
-# See ``fused_half.py``.
+# See ``sum_half.py``.
 _MARGIN = np.float32(2.0**-21)
 # The smallest normal bfloat16, raised, and what may be lost where it is added.
 _NORMAL = np.float32(2.0**-22)
@@ -47,16 +40,16 @@ _ROUNDING = np.float32(2.0**-44)
 
 
 @helper
-def far_exps(x: Any, s: Any) -> None:
+def tail_exps(x: Any, s: Any) -> None:
     """exp(−|x|), raised."""
     for i in range(x.size):
         a = abs(single_of_half(x[i]))
-        s[EXPS + i] = single_exp(_HELD if a > _HELD else a, _ROUNDER)
+        s[EXPS + i] = single_exp(_CLAMPED if a > _CLAMPED else a, _ROUNDER)
 
 
 @inlined
 def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
-    """See ``fused._added``; the product is raised."""
+    """See ``sum_float32._added``; the product is raised."""
     steady = _ONE - y if x >= _ZERO else -y
     return (
         fma_single(steady, x * _SHRINK, total) if steady != _ZERO else total,
@@ -65,7 +58,7 @@ def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
 
 
 @helper
-def far_sums(x: Any, y: Any, s: Any) -> None:
+def tail_sums(x: Any, y: Any, s: Any) -> None:
     """Losses, added to the lanes row by row."""
     if x.size == GROUP:
         for lane in range(LANES):
@@ -89,7 +82,7 @@ def far_sums(x: Any, y: Any, s: Any) -> None:
 
 
 @helper
-def far_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
+def tail_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
     """Gradients, and a mark on each that float32 cannot decide."""
     reach = scale * _MARGIN
     for i in range(x.size):
@@ -114,7 +107,7 @@ def far_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> Non
 
 
 @inlined
-def far_lane(s: Any, lane: int) -> float:
+def tail_lane(s: Any, lane: int) -> float:
     """The losses of a lane."""
     curve = narrow_log1p(float(s[RAISED + lane]) * 2.0**-104)
     return curve + float(s[TOTALS + lane]) * 2.0**8

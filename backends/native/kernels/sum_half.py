@@ -1,9 +1,9 @@
-"""As ``fused.py`` for float16 and bfloat16: float32 inside wherever that decides the result.
+"""As ``sum_float32.py`` for float16 and bfloat16: float32 inside wherever that decides the result.
 
 Sixteen lanes for eight. A gradient's float32 comes with a bound of its error; where the two ends
-of that interval round to different numbers of the format, the element is evaluated in float64. What
-is written is the correctly rounded gradient either way. bfloat16 logits beyond 40 send their group
-through ``fused_far.py``. Sums are good to 2^-19.5.
+of that interval round to different numbers of the format, the element is evaluated in float64.
+Either way the gradient is correctly rounded. bfloat16 logits beyond 40 send their group through
+``bfloat16_tails.py``. Sums are good to 2^-19.5.
 """
 
 from __future__ import annotations
@@ -12,67 +12,36 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.core import (
-    NARROW_CANCELLATION,
-    narrow_exp,
-    narrow_log1p,
-    narrow_numerator,
-    single_exp,
-)
-from bce_conformance.backends.native.fused import (
-    CHUNK,
-    EXPS,
-    GROUP,
-    LANES,
-    PRODUCTS,
-    add_lanes,
-)
-from bce_conformance.backends.native.fused_far import (
-    FAR_SIZE,
-    TOTALS,
-    far_exps,
-    far_gradients,
-    far_lane,
-    far_sums,
-)
-from bce_conformance.backends.native.primitives import (
-    fma,
-    fma_single,
-    half_of_single,
-    helper,
-    inlined,
-    narrow,
-    near_tie,
-    noted,
-    out_of_line,
-    single_of_half,
-    sticky,
-    two_sum,
-    widen,
-)
-from bce_conformance.backends.native.refined import refined_gradient
-from bce_conformance.backends.native.vanishing import quotient
+from ..arithmetic.double_double import two_sum
+from ..arithmetic.functions import narrow_exp, narrow_log1p, single_exp
+from ..arithmetic.half import half_of_single, narrow, near_tie, noted, single_of_half, sticky, widen
+from ..arithmetic.intrinsics import fma, fma_single, helper, inlined, out_of_line
+from ..arithmetic.underflow import quotient
+from ..compiled import kernel
+from ..element.extended import extended_gradient
+from ..element.float64 import NARROW_CANCELLATION, narrow_gradient
+from .bfloat16_tails import TAIL_SIZE, TOTALS, tail_exps, tail_gradients, tail_lane, tail_sums
+from .sum_float32 import CHUNK, EXPS, GROUP, LANES, PRODUCTS, add_lanes
 
 _BLOCK = 4 * GROUP
 
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
 _ROUNDER = np.float32(1.5 * 2.0**23)
-# exp(−a) is held here: for float16, all results beyond vanish with the right sign, and nothing on
-# the way is subnormal, which would be slow.
-_HELD = np.float32(40)
+# exp(−a) is clamped here: for float16, all results beyond vanish with the right sign, and nothing
+# on the way is subnormal, which would be slow.
+_CLAMPED = np.float32(40)
 # The bits of 40 as a bfloat16.
-_FAR = np.int16(0x4220)
+_TAILS_FROM = np.int16(0x4220)
 # The error of a gradient is below this, times |gradient| + scale·e.
 _MARGIN = np.float32(2.0**-21)
 
 
 @helper
-def _is_far(x: Any) -> bool:
+def _has_tails(x: Any) -> bool:
     seen = np.int16(0)
     for i in range(x.size):
-        seen = noted(seen, x[i], _FAR)
+        seen = noted(seen, x[i], _TAILS_FROM)
     return bool(seen < 0)
 
 
@@ -80,7 +49,7 @@ def _is_far(x: Any) -> bool:
 def _exps(x: Any, s: Any) -> None:
     for i in range(x.size):
         a = abs(single_of_half(x[i]))
-        s[EXPS + i] = single_exp(_HELD if a > _HELD else a, _ROUNDER)
+        s[EXPS + i] = single_exp(_CLAMPED if a > _CLAMPED else a, _ROUNDER)
 
 
 @inlined
@@ -148,13 +117,12 @@ def _decide(x: Any, y: Any, g: Any, count: float, marks: Any) -> bool:
             logit = widen(x[i])
             target = widen(y[i])
             e = narrow_exp(abs(logit))
-            numerator, steady = narrow_numerator(logit, 1.0 - target, target, e)
-            value = numerator * scale / (1.0 + e)
+            value, numerator, steady = narrow_gradient(logit, 1.0 - target, target, e, scale)
             g[i] = narrow(value, x[i])
             cancelled = abs(numerator) < NARROW_CANCELLATION * steady
             if cancelled or near_tie(value, x[i]) != 0:
                 scale_rest = fma(-scale, count, 1.0) / count
-                value, rest, trusted = refined_gradient(logit, target, 1.0, scale, scale_rest)
+                value, rest, trusted = extended_gradient(logit, target, 1.0, scale, scale_rest)
                 g[i] = narrow(sticky(value, rest), x[i])
                 undecided = undecided or not trusted
     return undecided
@@ -172,13 +140,13 @@ def _decide_all(x: Any, y: Any, g: Any, count: float, marks: Any, words: Any) ->
 
 
 @inlined
-def _finish(b: Any, s: Any, far: bool, width: int) -> float:
+def _finish(b: Any, s: Any, tails: bool, width: int) -> float:
     for lane in range(width):
         b[lane] = narrow_log1p(float(s[PRODUCTS + lane])) + float(s[lane])
     b[width:] = 0.0
-    if far:
+    if tails:
         for lane in range(width):
-            b[lane] += far_lane(s, lane)
+            b[lane] += tail_lane(s, lane)
     return add_lanes(b)
 
 
@@ -189,13 +157,13 @@ def _chunk(
     gradient: Any,
     with_gradient: bool,
     count: float,
-    has_far: bool,
+    has_tails: bool,
     chunk: int,
     b: Any,
     s: Any,
     marks: Any,
 ) -> tuple[float, float, int]:
-    """See ``fused._chunk``."""
+    """See ``sum_float32._chunk``."""
     words = marks.view(np.int64)
     scale = np.float32(1.0 / count)
     total = 0.0
@@ -205,27 +173,27 @@ def _chunk(
         stop = min(logits.size, start + _BLOCK)
         s[:EXPS] = 0.0
         s[TOTALS:] = 0.0
-        any_far = False
+        any_tails = False
         for at in range(start, stop, GROUP):
             x = logits[at : min(stop, at + GROUP)]
             y = targets[at : min(stop, at + GROUP)]
-            far = has_far and _is_far(x)
-            if far:
-                any_far = True
-                far_exps(x, s)
-                far_sums(x, y, s)
+            tails = has_tails and _has_tails(x)
+            if tails:
+                any_tails = True
+                tail_exps(x, s)
+                tail_sums(x, y, s)
             else:
                 _exps(x, s)
                 _sums(x, y, s)
             if with_gradient:
                 g = gradient[at : min(stop, at + GROUP)]
-                if far:
-                    far_gradients(x, y, g, scale, s, marks)
+                if tails:
+                    tail_gradients(x, y, g, scale, s, marks)
                 else:
                     _gradients(x, y, g, scale, s, marks)
                 if _decide_all(x, y, g, count, marks, words[: (x.size + 7) // 8]):
                     undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
-        total, error = two_sum(total, _finish(b, s, any_far, min(LANES, stop - start)))
+        total, error = two_sum(total, _finish(b, s, any_tails, min(LANES, stop - start)))
         rest += error
     return total, rest, undecided
 
@@ -237,21 +205,21 @@ def sum_half(
     gradient: Any,
     with_gradient: bool,
     count: float,
-    has_far: bool,
+    has_tails: bool,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_single``; gradients are divided by ``count``.
+    """See ``sum_float32.sum_single``; gradients are divided by ``count``.
 
-    ``has_far`` says whether the format has logits for which float32 does not reach: bfloat16.
+    ``has_tails`` says whether the format has logits for which float32 does not reach: bfloat16.
     """
     b = np.empty(LANES)
-    s = np.empty(FAR_SIZE, np.float32)
+    s = np.empty(TAIL_SIZE, np.float32)
     marks = np.zeros(GROUP, np.bool_)
     for chunk in range(first, last):
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
-            logits, targets, gradient, with_gradient, count, has_far, chunk, b, s, marks
+            logits, targets, gradient, with_gradient, count, has_tails, chunk, b, s, marks
         )
 
 
@@ -262,15 +230,15 @@ def sum_small_half(
     gradient: Any,
     with_gradient: bool,
     count: float,
-    has_far: bool,
+    has_tails: bool,
     out: Any,
 ) -> int:
-    """See ``fused.sum_small`` and ``sum_half``."""
+    """See ``sum_float32.sum_small`` and ``sum_half``."""
     b = np.empty(LANES)
-    s = np.empty(FAR_SIZE, np.float32)
+    s = np.empty(TAIL_SIZE, np.float32)
     marks = np.zeros(GROUP, np.bool_)
     total, rest, undecided = _chunk(
-        logits, targets, gradient, with_gradient, count, has_far, 0, b, s, marks
+        logits, targets, gradient, with_gradient, count, has_tails, 0, b, s, marks
     )
     out[0] = narrow(quotient(total, rest, count), out[0])
     return undecided

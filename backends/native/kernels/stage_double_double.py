@@ -4,32 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bce_conformance.backends.native.block import (
-    E_REST,
-    GRAD_LOGITS,
-    GRAD_POS_WEIGHT,
-    GRAD_TARGETS,
-    GRAD_WEIGHT,
-    HESSIAN,
-    LENGTH,
-    LOSS,
-    MARK,
-    RESTS,
-    RESULTS,
-    S_REST,
-    SP,
-    SP_REST,
-    E,
-    P,
-    S,
-    V,
-    W,
-    X,
-    Y,
-)
-from bce_conformance.backends.native.core import VANISHED, wide_exp, wide_softplus
-from bce_conformance.backends.native.primitives import helper
-from bce_conformance.backends.native.wide_element import (
+from ..arithmetic.functions import wide_exp, wide_softplus
+from ..arithmetic.intrinsics import helper
+from ..element.double_double import (
+    VANISHED,
     WEIGHTED_VANISHED,
     unsafe,
     wide_grad_logits,
@@ -39,6 +17,15 @@ from bce_conformance.backends.native.wide_element import (
     wide_hessian,
     wide_loss,
 )
+from ..element.quantities import (
+    GRAD_LOGITS,
+    GRAD_POS_WEIGHT,
+    GRAD_TARGETS,
+    GRAD_WEIGHT,
+    HESSIAN,
+    LOSS,
+)
+from .block import E_REST, LENGTH, MARK, RESTS, RESULTS, S_REST, SP, SP_REST, E, P, S, V, W, X, Y
 
 # Where results go.
 _LOSS = RESULTS + LENGTH * LOSS

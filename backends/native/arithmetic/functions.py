@@ -1,16 +1,7 @@
-"""The scalar core: what one element is, for every kernel on every device.
+"""exp(−a) and log(1 + e) in float32 (``single_*``), float64 (``narrow_*``) and pairs (``wide_*``).
 
-With a = |x|, e = exp(−a) and softplus(−a) = log(1 + e), the loss is a sum of non-negative terms,
-
-    loss = w·[c·a + s·log(1 + e)],   c = (1 − y) where x ≥ 0 else p·y,   s = (1 − y) + p·y,
-
-and its derivative in x has a numerator with a single subtraction, N/(1 + e):
-
-    N = (1 − y) − p·y·e where x ≥ 0,   N = −p·y + (1 − y)·e elsewhere.
-
-Two accuracies of the same formulas: ``narrow_*`` in float64 for results of float32 and narrower,
-``wide_*`` in pairs of float64 for results of float64. ACCURACY.md has the error budget of both.
-Everything is branch-free, so that loops over it become vector code.
+Guarantees the relative error that each docstring states; ACCURACY.md derives it. No branches, so
+that loops over these functions become vector code.
 """
 
 from __future__ import annotations
@@ -19,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.coefficients import (
+from .coefficients import (
     ATANH,
     ATANH_REDUCED,
     ATANH_TAIL,
@@ -31,37 +22,17 @@ from bce_conformance.backends.native.coefficients import (
     LN2_LOW,
     LOG2_E,
 )
-from bce_conformance.backends.native.primitives import (
-    DD,
-    as_bits,
-    fast_two_sum,
-    fma,
-    fma_single,
-    from_bits,
-    inlined,
-    raised_exponent,
-    two_product,
-    two_sum,
-)
+from .double_double import DD, fast_two_sum, two_product, two_sum
+from .intrinsics import as_bits, fma, fma_single, from_bits, inlined, raised_exponent
 
 # Adding this rounds to an integer k, and leaves k in the low bits of the sum.
 ROUNDER = 1.5 * 2.0**52
-# Wide exp(−a) is held at exp(−700), which is normal; what depends on it is marked or raised.
-HELD = 700.0
-# From here on exp(−a), divided by a count, may be near the smallest normal: it is kept raised (see
-# ``vanishing.py``). Beside a share that stays, and is not faint itself, it is nothing.
-FAR = 640.0
-FAINT = 2.0**-820
-# Narrow exp(−a) is held at exp(−500): beyond, every narrow result underflows with the right sign
+# Wide exp(−a) is clamped at exp(−700), which is normal; what depends on it is marked or raised.
+CLAMPED = 700.0
+# Narrow exp(−a) is clamped at exp(−500): beyond, every narrow result underflows with the right sign
 # even when weight, pos_weight and cotangent are all as large as float32 allows, and short of it
 # nothing on the way is subnormal, which would be slow.
-NARROW_HELD = 500.0
-# Numerators that cancel further than this are left to careful.py.
-NARROW_CANCELLATION = 2.0**-16
-WIDE_CANCELLATION = 2.0**-10
-TARGETS_CANCELLATION = 2.0**-4
-# From here on exp(−a) is below half of the smallest float64.
-VANISHED = 746.0
+NARROW_CLAMPED = 500.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _ONE_BITS = 0x3FF0000000000000
@@ -73,7 +44,7 @@ _S0, _S1, _S2, _S3, _S4, _S5, _S6 = (np.float32(value) for value in EXP_SINGLE)
 
 
 @inlined
-def held(a: float, at: float) -> float:
+def clamped(a: float, at: float) -> float:
     """min(a, at), NaN passed on."""
     return at if a > at else a
 
@@ -81,7 +52,7 @@ def held(a: float, at: float) -> float:
 @inlined
 def narrow_exp(a: float) -> float:
     """exp(−a) for a ≥ 0, relative error < 2^-44."""
-    a = held(a, NARROW_HELD)
+    a = clamped(a, NARROW_CLAMPED)
     t = fma(a, -LOG2_E, ROUNDER)
     k = t - ROUNDER
     r = fma(k, -LN2, -a)
@@ -152,16 +123,9 @@ def narrow_log1p(m: float) -> float:
 
 
 @inlined
-def linear(c: float, a: float) -> float:
-    """c·a, where a coefficient of zero annihilates an infinite a."""
-    product = c * a
-    return product if c != 0.0 else 0.0
-
-
-@inlined
 def wide_exp(a: float) -> DD:
     """exp(−a) for a ≥ 0 as a pair, relative error < 2^-64."""
-    r, rl, tail, scale = wide_reduced(held(a, HELD), 0)
+    r, rl, tail, scale = wide_reduced(clamped(a, CLAMPED), 0)
     return wide_expanded(r, rl, tail, scale)
 
 
@@ -257,29 +221,3 @@ def wide_log1p(mh: float, ml: float) -> DD:
     # k·LN2_HIGH is exact.
     value, error = two_sum(k * LN2_HIGH, curve)
     return fast_two_sum(value, fma(k, LN2_LOW, error + curve_rest))
-
-
-@inlined
-def wide_quotient(nh: float, nl: float, dh: float, dl: float) -> DD:
-    """(nh + nl) / (dh + dl), relative error < 2^-100."""
-    inverse = 1.0 / dh
-    q = nh * inverse
-    rest = fma(-q, dh, nh) + fma(-q, dl, nl)
-    return fast_two_sum(q, rest * inverse)
-
-
-@inlined
-def shares(x: float, away: float, towards: float) -> DD:
-    """What of N stays and what is multiplied by e; ``away`` 1 − y, ``towards`` p·y.
-
-    The first, times x, is also the linear term c·a of the loss.
-    """
-    positive = x >= 0.0
-    return (away if positive else -towards), (-towards if positive else away)
-
-
-@inlined
-def narrow_numerator(x: float, away: float, towards: float, e: float) -> DD:
-    """N of the gradient, and the magnitude of what of it stays, which cancels where N is small."""
-    steady, moving = shares(x, away, towards)
-    return fma(moving, e, steady), abs(steady)

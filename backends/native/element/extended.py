@@ -1,34 +1,30 @@
-"""Loss and gradient in the logits beyond pairs: the step between the core and ``careful.py``.
+"""Loss and gradient in the logits in extended precision: the rung between pairs and quad-double.
 
 Soft targets bring y within 2^-10 of σ(x) in one element of five hundred, and saturation brings
-results near the smallest normal; this takes a tenth of a microsecond for each, and says where it
-does not suffice either.
+results near the smallest normal. A result takes a tenth of a microsecond, and comes with whether it
+can be trusted.
 """
 
 from __future__ import annotations
 
 import math
 
-from bce_conformance.backends.native.block import LOSS
-from bce_conformance.backends.native.coefficients import INVERSE_FACTORIALS, LN2_PARTS, LOG2_E
-from bce_conformance.backends.native.core import (
-    FAR,
-    HELD,
-    VANISHED,
-    shares,
-    wide_quotient,
-)
-from bce_conformance.backends.native.primitives import (
+from ..arithmetic.coefficients import INVERSE_FACTORIALS, LN2_PARTS, LOG2_E
+from ..arithmetic.double_double import (
     DD,
     dd_plus,
     dd_times,
     fast_two_sum,
-    helper,
-    out_of_line,
     two_product,
     two_sum,
+    wide_quotient,
 )
-from bce_conformance.backends.native.vanishing import lowered_pair, raised_exp
+from ..arithmetic.functions import CLAMPED
+from ..arithmetic.intrinsics import helper, out_of_line
+from ..arithmetic.underflow import lowered_pair, raised_exp
+from .double_double import RAISED_FROM, VANISHED
+from .float64 import shares
+from .quantities import LOSS
 
 # Numerators that cancel further than this keep less than 58 correct bits.
 _CANCELLATION = 2.0**-40
@@ -39,8 +35,8 @@ _SAFE_HIGH = 2.0**40
 
 
 @helper
-def refined_exp(a: float) -> DD:
-    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98."""
+def extended_exp(a: float) -> DD:
+    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98, or 2^-1074 in all beyond 670."""
     k = float(math.floor(0.5 - a * LOG2_E))
     p, p_rest = two_product(k, -LN2_PARTS[0])
     r, r_rest = two_sum(-a, p)
@@ -64,14 +60,14 @@ def refined_exp(a: float) -> DD:
 
 
 @helper
-def refined_gradient(
+def extended_gradient(
     x: float, y: float, p: float, scale: float, scale_rest: float
 ) -> tuple[float, float, bool]:
     """(scale + scale_rest) times the gradient, its rest, and whether they can be trusted."""
     out_of_line()
-    if not (abs(x) < HELD and abs(y) < math.inf and abs(p) < math.inf):
+    if not (abs(x) < CLAMPED and abs(y) < math.inf and abs(p) < math.inf):
         return 0.0, 0.0, False
-    e, e_rest = (1.0, 0.0) if x == 0.0 else refined_exp(abs(x))
+    e, e_rest = (1.0, 0.0) if x == 0.0 else extended_exp(abs(x))
     away, away_rest = two_sum(1.0, -y)
     towards, towards_rest = two_product(p, y)
     if x >= 0.0:
@@ -89,7 +85,7 @@ def refined_gradient(
 
 
 @helper
-def refined_far(
+def extended_tail(
     quantity: int, x: float, y: float, w: float, p: float, scale: float, scale_rest: float
 ) -> tuple[float, float, bool]:
     """Loss or (scale + scale_rest) times the gradient beyond the reach of exp(−|x|) in float64.
@@ -110,7 +106,7 @@ def refined_far(
     factor, factor_rest = w, 0.0
     if quantity != LOSS:
         factor, factor_rest = dd_times(scale, scale_rest, w, 0.0)
-    trusted = FAR <= a < 2.0**900 and small > _SAFE_LOW and large < _SAFE_HIGH
+    trusted = RAISED_FROM <= a < 2.0**900 and small > _SAFE_LOW and large < _SAFE_HIGH
     trusted = trusted and _SAFE_LOW < abs(factor) < _SAFE_HIGH
     if not trusted:
         return 0.0, 0.0, False

@@ -1,4 +1,4 @@
-"""As ``fused.py``, with ``weight`` and ``pos_weight``: each row of lanes gathers its own of both.
+"""As ``sum_float32.py``, with ``weight`` and ``pos_weight``, which each row of lanes gathers.
 
 They may have any dtype and any strides; nothing of them is kept beyond a row.
 """
@@ -9,37 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.core import (
-    NARROW_CANCELLATION,
-    narrow_exp,
-    narrow_numerator,
-    narrow_softplus,
-    shares,
-)
-from bce_conformance.backends.native.fused import (
-    BLOCK,
-    CHUNK,
-    EXPS,
-    GROUP,
-    LANES,
-    SIZE,
-    add_lanes,
-)
-from bce_conformance.backends.native.memory import transfer
-from bce_conformance.backends.native.narrow_stage import annihilate
-from bce_conformance.backends.native.primitives import (
-    as_bits,
-    fma,
-    helper,
-    inlined,
-    narrow,
-    near_tie,
-    two_sum,
-    widen,
-)
+from ..arithmetic.double_double import two_sum
+from ..arithmetic.functions import narrow_exp, narrow_softplus
+from ..arithmetic.half import narrow, near_tie, widen
+from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
+from ..compiled import kernel
+from ..element.float64 import NARROW_CANCELLATION, annihilate, narrow_gradient, shares
+from ..memory.strided import transfer
+from .sum_float32 import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 
-# Behind what ``fused.py`` has in its buffer: rows of weight and pos_weight.
+# Behind what ``sum_float32.py`` has in its buffer: rows of weight and pos_weight.
 _W = SIZE
 _P = SIZE + LANES
 _SIZE = SIZE + 2 * LANES
@@ -80,15 +59,15 @@ def _sums(x: Any, y: Any, b: Any) -> None:
 
 @helper
 def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
-    """See ``fused._gradients``."""
+    """See ``sum_float32._gradients``."""
     cancelled = 0
     ties = 0
     for i in range(x.size):
         target = widen(y[i])
-        e = b[EXPS + i]
-        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, b[_P + i] * target, e)
+        value, numerator, steady = narrow_gradient(
+            widen(x[i]), 1.0 - target, b[_P + i] * target, b[EXPS + i], scale * b[_W + i]
+        )
         cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
-        value = numerator * (scale * b[_W + i]) / (1.0 + e)
         ties += near_tie(value, x[i])
         g[i] = narrow(value, x[i])
     return cancelled < 0 or ties != 0
@@ -108,7 +87,7 @@ def sum_weighted(
     last: int,
     partials: Any,
 ) -> None:
-    """See ``fused.sum_single``; half precisions have a group marked also for a gradient near a tie.
+    """See ``sum_float32.sum_single``; a half format has its group marked near a tie too.
 
     ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
     """

@@ -1,9 +1,10 @@
 """Writes ``coefficients.py``: minimax polynomials, rounded to float64, each with a proven error.
 
-Run ``python -m bce_conformance.backends.native.remez`` to print the module. The polynomials come
-from Remez exchange in mpmath; what is printed beside each table does not rely on that: after the
-coefficients are rounded to float64, the relative error is enclosed with interval arithmetic over
-the whole interval, from the Taylor series of the function with a bound on its remainder.
+Run ``python -m bce_conformance.backends.native.arithmetic.remez`` to print the module. The
+polynomials come from Remez exchange in mpmath; the error printed beside each table does not rely on
+that: after the coefficients are rounded to float64, the relative error is enclosed with interval
+arithmetic over the whole interval, from the Taylor series of the function with a bound on its
+remainder.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def proven_error(table: Table, coefficients: list[float]) -> mpf:
     return (mpf(worst.b) + 2 * rest) / smallest * (1 + mpf(2) ** -40)
 
 
-def module() -> str:
+def table_module() -> str:
     """The text of ``coefficients.py``."""
     mp.prec = PRECISION
     lines = [
@@ -207,4 +208,4 @@ def module() -> str:
 
 
 if __name__ == "__main__":
-    print(module(), end="")
+    print(table_module(), end="")

@@ -15,13 +15,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from bce_conformance.backends.native.primitives import (
-    helper,
-    inlined,
-    narrow,
-    out_of_line,
-    widen,
-)
+from ..arithmetic.half import narrow, widen
+from ..arithmetic.intrinsics import helper, inlined, out_of_line
 
 # What a dtype is called in a descriptor; SWAPPED is added for the other byte order.
 CODES = {

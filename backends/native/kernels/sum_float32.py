@@ -1,4 +1,4 @@
-"""The two passes that training spends its time in, fused: unweighted sum, and sum with gradient.
+"""The two passes that training spends its time in: unweighted sum, and sum with gradient.
 
 float32, contiguous. Guarantees bits that depend on the elements and their order only: not on
 threads, memory or the width of the machine's vectors. Per element there is neither a logarithm nor
@@ -13,26 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.core import (
-    NARROW_CANCELLATION,
-    narrow_exp,
-    narrow_log1p,
-    narrow_numerator,
-    shares,
-)
-from bce_conformance.backends.native.memory import transfer
-from bce_conformance.backends.native.primitives import (
-    DD,
-    as_bits,
-    fma,
-    helper,
-    inlined,
-    narrow,
-    two_sum,
-    widen,
-)
-from bce_conformance.backends.native.vanishing import quotient
+from ..arithmetic.double_double import DD, two_sum
+from ..arithmetic.functions import narrow_exp, narrow_log1p
+from ..arithmetic.half import narrow, widen
+from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
+from ..arithmetic.underflow import quotient
+from ..compiled import kernel
+from ..element.float64 import NARROW_CANCELLATION, narrow_gradient, shares
+from ..memory.strided import transfer
 
 # A block is ROWS rows of LANES elements; lane l sums the elements at l, l + LANES, l + 2·LANES, …
 LANES = 256
@@ -79,11 +67,12 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
     cancelled = 0
     for i in range(x.size):
         target = widen(y[i])
-        e = b[EXPS + i]
-        numerator, steady = narrow_numerator(widen(x[i]), 1.0 - target, target, e)
+        value, numerator, steady = narrow_gradient(
+            widen(x[i]), 1.0 - target, target, b[EXPS + i], scale
+        )
         # The sign of |N| − 2^-16·|steady|.
         cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
-        g[i] = narrow(numerator * scale / (1.0 + e), x[i])
+        g[i] = narrow(value, x[i])
     return cancelled < 0
 
 
@@ -149,7 +138,7 @@ def sum_single(
 
     With ``with_gradient``, write ``scale`` times the gradient in the logits into ``gradient``.
     ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where an
-    element's gradient cancels so far that the engine has to evaluate it.
+    element's gradient cancels so far that ``general.py`` has to evaluate it.
     """
     b = np.empty(SIZE)
     for chunk in range(first, last):

@@ -12,15 +12,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from bce_conformance.backends.native import (
-    engine,
-    fused,
-    fused_half,
-    fused_weighted,
-    fused_wide,
-)
-from bce_conformance.backends.native.arguments import Array, Operands
-from bce_conformance.backends.native.block import (
+from .arguments import Array, Operands
+from .element.quantities import (
     GRAD_LOGITS,
     GRAD_POS_WEIGHT,
     GRAD_TARGETS,
@@ -29,9 +22,10 @@ from bce_conformance.backends.native.block import (
     LOSS,
     QUANTITIES,
 )
-from bce_conformance.backends.native.layout import VIEWS, flat, is_plain, plans_of
-from bce_conformance.backends.native.memory import CODES
-from bce_conformance.backends.native.threads import share
+from .kernels import general, sum_broadcast, sum_float32, sum_float64, sum_half, sum_weighted
+from .memory.plans import VIEWS, flat, is_plain, plans_of
+from .memory.strided import CODES
+from .memory.threads import share
 
 __all__ = ["HESSIAN", "QUANTITY_OF", "Evaluation"]
 
@@ -55,10 +49,10 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 # How a small plain call of a format is made: the kernel, how it sees memory, what it is told.
 _SMALL: dict[np.dtype[Any], tuple[Callable[..., int], Any, tuple[bool, ...]]] = {
-    _FLOAT16: (fused_half.sum_small_half, VIEWS[_FLOAT16], (False,)),
-    _BFLOAT16: (fused_half.sum_small_half, VIEWS[_BFLOAT16], (True,)),
-    _FLOAT32: (fused.sum_small, _FLOAT32, ()),
-    _FLOAT64: (fused_wide.sum_small_wide, _FLOAT64, ()),
+    _FLOAT16: (sum_half.sum_small_half, VIEWS[_FLOAT16], (False,)),
+    _BFLOAT16: (sum_half.sum_small_half, VIEWS[_BFLOAT16], (True,)),
+    _FLOAT32: (sum_float32.sum_small, _FLOAT32, ()),
+    _FLOAT64: (sum_float64.sum_small_wide, _FLOAT64, ()),
 }
 
 
@@ -90,7 +84,7 @@ def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
         and logits.dtype in _SMALL
         and targets.dtype is logits.dtype
         and logits.shape == targets.shape
-        and 0 < logits.size <= fused.CHUNK
+        and 0 < logits.size <= sum_float32.CHUNK
         and (reduction == "mean" or reduction == "sum")
         and logits.flags.carray
         and targets.flags.carray
@@ -100,10 +94,10 @@ def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
 def settled(value: float, out: Array) -> Array:
     """Round ``value`` once into the 0-d array ``out``."""
     if out.flags.c_contiguous and out.flags.aligned:
-        fused.rounded(value, flat(out))
+        sum_float32.rounded(value, flat(out))
     else:
         fresh = np.empty((), out.dtype)
-        fused.rounded(value, flat(fresh))
+        sum_float32.rounded(value, flat(fresh))
         out[...] = fresh
     return out
 
@@ -155,11 +149,11 @@ class Evaluation:
             self._nothing(loss, gradients)
             return
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
-        if loss is not None and self._is_fused():
-            self._run_fused(loss, whole.pop(GRAD_LOGITS, None))
+        if loss is not None and self._is_one_sum():
+            self._run_sum(loss, whole.pop(GRAD_LOGITS, None))
             loss = None
         if whole or loss is not None:
-            self._run_engine(loss, whole)
+            self._run_general(loss, whole)
         for quantity, out in gradients.items():
             if out.size != self.size:
                 self._summed(quantity, out)
@@ -180,7 +174,7 @@ class Evaluation:
         scaled = Evaluation(operands, "sum")
         scaled.count = self.count
         total = np.empty(())
-        scaled._run_engine(total, {})
+        scaled._run_general(total, {})
         with np.errstate(over="ignore"):
             return float(np.ldexp(total, 100))
 
@@ -190,9 +184,9 @@ class Evaluation:
         for out in gradients.values():
             out[...] = 0.0
 
-    # The fused kernels.
+    # The sum kernels.
 
-    def _is_fused(self) -> bool:
+    def _is_one_sum(self) -> bool:
         targets = self.operands.targets.dtype
         return (
             self.reduction != "none"
@@ -202,15 +196,15 @@ class Evaluation:
         )
 
     def _kernel(self, with_gradient: bool) -> Callable[..., None]:
-        """The fused kernel, as a function of (x, y, g, origin, first, last, partials)."""
+        """The sum kernel, as a function of (x, y, g, origin, first, last, partials)."""
         if self.wide:
-            return lambda x, y, g, origin, *rest: fused_wide.sum_wide(
+            return lambda x, y, g, origin, *rest: sum_float64.sum_wide(
                 x, y, g, with_gradient, self.count, *rest
             )
         scale = 1.0 / self.count
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
-            return lambda x, y, g, origin, *rest: fused_weighted.sum_weighted(
+            return lambda x, y, g, origin, *rest: sum_weighted.sum_weighted(
                 x,
                 y,
                 plans,
@@ -222,14 +216,16 @@ class Evaluation:
                 *rest,
             )
         if self.dtype != _FLOAT32:
-            has_far = self.dtype == _BFLOAT16
-            return lambda x, y, g, origin, *rest: fused_half.sum_half(
-                x, y, g, with_gradient, self.count, has_far, *rest
+            has_tails = self.dtype == _BFLOAT16
+            return lambda x, y, g, origin, *rest: sum_half.sum_half(
+                x, y, g, with_gradient, self.count, has_tails, *rest
             )
-        return lambda x, y, g, origin, *rest: fused.sum_single(x, y, g, with_gradient, scale, *rest)
+        return lambda x, y, g, origin, *rest: sum_float32.sum_single(
+            x, y, g, with_gradient, scale, *rest
+        )
 
-    def _run_fused(self, loss: Array, gradient: Array | None) -> None:
-        partials = np.zeros((-(-self.size // fused.CHUNK), 4))
+    def _run_sum(self, loss: Array, gradient: Array | None) -> None:
+        partials = np.zeros((-(-self.size // sum_float32.CHUNK), 4))
         logits, targets = self.operands.logits, self.operands.targets
         call = self._kernel(gradient is not None)
         plain = is_plain(logits, self.dtype) and is_plain(targets, self.dtype)
@@ -238,13 +234,13 @@ class Evaluation:
             g = x if gradient is None else flat(gradient)
             share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
         else:
-            self._fused_by_chunks(call, gradient, partials)
+            self._sum_by_chunks(call, gradient, partials)
         if gradient is not None and not self.wide and partials[:, 2].any():
             self._repair(gradient, partials)
-        combine = fused_wide.combine if self.wide else engine.combine
+        combine = sum_float64.combine if self.wide else general.combine
         self._settle_loss(combine(partials, self.count), loss)
 
-    def _fused_by_chunks(
+    def _sum_by_chunks(
         self, call: Callable[..., None], gradient: Array | None, partials: Array
     ) -> None:
         """As in place, on packed copies of one chunk at a time: the same bits for any layout."""
@@ -252,37 +248,39 @@ class Evaluation:
         plans, shape = plans_of(rows, self.shape)
 
         def work(first: int, last: int) -> None:
-            buffer = np.empty(fused.LANES)
-            packed = np.empty((3, min(fused.CHUNK, self.size)), VIEWS[self.dtype])
+            buffer = np.empty(sum_float32.LANES)
+            packed = np.empty((3, min(sum_float32.CHUNK, self.size)), VIEWS[self.dtype])
             for chunk in range(first, last):
-                start = chunk * fused.CHUNK
-                n = min(fused.CHUNK, self.size - start)
+                start = chunk * sum_float32.CHUNK
+                n = min(sum_float32.CHUNK, self.size - start)
                 x, y, g = packed[0, :n], packed[1, :n], packed[2, :n]
-                fused.pack(plans[0], shape, start, buffer, x)
-                fused.pack(plans[1], shape, start, buffer, y)
+                sum_float32.pack(plans[0], shape, start, buffer, x)
+                sum_float32.pack(plans[1], shape, start, buffer, y)
                 call(x, y, g, start, 0, 1, partials[chunk : chunk + 1])
                 if gradient is not None:
-                    fused.unpack(plans[2], shape, start, buffer, g)
+                    sum_float32.unpack(plans[2], shape, start, buffer, g)
 
         share(work, len(partials))
 
     def _repair(self, gradient: Array, partials: Array) -> None:
-        """Evaluate gradients of whole groups again by the engine, where one of them needs care.
+        """Evaluate gradients of whole groups again in blocks, where one of them needs care.
 
-        The engine does the same operations, so that the others keep their bits.
+        ``general.py`` does the same operations, so that the others keep their bits.
         """
         plans, shape, wanted = self._plan({GRAD_LOGITS: gradient})
-        groups = fused.CHUNK // fused.GROUP
+        groups = sum_float32.CHUNK // sum_float32.GROUP
 
         def work(first: int, last: int) -> None:
             for chunk in range(first, last):
                 for group in _bits(int(partials[chunk, 2])):
                     at = chunk * groups + group
-                    self._evaluate(plans, shape, wanted, False, fused.GROUP, at, at + 1, partials)
+                    self._evaluate(
+                        plans, shape, wanted, False, sum_float32.GROUP, at, at + 1, partials
+                    )
 
         share(work, len(partials))
 
-    # The engine.
+    # The general.
 
     def _plan(self, outputs: dict[int, Array]) -> tuple[Array, Array, Array]:
         rows = [*self.inputs, *[outputs.get(quantity) for quantity in range(QUANTITIES)]]
@@ -306,7 +304,7 @@ class Evaluation:
         last: int,
         partials: Array,
     ) -> None:
-        engine.evaluate(
+        general.evaluate(
             plans,
             shape,
             self.size,
@@ -321,22 +319,22 @@ class Evaluation:
             partials,
         )
 
-    def _run_engine(self, loss: Array | None, gradients: dict[int, Array]) -> None:
+    def _run_general(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         summed = loss is not None and self.reduction != "none"
         outputs = dict(gradients)
         if loss is not None and not summed:
             outputs[LOSS] = loss
         plans, shape, wanted = self._plan(outputs)
         wanted[LOSS] = loss is not None
-        partials = np.empty((-(-self.size // engine.CHUNK), 2))
+        partials = np.empty((-(-self.size // general.CHUNK), 2))
         share(
             lambda first, last: self._evaluate(
-                plans, shape, wanted, summed, engine.CHUNK, first, last, partials
+                plans, shape, wanted, summed, general.CHUNK, first, last, partials
             ),
             len(partials),
         )
         if loss is not None and summed:
-            self._settle_loss(engine.combine(partials, self.count), loss)
+            self._settle_loss(general.combine(partials, self.count), loss)
 
     # Gradients of broadcast operands.
 
@@ -369,14 +367,14 @@ class Evaluation:
         plans, shape = plans_of([*rows, *[None] * QUANTITIES], logits.shape)
         wanted = np.zeros(QUANTITIES, np.uint8)
         wanted[quantity] = 1
-        blocks = -(-logits.size // engine.CHUNK)
+        blocks = -(-logits.size // general.CHUNK)
         parts = min(_PARTS, blocks, _PIECE // out.size) if alone else 1
-        bounds = [part * blocks // parts * engine.CHUNK for part in range(parts)] + [logits.size]
+        bounds = [part * blocks // parts * general.CHUNK for part in range(parts)] + [logits.size]
         sums, rests = np.zeros((2, parts, out.size))
 
         def work(first: int, last: int) -> None:
             for part in range(first, last):
-                engine.accumulate(
+                sum_broadcast.accumulate(
                     plans,
                     shape,
                     wanted,
@@ -391,7 +389,7 @@ class Evaluation:
 
         share(work, parts)
         result = np.empty(out.size, self.dtype)
-        engine.settle(sums, rests, flat(result))
+        sum_broadcast.settle(sums, rests, flat(result))
         out[...] = result.reshape(out.shape)
 
 

@@ -1,8 +1,8 @@
-"""As ``fused.py`` for float64: pairs inside, and an exact sum.
+"""As ``sum_float32.py`` for float64: pairs inside, and an exact sum.
 
-Losses and gradients near the smallest normal and below are kept raised (see ``vanishing.py``).
-What this cannot do (deep cancellation, targets next to 0 or 1 where exp(−|x|) vanishes) is marked,
-left out of the sum, and evaluated one by one afterwards: no element's bits depend on another's.
+Losses and gradients near the smallest normal and below are kept raised (see ``underflow.py``).
+Deep cancellation, and targets next to 0 or 1 where exp(−|x|) vanishes, are marked, left out of the
+sum, and evaluated one by one afterwards: no element's bits depend on another's.
 """
 
 from __future__ import annotations
@@ -12,41 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.block import GRAD_LOGITS, LOSS
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.careful import careful
-from bce_conformance.backends.native.core import (
-    FAINT,
-    FAR,
-    WIDE_CANCELLATION,
-    held,
-    shares,
-    wide_expanded,
-    wide_log1p,
-    wide_quotient,
-    wide_reduced,
-)
-from bce_conformance.backends.native.fused import BLOCK, CHUNK, GROUP, LANES
-from bce_conformance.backends.native.narrow_stage import special
-from bce_conformance.backends.native.primitives import (
+from ..arithmetic.double_double import (
     DD,
     dd_times,
     fast_two_sum,
-    fma,
-    helper,
-    inlined,
-    out_of_line,
     two_product,
     two_sum,
+    wide_quotient,
 )
-from bce_conformance.backends.native.refined import refined_far, refined_gradient
-from bce_conformance.backends.native.vanishing import (
-    RAISED,
-    RAISED_HELD,
-    lowered,
-    raised_quotient,
-    with_sign,
-)
+from ..arithmetic.functions import clamped, wide_expanded, wide_log1p, wide_reduced
+from ..arithmetic.intrinsics import fma, helper, inlined, out_of_line
+from ..arithmetic.underflow import RAISED, RAISED_CLAMPED, lowered, raised_quotient, with_sign
+from ..compiled import kernel
+from ..element.double_double import FAINT, RAISED_FROM, WIDE_CANCELLATION
+from ..element.extended import extended_gradient, extended_tail
+from ..element.float64 import shares, special
+from ..element.quad_double import quad_double_element
+from ..element.quantities import GRAD_LOGITS, LOSS
+from .sum_float32 import BLOCK, CHUNK, GROUP, LANES
 
 # Only targets far outside [0, 1] have such shares.
 _HUGE = 2.0**100
@@ -63,9 +46,9 @@ _EXP_RESTS = _EXPS + GROUP
 _RAISED_EXPS = _EXP_RESTS + GROUP
 _RAISED_EXP_RESTS = _RAISED_EXPS + GROUP
 _SIZE = _RAISED_EXP_RESTS + GROUP
-# Sorts of groups: nothing beyond FAR; only what vanishes; losses that are raised; only such ones,
-# with no share of the linear term.
-_NEAR, _VANISHED, _RAISED, _ALONE = range(4)
+# Sorts of groups: nothing beyond RAISED_FROM; there only what vanishes; losses that are raised;
+# only such ones, with no share of the linear term.
+_ORDINARY, _VANISHED, _RAISED, _ALONE = range(4)
 # What is left of the exponential between its two loops goes where raised ones do.
 _TAILS = _RAISED_EXPS
 _SCALES = _RAISED_EXP_RESTS
@@ -78,7 +61,7 @@ def _is_open(x: float, y: float) -> bool:
     Where no share of the linear term stays, exp(−|x|) is all there is; beside others it is nothing.
     """
     share = _share(x, y)
-    return (abs(x) >= FAR) & (((share > 0.0) & (share < FAINT)) | (share > _HUGE))
+    return (abs(x) >= RAISED_FROM) & (((share > 0.0) & (share < FAINT)) | (share > _HUGE))
 
 
 @inlined
@@ -89,36 +72,36 @@ def _share(x: float, y: float) -> float:
 
 @helper
 def _exps(x: Any, y: Any, b: Any, marks: Any) -> int:
-    """The first stage of a group: exp(−|x|), raised beyond FAR. What sort of group it is."""
+    """The first stage of a group: exp(−|x|), raised beyond RAISED_FROM; returns its sort."""
     beyond = 0
     vanished = 0
     for i in range(x.size):
-        a = held(abs(x[i]), RAISED_HELD)
-        raised = RAISED if a >= FAR else 0
+        a = clamped(abs(x[i]), RAISED_CLAMPED)
+        raised = RAISED if a >= RAISED_FROM else 0
         b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i] = wide_reduced(a, raised)
         marks[i] = _is_open(x[i], y[i])
         beyond += raised
-        vanished += RAISED if a == RAISED_HELD else 0
+        vanished += RAISED if a == RAISED_CLAMPED else 0
     if beyond == 0:
         for i in range(x.size):
             b[_EXPS + i], b[_EXP_RESTS + i] = wide_expanded(
                 b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
             )
-        return _NEAR
+        return _ORDINARY
     if beyond == vanished:
         for i in range(x.size):
             e, e_rest = wide_expanded(
                 b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i]
             )
-            b[_EXPS + i] = 0.0 if abs(x[i]) >= FAR else e
-            b[_EXP_RESTS + i] = 0.0 if abs(x[i]) >= FAR else e_rest
+            b[_EXPS + i] = 0.0 if abs(x[i]) >= RAISED_FROM else e
+            b[_EXP_RESTS + i] = 0.0 if abs(x[i]) >= RAISED_FROM else e_rest
         return _VANISHED
     return _ALONE if _expand_raised(x, y, b, marks) == x.size else _RAISED
 
 
 @inlined
 def _is_alone(x: float, y: float) -> bool:
-    """Whether no share stays, so that beyond FAR exp(−|x|) is all there is."""
+    """Whether no share stays, so that beyond RAISED_FROM exp(−|x|) is all there is."""
     return y == (1.0 if x > 0.0 else 0.0)
 
 
@@ -128,7 +111,7 @@ def _expand_raised(x: Any, y: Any, b: Any, marks: Any) -> int:
     alone = 0
     for i in range(x.size):
         e, e_rest = wide_expanded(b[_EXPS + i], b[_EXP_RESTS + i], b[_TAILS + i], b[_SCALES + i])
-        beyond = abs(x[i]) >= FAR
+        beyond = abs(x[i]) >= RAISED_FROM
         b[_EXPS + i] = 0.0 if beyond else e
         b[_EXP_RESTS + i] = 0.0 if beyond else e_rest
         raised = beyond and not marks[i]
@@ -150,7 +133,7 @@ def _sum_row(x: Any, y: Any, exps: Any, exp_rests: Any, b: Any) -> None:
         line, line_rest = two_product(steady, x[lane])
         line_rest += steady_rest * x[lane]
         # Also a zero that annihilates an infinite logit.
-        left_out = (abs(x[lane]) >= FAR) & (abs(steady) < FAINT)
+        left_out = (abs(x[lane]) >= RAISED_FROM) & (abs(steady) < FAINT)
         b[lane], error = two_sum(b[lane], 0.0 if left_out else line)
         b[_RESTS + lane] += error + (0.0 if left_out else line_rest)
         # m + e + m·e, the last being the smallest.
@@ -189,7 +172,7 @@ def _raised_sums(b: Any) -> None:
 def _vanished_gradients(x: Any, y: Any, g: Any) -> None:
     """Zeros, with their signs, where nothing is left."""
     for i in range(x.size):
-        gone = (abs(x[i]) >= FAR) & _is_alone(x[i], y[i])
+        gone = (abs(x[i]) >= RAISED_FROM) & _is_alone(x[i], y[i])
         g[i] = with_sign(0.0, -x[i]) if gone else g[i]
 
 
@@ -247,17 +230,17 @@ def _add_lanes(b: Any) -> DD:
 
 @helper
 def _decided(quantity: int, x: float, y: float, count: float) -> DD:
-    """Loss or gradient of one element as ``refined`` or, where that does not suffice, otherwise."""
+    """Loss or gradient of one element, extended or, where that does not suffice, otherwise."""
     out_of_line()
     scale = 1.0 / count
     scale_rest = fma(-scale, count, 1.0) / count
-    value, rest, trusted = refined_far(quantity, x, y, 1.0, 1.0, scale, scale_rest)
+    value, rest, trusted = extended_tail(quantity, x, y, 1.0, 1.0, scale, scale_rest)
     if not trusted and quantity == GRAD_LOGITS:
-        value, rest, trusted = refined_gradient(x, y, 1.0, scale, scale_rest)
+        value, rest, trusted = extended_gradient(x, y, 1.0, scale, scale_rest)
     if trusted:
         return value, rest
     if abs(x) < math.inf and abs(y) < math.inf:
-        return careful(quantity, x, y, 1.0, 1.0, 1.0, count, 0.0)
+        return quad_double_element(quantity, x, y, 1.0, 1.0, 1.0, count, 0.0)
     return special(quantity, x, y, 1.0, 1.0, scale, 0.0), 0.0
 
 
@@ -269,7 +252,7 @@ def _decide(
     out_of_line()
     for i in range(x.size):
         if marks[i]:
-            if abs(x[i]) >= FAR and _share(x[i], y[i]) < FAINT:
+            if abs(x[i]) >= RAISED_FROM and _share(x[i], y[i]) < FAINT:
                 value, more = _decided(LOSS, x[i], y[i], 1.0)
                 total, error = two_sum(total, value)
                 rest += error + more
@@ -373,7 +356,7 @@ def combine(partials: Any, count: float) -> float:
 def sum_small_wide(
     logits: Any, targets: Any, gradient: Any, with_gradient: bool, count: float, out: Any
 ) -> int:
-    """See ``fused.sum_small``; not 0 either where the sum overflows, and the mean may not."""
+    """See ``sum_float32.sum_small``; not 0 either where the sum overflows, and the mean may not."""
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
     total, rest, raised, raised_rest = _chunk(

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.arguments import Array
-from bce_conformance.backends.native.memory import CODES, code_of
+from ..arguments import Array
+from .strided import CODES, code_of
 
-# How the fused kernels see a format: see primitives.widen.
+# How the sum kernels see a format: see ``half.widen``.
 VIEWS = {
     dtype: np.dtype(view)
     for dtype, view in zip(CODES, (np.float64, np.float32, np.int16, np.uint16), strict=False)
@@ -58,7 +58,7 @@ def plans_of(rows: list[Array | None], shape: tuple[int, ...]) -> tuple[Array, A
 
 
 def flat(array: Array) -> Array:
-    """A contiguous array in its own memory, one-dimensional, as the fused kernels are typed.
+    """A contiguous array in its own memory, one-dimensional, as the sum kernels are typed.
 
     A read-only array is seen through a writable alias, so that kernels are compiled for one type
     only; they do not write to it.

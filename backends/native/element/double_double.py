@@ -1,30 +1,35 @@
 """One element of float64 results: every quantity as a pair, with a mark where pairs do not suffice.
 
-Marked is what pairs cannot do: deep cancellation (NEAR for the gradient in the logits, see
-``refined.py``), products that leave float64's range on the way, results near or below the smallest
-normal, infinities (FAR, see ``careful.py``).
+The formulas are those of ``float64.py``. Marked are CANCELLED gradients in the logits (evaluated by
+``extended.py``), and as BEYOND other cancellation, products that leave float64's range on the way,
+results near or below the smallest normal, and infinities (see ``quad_double.py``).
 """
 
 from __future__ import annotations
 
 import math
 
-from bce_conformance.backends.native.block import FAR, NEAR
-from bce_conformance.backends.native.core import (
-    HELD,
-    TARGETS_CANCELLATION,
-    WIDE_CANCELLATION,
-    wide_quotient,
-)
-from bce_conformance.backends.native.primitives import (
+from ..arithmetic.double_double import (
     DD,
     dd_plus,
     dd_times,
     fast_two_sum,
-    inlined,
     two_product,
     two_sum,
+    wide_quotient,
 )
+from ..arithmetic.functions import CLAMPED
+from ..arithmetic.intrinsics import inlined
+from .quantities import BEYOND, CANCELLED
+
+# From here on exp(−a), divided by a count, may be near the smallest normal: it is kept raised (see
+# ``underflow.py``). Beside a share that stays, and is not faint itself, it is nothing.
+RAISED_FROM = 640.0
+FAINT = 2.0**-820
+WIDE_CANCELLATION = 2.0**-10
+TARGETS_CANCELLATION = 2.0**-4
+# From here on exp(−a) is below half of the smallest float64.
+VANISHED = 746.0
 
 # Value, rest and mark.
 Marked = tuple[float, float, int]
@@ -34,8 +39,8 @@ _SAFE_LOW = 2.0**-240
 _SAFE_HIGH = 2.0**240
 # A result below this may have lost its rest to underflow.
 _TINY = 2.0**-900
-# Above this logit exp(−a) is about to be held.
-_HOLDING = HELD - 10.0
+# Above this logit exp(−a) is about to be clamped.
+_CLAMPING = CLAMPED - 10.0
 # With weights below _SAFE_HIGH, exp(−a) contributes nothing beyond this logit.
 WEIGHTED_VANISHED = 2300.0
 
@@ -44,20 +49,20 @@ WEIGHTED_VANISHED = 2300.0
 def _out_of_range(value: float) -> int:
     """Whether a result may have overflowed or lost digits to underflow on the way."""
     a = abs(value)
-    return 0 if (a < math.inf and a > _TINY) else FAR
+    return 0 if (a < math.inf and a > _TINY) else BEYOND
 
 
 @inlined
 def unsafe(value: float) -> int:
-    """FAR where a coefficient may take a product of several out of range."""
+    """BEYOND where a coefficient may take a product of several out of range."""
     a = abs(value)
-    return FAR if (a < _SAFE_LOW or a > _SAFE_HIGH) and a != 0.0 else 0
+    return BEYOND if (a < _SAFE_LOW or a > _SAFE_HIGH) and a != 0.0 else 0
 
 
 @inlined
-def _held_matters(x: float, steady: float, decaying: float) -> int:
-    """Whether a held exp(−|x|), times ``decaying``, is more than nothing beside ``steady``."""
-    return FAR if abs(x) > _HOLDING and abs(steady) <= abs(decaying) * _TINY else 0
+def _clamp_matters(x: float, steady: float, decaying: float) -> int:
+    """Whether a clamped exp(−|x|), times ``decaying``, is more than nothing beside ``steady``."""
+    return BEYOND if abs(x) > _CLAMPING and abs(steady) <= abs(decaying) * _TINY else 0
 
 
 @inlined
@@ -91,9 +96,9 @@ def wide_loss(
     gone = abs(x) > vanished and steady == 0.0
     result = 0.0 if gone else value + 0.0
     rest = 0.0 if gone else value_rest
-    needed = _held_matters(x, steady, 1.0) | _out_of_range(value)
+    needed = _clamp_matters(x, steady, 1.0) | _out_of_range(value)
     needed = 0 if gone or w == 0.0 or inner == 0.0 else needed
-    needed = FAR if abs(x) == math.inf or value != value or w != w else needed
+    needed = BEYOND if abs(x) == math.inf or value != value or w != w else needed
     return result, rest, needed
 
 
@@ -128,11 +133,11 @@ def wide_grad_logits(
     result = value * 0.0 if gone else value
     rest = 0.0 if gone else value_rest
     near = abs(numerator) < WIDE_CANCELLATION * abs(u) and x != 0.0
-    needed = _held_matters(x, steady, decaying) | _out_of_range(value)
-    needed = NEAR if near else needed
+    needed = _clamp_matters(x, steady, decaying) | _out_of_range(value)
+    needed = CANCELLED if near else needed
     exact_zero = numerator == 0.0 and not near
     needed = 0 if gone or exact_zero or scale == 0.0 else needed
-    needed = FAR if value != value else needed
+    needed = BEYOND if value != value else needed
     return result, rest, needed
 
 
@@ -152,7 +157,7 @@ def wide_grad_targets(
     t_rest = 0.0 if plain else t_rest
     scale, scale_rest = dd_times(s, s_rest, w, 0.0)
     value, rest = dd_times(t, t_rest, scale, scale_rest)
-    needed = FAR if near or (p == 0.0 and a > _HOLDING) else _out_of_range(value)
+    needed = BEYOND if near or (p == 0.0 and a > _CLAMPING) else _out_of_range(value)
     needed = 0 if (t == 0.0 or scale == 0.0) and a < math.inf else needed
     return value, rest, needed
 
@@ -164,7 +169,7 @@ def wide_grad_weight(
     """The derivative in w times the scale."""
     inner, inner_rest = _inner(x, y, p, sp, sp_rest)
     value, rest = dd_times(inner, inner_rest, s, s_rest)
-    needed = _out_of_range(value) | (FAR if abs(x) > _HOLDING else 0)
+    needed = _out_of_range(value) | (BEYOND if abs(x) > _CLAMPING else 0)
     needed = 0 if s == 0.0 and abs(x) < math.inf else needed
     return value, rest, needed
 
@@ -178,7 +183,7 @@ def wide_grad_pos_weight(
     scale, scale_rest = dd_times(s, s_rest, w, 0.0)
     scale, scale_rest = dd_times(scale, scale_rest, y, 0.0)
     value, rest = dd_times(t, t_rest, scale, scale_rest)
-    needed = _out_of_range(value) | (FAR if x > _HOLDING else 0)
+    needed = _out_of_range(value) | (BEYOND if x > _CLAMPING else 0)
     needed = 0 if scale == 0.0 and abs(x) < math.inf else needed
     return value, rest, needed
 
@@ -206,6 +211,6 @@ def wide_hessian(
     scale, scale_rest = dd_times(s, s_rest, w, 0.0)
     scale, scale_rest = dd_times(scale, scale_rest, v, 0.0)
     value, rest = dd_times(c, c_rest, scale, scale_rest)
-    needed = _out_of_range(value) | (FAR if abs(x) > _HOLDING else 0)
+    needed = _out_of_range(value) | (BEYOND if abs(x) > _CLAMPING else 0)
     needed = 0 if c == 0.0 or scale == 0.0 else needed
     return value, rest, needed

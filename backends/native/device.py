@@ -1,11 +1,7 @@
-"""The CUDA driver: device arrays in, device arrays out, nothing leaves the device.
+"""One call on a CUDA device: device arrays in, device arrays out, nothing leaves the device.
 
 **Untested on GPU.** It runs over the processor's tests under numba's CUDA simulator, which checks
 indexing, reductions and the element's arithmetic, but neither compilation for a device nor speed.
-
-A grid-stride loop evaluates the same scalar functions as the processor (``element.py``). Sums are
-deterministic: the grid depends on the number of elements only, every thread adds up its own
-elements exactly, each block its threads in a fixed tree, and one thread the blocks.
 """
 
 from __future__ import annotations
@@ -15,15 +11,10 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from numba import cuda, float64
+from numba import cuda
 
-from bce_conformance.backends.native.arguments import (
-    OPERANDS,
-    Array,
-    check_broadcast,
-    check_reduction,
-)
-from bce_conformance.backends.native.block import (
+from .arguments import OPERANDS, Array, check_broadcast, check_reduction
+from .element.quantities import (
     GRAD_LOGITS,
     GRAD_POS_WEIGHT,
     GRAD_TARGETS,
@@ -31,121 +22,20 @@ from bce_conformance.backends.native.block import (
     HESSIAN,
     LOSS,
 )
-from bce_conformance.backends.native.element import added, evaluate, exact, rounded
+from .kernels.cuda import THREADS, elements, finish, sums
 
-THREADS = 64
 MOST_BLOCKS = 1024
 
 QUANTITY_OF = dict(
     zip(OPERANDS, (GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT), strict=True)
 )
-# How a format is seen by the kernels (see primitives.widen).
+# How a format is seen by the kernels (see half.widen).
 _VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float16): np.dtype(np.int16),
     np.dtype(ml_dtypes.bfloat16): np.dtype(np.uint16),
     np.dtype(np.float32): np.dtype(np.float32),
     np.dtype(np.float64): np.dtype(np.float64),
 }
-
-
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _elements(
-    quantity: int, inputs: Any, walks: Any, shape: Any, count: float, weighted: bool, out: Any
-) -> None:
-    x, y, w, p, c, v = inputs
-    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
-        ix, iy, iw, ip, ic, iv = 0, 0, 0, 0, 0, 0
-        at = i
-        for axis in range(shape.size - 1, -1, -1):
-            step = at % shape[axis]
-            at //= shape[axis]
-            ix += step * walks[0, axis]
-            iy += step * walks[1, axis]
-            iw += step * walks[2, axis]
-            ip += step * walks[3, axis]
-            ic += step * walks[4, axis]
-            iv += step * walks[5, axis]
-        value, rest = evaluate(
-            quantity,
-            exact(x[ix]),
-            exact(y[iy]),
-            exact(w[iw]),
-            exact(p[ip]),
-            exact(c[ic]),
-            exact(v[iv]),
-            count,
-            weighted,
-            x[ix],
-        )
-        out[i] = rounded(value, rest, 1.0, x[ix])
-
-
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _sums(
-    quantity: int,
-    inputs: Any,
-    walks: Any,
-    shape: Any,
-    count: float,
-    weighted: bool,
-    kept: Any,
-    size: int,
-    partials: Any,
-) -> None:
-    """Sum ``size`` elements of ``shape``, from the operand offsets ``kept`` on, into partials."""
-    totals = cuda.shared.array(THREADS, float64)
-    rests = cuda.shared.array(THREADS, float64)
-    x, y, w, p, c, v = inputs
-    lane = cuda.threadIdx.x
-    total, total_rest = 0.0, 0.0
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        ix, iy, iw, ip, ic, iv = kept[0], kept[1], kept[2], kept[3], kept[4], kept[5]
-        at = i
-        for axis in range(shape.size - 1, -1, -1):
-            step = at % shape[axis]
-            at //= shape[axis]
-            ix += step * walks[0, axis]
-            iy += step * walks[1, axis]
-            iw += step * walks[2, axis]
-            ip += step * walks[3, axis]
-            ic += step * walks[4, axis]
-            iv += step * walks[5, axis]
-        value, rest = evaluate(
-            quantity,
-            exact(x[ix]),
-            exact(y[iy]),
-            exact(w[iw]),
-            exact(p[ip]),
-            exact(c[ic]),
-            exact(v[iv]),
-            count,
-            weighted,
-            x[ix],
-        )
-        total, total_rest = added(total, total_rest, value, rest)
-    totals[lane] = total
-    rests[lane] = total_rest
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half:
-        if lane < half:
-            totals[lane], rests[lane] = added(
-                totals[lane], rests[lane], totals[lane + half], rests[lane + half]
-            )
-        cuda.syncthreads()
-        half //= 2
-    if lane == 0:
-        partials[cuda.blockIdx.x, 0] = totals[0]
-        partials[cuda.blockIdx.x, 1] = rests[0]
-
-
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _finish(partials: Any, count: float, like: Any, out: Any, at: int) -> None:
-    if cuda.grid(1) == 0:
-        total, rest = 0.0, 0.0
-        for block in range(partials.shape[0]):
-            total, rest = added(total, rest, partials[block, 0], partials[block, 1])
-        out[at] = rounded(total, rest, count, like[0])
 
 
 class Evaluation:
@@ -220,7 +110,7 @@ class Evaluation:
         if self.size:
             walks = cuda.to_device(np.array(self.walks, np.int64).reshape(6, -1))
             shape = cuda.to_device(np.array(self.shape, np.int64))
-            _elements[self._blocks(self.size), THREADS](
+            elements[self._blocks(self.size), THREADS](
                 quantity, tuple(self.inputs), walks, shape, self.count, self.weighted, out
             )
         return out[: self.size].view(self.dtype).reshape(self.shape)
@@ -240,7 +130,7 @@ class Evaluation:
         inner_walks = cuda.to_device(np.ascontiguousarray(walks[:, inner]))
         for at, index in enumerate(np.ndindex(*[self.shape[axis] for axis in outer])):
             kept = walks[:, outer] @ np.array(index, np.int64)
-            _sums[blocks, THREADS](
+            sums[blocks, THREADS](
                 quantity,
                 tuple(self.inputs),
                 inner_walks,
@@ -251,7 +141,7 @@ class Evaluation:
                 size,
                 partials,
             )
-            _finish[1, 1](partials, count, self.inputs[0], out, at)
+            finish[1, 1](partials, count, self.inputs[0], out, at)
         return out.view(self.dtype).reshape(target)
 
     def loss(self) -> Any:

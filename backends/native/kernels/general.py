@@ -1,6 +1,6 @@
 """Any call, any layout, any dtype: blocks are gathered, evaluated, scattered and summed.
 
-One compiled function serves them all, because operands come as numbers (see ``memory.py``).
+One compiled function serves them all, because operands come as numbers (see ``strided.py``).
 Guarantees bits that depend on the elements and their order only, and temporaries of a few blocks
 for each thread.
 """
@@ -11,43 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.native.block import (
-    GRAD_LOGITS,
-    LENGTH,
-    LOSS,
-    MARK,
-    NEAR,
-    QUANTITIES,
-    RESTS,
-    RESULTS,
-    S_REST,
-    SIZE,
-    C,
-    P,
-    S,
-    V,
-    W,
-    X,
-    Y,
-)
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.careful import careful
-from bce_conformance.backends.native.memory import BFLOAT16, FLOAT16, FLOAT64, transfer
-from bce_conformance.backends.native.narrow_stage import narrow_stage, special
-from bce_conformance.backends.native.primitives import (
-    DD,
-    dd_times,
-    fma,
-    helper,
-    inlined,
-    narrow,
-    near_tie,
-    sticky,
-    two_sum,
-)
-from bce_conformance.backends.native.refined import refined_far, refined_gradient
-from bce_conformance.backends.native.vanishing import raised_quotient
-from bce_conformance.backends.native.wide_stage import wide_stage
+from ..arithmetic.double_double import DD, dd_times, two_sum
+from ..arithmetic.half import near_tie, sticky
+from ..arithmetic.intrinsics import fma, helper, inlined
+from ..arithmetic.underflow import raised_quotient
+from ..compiled import kernel
+from ..element.extended import extended_gradient, extended_tail
+from ..element.float64 import special
+from ..element.quad_double import quad_double_element
+from ..element.quantities import CANCELLED, GRAD_LOGITS, LOSS, QUANTITIES
+from ..memory.strided import BFLOAT16, FLOAT16, FLOAT64, transfer
+from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, P, S, V, W, X, Y
+from .stage_double_double import wide_stage
+from .stage_float64 import narrow_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
 CHUNK = 32 * LENGTH
@@ -57,7 +33,8 @@ OUTPUTS = INPUTS
 
 
 @inlined
-def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
+def gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
+    """Read ``n`` elements of every input from ``start`` on into the block."""
     for operand in range(INPUTS):
         row = b[operand * LENGTH : operand * LENGTH + n]
         if plans[operand, 1]:
@@ -65,7 +42,7 @@ def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
 
 
 @inlined
-def _scale(b: Any, n: int, count: float) -> None:
+def divide_cotangents(b: Any, n: int, count: float) -> None:
     """S = C/count as a pair; exact where count is 1."""
     for i in range(n):
         q = b[C + i] / count
@@ -81,12 +58,12 @@ def _decided(
     """One quantity of a finite element, at whatever precision it takes."""
     if quantity in (LOSS, GRAD_LOGITS):
         scale = c / count
-        value, rest, trusted = refined_far(
+        value, rest, trusted = extended_tail(
             quantity, x, y, w, p, scale, fma(-scale, count, c) / count
         )
         if trusted:
             return value, rest
-    return careful(quantity, x, y, w, p, c, count, v)
+    return quad_double_element(quantity, x, y, w, p, c, count, v)
 
 
 @helper
@@ -98,9 +75,9 @@ def repair(b: Any, n: int, wanted: Any, count: float) -> None:
         x, y, w, p, c, v = b[X + i], b[Y + i], b[W + i], b[P + i], b[C + i], b[V + i]
         finite = abs(x) < np.inf and abs(y) < np.inf and abs(w) < np.inf
         finite = finite and abs(p) < np.inf and abs(c) < np.inf and abs(v) < np.inf
-        if b[MARK + i] == NEAR:
+        if b[MARK + i] == CANCELLED:
             scale, scale_rest = dd_times(b[S + i], b[S_REST + i], w, 0.0)
-            value, rest, trusted = refined_gradient(x, y, p, scale, scale_rest)
+            value, rest, trusted = extended_gradient(x, y, p, scale, scale_rest)
             if trusted:
                 b[RESULTS + GRAD_LOGITS * LENGTH + i] = value
                 b[RESTS + GRAD_LOGITS * LENGTH + i] = rest
@@ -179,12 +156,12 @@ def evaluate(
     """Evaluate chunks ``first`` to ``last`` of ``length`` elements each, in C order of ``shape``.
 
     Args:
-        plans: descriptor, a row for each input and each quantity (see ``memory.transfer``); an
+        plans: descriptor, a row for each input and each quantity (see ``strided.transfer``); an
             address of 0 leaves an input at 1, and a quantity unwritten.
         shape: of the logits, dimensions merged.
         size: number of elements in all.
         wanted: for each quantity, whether it is computed.
-        code: the format of the results (see ``memory.CODES``).
+        code: the format of the results (see ``strided.CODES``).
         weighted: whether weight, pos_weight, cotangent or vector may differ from 1.
         count: what gradients are divided by.
         summed: whether losses are summed into ``partials[chunk, :]``.
@@ -202,8 +179,8 @@ def evaluate(
         for start in range(chunk * length, min(size, (chunk + 1) * length), LENGTH):
             n = min(LENGTH, size - start)
             b[MARK : MARK + n] = 0.0
-            _gather(plans, shape, start, n, b)
-            _scale(b, n, count)
+            gather(plans, shape, start, n, b)
+            divide_cotangents(b, n, count)
             marked = wide_stage(b, n, wanted, weighted) if wide else narrow_stage(b, n, wanted)
             if marked:
                 repair(b, n, wanted, count)
@@ -230,47 +207,3 @@ def combine(partials: Any, count: float) -> float:
         total, error = two_sum(total, partials[chunk, 0])
         rest += error + partials[chunk, 1]
     return raised_quotient(total, rest, 0.0, 0.0, count)
-
-
-@kernel
-def accumulate(
-    plans: Any,
-    shape: Any,
-    wanted: Any,
-    wide: bool,
-    count: float,
-    quantity: int,
-    first: int,
-    last: int,
-    sums: Any,
-    rests: Any,
-) -> None:
-    """Add one quantity of elements ``first`` to ``last`` up into ``sums`` with ``rests``.
-
-    The vector is read as indices into ``sums``: that of the broadcast operand's element.
-    """
-    b = np.ones(SIZE)
-    b[RESTS:] = 0.0
-    for start in range(first, last, LENGTH):
-        n = min(LENGTH, last - start)
-        b[MARK : MARK + n] = 0.0
-        _gather(plans, shape, start, n, b)
-        _scale(b, n, count)
-        marked = wide_stage(b, n, wanted, True) if wide else narrow_stage(b, n, wanted)
-        if marked:
-            repair(b, n, wanted, count)
-        for i in range(n):
-            at = int(b[V + i])
-            sums[at], error = two_sum(sums[at], b[RESULTS + quantity * LENGTH + i])
-            rests[at] += error + b[RESTS + quantity * LENGTH + i]
-
-
-@kernel
-def settle(sums: Any, rests: Any, out: Any) -> None:
-    """Round sums and rests, each a row for each part of the elements, into ``out``."""
-    for i in range(out.size):
-        total, rest = sums[0, i], rests[0, i]
-        for part in range(1, sums.shape[0]):
-            total, error = two_sum(total, sums[part, i])
-            rest += error + rests[part, i]
-        out[i] = narrow(total + rest if abs(total) < np.inf else total, out[i])

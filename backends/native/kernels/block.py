@@ -7,19 +7,17 @@ rows do not overlap, so that every loop over them becomes vector code.
 
 from __future__ import annotations
 
-LENGTH = 512
+from ..element.quantities import QUANTITIES
 
-LOSS, GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT, HESSIAN = range(6)
-QUANTITIES = 6
+LENGTH = 512
 
 # Inputs: logits, targets, weight, pos_weight, cotangent, vector.
 X, Y, W, P, C, V = (LENGTH * row for row in range(6))
 # exp(−|x|), log(1 + exp(−|x|)) and cotangent/count, each with its rest.
 E, E_REST, SP, SP_REST, S, S_REST = (LENGTH * row for row in range(6, 12))
-# Not 0 where an element has to be evaluated again: NEAR once for a gradient in the logits that
-# cancels, FAR for everything else, added up.
+# Not 0 where an element has to be evaluated again: the sum of its marks (see
+# ``quantities.py``).
 MARK = LENGTH * 12
-NEAR, FAR = 1, 16
 # The result of quantity q, and its rest: zero where float64 is enough.
 RESULTS = LENGTH * 13
 RESTS = RESULTS + LENGTH * QUANTITIES

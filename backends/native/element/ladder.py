@@ -1,7 +1,8 @@
-"""One element, any quantity, any format, with all that the block kernels do for it.
+"""One element, any quantity, any format, at the precision that its result takes.
 
-What a CUDA thread evaluates: the same functions and the same decisions as on the processor, so
-that results are the same up to how the device rounds its fused operations.
+The rungs are float64, double-double, extended and quad-double; infinities and NaN take the limits
+of the formulas. A CUDA thread evaluates this, so that results are those of the processor up to how
+the device rounds its fused operations.
 """
 
 from __future__ import annotations
@@ -9,47 +10,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bce_conformance.backends.native.block import (
-    FAR,
-    GRAD_LOGITS,
-    GRAD_POS_WEIGHT,
-    GRAD_TARGETS,
-    GRAD_WEIGHT,
-    LOSS,
-    NEAR,
-)
-from bce_conformance.backends.native.caching import kernel
-from bce_conformance.backends.native.careful import careful
-from bce_conformance.backends.native.core import (
-    NARROW_CANCELLATION,
+from ..arithmetic.double_double import DD, dd_times, two_sum
+from ..arithmetic.functions import narrow_exp, narrow_softplus, wide_exp, wide_softplus
+from ..arithmetic.half import narrow, near_tie, sticky, widen
+from ..arithmetic.intrinsics import fma, helper
+from ..compiled import kernel
+from .double_double import (
     VANISHED,
-    narrow_exp,
-    narrow_numerator,
-    narrow_softplus,
-    wide_exp,
-    wide_softplus,
-)
-from bce_conformance.backends.native.narrow_stage import (
-    annihilate,
-    coefficient,
-    narrow_inner,
-    narrow_slope,
-    softplus_negative,
-    special,
-)
-from bce_conformance.backends.native.primitives import (
-    DD,
-    dd_times,
-    fma,
-    helper,
-    narrow,
-    near_tie,
-    sticky,
-    two_sum,
-    widen,
-)
-from bce_conformance.backends.native.refined import refined_gradient
-from bce_conformance.backends.native.wide_element import (
     WEIGHTED_VANISHED,
     Marked,
     unsafe,
@@ -60,24 +27,44 @@ from bce_conformance.backends.native.wide_element import (
     wide_hessian,
     wide_loss,
 )
+from .extended import extended_gradient
+from .float64 import (
+    NARROW_CANCELLATION,
+    annihilate,
+    coefficient,
+    narrow_gradient,
+    narrow_inner,
+    narrow_slope,
+    softplus_negative,
+    special,
+)
+from .quad_double import quad_double_element
+from .quantities import (
+    BEYOND,
+    CANCELLED,
+    GRAD_LOGITS,
+    GRAD_POS_WEIGHT,
+    GRAD_TARGETS,
+    GRAD_WEIGHT,
+    LOSS,
+)
 
 
 @helper
 def _narrow(
     quantity: int, x: float, y: float, w: float, p: float, s: float, v: float
 ) -> tuple[float, int]:
-    """As ``narrow_stage`` has it."""
+    """As ``stage_float64.py`` has it, with its mark."""
     e = narrow_exp(abs(x))
     sp = narrow_softplus(e)
     if quantity == LOSS:
         return annihilate(w, narrow_inner(x, y, p, sp)) + 0.0, 0
     if quantity == GRAD_LOGITS:
-        numerator, larger = narrow_numerator(x, 1.0 - y, p * y, e)
-        near = abs(numerator) < NARROW_CANCELLATION * larger
-        return numerator * (s * w) / (1.0 + e), NEAR if near else 0
+        value, numerator, steady = narrow_gradient(x, 1.0 - y, p * y, e, s * w)
+        return value, CANCELLED if abs(numerator) < NARROW_CANCELLATION * steady else 0
     if quantity == GRAD_TARGETS:
         slope, larger = narrow_slope(x, p, sp)
-        return annihilate(s * w, slope), FAR if abs(slope) < NARROW_CANCELLATION * larger else 0
+        return annihilate(s * w, slope), BEYOND if abs(slope) < NARROW_CANCELLATION * larger else 0
     if quantity == GRAD_WEIGHT:
         return annihilate(s, narrow_inner(x, y, p, sp)), 0
     if quantity == GRAD_POS_WEIGHT:
@@ -98,7 +85,7 @@ def _wide(
     v: float,
     vanished: float,
 ) -> Marked:
-    """As ``wide_stage`` has it."""
+    """As ``stage_double_double.py`` has it."""
     e, e_rest = wide_exp(abs(x))
     sp, sp_rest = wide_softplus(e, e_rest)
     if quantity == LOSS:
@@ -129,7 +116,7 @@ def evaluate(
 ) -> DD:
     """``quantity`` of one element as a value and its rest; gradients times ``c/count``.
 
-    ``like`` is an element of the result's format (see ``primitives.widen``). What is returned may
+    ``like`` is an element of the result's format (see ``half.widen``). What is returned may
     be rounded to it directly.
     """
     s = c / count
@@ -143,15 +130,15 @@ def evaluate(
     value, rest, needed = _wide(quantity, x, y, w, p, s, s_rest, v, vanished)
     if weighted:
         needed += unsafe(w) + unsafe(p) + unsafe(p * y) + unsafe(s)
-    if needed == NEAR:
+    if needed == CANCELLED:
         scale, scale_rest = dd_times(s, s_rest, w, 0.0)
-        value, rest, trusted = refined_gradient(x, y, p, scale, scale_rest)
-        needed = 0 if trusted else FAR
+        value, rest, trusted = extended_gradient(x, y, p, scale, scale_rest)
+        needed = 0 if trusted else BEYOND
     if needed:
         finite = abs(x) < math.inf and abs(y) < math.inf and abs(w) < math.inf
         finite = finite and abs(p) < math.inf and abs(c) < math.inf and abs(v) < math.inf
         if finite:
-            value, rest = careful(quantity, x, y, w, p, c, count, v)
+            value, rest = quad_double_element(quantity, x, y, w, p, c, count, v)
         else:
             value, rest = special(quantity, x, y, w, p, s, v), 0.0
     if quantity == LOSS:

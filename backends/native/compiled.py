@@ -1,7 +1,7 @@
 """Compiled code on disk, valid as long as everything that it was compiled from.
 
-numba stamps a function's cache with that function's own file; a kernel here is made of several
-files, so the stamp is a fingerprint of all of them. Where nothing can be written, kernels are
+numba stamps a function's cache with that function's own file. A kernel is made of several files, so
+the stamp here is a digest of all files of the package. Where nothing can be written, kernels are
 compiled anew in each process and nothing fails.
 """
 
@@ -15,34 +15,17 @@ from typing import Any
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-COMPILED = (
-    "block",
-    "caching",
-    "careful",
-    "coefficients",
-    "core",
-    "element",
-    "engine",
-    "fused",
-    "fused_far",
-    "fused_half",
-    "fused_weighted",
-    "fused_wide",
-    "memory",
-    "narrow_stage",
-    "primitives",
-    "refined",
-    "vanishing",
-    "wide_element",
-    "wide_stage",
-)
-FINGERPRINT = hashlib.sha256(
-    b"".join(
-        path.read_bytes()
-        for path in (Path(__file__).with_name(f"{name}.py") for name in COMPILED)
-        if path.exists()
-    )
-).hexdigest()
+
+def digest_of(folder: Path) -> str:
+    """A digest of all Python files in ``folder`` and below, with their names."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+FINGERPRINT = digest_of(Path(__file__).parent)
 
 
 class _PackageCache(FunctionCache):  # type: ignore[misc, unused-ignore]

@@ -1,0 +1,1 @@
+"""One element at each precision, and the ladder that decides between them."""

@@ -1,0 +1,1 @@
+"""Compiled loops over elements: blocks of any call, sums by format, and CUDA."""

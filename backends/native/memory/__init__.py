@@ -1,0 +1,1 @@
+"""Operands in memory of any layout, and the threads that share them out."""
