@@ -7,8 +7,9 @@ one that an entry was measured with may miss a deviation: there a better cell is
 
 What a backend computes depends on the instruction set that its code was made for, so that an entry
 names those on which it was measured. On one that the file as a whole was measured on, what has no
-entry for it is AAA. On any other, and on other devices, the worst of a cell's entries is what is
-known.
+entry for it is AAA. On any other, the worst is known of what was found on the nearest ones: the
+same level of another maker's processors, else the next below and above. On another device than
+those with entries, the CPU's hold.
 
 A file holds versions and instruction sets, the reasons, each once, and the deviations that point to
 them::
@@ -51,6 +52,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bce_conformance.backends.calls import DTYPES
+from bce_conformance.backends.instruction_sets import LEVELS
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import VERDICTS, Verdict, Witness, is_better
@@ -211,8 +213,8 @@ class Ledger:
         entries = _of_device(entries, _kind(device))
         if all(entry.device == CPU == _kind(device) for entry in entries):
             file = self._file(name)
-            tried = file is not None and instruction_set in file.instruction_sets
-            entries = _of_instruction_set(entries, instruction_set, tried)
+            measured = file.instruction_sets if file else ()
+            entries = _of_instruction_set(entries, instruction_set, measured)
         return max(entries, key=lambda entry: VERDICTS.index(entry.level), default=None)
 
     def standing(
@@ -274,14 +276,40 @@ def _of_device(entries: Sequence[Deviation], device: str) -> list[Deviation]:
 
 
 def _of_instruction_set(
-    entries: Sequence[Deviation], instruction_set: str, tried: bool
+    entries: Sequence[Deviation], instruction_set: str, measured: Sequence[str]
 ) -> list[Deviation]:
     """The entries of an instruction set; where it has none, those that may hold for it.
 
-    Where the default tier has ``tried`` it, those are what larger tiers found elsewhere.
+    Where the default tier has ``measured`` it, those are what larger tiers found elsewhere.
     """
     here = [entry for entry in entries if instruction_set in entry.instruction_sets]
-    return here or [entry for entry in entries if not tried or entry.tier != MADE_WITH[0]]
+    larger = [entry for entry in entries if entry.tier != MADE_WITH[0]]
+    if here or instruction_set in measured:
+        return here or larger
+    named = {name for entry in entries for name in entry.instruction_sets}
+    near = nearest(instruction_set, named.union(measured))
+    chosen = [e for e in entries if not e.instruction_sets or near.intersection(e.instruction_sets)]
+    return chosen or larger
+
+
+def nearest(instruction_set: str, others: Iterable[str]) -> set[str]:
+    """Those of other instruction sets that say most about one: all where none is of its kind.
+
+    The same level of another maker, else those of the next level below and of the next above.
+    """
+    levels = {name: name.partition("/")[0] for name in others}
+    level = instruction_set.partition("/")[0]
+    if level not in LEVELS:
+        return set(levels)
+    steps = {
+        name: LEVELS.index(other) - LEVELS.index(level)
+        for name, other in levels.items()
+        if other in LEVELS
+    }
+    below = max((step for step in steps.values() if step <= 0), default=None)
+    above = min((step for step in steps.values() if step >= 0), default=None)
+    wanted = {0} if below == 0 else {below, above}
+    return {name for name, step in steps.items() if step in wanted} or set(levels)
 
 
 def _kind(device: str) -> str:

@@ -19,7 +19,7 @@ from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results import writing
 from bce_conformance.results.cells import VERDICTS, Witness, is_better
 
-from .read import CPU, MADE_WITH, LedgerError, load, public, tries_less, witnesses
+from .read import CPU, MADE_WITH, LedgerError, load, nearest, public, tries_less, witnesses
 
 UNEXPLAINED = "unexplained"
 
@@ -211,9 +211,17 @@ def _elsewhere(known: Mapping[Key, Entry], key: Key) -> list[Key]:
 
 def _taken_as(known: Mapping[Key, Entry], key: Key, sets: Sequence[str]) -> Entry | None:
     """The entry that a cell without one of its own goes by, as ``Ledger.deviation`` has it."""
-    others = [known[other] for other in _elsewhere(known, key)]
-    if key.instruction_set in sets:
-        others = [entry for entry in others if entry.tier != MADE_WITH[0]]
+    elsewhere = _elsewhere(known, key)
+    near = nearest(
+        key.instruction_set, {*sets, *(other.instruction_set for other in elsewhere)} - {""}
+    )
+    tried = key.instruction_set in sets
+    others = [
+        known[other]
+        for other in elsewhere
+        if known[other].tier != MADE_WITH[0]
+        or not (tried or (other.instruction_set and other.instruction_set not in near))
+    ]
     return max(others, key=lambda entry: VERDICTS.index(entry.level), default=None)
 
 

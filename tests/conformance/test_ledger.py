@@ -12,6 +12,7 @@ from bce_conformance.conformance.ledger.read import (
     Ledger,
     LedgerError,
     LedgerFile,
+    nearest,
     read,
     read_file,
 )
@@ -113,6 +114,12 @@ def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
     assert standing(known, "AAA", instruction_set=ELSEWHERE) == "as known"
     unseen = standing(known, "AAA", instruction_set="aarch64")
     assert unseen == "better on another instruction set"
+    other_maker = HERE.replace("intel", "amd")
+    assert standing(known, "A", instruction_set=other_maker) == "as known"
+    assert standing(known, "AAA", instruction_set=other_maker) == unseen
+    less = ELSEWHERE.replace("amd", "intel")  # the level that is AAA on another maker's
+    assert standing(known, "AAA", instruction_set=less) == "as known"
+    assert standing(known, "A", instruction_set=less) == "worse on another instruction set"
     assert standing(known, "A", instruction_set="aarch64") == "as known"
 
 
@@ -267,3 +274,22 @@ def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:
     known = {spec.id for spec in builtin_backends()}
     for path in LEDGER.glob("*.toml"):
         assert {entry.backend for entry in read_file(path).deviations} <= known
+
+
+@pytest.mark.parametrize(
+    ("instruction_set", "others", "near"),
+    [
+        ("x86-64-v3/amd", ["x86-64-v2/intel", "x86-64-v3/intel"], ["x86-64-v3/intel"]),
+        ("x86-64-v3/amd", ["x86-64-v2/a", "x86-64-v4/a", "x86-64-v4/b"], [0, 1, 2]),
+        ("x86-64-v2/amd", ["x86-64-v3/a", "x86-64-v4/a"], [0]),
+        ("x86-64-v4-fp16/amd", ["x86-64-v3/a", "x86-64-v2/a"], [0]),
+        ("aarch64", ["x86-64-v3/a", "x86-64-v2/a"], [0, 1]),
+        ("x86-64-v3/amd", ["aarch64"], [0]),
+        ("x86-64-v3/amd", [], []),
+    ],
+)
+def test_the_nearest_instruction_sets(
+    instruction_set: str, others: list[str], near: list[str | int]
+) -> None:
+    expected = {others[one] if isinstance(one, int) else one for one in near}
+    assert nearest(instruction_set, others) == expected
