@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 from rich import filesize
 from rich.progress import Progress
-from rich.table import Table
 
 from bce_conformance.reference import cache
 
@@ -18,13 +17,14 @@ cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_i
 def cache_info() -> None:
     """Show where the cache is and what it holds."""
     found = cache.info()
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     state = "" if found.enabled else f"  (switched off by {cache.VARIABLE})"
-    table.add_row("folder", f"{found.path}{state}")
-    table.add_row("truths", f"{found.entries}, {filesize.decimal(found.bytes)}")
-    table.add_row("limit", filesize.decimal(found.limit))
-    table.add_row("compiled code", filesize.decimal(found.compiled_bytes))
-    console.print(table)
+    for name, text in (
+        ("folder", f"{found.path}{state}"),
+        ("truths", f"{found.entries}, {filesize.decimal(found.bytes)}"),
+        ("limit", filesize.decimal(found.limit)),
+        ("compiled code", filesize.decimal(found.compiled_bytes)),
+    ):
+        console.print(f"{name:<13}  {text}", soft_wrap=True, markup=False, highlight=False)
 
 
 @cache_app.command("clear")

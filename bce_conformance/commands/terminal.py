@@ -19,7 +19,7 @@ errors = Console(stderr=True)
 
 def misuse(message: str) -> NoReturn:
     """Say what was wrong with the command line, and leave."""
-    errors.print(message, style="red", markup=False, highlight=False)
+    errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(Exit.MISUSE)
 
 

@@ -1,6 +1,7 @@
 """Impostors that reduce wrongly."""
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -278,8 +279,18 @@ class ThreadDependentSum:
         if call.reduction == "none" or call.logits.size < 8:
             return right(call)
         parts = np.array_split(right_elements(call).astype(call.logits.dtype).ravel(), threads)
-        # One after the other: NumPy's own sum follows the processor's vector units.
-        total = reduce(np.add, (np.cumsum(part, dtype=part.dtype)[-1] for part in parts))
+        total = reduce(np.add, map(_pairwise, parts))
         if call.reduction == "mean":
             total = total / call.logits.dtype.type(call.logits.size)
         return _with_loss(call, total)
+
+
+def _pairwise(terms: Array) -> Any:
+    """The sum in pairs of blocks, as NumPy's, but the same on every processor's vector units."""
+    blocks = np.zeros(-(-max(terms.size, 1) // 128) * 128, terms.dtype)
+    blocks[: terms.size] = terms
+    sums = np.add.accumulate(blocks.reshape(-1, 16, 8), axis=1)[:, -1].ravel()
+    while sums.size > 1:
+        sums = np.append(sums, np.zeros(sums.size % 2, sums.dtype))
+        sums = sums[0::2] + sums[1::2]
+    return sums[0]

@@ -22,14 +22,10 @@ def calls() -> Iterator[LossCall]:
     random = np.random.default_rng(0)
     for dtype in DTYPES:
         format_ = format_of(dtype)
-        logits = np.concatenate(
-            [
-                format_.from_ordinal(random.integers(-(2**15), 2**15, SIZE // 2))
-                if dtype in ("float16", "bfloat16")
-                else random.normal(0, 1, SIZE // 2) * 2.0 ** random.integers(-60, 60, SIZE // 2),
-                random.normal(0, 8, SIZE // 2),
-            ]
-        ).astype(format_.dtype)
+        largest = int(format_.ordinal(format_.largest_finite))
+        everywhere = format_.from_ordinal(random.integers(-largest, largest + 1, SIZE // 2))
+        ordinary = random.normal(0, 8, SIZE // 2).astype(format_.dtype)
+        logits = np.concatenate([np.asarray(everywhere).astype(format_.dtype), ordinary])
         targets = np.where(
             random.integers(0, 2, SIZE), random.uniform(0, 1, SIZE), random.integers(0, 2, SIZE)
         ).astype(format_.dtype)
