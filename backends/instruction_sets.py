@@ -3,7 +3,8 @@
 Libraries choose code by the processor that they find, so that the same version gives other bits on
 another machine. Guarantees that the level named for a process is the one that the processor has, or
 less where a variable of its libraries says so. The maker of the processor is part of the name:
-Eigen and XLA start divisions from `rcpps`, whose bits are the maker's own.
+approximate reciprocals such as `rcpps` have bits of the maker's own. That is the likely cause of
+what was seen: TensorFlow's float32 gradient has another level on one maker's, at any vector level.
 
 Written for Linux on x86-64; elsewhere the architecture alone is known, and nothing can be chosen.
 """
@@ -55,7 +56,7 @@ _VALUES: dict[str, dict[str, str]] = {
     "XLA_FLAGS": {
         "x86-64-v2": "--xla_cpu_max_isa=SSE4_2",
         "x86-64-v3": "--xla_cpu_max_isa=AVX2",
-        # AVX512 would not keep it from arithmetic in float16: there is no holding it to v4.
+        # AVX512 changed no bit where the processor computes in float16: it does not hold to v4.
     },
     "NUMBA_CPU_NAME": {level: level for level in LEVELS[:3]},
     # Without it Numba adds whatever the processor has to what the name means.

@@ -103,6 +103,17 @@ def test_another_instruction_set_is_told_apart_from_another_version(
     assert found == right.get(verdict, f"worse{where}")
 
 
+@pytest.mark.parametrize("version", ["2.13.0", "2.14.0"])
+@pytest.mark.parametrize("instruction_set", [HERE, ELSEWHERE])
+def test_an_entry_is_stale_only_where_it_was_measured(
+    known: Ledger, version: str, instruction_set: str
+) -> None:
+    conditions = Conditions(version, instruction_set, "default")
+    found = known.standing("VAL-2", "torch", "float32", "AAA", conditions)
+    assert found.better
+    assert found.stale == ((version, instruction_set) == ("2.13.0", HERE))
+
+
 OF_SETS = ENTRY.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]')
 
 

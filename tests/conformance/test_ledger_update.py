@@ -267,6 +267,15 @@ def test_a_run_writes_down_on_which_instruction_set_entries_hold(torch: Path) ->
     assert update(torch.parent, [], found) == ([], [])
 
 
+def test_an_entry_of_no_known_instruction_set_goes_where_a_measured_one_says_the_same(
+    torch: Path,
+) -> None:
+    """Also where the measured one is of another version, so that the two are not one entry."""
+    found = [replace(cell, version="2.14.0") for cell in on(HERE, "A", "A", "fails")]
+    update(torch.parent, [], found)
+    assert {name for _, _, name in by_set(torch)} == {HERE}
+
+
 def test_what_differs_between_instruction_sets_has_an_entry_for_each(torch: Path) -> None:
     update(torch.parent, [], on(HERE, "A", "A", "fails"))
     _, moves = update(torch.parent, [], on(ELSEWHERE, "AA", "A", "AAA"))
