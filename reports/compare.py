@@ -15,11 +15,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.reports import timings
-from bce_conformance.reports.grid import UNMEASURED
-from bce_conformance.reports.summary import STYLES
 from bce_conformance.results.cells import Cell, CellKey, is_better
 from bce_conformance.results.model import BackendEntry, Results, Run
+
+from . import timings
+from .grid import UNMEASURED
+from .summary import STYLES
 
 FACTOR = 2.0
 """By how much the largest ULP error may change before a cell has moved."""

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bce_conformance.reports.grid import UNMEASURED
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
+
+from .grid import UNMEASURED
 
 _DONE = {"crashed": "crashes", "timeout": "times out", "fails": "fails"}
 

@@ -15,14 +15,15 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bce_conformance.reports.charts import packed_curves, specifications, vega_script
-from bce_conformance.reports.grid import FAMILIES, Square, families, grid, square
-from bce_conformance.reports.standing import counted, standing
-from bce_conformance.reports.timings import by_workload, chart, duration, noise_line
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
 from bce_conformance.timing.plan import title
+
+from .charts import packed_curves, specifications, vega_script
+from .grid import FAMILIES, Square, families, grid, square
+from .standing import counted, standing
+from .timings import by_workload, chart, duration, noise_line
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -17,12 +17,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.reports.findings import Finding, findings
-from bce_conformance.reports.grid import Square, families, grid
-from bce_conformance.reports.standing import STALE, WORSE, counted, moved, standing
-from bce_conformance.reports.timings import summary_line
 from bce_conformance.results.cells import LEVELS, VERDICTS, Cell
 from bce_conformance.results.model import BackendEntry, Results
+
+from .findings import Finding, findings
+from .grid import Square, families, grid
+from .standing import STALE, WORSE, counted, moved, standing
+from .timings import summary_line
 
 WIDTH = 80
 

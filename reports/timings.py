@@ -13,11 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.backends.workload import Workload
-from bce_conformance.reports.charts import vega
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.results.model import Timing, Timings
 from bce_conformance.timing.plan import AGAIN, title
 from bce_conformance.timing.records import workload_of
+
+from .charts import vega
 
 Spec = dict[str, Any]
 
