@@ -3,7 +3,9 @@
 Importing this package imports no framework.
 """
 
-from bce_conformance.backends.calls import (
+from bce_conformance.backends.isolation.process import BackendProcess
+
+from .calls import (
     DTYPES,
     GRADIENTS,
     OPERANDS,
@@ -18,8 +20,7 @@ from bce_conformance.backends.calls import (
     LossResult,
     UnsupportedCall,
 )
-from bce_conformance.backends.process import BackendProcess
-from bce_conformance.backends.registry import (
+from .registry import (
     BackendSpec,
     builtin_backends,
     entry_point_backends,

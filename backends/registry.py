@@ -12,8 +12,8 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bce_conformance.backends import instruction_sets
-from bce_conformance.backends.names import nearest
+from . import instruction_sets
+from .names import nearest
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
 
@@ -50,7 +50,7 @@ class BackendSpec:
     instruction_set: str = ""
 
 
-_HERE = "bce_conformance.backends"
+_ADAPTERS = "bce_conformance.backends.adapters"
 _PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 
@@ -58,21 +58,21 @@ _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 def _compiling(id_: str, factory: str, distributions: tuple[str, ...]) -> BackendSpec:
     """A compiled variant, or jax: even eager, each of its operations is compiled."""
     variant = id_.partition(":")[2]
-    return BackendSpec(id_, f"{_HERE}.{factory}", variant, distributions, compiles=True)
+    return BackendSpec(id_, f"{_ADAPTERS}.{factory}", variant, distributions, compiles=True)
 
 
 _BUILTIN = (
-    BackendSpec("native", f"{_HERE}.native_adapter:NativeAdapter"),
-    BackendSpec("torch", f"{_HERE}.torch_adapter:TorchAdapter", "", ("torch",)),
-    _compiling("torch:compile", "torch_adapter:TorchCompileAdapter", ("torch",)),
-    BackendSpec("paddle", f"{_HERE}.paddle_adapter:PaddleAdapter", "", _PADDLE),
-    _compiling("paddle:static", "paddle_adapter:PaddleStaticAdapter", _PADDLE),
-    BackendSpec("tensorflow", f"{_HERE}.tensorflow_adapter:TensorflowAdapter", "", _TENSORFLOW),
-    _compiling("tensorflow:xla", "tensorflow_adapter:TensorflowXlaAdapter", _TENSORFLOW),
-    _compiling("jax", "jax_adapter:JaxAdapter", ("jax",)),
-    _compiling("jax:jit", "jax_adapter:JaxJitAdapter", ("jax",)),
-    _compiling("optax", "optax_adapter:OptaxAdapter", ("optax",)),
-    _compiling("optax:jit", "optax_adapter:OptaxJitAdapter", ("optax",)),
+    BackendSpec("native", f"{_ADAPTERS}.native:NativeAdapter"),
+    BackendSpec("torch", f"{_ADAPTERS}.torch:TorchAdapter", "", ("torch",)),
+    _compiling("torch:compile", "torch:TorchCompileAdapter", ("torch",)),
+    BackendSpec("paddle", f"{_ADAPTERS}.paddle:PaddleAdapter", "", _PADDLE),
+    _compiling("paddle:static", "paddle:PaddleStaticAdapter", _PADDLE),
+    BackendSpec("tensorflow", f"{_ADAPTERS}.tensorflow:TensorflowAdapter", "", _TENSORFLOW),
+    _compiling("tensorflow:xla", "tensorflow:TensorflowXlaAdapter", _TENSORFLOW),
+    _compiling("jax", "jax:JaxAdapter", ("jax",)),
+    _compiling("jax:jit", "jax:JaxJitAdapter", ("jax",)),
+    _compiling("optax", "optax:OptaxAdapter", ("optax",)),
+    _compiling("optax:jit", "optax:OptaxJitAdapter", ("optax",)),
 )
 
 

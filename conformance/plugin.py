@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
-from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.ledger.read import read as read_ledgers
 from bce_conformance.conformance.running import journal, memory, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept

@@ -25,8 +25,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from .evaluate import Outcome
-from .problem import Problem
+from .problem import Outcome, Problem
 
 VARIABLE = "BCE_CONFORMANCE_CACHE"
 LIMIT = 2 << 30  # bytes of truths; the least recently used go first
@@ -69,8 +68,10 @@ def folder() -> Path:
 def sources_digest() -> str:
     """Return a digest of this package's sources: other code is another cache."""
     digest = blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

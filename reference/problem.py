@@ -1,4 +1,6 @@
-"""What a truth is asked about: operands read exactly, broadcast, and grouped into results.
+"""A question to the ground truth, and the form of its answer.
+
+Operands are read, broadcast, and grouped into results.
 
 Guarantees: every operand is held without rounding; bad input raises ValueError or TypeError that
 names the argument. Never evaluates anything.
@@ -13,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .formats import FORMATS, Format, format_of
-from .terms import QUANTITIES, Row
+from .quantities import QUANTITIES, Row
 
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -37,7 +40,7 @@ class Problem:
     quantity: str
     columns: tuple[Float64, Float64, Float64 | None, Float64 | None, Float64 | None]
     shape: tuple[int, ...]
-    groups: NDArray[np.int64] | None
+    groups: Int64 | None
     count: int
     fmt: Format
 
@@ -45,6 +48,15 @@ class Problem:
         """Return one element's inputs."""
         x, y, w, p, c = (None if col is None else float(col[index]) for col in self.columns)
         return x, y, w, p, c  # type: ignore[return-value]  # x and y are never None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Flat arrays, one entry a result: ``nearest`` as float64, ``offset``, ``precision``."""
+
+    nearest: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    precision: NDArray[np.int32]
 
 
 def read_exactly(name: str, value: Any) -> Float64:
@@ -100,7 +112,7 @@ def _choice(name: str, value: Any, accepted: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; accepted are {', '.join(accepted)}")
 
 
-def _groups(operand: Float64, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+def _groups(operand: Float64, shape: tuple[int, ...]) -> Int64 | None:
     """Return for each element the flat index of the operand's entry; None where that is itself."""
     size = int(np.prod(shape, dtype=np.int64))
     if operand.size == size:

@@ -14,10 +14,11 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bce_conformance.reference.slow.slow_path import evaluate, exact_value
+
 from .cache import keep, load
-from .evaluate import Outcome, evaluate, exact_value
 from .formats import Format
-from .problem import Problem, read_problem
+from .problem import Outcome, Problem, read_problem
 
 METHODS = ("auto", "mpmath", "fast")
 _EXACT_BITS = 200  # 60 digits
@@ -169,7 +170,8 @@ def _computed(problem: Problem, method: str) -> Outcome:
 def _evaluated(problem: Problem, method: str) -> Outcome:
     if method == "mpmath" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
         return evaluate(problem)
-    from .fast import evaluate_fast  # compiles, or loads what is compiled
+    # Compiles, or loads compiled code.
+    from bce_conformance.reference.fast.fast_path import evaluate_fast
 
     fast = evaluate_fast(problem)
     if method == "auto" and fast.undecided.any():

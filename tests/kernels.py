@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from bce_conformance.backends.native.warmup import compile_all
+from bce_conformance.native.warmup import compile_all
 from bce_conformance.reference import ground_truth
 
 

@@ -41,8 +41,8 @@ def test_no_module_imports_a_folder_of_the_checkout(folder: str) -> None:
     assert wrong == []
 
 
-def test_a_module_imports_relatively_only_within_its_subpackage() -> None:
-    """The native implementation is one subpackage, which can be taken out of the suite."""
+def test_a_module_imports_relatively_only_within_its_folder() -> None:
+    """Except for the native implementation, which can be taken out of the suite."""
     native = ROOT / "backends" / "native"
     wrong = [
         f"{path.relative_to(ROOT)}: {'.' * node.level}{node.module or ''}"
@@ -52,6 +52,36 @@ def test_a_module_imports_relatively_only_within_its_subpackage() -> None:
         if isinstance(node, ast.ImportFrom)
         if not path.is_relative_to(native)
         if node.level > 1 or (node.level and "." in (node.module or ""))
+    ]
+    assert wrong == []
+
+
+def own_modules(folder: Path) -> Iterator[str]:
+    """The package that a folder of the checkout is, and the modules in it, by their full names."""
+    parts = folder.relative_to(ROOT).parts
+    parts = parts[1:] if parts[:2] == ("backends", "native") else parts
+    package = ".".join(("bce_conformance", *parts))
+    yield package
+    yield from (f"{package}.{path.stem}" for path in folder.glob("*.py"))
+
+
+def test_own_modules_have_the_names_that_they_are_imported_by() -> None:
+    assert "bce_conformance.backends.calls" in own_modules(ROOT / "backends")
+    assert "bce_conformance.backends.isolation" in own_modules(ROOT / "backends" / "isolation")
+    assert "bce_conformance.native.api" in own_modules(ROOT / "backends" / "native")
+
+
+def test_a_module_imports_absolutely_only_across_folders() -> None:
+    """Except for the worker and the checks, which execnet and pytest load under other names."""
+    exceptions = ROOT / "backends" / "isolation" / "worker.py", ROOT / "conformance" / "checks"
+    wrong = [
+        f"{path.relative_to(ROOT)}: from {node.module}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        if not any(path.is_relative_to(exception) for exception in exceptions)
+        for own in [set(own_modules(path.parent))]
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in own
     ]
     assert wrong == []
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bce_conformance.backends import DTYPES
-from bce_conformance.backends.workload import REGIMES, Workload
+from bce_conformance.backends.measuring.workload import REGIMES, Workload
 from bce_conformance.results.model import JudgedGoal, Timing
 
-from .apart import ERRORS, START, TEMPORARY
 from .plan import LARGE, LIMIT, MIDDLE, NATIVE, PASSES, SMALL, title
 from .records import fastest, workload_of
+from .unpaired_goals import ERRORS, START, TEMPORARY
 
 Against = Literal["limit", "fastest framework", "plain call", "one thread", "clock"]
 
-APART: dict[str, float] = {
+UNPAIRED: dict[str, float] = {
     **dict(zip(ERRORS, (0.5, 0.5, 0.55, 1.0, 1.0), strict=True)),
     TEMPORARY: 1.0,
     START: 1.5,
@@ -86,17 +86,17 @@ def goals() -> tuple[Goal, ...]:
     return tuple(found)
 
 
-def judge(timings: Sequence[Timing], apart: Mapping[str, float]) -> tuple[JudgedGoal, ...]:
+def judge(timings: Sequence[Timing], unpaired: Mapping[str, float]) -> tuple[JudgedGoal, ...]:
     """Every goal against what was measured.
 
     Args:
         timings: of a session.
-        apart: what it measured apart, by the names of ``APART``.
+        unpaired: what it measured without taking turns, by the names of ``UNPAIRED``.
     """
     rows = [
         JudgedGoal(goal.name, goal.bound, goal.at_most, figure(goal, timings)) for goal in goals()
     ]
-    rows += [JudgedGoal(name, bound, True, apart.get(name)) for name, bound in APART.items()]
+    rows += [JudgedGoal(name, bound, True, unpaired.get(name)) for name, bound in UNPAIRED.items()]
     return tuple(rows)
 
 

@@ -33,7 +33,7 @@ def timings(session: Session, *, started: str, argv: Sequence[str]) -> Timings:
         rounds=session.rounds,
         versions={name: info.version for name, info in _backends(session).items()},
         measurements=session.timings,
-        goals=judge(session.timings, session.apart) if has_goals(session.plan) else (),
+        goals=judge(session.timings, session.unpaired) if has_goals(session.plan) else (),
         others=session.others.processors,
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bce_conformance.backends import DTYPES
-from bce_conformance.backends.workload import CACHES, REGIMES, Workload
+from bce_conformance.backends.measuring.workload import CACHES, REGIMES, Workload
 
 NATIVE = "native"
 LIMIT = "limit"

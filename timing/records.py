@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from bce_conformance.backends import Failure
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.results.model import Timing
 
 from .plan import AGAIN, LIMIT, NATIVE, Group

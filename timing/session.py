@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bce_conformance.backends import BackendInfo, BackendProcess, BackendSpec, Failure
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.results.model import Timing
 
-from . import apart
-from .goals import APART
-from .load import Others
+from . import unpaired_goals
+from .goals import UNPAIRED
+from .machine_load import Others
 from .plan import AGAIN, LIMIT, NATIVE, Group, has_goals
 from .records import records
 
 SECONDS = 0.05  # of measuring, for one series in one round
 CALL_LIMIT = 120.0  # the first call may compile
-_LIMIT = BackendSpec(LIMIT, "bce_conformance.backends.memory_limit:MemoryLimit")
+_LIMIT = BackendSpec(LIMIT, "bce_conformance.backends.measuring.memory_limit:MemoryLimit")
 
 Told = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Session:
         self._ahead = ahead
         self.infos: dict[str, BackendInfo | Failure] = {}
         self.timings: tuple[Timing, ...] = ()
-        self.apart: dict[str, float] = {}
+        self.unpaired: dict[str, float] = {}
         self.interrupted = False
         known = {spec.id: spec for spec in specs} | {LIMIT: _LIMIT}
         series = dict.fromkeys(name for group in plan for name, _ in group.entries)
@@ -63,9 +63,9 @@ class Session:
 
     @property
     def steps(self) -> int:
-        """How many measurements there are, every round and every goal measured apart counted."""
+        """How many measurements there are, every round and every unpaired goal counted."""
         turns = self.rounds * sum(len(group.entries) for group in self.plan)
-        return turns + (len(APART) if has_goals(self.plan) else 0)
+        return turns + (len(UNPAIRED) if has_goals(self.plan) else 0)
 
     def run(self, told: Told) -> None:
         """Measure; an interruption ends it and keeps what there is.
@@ -79,8 +79,8 @@ class Session:
             for group in self.plan:
                 self._measure(group, told)
             if has_goals(self.plan) and isinstance(self.infos[NATIVE], BackendInfo):
-                for goal, figure in apart.measure(self._processes[NATIVE]):
-                    self.apart[goal] = figure
+                for goal, figure in unpaired_goals.measure(self._processes[NATIVE]):
+                    self.unpaired[goal] = figure
                     told(goal)
         except KeyboardInterrupt:
             self.interrupted = True

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.backends.registry import installed, resolve
-from bce_conformance.backends.workload import Workload
 
 # Parameters of benchmarks are names in a history: written down, and held to the registry by
 # `measure.py check`.
@@ -101,7 +101,7 @@ def keep_compiled_code_by_source() -> None:
     """
     if os.environ.get("ASV_ENV_TYPE", "existing") == "existing":
         return
-    package = importlib.util.find_spec("bce_conformance.backends")
+    package = importlib.util.find_spec("bce_conformance.native")
     assert package is not None
     assert package.submodule_search_locations is not None
     sources = sorted(Path(package.submodule_search_locations[0]).rglob("*.py"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.measuring.workload import Workload
 
 from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, WARM_UP, bind, bound, require
 
@@ -47,7 +47,7 @@ class Limit:
     def setup(self, backend: str, what: str, size: int) -> None:
         """Bind both."""
         require(backend)
-        from bce_conformance.backends.memory_limit import MemoryLimit
+        from bce_conformance.backends.measuring.memory_limit import MemoryLimit
 
         workload = Workload(size, what=what)
         self.call = bound(backend, workload)

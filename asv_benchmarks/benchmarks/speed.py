@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bce_conformance.backends.workload import BEYOND_CACHES, Workload
+from bce_conformance.backends.measuring.workload import BEYOND_CACHES, Workload
 
 from .common import BACKENDS, FASTEST, LARGE, MIDDLE, PASSES, SMALL, bound
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.backends.registry import resolve
-from bce_conformance.backends.workload import Workload
 
 from .common import BACKENDS, SMALL, bound, require
 
@@ -31,7 +31,7 @@ class Start:
     def timeraw_first_call(self, backend: str) -> str:
         """Import, and evaluate loss and gradient of 32 elements."""
         return _adapter(backend) + (
-            "from bce_conformance.backends.workload import Workload\n"
+            "from bce_conformance.backends.measuring.workload import Workload\n"
             f"call = Workload({SMALL}, what='gradient').call()\n"
             "adapter.fetch(adapter.bind(call)())"
         )

@@ -21,7 +21,7 @@ class GroundTruth:
         """Draw the points."""
         from bce_conformance.reference import FORMATS
         from bce_conformance.reference.cache import VARIABLE
-        from bce_conformance.reference.points import random_points
+        from bce_conformance.reference.verify.points import random_points
 
         os.environ[VARIABLE] = "off"
         self.points = random_points(FORMATS[dtype], 100_000, 1)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bce_conformance.backends import BackendSpec, builtin_backends, installed, priority, resolve
+from bce_conformance.backends import BackendSpec, builtin_backends, installed, resolve
+from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
 from bce_conformance.results.writing import write

@@ -37,7 +37,7 @@ def cache_clear() -> None:
 
 def warmup() -> None:
     """Compile the native kernels ahead of use, once a machine."""
-    from bce_conformance.backends.native.warmup import compile_all
+    from bce_conformance.native.warmup import compile_all
 
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task("compiling", total=None)

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.running.journal import NAME

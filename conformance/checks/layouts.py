@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bce_conformance.backends.array_memory import ALIGNMENT
 from bce_conformance.backends.calls import Array
-from bce_conformance.backends.memory import ALIGNMENT
 
 Layout = Callable[[Array], Array]
 

@@ -26,8 +26,8 @@ from bce_conformance.backends import (
     resolve,
     sibling,
 )
+from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import nearest
-from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves

@@ -47,7 +47,7 @@ class Scheduler:
     def __init__(self, matrix: Matrix, checks: Sequence[Check]) -> None:
         # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
         # times to parse a module in one of several threads (AST constructor recursion depth).
-        import_module("bce_conformance.reference.fast")
+        import_module("bce_conformance.reference.fast.fast_path")
         self._before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._matrix = matrix

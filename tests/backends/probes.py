@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from bce_conformance.backends import LossResult
-from bce_conformance.backends.native_adapter import NativeAdapter
-from bce_conformance.backends.optax_adapter import OptaxAdapter
-from bce_conformance.backends.paddle_adapter import PaddleAdapter
-from bce_conformance.backends.tensorflow_adapter import TensorflowAdapter
-from bce_conformance.backends.torch_adapter import TorchAdapter
+from bce_conformance.backends.adapters.native import NativeAdapter
+from bce_conformance.backends.adapters.optax import OptaxAdapter
+from bce_conformance.backends.adapters.paddle import PaddleAdapter
+from bce_conformance.backends.adapters.tensorflow import TensorflowAdapter
+from bce_conformance.backends.adapters.torch import TorchAdapter
 
 
 class Probe:

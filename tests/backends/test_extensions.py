@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult, resolve
-from bce_conformance.backends.adapter import in_form
-from bce_conformance.backends.worker import MESSAGE_LENGTH, failure, shortened
+from bce_conformance.backends.adapters.base import in_form
+from bce_conformance.backends.isolation.worker import MESSAGE_LENGTH, failure, shortened
 
 X, Y = np.array([-2.0, 0.5, 3.0], np.float32), np.array([0.0, 1.0, 1.0], np.float32)
 

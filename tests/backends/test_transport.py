@@ -17,7 +17,7 @@ from bce_conformance.backends import (
     LossResult,
     resolve,
 )
-from bce_conformance.backends.transport import (
+from bce_conformance.backends.isolation.transport import (
     SHARED_FROM,
     freeze,
     pack_call,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import DTYPES, LossCall, UnsupportedCall
-from bce_conformance.backends.memory_limit import MemoryLimit
-from bce_conformance.backends.workload import BROADCASTS, PASSES, REGIMES, Workload
+from bce_conformance.backends.measuring.memory_limit import MemoryLimit
+from bce_conformance.backends.measuring.workload import BROADCASTS, PASSES, REGIMES, Workload
 
 SIZE = 4000
 

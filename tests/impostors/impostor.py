@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bce_conformance.backends.adapters.native import NativeAdapter
 from bce_conformance.backends.calls import (
     OPERANDS,
     Array,
@@ -22,8 +23,7 @@ from bce_conformance.backends.calls import (
     LossCall,
     LossResult,
 )
-from bce_conformance.backends.native import BCEWithLogitsLoss
-from bce_conformance.backends.native_adapter import NativeAdapter
+from bce_conformance.native import BCEWithLogitsLoss
 from bce_conformance.reference import format_of
 
 Values = dict[str, Array]

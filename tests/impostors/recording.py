@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance import conformance
-from bce_conformance.backends import transport, worker
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
+from bce_conformance.backends.isolation import transport, worker
 from bce_conformance.conformance import checks as package
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.pools import PoolStore

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from bce_conformance.backends.adapter import in_form
+from bce_conformance.backends.adapters.base import in_form
 from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall, LossResult
 
 from .impostor import Crash, Values, mistaken, right, stateful

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bce_conformance.backends.native import hessian_vector_product, value_and_grad
+from bce_conformance.native import hessian_vector_product, value_and_grad
 from bce_conformance.reference import ground_truth, ulp_error
 
 OPERANDS = ("logits", "targets", "weight", "pos_weight")

@@ -5,7 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bce_conformance.backends.native import (
+from bce_conformance.native import (
     BCEWithLogitsLoss,
     binary_cross_entropy_with_logits,
     hessian_vector_product,
@@ -95,16 +95,16 @@ def test_empty_input_sums_to_zero_and_averages_to_nan():
 
 def test_importing_the_package_imports_no_compiler():
     code = (
-        "import sys; import bce_conformance.backends.native as native; "
+        "import sys; import bce_conformance.native as native; "
         "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules; "
         "print(native.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "bce_conformance.backends.native"
+    assert done.stdout.strip() == "bce_conformance.native"
 
 
 def test_warmup_compiles_everything_and_reports_progress():
-    from bce_conformance.backends.native.kernels import (
+    from bce_conformance.native.kernels import (
         general,
         sum_broadcast,
         sum_float32,
@@ -112,7 +112,7 @@ def test_warmup_compiles_everything_and_reports_progress():
         sum_half,
         sum_weighted,
     )
-    from bce_conformance.backends.native.warmup import compile_all
+    from bce_conformance.native.warmup import compile_all
 
     reported = []
     compile_all(lambda *step: reported.append(step))
@@ -145,14 +145,14 @@ def test_warmup_compiles_everything_and_reports_progress():
 
 def test_without_a_writable_cache_everything_works(tmp_path):
     # A copy of the package in a directory in which nothing can be created, and no home.
-    import bce_conformance.backends.native as native
+    import bce_conformance.native as native
 
     script = tmp_path / "call.py"
     script.write_text(
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from bce_conformance.backends import native\n"
+        "from bce_conformance import native\n"
         "x = np.array([1.5], np.float32)\n"
         "print(native.binary_cross_entropy_with_logits(x, np.ones(1, np.float32)))\n"
     )

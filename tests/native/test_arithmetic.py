@@ -9,15 +9,15 @@ import pytest
 from mpmath import mp, mpf
 from numba import njit
 
-from bce_conformance.backends.native.arithmetic import (
+from bce_conformance.native.arithmetic import (
     double_double,
     functions,
     half,
     quad_double,
     underflow,
 )
-from bce_conformance.backends.native.arithmetic.intrinsics import signed_single
-from bce_conformance.backends.native.element import extended, float64
+from bce_conformance.native.arithmetic.intrinsics import signed_single
+from bce_conformance.native.element import extended, float64
 
 POINTS = 400
 RANDOM = np.random.default_rng(20261128)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bce_conformance.backends.native.compiled import FINGERPRINT, digest_of
+from bce_conformance.native.compiled import FINGERPRINT, digest_of
 
 FOLDER = Path(__file__).parents[2] / "backends" / "native"
 

@@ -8,7 +8,7 @@ SCRIPT = """
 import ml_dtypes
 import numpy as np
 from numba import cuda
-from bce_conformance.backends.native import (
+from bce_conformance.native import (
     BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad,
 )
 

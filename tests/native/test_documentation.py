@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
-from bce_conformance.backends.native import BCEWithLogitsLoss
+from bce_conformance.native import BCEWithLogitsLoss
 
 PYTORCH = """
 >>> target = np.ones([10, 64], dtype=np.float32)  # 64 classes, batch size = 10

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bce_conformance.backends.native import value_and_grad
+from bce_conformance.native import value_and_grad
 from bce_conformance.reference import ground_truth
 
 FORMATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

@@ -67,7 +67,7 @@ def test_float16_needs_no_help_from_the_processor() -> None:
     script = (
         "import numpy as np\n"
         "from numba import njit\n"
-        "from bce_conformance.backends.native.arithmetic import half\n"
+        "from bce_conformance.native.arithmetic import half\n"
         "half_of_single, single_of_half = half.half_of_single, half.single_of_half\n"
         "@njit\n"
         "def there(halves, singles):\n"

@@ -9,12 +9,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bce_conformance.backends.native import (
+from bce_conformance.native import (
     binary_cross_entropy_with_logits,
     hessian_vector_product,
     value_and_grad,
 )
-from bce_conformance.backends.native.memory.threads import num_threads, set_num_threads, share
+from bce_conformance.native.memory.threads import num_threads, set_num_threads, share
 
 FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 OPERANDS = ("logits", "targets", "weight", "pos_weight")
@@ -155,7 +155,7 @@ def test_an_error_in_any_thread_reaches_the_caller_and_leaves_the_workers_usable
 def test_a_forked_child_starts_threads_of_its_own():
     script = """
 import os
-from bce_conformance.backends.native.memory.threads import set_num_threads, share
+from bce_conformance.native.memory.threads import set_num_threads, share
 set_num_threads(2)
 share(lambda first, last: None, 64)
 child = os.fork()
@@ -271,7 +271,7 @@ def test_sums_of_vanishing_losses_are_rounded_once(reach, size):
 def test_gradients_over_a_huge_count_are_rounded_once():
     from mpmath import mp, mpf
 
-    from bce_conformance.backends.native.kernels import sum_float64
+    from bce_conformance.native.kernels import sum_float64
 
     random = np.random.default_rng(11)
     y = (random.uniform(size=1500) < 0.5).astype(float)
@@ -384,7 +384,7 @@ def test_saturated_float64_is_evaluated_element_by_element():
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_zero_logits_have_exact_gradients(dtype):
-    from bce_conformance.backends.native.element.extended import extended_gradient
+    from bce_conformance.native.element.extended import extended_gradient
 
     y = np.array([0.5, 0.0, 1.0, 0.25, 0.5009765625]).astype(dtype)
     for reduction in ("none", "sum"):

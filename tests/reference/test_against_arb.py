@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from bce_conformance.reference import FORMATS, ground_truth
-from bce_conformance.reference.independent import (
+from bce_conformance.reference.quantities import QUANTITIES
+from bce_conformance.reference.verify.arb import (
     arb_ball,
     disagreement,
     plainly_right,
     working_bits,
 )
-from bce_conformance.reference.terms import QUANTITIES
 
 
 def tails(fmt, size, rng):

@@ -10,9 +10,10 @@ import pytest
 from flint import arb
 
 from bce_conformance.reference import ground_truth
-from bce_conformance.reference.formula import FORMULAS
-from bce_conformance.reference.independent import working_bits
-from bce_conformance.reference.terms import FUNCTIONS, QUANTITIES, dyadic
+from bce_conformance.reference.quantities import QUANTITIES, dyadic
+from bce_conformance.reference.slow.enclosure import FUNCTIONS
+from bce_conformance.reference.verify.arb import working_bits
+from bce_conformance.reference.verify.formula import FORMULAS
 
 EXACT = {
     "softplus_tail": lambda t: (-t).exp().log1p(),

@@ -7,14 +7,14 @@ import pytest
 from flint import arb, ctx
 
 from bce_conformance.reference import FORMATS, ground_truth
-from bce_conformance.reference.fast_functions import (
+from bce_conformance.reference.fast.functions import (
     FUNCTION_ERROR,
     bell_or_square,
     sigmoid_tail_or_half_tanh,
     softplus_tail,
 )
-from bce_conformance.reference.points import adversarial_points, random_points
-from bce_conformance.reference.terms import QUANTITIES
+from bce_conformance.reference.quantities import QUANTITIES
+from bce_conformance.reference.verify.points import adversarial_points, random_points
 
 USED = [("w", "p", "c"), ("w",), ("p",), ()]
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bce_conformance.reference import FORMATS, certified, enclosure, selftest, throughput
-from bce_conformance.reference.terms import QUANTITIES
+from bce_conformance.reference import FORMATS
+from bce_conformance.reference.quantities import QUANTITIES
+from bce_conformance.reference.slow import certified, enclosure
+from bce_conformance.reference.verify import selftest, throughput
 
 
 def quiet():

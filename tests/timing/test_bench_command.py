@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from bce_conformance.backends import priority
+from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.cli import app
 from bce_conformance.commands.bench import bench
 from bce_conformance.results.reading import from_document, read, timings_in

@@ -12,12 +12,12 @@ from bce_conformance.backends import (
     BackendProcess,
     Failure,
     UnsupportedCall,
-    priority,
     resolve,
 )
-from bce_conformance.backends.timing import Timer
-from bce_conformance.backends.workload import Workload
-from bce_conformance.timing.load import Others
+from bce_conformance.backends.measuring import real_time
+from bce_conformance.backends.measuring.timer import Timer
+from bce_conformance.backends.measuring.workload import Workload
+from bce_conformance.timing.machine_load import Others
 from bce_conformance.timing.plan import Group
 from bce_conformance.timing.session import Session
 
@@ -79,7 +79,7 @@ def scheduling() -> set[int]:
     return {os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task")}
 
 
-@pytest.mark.skipif(not priority.permitted(), reason="real-time priority is not permitted here")
+@pytest.mark.skipif(not real_time.permitted(), reason="real-time priority is not permitted here")
 def test_real_time_lasts_as_long_as_the_measurement() -> None:
     class Watched(Sleeper):
         def bind(self, call: Any) -> Any:
@@ -95,7 +95,7 @@ def test_real_time_lasts_as_long_as_the_measurement() -> None:
     assert scheduling() == {os.SCHED_OTHER}
 
 
-@pytest.mark.skipif(not priority.permitted(), reason="real-time priority is not permitted here")
+@pytest.mark.skipif(not real_time.permitted(), reason="real-time priority is not permitted here")
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_session_measures_with_the_priority_that_it_is_given(ahead: bool) -> None:
     name = "faulty:Impatient"

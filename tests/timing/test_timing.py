@@ -12,18 +12,18 @@ from bce_conformance.backends import (
     builtin_backends,
     resolve,
 )
-from bce_conformance.backends.workload import Workload
+from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.reports.timings import brief, duration, noise
 from bce_conformance.results.host import now
 from bce_conformance.results.model import Timing
 from bce_conformance.results.reading import from_document
 from bce_conformance.results.writing import document, plain
 from bce_conformance.timing import outcome
-from bce_conformance.timing.apart import START, TEMPORARY
-from bce_conformance.timing.goals import APART, Goal, figure, goals, judge
+from bce_conformance.timing.goals import UNPAIRED, Goal, figure, goals, judge
 from bce_conformance.timing.plan import LIMIT, Group, count, groups, has_goals, title
 from bce_conformance.timing.records import records
 from bce_conformance.timing.session import Session
+from bce_conformance.timing.unpaired_goals import START, TEMPORARY
 
 PLAIN = Workload(1_000_000)
 FAST = "faulty:Echo"
@@ -220,11 +220,11 @@ def test_a_session_takes_turns_and_keeps_failures() -> None:
     assert (echo.rounds, echo.status) == (2, "ok")
     assert native.status == "unsupported: no device cuda"
     assert here.status == "ok"
-    assert len(told) == one.steps == 6 + len(APART)
-    assert set(one.apart) == set(APART)
-    assert 0.4 < one.apart["float32, all kinds of inputs and weights: ULP"] < 1
-    assert 0.01 < one.apart[START] < 60
-    assert 0 < one.apart[TEMPORARY] < 100
+    assert len(told) == one.steps == 6 + len(UNPAIRED)
+    assert set(one.unpaired) == set(UNPAIRED)
+    assert 0.4 < one.unpaired["float32, all kinds of inputs and weights: ULP"] < 1
+    assert 0.01 < one.unpaired[START] < 60
+    assert 0 < one.unpaired[TEMPORARY] < 100
     assert not one.interrupted
 
 

@@ -1,6 +1,6 @@
 """Writes ``coefficients.py``: minimax polynomials, rounded to float64, each with a proven error.
 
-Run ``python -m bce_conformance.backends.native.arithmetic.remez`` to print the module. The
+Run ``python -m bce_conformance.native.arithmetic.remez`` to print the module. The
 polynomials come from Remez exchange in mpmath; the error printed beside each table does not rely on
 that: after the coefficients are rounded to float64, the relative error is enclosed with interval
 arithmetic over the whole interval, from the Taylor series of the function with a bound on its

@@ -1,0 +1,1 @@
+"""Adapters: one framework each, translated from and to the calls of the seam."""

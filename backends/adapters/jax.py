@@ -1,0 +1,134 @@
+"""JAX: the loss composed in ``jax.nn``, as its users write it, eager and jitted.
+
+JAX itself has no such loss, so all of it is composed: −(p·y·log σ(x) + (1 − y)·log σ(−x)), times
+``weight``, then ``jax.numpy.mean`` or ``sum``. Derivatives are jax's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+
+from .base import Adapter, numbered
+
+
+class JaxAdapter(Adapter):
+    """Eager JAX."""
+
+    framework = "jax"
+    dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
+    composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
+
+    def module(self) -> ModuleType:
+        """Import jax, with float64 allowed; other formats stay as they are."""
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        return jax  # type: ignore[no-any-return,unused-ignore]
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU and the CUDA devices that are present."""
+        jax = self.module()
+        found = jax.devices() if jax.default_backend() == "gpu" else []
+        names = (Device(numbered("cuda", i), d.device_kind) for i, d in enumerate(found))
+        return (Device("cpu", "cpu"), *names)
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        jax, run = self.module(), self.function()
+        arrays, device = self.place_all(call), self._device(call.device)
+
+        def thunk() -> dict[str, Any]:
+            with jax.default_device(device):
+                raw = run(arrays, reduction=call.reduction, quantities=call.quantities)
+            return jax.block_until_ready(raw)  # type: ignore[no-any-return]
+
+        return thunk
+
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a jax array on ``device``, which is dense whatever its layout."""
+        return self.module().device_put(array, self._device(device))
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        return np.asarray(tensor)
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        (device,) = tensor.devices()
+        return "cuda" if device.platform == "gpu" else str(device.platform)
+
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Return what evaluates the wanted quantities of arrays."""
+        return self._evaluate
+
+    def elementwise(self, logits: Any, targets: Any, pos_weight: Any) -> Any:
+        """Return the unreduced, unweighted loss."""
+        nn = self.module().nn
+        positive = targets if pos_weight is None else pos_weight * targets
+        return -positive * nn.log_sigmoid(logits) - (1 - targets) * nn.log_sigmoid(-logits)
+
+    def _device(self, name: str) -> Any:
+        kind, _, index = name.partition(":")
+        return self.module().devices("cpu" if kind == "cpu" else "gpu")[int(index or 0)]
+
+    def _loss(self, arrays: dict[str, Any], reduction: str) -> Any:
+        jnp = self.module().numpy
+        reductions = {"none": lambda v: v, "mean": jnp.mean, "sum": jnp.sum}
+        if reduction not in reductions:
+            raise UnsupportedCall(f"{self.framework} has no loss with a reduction argument")
+        loss = self.elementwise(arrays["logits"], arrays["targets"], arrays.get("pos_weight"))
+        if "weight" in arrays:
+            loss = arrays["weight"] * loss
+        return reductions[reduction](loss)
+
+    def _evaluate(
+        self, arrays: dict[str, Any], *, reduction: str, quantities: tuple[str, ...]
+    ) -> dict[str, Any]:
+        jax = self.module()
+        wanted = [q.removeprefix("grad_") for q in quantities if q.startswith("grad_")]
+
+        def loss_of(operands: dict[str, Any]) -> Any:
+            return self._loss({**arrays, **operands}, reduction)
+
+        def gradients(operands: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            loss, pull_back = jax.vjp(loss_of, operands)
+            ones = jax.numpy.ones_like(loss)
+            return loss, pull_back(arrays.get("cotangent", ones))[0]
+
+        raw: dict[str, Any] = {}
+        logits = {"logits": arrays["logits"]}
+        tangent = {"logits": arrays.get("tangent")}
+        if wanted:
+            raw["loss"], found = gradients({name: arrays[name] for name in wanted})
+            # The gradient of an integer operand is of type float0 in jax: there is none.
+            float0 = jax.dtypes.float0
+            raw.update({f"grad_{k}": None if g.dtype == float0 else g for k, g in found.items()})
+        elif "loss" in quantities:
+            raw["loss"] = loss_of({})
+        if "jvp_logits" in quantities:
+            _, raw["jvp_logits"] = jax.jvp(loss_of, (logits,), (tangent,))
+        if "hvp_logits" in quantities:
+            _, along = jax.jvp(lambda operands: gradients(operands)[1], (logits,), (tangent,))
+            raw["hvp_logits"] = along["logits"]
+        return {quantity: raw[quantity] for quantity in quantities}
+
+
+class JaxJitAdapter(JaxAdapter):
+    """JAX under ``jax.jit``, loss and derivatives as one function."""
+
+    variant = "jit"
+    _compiled: Callable[..., dict[str, Any]] | None = None
+
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Return the compiled function, traced anew for every kind of arguments."""
+        if self._compiled is None:
+            self._compiled = self.module().jit(
+                self._evaluate, static_argnames=("reduction", "quantities")
+            )
+        return self._compiled

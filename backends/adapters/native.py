@@ -1,0 +1,139 @@
+"""The native implementation of this package, through its public functions.
+
+It has no forward mode. Under reduction ``none`` the Jacobian is diagonal, so that the product with
+a tangent is the gradient with the tangent as cotangent; that is composed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+import bce_conformance
+from bce_conformance.backends.calls import (
+    DTYPES,
+    Array,
+    BackendInfo,
+    Device,
+    LossCall,
+    UnsupportedCall,
+)
+
+from .base import (
+    Adapter,
+    check_arguments,
+    gradients_wanted,
+    instance_of,
+)
+
+# From so many logits on, gradients go where those of the last call went, as in a training loop:
+# fresh memory of this size costs as much as the evaluation.
+_REUSED = 100_000
+
+
+class NativeAdapter(Adapter):
+    """The native implementation on NumPy arrays."""
+
+    framework = "native"
+    composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
+    dispatch: ClassVar[tuple[str, ...]] = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+    def module(self) -> ModuleType:
+        """Import the native implementation."""
+        from bce_conformance import native
+
+        return native
+
+    def version(self) -> str:
+        """Return the version of this package."""
+        return bce_conformance.__version__
+
+    def info(self) -> BackendInfo:
+        """Describe the backend, without compiling anything: it takes every format."""
+        return BackendInfo(
+            id=self.framework,
+            framework=self.framework,
+            version=self.version(),
+            devices=self.devices(),
+            dtypes=DTYPES,
+            composed=self.composed,
+            instruction_set=self.instruction_set(),
+        )
+
+    def prepare(self) -> None:
+        """Compile the kernels, once a machine."""
+        from bce_conformance.native.warmup import compile_all
+
+        compile_all()
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU, the only device so far."""
+        return (Device("cpu", "cpu"),)
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call``."""
+        native = self.module()
+        if "jvp_logits" in call.quantities and call.reduction != "none":
+            raise UnsupportedCall("native has no forward mode through a reduction")
+        tensors = self.place_all(call)
+        pair = (tensors["logits"], tensors["targets"])
+        options: tuple[Any, ...] = (
+            tensors.get("weight"),
+            tensors.get("pos_weight"),
+            call.reduction,
+        )
+        evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
+        if call.interface == "class":
+            evaluate = instance_of(native.BCEWithLogitsLoss, call, tensors)
+            differentiate, options = evaluate.value_and_grad, ()
+        else:
+            check_arguments(evaluate, call)
+        wanted = gradients_wanted(call)
+        reused = {}
+        if call.logits.size >= _REUSED and not call.forms:
+            shapes = {name: tensors[name].shape for name in wanted}
+            reused["out"] = {name: np.empty(s, call.logits.dtype) for name, s in shapes.items()}
+
+        def thunk() -> dict[str, Any]:
+            raw: dict[str, Any] = {}
+            if wanted:
+                raw["loss"], gradients = differentiate(
+                    *pair, *options, wrt=wanted, cotangent=call.cotangent, **reused
+                )
+                raw.update({f"grad_{name}": array for name, array in gradients.items()})
+            elif "loss" in call.quantities:
+                raw["loss"] = evaluate(*pair, *options)
+            if "hvp_logits" in call.quantities:
+                raw["hvp_logits"] = native.hessian_vector_product(
+                    *pair, call.tangent, *options, cotangent=call.cotangent
+                )
+            if "jvp_logits" in call.quantities:
+                _, products = differentiate(*pair, *options, cotangent=call.tangent)
+                raw["jvp_logits"] = products["logits"]
+            return {quantity: raw[quantity] for quantity in call.quantities}
+
+        return thunk
+
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` itself."""
+        return array
+
+    def set_threads(self, count: int) -> int:
+        """Set the threads of the kernels."""
+        from bce_conformance.native.memory import threads
+
+        before = threads.num_threads()
+        threads.set_num_threads(count)
+        return before
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor``, which is an array already."""
+        return np.asarray(tensor)
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu``."""
+        return "cpu"

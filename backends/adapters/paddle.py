@@ -1,0 +1,128 @@
+"""Paddle: ``paddle.nn.functional.binary_cross_entropy_with_logits``, dynamic and static.
+
+Everything is the framework's own; it has no forward mode outside its experimental primitives.
+bfloat16 crosses as its 16 bits: Paddle itself speaks of it to NumPy as uint16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bce_conformance.backends.array_memory import memory_of
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+
+from .base import (
+    BFLOAT16,
+    Adapter,
+    gradients_wanted,
+    loss_of_logits,
+    numbered,
+)
+
+
+class PaddleAdapter(Adapter):
+    """Paddle in its dynamic mode."""
+
+    framework = "paddle"
+    dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
+
+    def module(self) -> ModuleType:
+        """Import paddle."""
+        import paddle
+
+        return paddle  # type: ignore[no-any-return,unused-ignore]
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU and the CUDA devices that are present."""
+        device = self.module().device
+        count = device.cuda.device_count() if device.is_compiled_with_cuda() else 0
+        names = (Device(numbered("cuda", i), device.cuda.get_device_name(i)) for i in range(count))
+        return (Device("cpu", "cpu"), *names)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function."""
+        return self.module().nn.functional.binary_cross_entropy_with_logits  # type: ignore[no-any-return]
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        if "jvp_logits" in call.quantities:
+            raise UnsupportedCall("paddle has no forward mode for this loss")
+        paddle = self.module()
+        tensors = self.place_all(call)
+        paddle.set_device(_paddle_device(call.device))
+        wanted = gradients_wanted(call)
+        second = "hvp_logits" in call.quantities
+        for name in {*wanted, "logits"} if second else wanted:
+            tensors[name].stop_gradient = False
+        cotangent = tensors.get("cotangent")
+        criterion = paddle.nn.BCEWithLogitsLoss
+        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
+
+        def thunk() -> dict[str, Any]:
+            raw: dict[str, Any] = {}
+            loss = loss_of(tensors["logits"])
+            raw["loss"] = loss
+            if wanted:
+                operands = [tensors[name] for name in wanted]
+                found = paddle.grad(
+                    [loss], operands, [cotangent], retain_graph=second, allow_unused=True
+                )
+                raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
+            if second:
+                logits = [tensors["logits"]]
+                gradient = paddle.grad([loss], logits, [cotangent], create_graph=True)
+                raw["hvp_logits"] = paddle.grad(
+                    gradient, logits, [tensors["tangent"]], allow_unused=True
+                )[0]
+            if call.device != "cpu":
+                paddle.device.synchronize()
+            return {quantity: raw[quantity] for quantity in call.quantities}
+
+        return thunk
+
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``, with its strides over a copy of memory."""
+        paddle = self.module()
+        if array.dtype == np.uint16:  # Paddle would take it for bfloat16
+            raise UnsupportedCall("paddle has no uint16")
+        if any(stride < 0 for stride in array.strides):
+            raise UnsupportedCall("paddle has no tensors with negative strides")
+        bits = array.view(np.uint16) if array.dtype == BFLOAT16 else array
+        if bits.flags.c_contiguous or any(s % bits.itemsize for s in bits.strides):
+            return paddle.to_tensor(bits, place=_paddle_device(device))
+        memory = paddle.to_tensor(memory_of(bits).view(bits.dtype), place=_paddle_device(device))
+        strides = [stride // bits.itemsize for stride in bits.strides]
+        return paddle.as_strided(memory, list(bits.shape), strides)
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        array = np.asarray(tensor.numpy())
+        return array.view(BFLOAT16) if tensor.dtype == self.module().bfloat16 else array
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return "cuda" if tensor.place.is_gpu_place() else "cpu"
+
+
+class PaddleStaticAdapter(PaddleAdapter):
+    """Paddle's static graph, by ``paddle.jit.to_static``."""
+
+    variant = "static"
+    extensions: ClassVar[tuple[str, ...]] = ("forms",)
+    _static: Callable[..., Any] | None = None
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function as a static graph, traced anew for every kind of arguments."""
+        if self._static is None:
+            self._static = self.module().jit.to_static(super().function(), full_graph=True)
+        return self._static
+
+
+def _paddle_device(name: str) -> str:
+    kind, _, index = name.partition(":")
+    return "cpu" if kind == "cpu" else f"gpu:{index or 0}"

@@ -1,0 +1,133 @@
+"""TensorFlow: ``tf.nn.sigmoid_cross_entropy_with_logits`` and its weighted sister, eager and XLA.
+
+``pos_weight`` is ``tf.nn.weighted_cross_entropy_with_logits``, the framework's own. ``weight`` and
+``reduction`` are composed as its users do: a product, then ``tf.reduce_mean`` or ``tf.reduce_sum``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+
+from .base import Adapter, numbered
+
+
+class TensorflowAdapter(Adapter):
+    """Eager TensorFlow."""
+
+    framework = "tensorflow"
+    dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
+    composed: ClassVar[tuple[str, ...]] = ("weight", "reduction")
+
+    def module(self) -> ModuleType:
+        """Import tensorflow."""
+        import tensorflow
+
+        return tensorflow  # type: ignore[no-any-return,unused-ignore]
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU and the CUDA devices that are present."""
+        config = self.module().config
+        found = enumerate(config.list_logical_devices("GPU"))
+        return (Device("cpu", "cpu"), *(Device(numbered("cuda", i), d.name) for i, d in found))
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        tf, run = self.module(), self.function()
+        tensors = self.place_all(call)
+
+        def thunk() -> dict[str, Any]:
+            with tf.device(_tensorflow_device(call.device)):
+                raw: dict[str, Any] = run(
+                    tensors, reduction=call.reduction, quantities=call.quantities
+                )
+            if call.device != "cpu":
+                tf.test.experimental.sync_devices()
+            return raw
+
+        return thunk
+
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``, which is dense whatever its layout."""
+        tf = self.module()
+        with tf.device(_tensorflow_device(device)):
+            return tf.constant(array)
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        return np.asarray(tensor.numpy())
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return "cuda" if "GPU" in tensor.device else "cpu"
+
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Return what evaluates the wanted quantities of tensors."""
+        return self._evaluate
+
+    def _evaluate(
+        self, tensors: dict[str, Any], *, reduction: str, quantities: tuple[str, ...]
+    ) -> dict[str, Any]:
+        tf = self.module()
+        logits, cotangent = tensors["logits"], tensors.get("cotangent")
+        wanted = [q.removeprefix("grad_") for q in quantities if q.startswith("grad_")]
+        raw: dict[str, Any] = {}
+        with tf.GradientTape() as tape:
+            tape.watch([tensors[name] for name in wanted])
+            raw["loss"] = self._loss(tensors, reduction)
+        if wanted:
+            sources = [tensors[name] for name in wanted]
+            found = tape.gradient(raw["loss"], sources, output_gradients=cotangent)
+            raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
+        if "jvp_logits" in quantities:
+            with tf.autodiff.ForwardAccumulator(logits, tensors["tangent"]) as accumulator:
+                loss = self._loss(tensors, reduction)
+            raw["jvp_logits"] = accumulator.jvp(loss)
+        if "hvp_logits" in quantities:
+            with tf.autodiff.ForwardAccumulator(logits, tensors["tangent"]) as accumulator:
+                with tf.GradientTape() as inner:
+                    inner.watch(logits)
+                    loss = self._loss(tensors, reduction)
+                gradient = inner.gradient(loss, logits, output_gradients=cotangent)
+            raw["hvp_logits"] = accumulator.jvp(gradient)
+        return {quantity: raw[quantity] for quantity in quantities}
+
+    def _loss(self, tensors: dict[str, Any], reduction: str) -> Any:
+        tf = self.module()
+        reductions = {"none": lambda v: v, "mean": tf.reduce_mean, "sum": tf.reduce_sum}
+        if reduction not in reductions:
+            raise UnsupportedCall("tensorflow's loss has no reduction argument")
+        logits, targets = tensors["logits"], tensors["targets"]
+        if "pos_weight" in tensors:
+            loss = tf.nn.weighted_cross_entropy_with_logits(
+                labels=targets, logits=logits, pos_weight=tensors["pos_weight"]
+            )
+        else:
+            loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+        if "weight" in tensors:
+            loss = tensors["weight"] * loss
+        return reductions[reduction](loss)
+
+
+class TensorflowXlaAdapter(TensorflowAdapter):
+    """TensorFlow compiled by XLA, loss and derivatives as one function."""
+
+    variant = "xla"
+    dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
+    _compiled: Callable[..., dict[str, Any]] | None = None
+
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Return the compiled function, traced anew for every kind of arguments."""
+        if self._compiled is None:
+            self._compiled = self.module().function(self._evaluate, jit_compile=True)
+        return self._compiled
+
+
+def _tensorflow_device(name: str) -> str:
+    kind, _, index = name.partition(":")
+    return f"/{'CPU' if kind == 'cpu' else 'GPU'}:{index or 0}"

@@ -1,0 +1,178 @@
+"""PyTorch: ``torch.nn.functional.binary_cross_entropy_with_logits``, eager and compiled.
+
+Everything is the framework's own. bfloat16 crosses as its 16 bits, which NumPy and torch can both
+reinterpret without a conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
+
+from .base import (
+    BFLOAT16,
+    Adapter,
+    gradients_wanted,
+    loss_of_logits,
+    numbered,
+)
+
+
+class TorchAdapter(Adapter):
+    """Eager PyTorch."""
+
+    framework = "torch"
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
+    dispatch: ClassVar[tuple[str, ...]] = ("ATEN_CPU_CAPABILITY",)
+
+    def module(self) -> ModuleType:
+        """Import torch."""
+        import torch
+
+        return torch  # type: ignore[no-any-return,unused-ignore]
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU and the CUDA devices that are present."""
+        cuda = self.module().cuda
+        count = cuda.device_count() if cuda.is_available() else 0
+        names = (Device(numbered("cuda", i), cuda.get_device_name(i)) for i in range(count))
+        return (Device("cpu", "cpu"), *names)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function."""
+        return self.module().nn.functional.binary_cross_entropy_with_logits  # type: ignore[no-any-return]
+
+    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        torch = self.module()
+        tensors = self.place_all(call)
+        wanted = gradients_wanted(call)
+        for name in wanted:
+            tensors[name].requires_grad_()
+        logits, tangent, cotangent = (
+            tensors["logits"],
+            tensors.get("tangent"),
+            tensors.get("cotangent"),
+        )
+
+        criterion = torch.nn.BCEWithLogitsLoss
+        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
+
+        def thunk() -> dict[str, Any]:
+            raw: dict[str, Any] = {}
+            if "loss" in call.quantities or wanted:
+                raw["loss"] = loss_of(logits)
+            if wanted:
+                ones = torch.ones_like(raw["loss"]) if cotangent is None else cotangent
+                operands = [tensors[name] for name in wanted]
+                found = torch.autograd.grad(raw["loss"], operands, ones, allow_unused=True)
+                raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
+            if "hvp_logits" in call.quantities:
+                raw["hvp_logits"] = self.second(loss_of, logits.detach(), tangent, cotangent)
+            if "jvp_logits" in call.quantities:
+                raw["jvp_logits"] = self.forward(loss_of, logits.detach(), tangent)
+            if call.device != "cpu":
+                torch.cuda.synchronize(call.device)
+            return {quantity: raw[quantity] for quantity in call.quantities}
+
+        return thunk
+
+    def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
+        """Return the derivative of the loss along ``tangent`` by forward mode."""
+        return self.module().func.jvp(loss_of, (logits,), (tangent,))[1]
+
+    def second(
+        self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
+    ) -> Any:
+        """Return the derivative of the gradient along ``tangent`` by differentiating twice."""
+        torch = self.module()
+        logits = logits.requires_grad_()
+        loss = loss_of(logits)
+        ones = torch.ones_like(loss) if cotangent is None else cotangent
+        (gradient,) = torch.autograd.grad(loss, logits, ones, create_graph=True)
+        return torch.autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
+
+    def place(self, array: Array, device: str) -> Any:
+        """Return ``array`` as a tensor on ``device``: on the CPU over the same memory."""
+        torch = self.module()
+        if any(stride < 0 for stride in array.strides):
+            raise UnsupportedCall("torch has no tensors with negative strides")
+        if array.dtype == BFLOAT16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
+        return torch.from_numpy(array).to(device)
+
+    def set_threads(self, count: int) -> int:
+        """Set the threads of torch's own loops."""
+        torch = self.module()
+        before: int = torch.get_num_threads()
+        torch.set_num_threads(count)
+        return before
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Return ``tensor`` as a NumPy array."""
+        torch = self.module()
+        tensor = tensor.detach().cpu().contiguous()
+        if tensor.dtype == torch.bfloat16:
+            return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16)
+        return np.asarray(tensor.numpy())
+
+    def device_of(self, tensor: Any) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        return str(tensor.device.type)
+
+
+class TorchCompileAdapter(TorchAdapter):
+    """PyTorch through ``torch.compile``, which needs a C++ compiler at run time.
+
+    The gradients are autograd's through the compiled loss. Compiled code cannot be differentiated
+    twice (https://github.com/pytorch/pytorch/issues/183603), nor by a transform from outside: the
+    second derivative and forward mode are compiled transforms.
+    """
+
+    variant = "compile"
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads")
+    _compiled: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``function``, compiled anew for every new kind of arguments."""
+        torch = self.module()
+        if self._compiled is None:
+            # Beyond its default of 8 recompilations torch would fall back to eager silently.
+            torch._dynamo.config.recompile_limit = 10_000
+            torch._dynamo.config.accumulated_recompile_limit = 10_000
+            self._compiled = lru_cache(partial(torch.compile, fullgraph=True))
+        return self._compiled(function)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the loss function, compiled."""
+        return self.compiled(super().function())
+
+    def _takes(self, dtype: str) -> bool:
+        """Whether torch takes a format: to compile for each to learn it takes a quarter minute."""
+        return TorchAdapter()._takes(dtype)
+
+    def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
+        """Return the derivative of the loss along ``tangent`` by compiled forward mode."""
+        return self.compiled(super().forward)(loss_of, logits, tangent)
+
+    def second(
+        self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
+    ) -> Any:
+        """Return the derivative of the gradient along ``tangent``: forward over reverse mode."""
+        ones = self.module().ones_like(loss_of(logits)) if cotangent is None else cotangent
+        return self.compiled(_second)(loss_of, logits, tangent, ones)
+
+
+def _second(loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any) -> Any:
+    import torch
+
+    def gradient(logits: Any) -> Any:
+        return torch.func.vjp(loss_of, logits)[1](cotangent)[0]
+
+    return torch.func.jvp(gradient, (logits,), (tangent,))[1]

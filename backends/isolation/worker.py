@@ -1,0 +1,170 @@
+"""The far side of a backend process: it serves one adapter over an execnet channel.
+
+execnet sends the source of this module to the new interpreter, so it imports nothing but the
+standard library until it has settled in. It guarantees that what the framework prints reaches only
+the log, that the terminal's Ctrl-C does not, and that the process does not outlive its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import resource
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+MESSAGE_LENGTH = 300
+LOG_LENGTH = 2000
+PR_SET_PDEATHSIG = 1
+
+# Frameworks that log to the terminal or take all of a GPU's memory, asked to do neither. What the
+# user has set stays.
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "GLOG_minloglevel": "2",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    # Compile in this process: a pool of compilers would have to be ended too.
+    "TORCHINDUCTOR_COMPILE_THREADS": "1",
+}
+
+
+class _SourceFinder:
+    """Finds this package's modules in the parent's source, for an interpreter without them."""
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        self._folders = folders
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        folder = self._folders.get(name)
+        if folder is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+        )
+
+
+def settle(config: Mapping[str, Any]) -> None:
+    """Make this process quiet, deaf to Ctrl-C, and mortal with its parent."""
+    os.setpgid(0, 0)  # the parent ends the whole group, compilers that a framework started too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != config["parent"]:  # it died before it could be watched
+        os._exit(1)
+    log = os.open(config["log"], os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable(file=2, all_threads=False)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    sys.path.extend(entry for entry in config["path"] if entry not in sys.path)
+    sys.meta_path.append(_SourceFinder(config["packages"]))
+
+
+def shortened(text: str) -> str:
+    """Return ``text``, with its middle left out where it is long: wrapped errors end in theirs."""
+    if len(text) <= MESSAGE_LENGTH:
+        return text
+    gap = " … "
+    start = MESSAGE_LENGTH // 2
+    return text[:start] + gap + text[start + len(gap) - MESSAGE_LENGTH :]
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """Return ``error`` as a message; an adapter's refusal is told from the framework's error."""
+    name = type(error).__name__
+    message = " ".join(str(error).split())[:LOG_LENGTH]
+    text = shortened(message)
+    log = traceback.format_exc()[-LOG_LENGTH:]
+    if name == "UnsupportedCall":
+        return {"failure": {"kind": "unsupported", "detail": text, "log": log}}
+    detail = f"{name}: {text}" if text else name
+    bases = tuple(base.__name__ for base in type(error).__mro__[1:])
+    raised = {"kind": "raised", "detail": detail, "error_type": name, "error_bases": bases}
+    return {"failure": {**raised, "message": message, "log": log}}
+
+
+def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one call, with what Python warned of and which arrays it changed.
+
+    Raises:
+        UnsupportedCall: the call asks for something that the adapter does not list.
+    """
+    from bce_conformance.backends.calls import UnsupportedCall
+    from bce_conformance.backends.isolation import transport
+    from bce_conformance.backends.isolation.input_mutation import Watch
+    from bce_conformance.backends.thread_count import thread_count
+
+    call = transport.unpack_call(message)
+    unlisted = set(call.extensions) - set(getattr(adapter, "extensions", ()))
+    if unlisted:
+        raise UnsupportedCall(f"its adapter has no {', '.join(sorted(unlisted))}")
+    with warnings.catch_warnings(record=True) as caught, thread_count(adapter, call.threads):
+        warnings.simplefilter("always")
+        thunk = adapter.bind(call)
+        watch = Watch(adapter, call, message)
+        result = adapter.fetch(thunk())
+        changed = watch.changed()
+    given = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
+    texts = tuple(dict.fromkeys(text[:MESSAGE_LENGTH] for text in given))
+    return transport.pack_result(replace(result, warnings=texts, modified=changed))
+
+
+def serve(channel: Any) -> None:
+    """Answer the parent: a process id, a description, then whatever it asks for."""
+    config = channel.receive()
+    settle(config)
+    channel.send(os.getpid())
+    try:
+        from bce_conformance.backends.isolation import transport
+        from bce_conformance.backends.measuring.timer import Timer
+        from bce_conformance.backends.measuring.workload import Workload
+
+        module, _, name = config["factory"].partition(":")
+        adapter = getattr(importlib.import_module(module), name)()
+        timer = Timer(adapter)
+        message = transport.pack_info(adapter.info())
+    except Exception as error:
+        channel.send(failure(error))
+        return
+    channel.send(message)
+    while True:
+        message = channel.receive()
+        try:
+            if "prepare" in message:
+                getattr(adapter, "prepare", lambda: None)()
+                message = {}
+            elif "workload" in message:
+                timed = Workload(**message["workload"])
+                seconds, ahead = message["seconds"], message["ahead"]
+                message = {"seconds": timer.measure(timed, seconds, ahead=ahead)}
+            else:
+                message = evaluate(adapter, message)
+        except Exception as error:
+            message = failure(error)
+        channel.send(message)
+
+
+if __name__ == "__channelexec__":
+    try:
+        serve(globals()["channel"])
+    except EOFError:  # the parent is gone
+        os._exit(0)
+    except SystemExit as leave:
+        # A framework that leaves takes the process with it, whatever execnet would make of it.
+        os._exit(leave.code if isinstance(leave.code, int) else int(leave.code is not None))

@@ -1,0 +1,1 @@
+"""The slow path: certified rounding by integer enclosures of growing precision."""

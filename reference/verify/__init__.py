@@ -1,0 +1,1 @@
+"""Verification: the truth against arb and mpmath, and the time that it takes."""
