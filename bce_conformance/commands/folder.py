@@ -67,7 +67,7 @@ def require_nothing_lost(folder: Path, settings: Settings) -> None:
     if lost:
         raise FolderError(
             f"{folder} holds {len(lost)} cells that this run does not measure, such as "
-            f"{' '.join(lost[0].key)} in tier {found.run.tier}; {_WAYS_OUT}"
+            f"{' '.join(lost[0].place)} in tier {found.run.tier}; {_WAYS_OUT}"
         )
 
 
