@@ -34,7 +34,7 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
 from bce_conformance.conformance.ledger.read import Conditions, Ledger, read
 from bce_conformance.conformance.specification import Requirement, requirements
-from bce_conformance.conformance.tiers import EVERY_INSTRUCTION_SET, TIERS
+from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
 from bce_conformance.results.model import Flushes, Probed
@@ -273,7 +273,7 @@ class Matrix:
         return [place for place in places if place not in self.cells]
 
     def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
-        asked = requirement.id == EVERY_INSTRUCTION_SET and self.settings.names(requirement)
+        asked = requirement.each_instruction_set and self.settings.names(requirement)
         return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
@@ -325,7 +325,7 @@ class Matrix:
         Their processes end when the backend goes on to other requirements: each is a framework in
         memory.
         """
-        if requirement.id != EVERY_INSTRUCTION_SET:
+        if not requirement.each_instruction_set:
             self._end_held(backend)
             return {}
         if backend not in self._held:
