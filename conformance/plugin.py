@@ -18,7 +18,7 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
-from bce_conformance.conformance.ledger.read import read as read_ledgers
+from bce_conformance.conformance.ledger.reading import read as read_ledgers
 from bce_conformance.conformance.running import journal, memory, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix, Settings

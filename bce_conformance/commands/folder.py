@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bce_conformance.backends import DTYPES, installed
-from bce_conformance.conformance.ledger.read import tries_less
+from bce_conformance.conformance.ledger.model import tries_less
 from bce_conformance.conformance.running import journal
 from bce_conformance.conformance.running.journal import JournalError
 from bce_conformance.conformance.running.matrix import Settings

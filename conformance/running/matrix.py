@@ -32,7 +32,8 @@ from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
-from bce_conformance.conformance.ledger.read import Conditions, Ledger, read
+from bce_conformance.conformance.ledger.reading import read
+from bce_conformance.conformance.ledger.standing import Conditions, Ledger
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
@@ -392,9 +393,7 @@ class Matrix:
     ) -> Cell:
         worst = record.worst() if record else None
         again = self._again(place, worst)
-        standing = self.ledger.standing(
-            place.requirement, place.backend, place.dtype, verdict, self._conditions(place)
-        )
+        standing = self.ledger.standing(place, verdict, self._conditions(place.backend))
         cell = Cell(
             *place,
             verdict,
@@ -427,9 +426,9 @@ class Matrix:
         line = explain_line(backend, place.device, worst) if worst else None
         return line or reproduce_line(place, self.settings.tier, self.settings.seed, held)
 
-    def _conditions(self, place: Place) -> Conditions:
-        info = self.info(place.backend)
+    def _conditions(self, backend: str) -> Conditions:
+        info = self.info(backend)
         version, set_ = (
             (info.version, info.instruction_set) if isinstance(info, BackendInfo) else ("", "")
         )
-        return Conditions(version, set_, self.settings.tier, place.device)
+        return Conditions(version, set_, self.settings.tier)

@@ -15,7 +15,7 @@ from bce_conformance.backends import (
     Failure,
     instruction_sets,
 )
-from bce_conformance.conformance.ledger.read import LEDGER
+from bce_conformance.conformance.ledger.reading import LEDGER
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Cell
