@@ -18,7 +18,7 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.isolation.process import TIME_LIMIT
-from bce_conformance.conformance.ledger.read import read as read_ledgers
+from bce_conformance.conformance.ledger.reading import read as read_ledgers
 from bce_conformance.conformance.running import journal, memory, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix, Settings
@@ -190,7 +190,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         places: list[Place] = []
     else:
         places = matrix_of(metafunc.config).places(requirement)
-    metafunc.parametrize("place", places, ids=str)
+    metafunc.parametrize("place", places, ids=["-".join(place[1:]) for place in places])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -233,7 +233,7 @@ def _check(item: pytest.Item) -> Check | None:
     place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
     if not isinstance(item, pytest.Function) or not isinstance(place, Place):
         return None
-    return Check(_requirement(item), place, item.obj)
+    return Check(place, item.obj)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -298,7 +298,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     config = pyfuncitem.config
     try:
-        cell = config.stash[SCHEDULER].cell(check.requirement, check.place)
+        cell = config.stash[SCHEDULER].cell(check.place)
     except JournalError as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
     _settle(config.stash[MATRIX], cell)

@@ -15,6 +15,8 @@ from pathlib import Path
 from bce_conformance.backends.calls import DTYPES
 
 SPECIFICATION = Path(__file__).with_name("SPEC.md")
+# The one value that a line Needs may have: of a requirement that compares instruction sets.
+NEEDS = "a process for each lower instruction set"
 
 _HEADING = re.compile(r"^### (?P<id>[A-Z]+-\d+) · (?P<title>.+)$", re.MULTILINE)
 _FAMILY = re.compile(r"^## (?P<id>[A-Z]+) · (?P<title>.+)$", re.MULTILINE)
@@ -32,6 +34,8 @@ class Requirement:
         text: the sentence.
         graded: whether it has the levels A, AA and AAA; else it is met (AAA) or fails.
         dtypes: the formats that it applies to.
+        each_instruction_set: whether it needs the backend in a process for each instruction set
+            below the processor's, which starts and compiles it once more for each.
         source: where it comes from.
         why: its rationale.
     """
@@ -42,6 +46,7 @@ class Requirement:
     text: str
     graded: bool
     dtypes: tuple[str, ...]
+    each_instruction_set: bool
     source: str
     why: str
 
@@ -63,7 +68,7 @@ def parse(text: str) -> Iterator[Requirement]:
     """Parse the requirements of a specification.
 
     Raises:
-        ValueError: a requirement lacks a field, or its levels or formats are unknown.
+        ValueError: a requirement lacks a field, or one has an unknown value.
     """
     headings = list(_HEADING.finditer(text))
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
@@ -82,6 +87,8 @@ def _requirement(identifier: str, title: str, body: str) -> Requirement:
     dtypes = tuple(fields.get("Dtypes", ", ".join(DTYPES)).split(", "))
     if set(dtypes) - set(DTYPES):
         raise ValueError(f"{identifier} has Dtypes {dtypes}: accepted are {DTYPES}")
+    if fields.get("Needs", NEEDS) != NEEDS:
+        raise ValueError(f"{identifier} has Needs {fields['Needs']!r}: accepted is {NEEDS!r}")
     sentence = " ".join(body.split("\n- ", 1)[0].split())
     return Requirement(
         identifier,
@@ -90,6 +97,7 @@ def _requirement(identifier: str, title: str, body: str) -> Requirement:
         sentence,
         fields["Levels"] != "met",
         dtypes,
+        "Needs" in fields,
         fields["Source"],
         fields["Why"],
     )

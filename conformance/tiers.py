@@ -25,8 +25,6 @@ ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 ABOUT_RESULTS = ("RED-1", "RED-3")
 # What is tried in one format only is tried in this one.
 ONE_FORMAT = "float32"
-# Starts and compiles each backend once more for each instruction set below the processor's.
-EVERY_INSTRUCTION_SET = "DET-6"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Tier:
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
-        if requirement.id == EVERY_INSTRUCTION_SET and not self.instruction_sets:
+        if requirement.each_instruction_set and not self.instruction_sets:
             return False
         if not spec.compiles:
             return True

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.results.cells import Cell, CellKey, is_better
+from bce_conformance.results.cells import Cell, Place, is_better
 from bce_conformance.results.model import BackendEntry, Results, Run
 
 from . import timings
@@ -43,7 +43,7 @@ class Move:
         better: True for better, False for worse, None where that cannot be said.
     """
 
-    key: CellKey
+    place: Place
     kind: Kind
     before: Cell | None
     after: Cell | None
@@ -88,8 +88,8 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
     """
     if not factor >= 1:
         raise ValueError(f"factor is {factor}; accepted is a number of at least 1")
-    old = {cell.key: cell for cell in before.cells}
-    new = {cell.key: cell for cell in after.cells}
+    old = {cell.place: cell for cell in before.cells}
+    new = {cell.place: cell for cell in after.cells}
     moves = tuple(_moves(old, new, factor))
     return Comparison(
         before=before.run,
@@ -113,18 +113,18 @@ def _version(backend: BackendEntry) -> str:
     return " ".join(filter(None, [backend.version, backend.instruction_set]))
 
 
-def _moves(old: dict[CellKey, Cell], new: dict[CellKey, Cell], factor: float) -> Iterator[Move]:
-    for key, after in new.items():
-        before = old.get(key)
+def _moves(old: dict[Place, Cell], new: dict[Place, Cell], factor: float) -> Iterator[Move]:
+    for place, after in new.items():
+        before = old.get(place)
         if before is None:
-            yield Move(key, "appeared", None, after, None)
+            yield Move(place, "appeared", None, after, None)
         elif before.verdict != after.verdict:
-            yield Move(key, "verdict", before, after, _better_verdict(before, after))
+            yield Move(place, "verdict", before, after, _better_verdict(before, after))
         elif _ulp_moved(before, after, factor):
-            yield Move(key, "ulp", before, after, _largest(after) < _largest(before))
-    for key, before in old.items():
-        if key not in new:
-            yield Move(key, "disappeared", before, None, None)
+            yield Move(place, "ulp", before, after, _largest(after) < _largest(before))
+    for place, before in old.items():
+        if place not in new:
+            yield Move(place, "disappeared", before, None, None)
 
 
 def _better_verdict(before: Cell, after: Cell) -> bool | None:
@@ -185,7 +185,7 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
     for move in moves:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
         states = (_state(move.before), _state(move.after))
-        table.add_row(mark, Text("/".join(move.key), overflow="fold"), *states)
+        table.add_row(mark, Text(str(move.place), overflow="fold"), *states)
     return table
 
 

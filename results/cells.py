@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Verdict = Literal["AAA", "AA", "A", "fails", "crashed", "timeout", "unsupported", "not measured"]
 LEVELS: tuple[str, ...] = ("AAA", "AA", "A")
 # Every verdict, best first; the last two say nothing about quality.
 VERDICTS: tuple[str, ...] = get_args(Verdict)
-CellKey = tuple[str, str, str, str]  # requirement, backend, device, dtype
 Evidence = Literal["exhaustive", "searched"]
 # The formats of logits, and the operands that an element has a value of, each in one order.
 DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
@@ -49,34 +48,41 @@ class Level(IntEnum):
         return verdicts[self]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a requirement is measured: backend × device × dtype."""
+class Place(NamedTuple):
+    """The place of a cell in the matrix, which names it; as text ``VAL-2/torch/cpu/float32``.
 
+    Attributes:
+        requirement: its number.
+        backend: backend id.
+        device: such as ``cpu`` or ``cuda:1``.
+        dtype: the format of the logits.
+    """
+
+    requirement: str
     backend: str
     device: str
     dtype: str
 
     def __str__(self) -> str:
-        return f"{self.backend}-{self.device}-{self.dtype}"
+        return "/".join(self)
 
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """The place that a text such as ``VAL-2/torch/cpu/float32`` names.
 
-def key_of(cell_id: str) -> CellKey:
-    """The key of a cell from its id, such as ``VAL-2/torch/cpu/float32``.
+        A backend id may have slashes itself, as ``torch@python=/opt/venv/bin/python`` does.
 
-    A backend id may have slashes itself, as ``torch@python=/opt/venv/bin/python`` does.
-
-    Raises:
-        ValueError: it has fewer than four parts, or an empty one.
-    """
-    requirement, _, rest = cell_id.partition("/")
-    backend, device, dtype = ("", "", *rest.rsplit("/", 2))[-3:]
-    if not all((requirement, backend, device, dtype)):
-        raise ValueError(
-            f"cell is {cell_id!r}; accepted is requirement/backend/device/dtype, "
-            "such as VAL-2/torch/cpu/float32"
-        )
-    return requirement, backend, device, dtype
+        Raises:
+            ValueError: it has fewer than four parts, or an empty one.
+        """
+        requirement, _, rest = text.partition("/")
+        place = cls(requirement, *("", "", *rest.rsplit("/", 2))[-3:])
+        if not all(place):
+            raise ValueError(
+                f"cell is {text!r}; accepted is requirement/backend/device/dtype, "
+                "such as VAL-2/torch/cpu/float32"
+            )
+        return place
 
 
 @dataclass(frozen=True)
@@ -175,11 +181,11 @@ class Cell:
         return self.better and not self.elsewhere
 
     @property
-    def key(self) -> CellKey:
-        """What names this cell within its run."""
-        return self.requirement, self.backend, self.device, self.dtype
+    def place(self) -> Place:
+        """Its place in the matrix, which names it within its run."""
+        return Place(self.requirement, self.backend, self.device, self.dtype)
 
     @property
     def id(self) -> str:
         """Its name in one word, as ``bce-conformance reproduce`` takes it."""
-        return "/".join(self.key)
+        return str(self.place)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .cells import Cell
 
@@ -58,6 +59,14 @@ class Device:
 
     kind: str
     name: str
+
+
+class Probed(NamedTuple):
+    """What is probed for flushing: a backend on a device in a format."""
+
+    backend: str
+    device: str
+    dtype: str
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_ledger_of_ones_own(author: Author) -> None:
     second = author.does("bce-conformance", *run)
     assert second.returncode == 0, second.stdout + second.stderr
 
-    stale = ledger.read_text("utf-8").replace('level = "AA"', 'level = "A"')
+    stale = ledger.read_text("utf-8").replace("\nAA = ", "\ntimeout = ")
     ledger.write_text(stale, "utf-8")
     assert author.does("bce-conformance", *run).returncode == 0
     assert author.does("bce-conformance", *run, "--strict").returncode == 1

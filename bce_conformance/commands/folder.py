@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bce_conformance.backends import DTYPES, installed
-from bce_conformance.conformance.ledger.read import tries_less
+from bce_conformance.conformance.ledger.model import tries_less
 from bce_conformance.conformance.running import journal
 from bce_conformance.conformance.running.journal import JournalError
 from bce_conformance.conformance.running.matrix import Settings
@@ -67,7 +67,7 @@ def require_nothing_lost(folder: Path, settings: Settings) -> None:
     if lost:
         raise FolderError(
             f"{folder} holds {len(lost)} cells that this run does not measure, such as "
-            f"{' '.join(lost[0].key)} in tier {found.run.tier}; {_WAYS_OUT}"
+            f"{' '.join(lost[0].place)} in tier {found.run.tier}; {_WAYS_OUT}"
         )
 
 

@@ -10,12 +10,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.conformance.ledger.read import LEDGER, MADE_WITH, Conditions, LedgerError
-from bce_conformance.conformance.ledger.read import read as read_ledger
-from bce_conformance.conformance.ledger.update import Found, update
+from bce_conformance.conformance.ledger.model import MADE_WITH, LedgerError
+from bce_conformance.conformance.ledger.reading import LEDGER
+from bce_conformance.conformance.ledger.reading import read as read_ledger
+from bce_conformance.conformance.ledger.standing import Conditions
+from bce_conformance.conformance.ledger.updating import Found, Moved, update
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.running.matrix import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.results.cells import Place
 
 from .options import OUT, Ledgers
 from .terminal import console, misuse, read
@@ -51,10 +54,9 @@ def ledger_check(
     tier = _tier(found)
     code = Exit.AS_EXPECTED
     for cell in found.cells:
-        place = (cell.requirement, cell.backend, cell.dtype)
         backend = backends[cell.backend]
-        conditions = Conditions(backend.version, backend.instruction_set, tier, cell.device)
-        standing = known.standing(*place, cell.verdict, conditions)
+        conditions = Conditions(backend.version, backend.instruction_set, tier)
+        standing = known.standing(cell.place, cell.verdict, conditions)
         if standing.worse or standing.better:
             words = f"expected {standing.known}, found {cell.verdict}"
             lines.append(Text(f"{standing}: {cell.id}: {words}"))
@@ -82,26 +84,33 @@ def ledger_update(
     backends = {backend.id: backend for backend in measured.backends}
     found = [
         Found(
-            *(c.requirement, c.backend, c.dtype, c.verdict),
-            *(backends[c.backend].version, tier, c.device, c.witness),
-            instruction_set=backends[c.backend].instruction_set,
+            cell.place,
+            cell.verdict,
+            backends[cell.backend].version,
+            tier,
+            backends[cell.backend].instruction_set,
+            cell.witness,
         )
-        for c in measured.cells
+        for cell in measured.cells
     ]
     try:
         changed, moves = update(LEDGER, ledger, found)
     except LedgerError as error:
         misuse(str(error))
     if moves:
-        names = ("requirement", "backend", "dtype", "before", "now", "reason", "device")
-        table = Table(*names, "instruction set")
-        for move in moves:
-            table.add_row(*vars(move).values())
-        console.print(table)
+        console.print(_table(moves))
     for path in changed:
         console.print(f"changed: {path}", highlight=False, soft_wrap=True)
     if not changed:
         console.print("the ledger is up to date")
+
+
+def _table(moves: list[Moved]) -> Table:
+    """What moved in the ledger."""
+    table = Table(*Place._fields, "before", "now", "mechanism", "instruction set")
+    for move in moves:
+        table.add_row(*move.place, move.before, move.after, move.mechanism, move.instruction_set)
+    return table
 
 
 def _tier(found: Results) -> str:

@@ -17,7 +17,7 @@ from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.running.matrix import Settings
 from bce_conformance.conformance.specification import requirements
-from bce_conformance.results.cells import Cell, CellKey, key_of
+from bce_conformance.results.cells import Cell, Place
 
 from .options import OUT, InstructionSet, Ledgers, TierName
 from .progress import reporter
@@ -45,10 +45,10 @@ def reproduce(
     CELL is its name in reports, such as VAL-2/torch/cpu/float32. Exits 1 if it is worse than the
     ledger says.
     """
-    key = _key(cell)
-    before, its_tier, its_seed = _before(key, out)
+    place = _place(cell)
+    before, its_tier, its_seed = _before(place, out)
     chosen = str(tier or its_tier), its_seed if seed is None else seed
-    found = _measured(key, *chosen, tuple(ledger), isa)
+    found = _measured(place, *chosen, tuple(ledger), isa)
     console.print(_evidence(found, *chosen))
     if " explain " in found.reproduce:  # whole, so that it can be copied
         console.print(Text(found.reproduce), soft_wrap=True)
@@ -57,13 +57,13 @@ def reproduce(
     raise typer.Exit(Exit.AS_EXPECTED if found.expected else Exit.UNEXPECTED)
 
 
-def _key(text: str) -> CellKey:
-    """The key of a cell that can be measured; else misuse, with what is nearest."""
+def _place(text: str) -> Place:
+    """The place of a cell that can be measured; else misuse, with what is nearest."""
     try:
-        key = key_of(text)
+        place = Place.parse(text)
     except ValueError as error:
         misuse(str(error))
-    requirement, backend, _, dtype = key
+    requirement, backend, _, dtype = place
     if requirement not in requirements():
         misuse(f"requirement {requirement!r} is unknown; {nearest(requirement, requirements())}")
     try:
@@ -75,21 +75,21 @@ def _key(text: str) -> CellKey:
         misuse(f"dtype {dtype!r} is unknown; accepted are {', '.join(DTYPES)}")
     if dtype not in about:
         misuse(f"{requirement} is not about {dtype}; it is about {', '.join(about)}")
-    return key
+    return place
 
 
-def _before(key: CellKey, folder: Path) -> tuple[Cell | None, str, int]:
+def _before(place: Place, folder: Path) -> tuple[Cell | None, str, int]:
     """The cell as the run in a folder has it, if it has, with the tier and the seed to measure."""
     if (folder / "results.json").exists():
         found = read(folder)
         for cell in found.cells:
-            if cell.key == key:
+            if cell.place == place:
                 return cell, found.run.tier, found.run.seed or 0
     return None, str(TierName.default), 0
 
 
-def _measured(key: CellKey, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Cell:
-    requirement, backend, device, dtype = key
+def _measured(place: Place, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Cell:
+    requirement, backend, device, dtype = place
     try:
         settings = Settings(
             (backend,),
@@ -108,7 +108,7 @@ def _measured(key: CellKey, tier: str, seed: int, ledgers: tuple[Path, ...], isa
     if shown.pace.cells:
         return shown.pace.cells[0]
     if code is Exit.AS_EXPECTED:
-        misuse(f"tier {tier} does not try {'/'.join(key)}; give a larger one with --tier")
+        misuse(f"tier {tier} does not try {place}; give a larger one with --tier")
     raise typer.Exit(code)
 
 

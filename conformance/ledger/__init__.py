@@ -1,1 +1,1 @@
-"""The ledger of known deviations: its files, reading and updating them."""
+"""The ledger of known deviations: its files, and reading, judging by, updating and writing them."""

@@ -30,11 +30,11 @@ from typing import Any
 
 from bce_conformance.conformance.judging.error_curves import Key, Points
 from bce_conformance.results import reading, writing
-from bce_conformance.results.cells import Cell, Place
-from bce_conformance.results.model import Flushes
+from bce_conformance.results.cells import Cell
+from bce_conformance.results.model import Flushes, Probed
 
 NAME = "journal.jsonl"
-FORMAT = 1
+FORMAT = 2
 _SYNC_INTERVAL = 1.0  # seconds: an fsync takes 1 to 30 ms, and a quick cell not much more
 _CHECKED = len('["00000000",')  # the record begins here
 
@@ -65,7 +65,7 @@ class Kept:
     started: str
     cells: list[Cell] = field(default_factory=list)
     curves: list[dict[Key, Points]] = field(default_factory=list)
-    flushes: dict[Place, Flushes] = field(default_factory=dict)
+    flushes: dict[Probed, Flushes] = field(default_factory=dict)
     start_up: float = 0.0
     measuring: float = 0.0
     size: int = 0
@@ -76,7 +76,7 @@ class Kept:
         if "start_up" in record:
             self.start_up += record["start_up"]
         if "flushes" in record:
-            self.flushes[Place(*record["place"])] = Flushes(*record["flushes"])
+            self.flushes[Probed(*record["probed"])] = Flushes(*record["flushes"])
         if "cell" in record:
             self.cells.append(reading.cell(record["cell"]))
             self.curves.append(
@@ -138,13 +138,13 @@ class Journal:
         """Seconds since this session began to measure."""
         return time.monotonic() - self._begin
 
-    def flushes(self, place: Place, flushes: Flushes) -> None:
+    def flushes(self, probed: Probed, flushes: Flushes) -> None:
         """Write what a probe found.
 
         Raises:
             JournalError: it cannot be written.
         """
-        self._append({"place": list(vars(place).values()), "flushes": list(vars(flushes).values())})
+        self._append({"probed": list(probed), "flushes": list(vars(flushes).values())})
 
     def cell(self, cell: Cell, curves: Mapping[Key, Points]) -> None:
         """Write a finished cell, with the points that it added to the error curves.

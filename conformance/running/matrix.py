@@ -32,12 +32,13 @@ from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
-from bce_conformance.conformance.ledger.read import Conditions, Ledger, read
+from bce_conformance.conformance.ledger.reading import read
+from bce_conformance.conformance.ledger.standing import Conditions, Ledger
 from bce_conformance.conformance.specification import Requirement, requirements
-from bce_conformance.conformance.tiers import EVERY_INSTRUCTION_SET, TIERS
+from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
-from bce_conformance.results.model import Flushes
+from bce_conformance.results.model import Flushes, Probed
 
 from .call_slots import CallSlots, SlottedProcess
 from .journal import Journal, Kept
@@ -170,7 +171,7 @@ class Matrix:
         self.settings = settings
         self.progress = progress or Progress()
         self.ledger = ledger
-        self.cells: dict[tuple[str, Place], Cell] = {}
+        self.cells: dict[Place, Cell] = {}
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
         self.slots = CallSlots((os.cpu_count() or 1) + 1)
@@ -179,7 +180,7 @@ class Matrix:
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.start_up = 0.0  # seconds that the backends took to start
-        self.flushes: dict[Place, Flushes] = {}
+        self.flushes: dict[Probed, Flushes] = {}
         self.journal: Journal | None = None
         self._releasing = Lock()
         self._processes: dict[str, BackendProcess] = {}
@@ -192,7 +193,7 @@ class Matrix:
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
         for cell in kept.cells:
-            self.cells[cell.requirement, Place(cell.backend, cell.device, cell.dtype)] = cell
+            self.cells[cell.place] = cell
         for points in kept.curves:
             self.curves.take(points)
         self.flushes.update(kept.flushes)
@@ -263,17 +264,17 @@ class Matrix:
     def places(self, requirement: Requirement) -> list[Place]:
         """Where a requirement is still to be measured, one format after the other."""
         dtypes = [dtype for dtype in self.settings.dtypes or DTYPES if dtype in requirement.dtypes]
-        return [
-            Place(backend, device, dtype)
+        places = (
+            Place(requirement.id, backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
             if self._tries(requirement, backend, dtype)
             for device in self._devices(backend)
-            if (requirement.id, Place(backend, device, dtype)) not in self.cells
-        ]
+        )
+        return [place for place in places if place not in self.cells]
 
     def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
-        asked = requirement.id == EVERY_INSTRUCTION_SET and self.settings.names(requirement)
+        asked = requirement.each_instruction_set and self.settings.names(requirement)
         return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
@@ -281,13 +282,15 @@ class Matrix:
         present = [d.kind for d in info.devices] if isinstance(info, BackendInfo) else ["cpu"]
         return self.settings.devices or list(dict.fromkeys(present))
 
-    def subject(self, requirement: Requirement, place: Place) -> Subject:
+    def subject(self, place: Place) -> Subject:
         """The subject of a cell whose backend is there."""
         evaluator = SlottedProcess(place.backend, self._processes[place.backend], self.slots)
         format_ = format_of(place.dtype)
-        if place not in self.flushes:
+        probed = Probed(place.backend, place.device, place.dtype)
+        if probed not in self.flushes:
             outcome = evaluator.evaluate(flush_probe.probe(format_, place.device))
-            self._keep_flushes(place, flush_probe.read(outcome, format_))
+            self._keep_flushes(probed, flush_probe.read(outcome, format_))
+        requirement = requirements()[place.requirement]
         return Subject(
             evaluator,
             place.backend,
@@ -296,15 +299,15 @@ class Matrix:
             requirement,
             self.pools,
             Curves(),
-            flushes=bool(self.flushes[place].results),
+            flushes=bool(self.flushes[probed].results),
             sibling=self._sibling(place.backend),
-            lower=self._lower(requirement, place),
+            lower=self._lower(requirement, place.backend),
         )
 
-    def _keep_flushes(self, place: Place, flushes: Flushes) -> None:
+    def _keep_flushes(self, probed: Probed, flushes: Flushes) -> None:
         if self.journal:
-            self.journal.flushes(place, flushes)
-        self.flushes[place] = flushes
+            self.journal.flushes(probed, flushes)
+        self.flushes[probed] = flushes
 
     def _sibling(self, backend: str) -> SlottedProcess | None:
         """The process of the backend that this one is a variant of, asked in this one's slots."""
@@ -317,26 +320,26 @@ class Matrix:
             self._siblings[eager.id] = process
         return SlottedProcess(backend, process, self.slots)
 
-    def _lower(self, requirement: Requirement, place: Place) -> dict[str, SlottedProcess]:
+    def _lower(self, requirement: Requirement, backend: str) -> dict[str, SlottedProcess]:
         """The backend held to each instruction set below its own, where the requirement asks.
 
         Their processes end when the backend goes on to other requirements: each is a framework in
         memory.
         """
-        if requirement.id != EVERY_INSTRUCTION_SET:
-            self._end_held(place.backend)
+        if not requirement.each_instruction_set:
+            self._end_held(backend)
             return {}
-        if place.backend not in self._held:
-            info = self.info(place.backend)
+        if backend not in self._held:
+            info = self.info(backend)
             levels = instruction_sets.below(
                 info.instruction_set if isinstance(info, BackendInfo) else ""
             )
-            spec = self.specs[place.backend]
-            self._held[place.backend] = {
+            spec = self.specs[backend]
+            self._held[backend] = {
                 level: self._process_of(replace(spec, instruction_set=level)) for level in levels
             }
-        held = self._held[place.backend]
-        return {level: SlottedProcess(place.backend, held[level], self.slots) for level in held}
+        held = self._held[backend]
+        return {level: SlottedProcess(backend, held[level], self.slots) for level in held}
 
     def _end_held(self, backend: str) -> None:
         for process in self._held.pop(backend, {}).values():
@@ -353,18 +356,18 @@ class Matrix:
             return info is not None
         return place.device.partition(":")[0] in {device.kind for device in info.devices}
 
-    def absent(self, requirement: Requirement, place: Place) -> Cell | None:
+    def absent(self, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
         info = self.info(place.backend)
         if info is None:
-            return self._keep(requirement, place, "not measured", NOT_INSTALLED)
+            return self._keep(place, "not measured", NOT_INSTALLED)
         if isinstance(info, Failure):
             verdict = VERDICT_OF_FAILURE[info.kind]
-            return self._keep(requirement, place, verdict, f"does not start: {info}")
+            return self._keep(place, verdict, f"does not start: {info}")
         if place.device.partition(":")[0] not in {device.kind for device in info.devices}:
-            return self._keep(requirement, place, "not measured", f"no device {place.device}")
+            return self._keep(place, "not measured", f"no device {place.device}")
         if place.dtype not in info.dtypes:
-            return self._keep(requirement, place, "unsupported", f"takes no {place.dtype} logits")
+            return self._keep(place, "unsupported", f"takes no {place.dtype} logits")
         return None
 
     def close_cell(self, subject: Subject, place: Place, failure: Failure | None) -> Cell:
@@ -379,26 +382,20 @@ class Matrix:
         if failure is not None:
             verdict = VERDICT_OF_FAILURE[failure.kind]
             detail = "; ".join(filter(None, [str(failure), detail]))
-        return self._keep(subject.requirement, place, verdict, detail, subject.kept)
+        return self._keep(place, verdict, detail, subject.kept)
 
     def _keep(
         self,
-        requirement: Requirement,
         place: Place,
         verdict: Verdict,
         detail: str,
         record: Record | None = None,
     ) -> Cell:
         worst = record.worst() if record else None
-        again = self._again(place, requirement, worst)
-        standing = self.ledger.standing(
-            requirement.id, place.backend, place.dtype, verdict, self._conditions(place)
-        )
+        again = self._again(place, worst)
+        standing = self.ledger.standing(place, verdict, self._conditions(place.backend))
         cell = Cell(
-            requirement.id,
-            place.backend,
-            place.device,
-            place.dtype,
+            *place,
             verdict,
             not standing.worse,
             standing.reason,
@@ -417,22 +414,21 @@ class Matrix:
         added = self.curves.take(record.curves) if record else {}
         if self.journal:
             self.journal.cell(cell, added)
-        self.cells[requirement.id, place] = cell
+        self.cells[place] = cell
         return cell
 
-    def _again(self, place: Place, requirement: Requirement, worst: WorstResult | None) -> str:
+    def _again(self, place: Place, worst: WorstResult | None) -> str:
         """The command that shows a cell again, or its worst element."""
         held = self.settings.instruction_set
         backend = place.backend
         if held and "@isa=" not in backend:
             backend += f"@isa={held}"
         line = explain_line(backend, place.device, worst) if worst else None
-        settings = (self.settings.tier, self.settings.seed, held)
-        return line or reproduce_line(place, requirement.id, *settings)
+        return line or reproduce_line(place, self.settings.tier, self.settings.seed, held)
 
-    def _conditions(self, place: Place) -> Conditions:
-        info = self.info(place.backend)
+    def _conditions(self, backend: str) -> Conditions:
+        info = self.info(backend)
         version, set_ = (
             (info.version, info.instruction_set) if isinstance(info, BackendInfo) else ("", "")
         )
-        return Conditions(version, set_, self.settings.tier, place.device)
+        return Conditions(version, set_, self.settings.tier)

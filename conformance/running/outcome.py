@@ -15,15 +15,16 @@ from bce_conformance.backends import (
     Failure,
     instruction_sets,
 )
-from bce_conformance.conformance.ledger.read import LEDGER
+from bce_conformance.conformance.ledger.reading import LEDGER
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.cells import Cell
 from bce_conformance.results.host import commit, describe, now
 from bce_conformance.results.model import (
     BackendEntry,
     Device,
     Host,
+    Probed,
     Requirement,
     Results,
     Run,
@@ -131,9 +132,9 @@ def _backend(matrix: Matrix, spec: BackendSpec) -> BackendEntry:
         framework = spec.id.partition(":")[0]
         return BackendEntry(spec.id, framework, "", spec.variant, (), (), (), status)
     subnormals = (
-        Subnormals(place.device, place.dtype, flushes.inputs, flushes.results)
-        for place, flushes in sorted(matrix.flushes.items(), key=_device_and_format)
-        if place.backend == spec.id
+        Subnormals(probed.device, probed.dtype, flushes.inputs, flushes.results)
+        for probed, flushes in sorted(matrix.flushes.items(), key=_device_and_format)
+        if probed.backend == spec.id
     )
     return replace(entry(info), id=spec.id, subnormals=tuple(subnormals))
 
@@ -158,6 +159,6 @@ def machine() -> Host:
     return describe(instruction_sets.named(instruction_sets.level_of_machine()))
 
 
-def _device_and_format(flushes: tuple[Place, Any]) -> tuple[str, int]:
-    place, _ = flushes
-    return place.device, DTYPES.index(place.dtype)
+def _device_and_format(flushes: tuple[Probed, Any]) -> tuple[str, int]:
+    probed, _ = flushes
+    return probed.device, DTYPES.index(probed.dtype)

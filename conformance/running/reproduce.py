@@ -28,11 +28,8 @@ def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
     return shlex.join(words)
 
 
-def reproduce_line(
-    place: Place, requirement: str, tier: str, seed: int, instruction_set: str = ""
-) -> str:
+def reproduce_line(place: Place, tier: str, seed: int, instruction_set: str = "") -> str:
     """The ``reproduce`` command that measures one cell again, whatever results are there."""
-    cell = f"{requirement}/{place.backend}/{place.device}/{place.dtype}"
-    words = ["bce-conformance", "reproduce", cell, f"--tier={tier}", f"--seed={seed}"]
+    words = ["bce-conformance", "reproduce", str(place), f"--tier={tier}", f"--seed={seed}"]
     words += [f"--isa={instruction_set}"] if instruction_set else []
     return shlex.join(words)

@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import import_module
 
-from bce_conformance.conformance.specification import Requirement
 from bce_conformance.results.cells import Cell, Place
 
 from .matrix import Matrix
@@ -29,9 +28,8 @@ _END_LIMIT = 3.0  # seconds for checks to notice that their backends are gone
 
 @dataclass(frozen=True)
 class Check:
-    """One cell to be: a requirement's check at a place."""
+    """One cell to be: the check of its requirement at its place."""
 
-    requirement: Requirement
     place: Place
     function: Callable[[Subject], None]
 
@@ -55,19 +53,17 @@ class Scheduler:
         for check in checks:
             matrix.slots.left[check.place.backend] += 1
         self._cells = {
-            (check.requirement.id, check.place): self._thread(check.place.backend).submit(
-                self._run, check
-            )
+            check.place: self._thread(check.place.backend).submit(self._run, check)
             for check in checks
         }
 
-    def cell(self, requirement: Requirement, place: Place) -> Cell:
+    def cell(self, place: Place) -> Cell:
         """Wait for the cell of a check.
 
         Raises:
             Exception: whatever the check itself raised: a failure of the suite.
         """
-        return self._cells[requirement.id, place].result()
+        return self._cells[place].result()
 
     def is_complete(self) -> bool:
         """Whether all checks came to their cells."""
@@ -105,10 +101,10 @@ class Scheduler:
         return cell
 
     def _measured(self, check: Check) -> Cell:
-        absent = self._matrix.absent(check.requirement, check.place)
+        absent = self._matrix.absent(check.place)
         if absent is not None:
             return absent
-        subject = self._matrix.subject(check.requirement, check.place)
+        subject = self._matrix.subject(check.place)
         failure = None
         try:
             check.function(subject)

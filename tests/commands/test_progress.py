@@ -19,7 +19,7 @@ from bce_conformance.commands.progress import (
     slow_line,
 )
 from bce_conformance.conformance.running.progress import Spent
-from bce_conformance.results.cells import Cell, key_of
+from bce_conformance.results.cells import Cell, Place
 
 
 class Terminal(io.StringIO):
@@ -31,7 +31,7 @@ class Terminal(io.StringIO):
 
 def cell(name: str = "VAL-1/torch/cpu/float32", expected: bool = True) -> Cell:
     blank: Any = {"reason": "", "inputs": 1, "evidence": "searched", "ulp": None, "worst": None}
-    return Cell(*key_of(name), "A", expected, **blank, detail="", reproduce="")
+    return Cell(*Place.parse(name), "A", expected, **blank, detail="", reproduce="")
 
 
 def lines(**options: Any) -> tuple[Lines, io.StringIO]:

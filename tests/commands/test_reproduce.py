@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bce_conformance.conformance.running.reproduce import reproduce_line
-from bce_conformance.results.cells import Place, key_of
+from bce_conformance.results.cells import Place
 
 IMPAIRED = Path(__file__).parents[1] / "conformance"
 
@@ -83,12 +83,12 @@ def test_misuse_exits_2_and_says_what_is_near(tmp_path: Path, cell: str, message
     ["torch", "torch:compile", "torch@python=/opt/venv/bin/python", "my.module:Class@ssh=host"],
 )
 def test_a_cell_is_named_in_one_word_and_found_by_it(backend: str) -> None:
-    line = reproduce_line(Place(backend, "cuda:1", "float16"), "VAL-2", "quick", 7)
+    line = reproduce_line(Place("VAL-2", backend, "cuda:1", "float16"), "quick", 7)
     assert line.endswith(f" reproduce VAL-2/{backend}/cuda:1/float16 --tier=quick --seed=7")
-    assert key_of(line.split()[2]) == ("VAL-2", backend, "cuda:1", "float16")
+    assert Place.parse(line.split()[2]) == ("VAL-2", backend, "cuda:1", "float16")
 
 
 @pytest.mark.parametrize("text", ["", "VAL-2", "VAL-2/torch/cpu", "VAL-2//cpu/float32", "/a/b/c"])
 def test_what_is_no_cell_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted is requirement/backend/device/dtype"):
-        key_of(text)
+        Place.parse(text)

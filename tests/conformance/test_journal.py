@@ -11,10 +11,10 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.running import journal
 from bce_conformance.conformance.running.journal import Journal, JournalError
 from bce_conformance.reference import FLOAT32
-from bce_conformance.results.cells import Cell, Place, UlpStatistics, Witness, Worst
-from bce_conformance.results.model import Flushes
+from bce_conformance.results.cells import Cell, UlpStatistics, Witness, Worst
+from bce_conformance.results.model import Flushes, Probed
 
-PLACE = Place("some", "cpu", "float32")
+PROBED = Probed("some", "cpu", "float32")
 KEY = ("some", "cpu", "float32", "loss", "0")
 CELL = Cell(
     *("VAL-1", "some", "cpu", "float32", "A", True, "reason", 7, "searched"),
@@ -29,7 +29,7 @@ CELL = Cell(
 
 def written(path: Path) -> Path:
     file = Journal.begin(path, {"seed": 0}, "id", "2026-01-01T00:00:00+00:00", 2.5)
-    file.flushes(PLACE, Flushes(None, True))
+    file.flushes(PROBED, Flushes(None, True))
     file.cell(CELL, {KEY: {4: (0.1, float("inf")), 5: (-0.3, 0.5)}})
     file.cell(replace(CELL, requirement="VAL-2", ulp=None, worst=None, witness=None), {})
     file.close()
@@ -42,7 +42,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert kept.cells[0] == CELL
     assert kept.cells[1].worst is None
     assert kept.curves == [{KEY: {4: (0.1, float("inf")), 5: (-0.3, 0.5)}}, {}]
-    assert kept.flushes == {PLACE: Flushes(None, True)}
+    assert kept.flushes == {PROBED: Flushes(None, True)}
     assert not kept.torn
 
 

@@ -6,36 +6,30 @@ from pathlib import Path
 import pytest
 
 from bce_conformance.backends import builtin_backends
-from bce_conformance.conformance.ledger.read import (
-    LEDGER,
-    Conditions,
-    Ledger,
-    LedgerError,
-    LedgerFile,
-    nearest,
-    read,
-    read_file,
-)
-from bce_conformance.results.cells import VERDICTS
+from bce_conformance.conformance.ledger.model import LedgerError, LedgerFile
+from bce_conformance.conformance.ledger.reading import LEDGER, read, read_file
+from bce_conformance.conformance.ledger.standing import Conditions, Ledger, nearest
+from bce_conformance.results.cells import VERDICTS, Place
 
 HERE, ELSEWHERE = "x86-64-v4/intel", "x86-64-v3/amd"
 ENTRY = f"""
-measured = ["2.13.0"]
+versions = ["2.13.0"]
 instruction_sets = ["{HERE}"]
 
-[reasons.cancel]
+[mechanism.cancel]
 text = "cancels"
 link = "https://example.org/1"
 
-[[deviation]]
-requirement = "VAL-2"
+[[mechanism.cancel.deviation]]
+backends = ["torch"]
 dtypes = ["float32", "float64"]
-level = "A"
-reason = "cancel"
+A = ["VAL-2"]
 """
+DEVIATION = "[[mechanism.cancel.deviation]]"
+LEVEL = 'A = ["VAL-2"]'
 
-THOROUGH = ENTRY.replace('level = "A"', 'level = "A"\ntier = "thorough"')
-ON_CUDA = ENTRY.replace('level = "A"', 'level = "AA"\ndevice = "cuda"')
+THOROUGH = ENTRY.replace(LEVEL, f'tier = "thorough"\ninstruction_sets = ["{HERE}"]\n{LEVEL}')
+ON_CUDA = ENTRY.replace(LEVEL, 'device = "cuda"\nAA = ["VAL-2"]')
 
 
 @pytest.fixture
@@ -50,29 +44,50 @@ def write(tmp_path: Path):
 
 
 def test_an_entry_is_read(write) -> None:
-    (entry,) = read_file(write(ENTRY)).deviations
-    assert (entry.backend, entry.requirement, entry.level) == ("torch", "VAL-2", "A")
-    assert entry.dtypes == ("float32", "float64")
-    assert (entry.reason, entry.link) == ("cancels", "https://example.org/1")
-    assert entry.measured == ("2.13.0",)
-    assert (entry.device, entry.tier) == ("cpu", "default")
+    entries = read_file(write(ENTRY)).deviations
+    assert [entry.place for entry in entries] == [
+        Place("VAL-2", "torch", "cpu", "float32"),
+        Place("VAL-2", "torch", "cpu", "float64"),
+    ]
+    for entry in entries:
+        mechanism = entry.mechanism
+        assert (mechanism.text, mechanism.link) == ("cancels", "https://example.org/1")
+        assert (entry.level, entry.versions, entry.tier) == ("A", ("2.13.0",), "default")
+        assert entry.instruction_sets == (HERE,)
 
 
-def test_a_variant_is_part_of_the_backend(write) -> None:
-    (entry,) = read_file(write(ENTRY + 'variant = "compile"\n')).deviations
-    assert entry.backend == "torch:compile"
+def test_an_entry_stands_for_each_requirement_backend_and_dtype(write) -> None:
+    text = ENTRY.replace('["torch"]', '["torch", "torch:compile"]')
+    text = text.replace(LEVEL, 'A = ["VAL-2", "VAL-1"]\nfails = ["INF-1"]')
+    assert {(entry.place, entry.level) for entry in read_file(write(text)).deviations} == {
+        (Place(requirement, backend, "cpu", dtype), level)
+        for requirement, level in (("VAL-1", "A"), ("VAL-2", "A"), ("INF-1", "fails"))
+        for backend in ("torch", "torch:compile")
+        for dtype in ("float32", "float64")
+    }
 
 
 def test_an_entry_may_name_versions_of_its_own(write) -> None:
-    (entry,) = read_file(write(ENTRY + 'measured = ["2.11.0", "2.12.1"]\n')).deviations
-    assert entry.measured == ("2.11.0", "2.12.1")
+    entry, _ = read_file(write(ENTRY + 'versions = ["2.11.0", "2.12.1"]\n')).deviations
+    assert entry.versions == ("2.11.0", "2.12.1")
+
+
+def test_an_entry_of_the_thorough_tier_does_not_take_the_instruction_sets_of_the_file(
+    write,
+) -> None:
+    entry, _ = read_file(write(ENTRY + 'tier = "thorough"\n')).deviations
+    assert entry.instruction_sets == ()
+    entry, _ = read_file(write(THOROUGH)).deviations
+    assert entry.instruction_sets == (HERE,)
+
+
+PLACE = Place("VAL-2", "torch", "cpu", "float32")
 
 
 def standing(ledger: Ledger, verdict: str, **other: str) -> str:
-    cell = {"requirement": "VAL-2", "backend": "torch", "dtype": "float32"}
-    given = {name: other.pop(name, value) for name, value in cell.items()}
-    usual = {"version": "2.13.0", "instruction_set": HERE, "tier": "default", "device": "cpu"}
-    return str(ledger.standing(**given, verdict=verdict, conditions=Conditions(**(usual | other))))
+    place = PLACE._replace(**{name: other.pop(name) for name in Place._fields if name in other})
+    usual = {"version": "2.13.0", "instruction_set": HERE, "tier": "default"}
+    return str(ledger.standing(place, verdict, Conditions(**(usual | other))))
 
 
 @pytest.fixture
@@ -109,7 +124,7 @@ def test_an_entry_is_stale_only_where_it_was_measured(
     known: Ledger, version: str, instruction_set: str
 ) -> None:
     conditions = Conditions(version, instruction_set, "default")
-    found = known.standing("VAL-2", "torch", "float32", "AAA", conditions)
+    found = known.standing(PLACE, "AAA", conditions)
     assert found.better
     assert found.stale == ((version, instruction_set) == ("2.13.0", HERE))
 
@@ -118,7 +133,7 @@ OF_SETS = ENTRY.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]')
 
 
 def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
-    text = OF_SETS.replace('level = "A"', f'level = "A"\ninstruction_sets = ["{HERE}"]')
+    text = OF_SETS.replace(LEVEL, f'{LEVEL}\ninstruction_sets = ["{HERE}"]')
     known = Ledger([read_file(write(text))])
     assert standing(known, "A") == "as known"
     assert standing(known, "A", instruction_set=ELSEWHERE) == "worse"
@@ -135,9 +150,9 @@ def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
 
 
 def test_on_an_unseen_instruction_set_the_worst_entry_is_known(write) -> None:
-    one = OF_SETS.replace('level = "A"', f'level = "A"\ninstruction_sets = ["{HERE}"]')
-    start = one.index("[[deviation]]")
-    two = one[start:].replace('"A"', '"AA"').replace(HERE, ELSEWHERE)
+    one = OF_SETS.replace(LEVEL, f'{LEVEL}\ninstruction_sets = ["{HERE}"]')
+    start = one.index(DEVIATION)
+    two = one[start:].replace("A = ", "AA = ").replace(HERE, ELSEWHERE)
     for text in (one + two, one[:start] + two + one[start:]):
         known = Ledger([read_file(write(text))])
         assert standing(known, "AA", instruction_set=ELSEWHERE) == "as known"
@@ -146,11 +161,29 @@ def test_on_an_unseen_instruction_set_the_worst_entry_is_known(write) -> None:
         assert standing(known, "A", instruction_set="aarch64") == "as known"
 
 
+@pytest.mark.parametrize("first", [HERE, ELSEWHERE])
+def test_of_entries_as_bad_as_each_other_that_of_the_first_instruction_set_holds(
+    write, first: str
+) -> None:
+    """Whatever their order in the file."""
+    other = ELSEWHERE if first == HERE else HERE
+    head, entry = OF_SETS.split(DEVIATION)
+    entries = [
+        (DEVIATION + entry).replace("cancel", name) + f'instruction_sets = ["{where}"]\n'
+        for name, where in (("one", first), ("two", other))
+    ]
+    heads = [f'[mechanism.{name}]\ntext = "{name}"\n' for name in ("one", "two")]
+    head = head.partition("[mechanism")[0]
+    known = Ledger([read_file(write(head + heads[0] + entries[0] + heads[1] + entries[1]))])
+    entry = known.deviation(PLACE, "aarch64")
+    assert entry is not None
+    assert entry.instruction_sets == (min(HERE, ELSEWHERE),)
+
+
 def test_what_a_larger_tier_found_elsewhere_is_known_here(write) -> None:
-    text = OF_SETS.replace(
-        'level = "A"', f'level = "A"\ntier = "thorough"\ninstruction_sets = ["{HERE}"]'
+    known = Ledger(
+        [read_file(write(THOROUGH.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]', 1)))]
     )
-    known = Ledger([read_file(write(text))])
     assert standing(known, "A", instruction_set=ELSEWHERE, tier="thorough") == "as known"
     assert standing(known, "AAA", instruction_set=ELSEWHERE) == "as known"
     better = standing(known, "AAA", instruction_set=ELSEWHERE, tier="thorough")
@@ -206,7 +239,9 @@ def test_on_a_device_without_an_entry_a_better_cell_is_news(known: Ledger, verdi
 def test_a_device_has_its_own_entry(write, order: tuple[str, str]) -> None:
     files = (write(text, f"{number}/torch.toml") for number, text in enumerate(order))
     entries = tuple(entry for path in files for entry in read_file(path).deviations)
-    both = Ledger([LedgerFile("torch", entries, (), ("2.13.0",), (HERE,))])
+    both = Ledger(
+        [LedgerFile("torch", (), entries, versions=("2.13.0",), instruction_sets=(HERE,))]
+    )
     assert standing(both, "AA", device="cuda:1") == "as known"
     assert standing(both, "AAA", device="cuda") == "stale"
     assert standing(both, "A", device="cuda") == "worse"
@@ -226,45 +261,55 @@ def test_an_entry_is_about_a_backend_wherever_it_lives(known: Ledger) -> None:
 
 def test_a_ledger_of_ones_own_wins_for_its_backend(write) -> None:
     ours = write(ENTRY)
-    other = 'backend = "jax"\n' + ENTRY
+    other = 'backend = "jax"\n' + ENTRY.replace("torch", "jax")
     mine = write('backend = "torch"\n' + ENTRY.replace("VAL-2", "VAL-3"), "mine.txt")
     write(other.replace("VAL-2", "VAL-4"), "jax.toml")
     found = read([mine], ours.parent)
-    on = ("float32", "cpu", HERE)
-    assert found.deviation("VAL-3", "torch", *on) is not None
-    assert found.deviation("VAL-2", "torch", *on) is None
-    assert found.deviation("VAL-4", "jax", *on) is not None
+    assert found.deviation(PLACE._replace(requirement="VAL-3"), HERE) is not None
+    assert found.deviation(PLACE, HERE) is None
+    assert found.deviation(Place("VAL-4", "jax", "cpu", "float32"), HERE) is not None
     assert len(read([ours.parent / "none.toml"], ours.parent)) == 4
     with pytest.raises(LedgerError, match="two ledger files are about torch"):
         read([mine, ours], ours.parent)
 
 
 def test_a_ledger_of_ones_own_may_be_about_an_import_path(write) -> None:
-    path = write('backend = "my.module:Mine"\n' + ENTRY)
-    assert {entry.backend for entry in read_file(path).deviations} == {"my.module:Mine"}
+    path = write('backend = "my.module:Mine"\n' + ENTRY.replace("torch", "my.module:Mine"))
+    assert {entry.place.backend for entry in read_file(path).deviations} == {"my.module:Mine"}
+
+
+FIRST = "torch.toml, mechanism cancel, deviation 1"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("VAL-2", "VAL-99", "torch.toml, deviation 1: requirement 'VAL-99' is not in SPEC.md"),
-        ('"float32", ', '"float8", ', "dtypes"),
-        ('["float32", "float64"]', "[]", "dtypes"),
-        ('level = "A"', 'level = "AAA"', "level 'AAA'"),
-        ('level = "A"', 'level = "not measured"', "level 'not measured'"),
-        ('reason = "cancel"', 'reason = "other"', "reason 'other' is not under"),
-        ('level = "A"\n', "", r"no field \['level'\]"),
-        ('level = "A"', 'level = "A"\nlevels = "A"', r"unknown fields \['levels'\]"),
-        ("cancels", "", "reason 'cancel'"),
-        ('level = "A"', 'level = "A"\ntier = "quick"', "tier 'quick': accepted are"),
-        ('measured = ["2.13.0"]', "", "torch.toml, deviation 1: measured"),
-        ('measured = ["2.13.0"]', "measured = [2.13]", "torch.toml, deviation 1: measured"),
-        ('measured = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),
-        (f'["{HERE}"]', "[4]", "torch.toml, deviation 1: instruction_sets"),
-        (f'["{HERE}"]', f'"{HERE}"', "torch.toml, deviation 1: instruction_sets"),
-        ("[[deviation]]", "[[deviation", "torch.toml"),
-        ("[[deviation]]", '[reasons.more]\ntext = "x"\n[[deviation]]', "no deviation has"),
-        ("[[deviation]]", '[[witness]]\npool = "m.f"\n[[deviation]]', "witness 1: the fields"),
+        ("VAL-2", "VAL-99", f"{FIRST}: A: requirement 'VAL-99' is not in SPEC.md"),
+        ('"float32", ', '"float8", ', f"{FIRST}: dtypes"),
+        ('["float32", "float64"]', "[]", f"{FIRST}: dtypes"),
+        ('["torch"]', '["jax"]', f"{FIRST}: backends .*the file is about torch"),
+        ('["torch"]', "[]", f"{FIRST}: backends"),
+        ("A =", "AAA =", f"{FIRST}: unknown fields .'AAA'."),
+        (LEVEL, "A = []", f"{FIRST}: A names no requirement"),
+        (LEVEL, 'A = "VAL-2"', f"{FIRST}: A 'VAL-2': accepted is a list of strings"),
+        (LEVEL, "", f"{FIRST}: no level"),
+        ("backends =", "backend =", f"{FIRST}: unknown fields .'backend'."),
+        ('backends = ["torch"]', "", f"{FIRST}: no field .'backends'."),
+        ('"cancels"', '""', "torch.toml, mechanism cancel: text is empty"),
+        ('text = "cancels"', "", "torch.toml, mechanism cancel: no field .'text'."),
+        (LEVEL, f'{LEVEL}\ntier = "quick"', f"{FIRST}: tier 'quick': accepted are"),
+        ('versions = ["2.13.0"]', "", f"{FIRST}: versions"),
+        ('versions = ["2.13.0"]', "versions = [2.13]", "torch.toml: versions"),
+        ('versions = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),
+        (f'["{HERE}"]', "[4]", "torch.toml: instruction_sets"),
+        (f'["{HERE}"]', f'"{HERE}"', "torch.toml: instruction_sets"),
+        (DEVIATION, "[[mechanism.cancel.deviation", "torch.toml"),
+        (DEVIATION, f'[mechanism.more]\ntext = "x"\n{DEVIATION}', "more: no field .'deviation'."),
+        (
+            DEVIATION,
+            f'[witness."m.f"]\nfloat32 = [{{}}]\n{DEVIATION}',
+            "witness 1 of m.f in float32",
+        ),
     ],
 )
 def test_a_damaged_file_says_where(write, old: str, new: str, message: str) -> None:
@@ -284,7 +329,7 @@ def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:
     assert len(read()) > 0
     known = {spec.id for spec in builtin_backends()}
     for path in LEDGER.glob("*.toml"):
-        assert {entry.backend for entry in read_file(path).deviations} <= known
+        assert {entry.place.backend for entry in read_file(path).deviations} <= known
 
 
 @pytest.mark.parametrize(

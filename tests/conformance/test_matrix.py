@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bce_conformance.conformance.ledger.read import Ledger
+from bce_conformance.conformance.ledger.standing import Ledger
 from bce_conformance.conformance.running.matrix import Matrix, Settings
 
 

@@ -16,7 +16,7 @@ from bce_conformance.conformance import checks
 from bce_conformance.conformance.inputs.inputs import Inputs, repeated
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Builder, Sampler, drawn
-from bce_conformance.conformance.ledger.read import read as read_ledgers
+from bce_conformance.conformance.ledger.reading import read as read_ledgers
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
 from bce_conformance.results.cells import Witness

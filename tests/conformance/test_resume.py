@@ -92,7 +92,7 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_like_an_undisturbed_one
         after = min(before + 1 + further, max(before + 1, cells - 4))
         code, output = ended(tmp_path, after, signal.SIGKILL, *RUN, *resume)
         assert code == -signal.SIGKILL, output
-        kept.append([cell.key for cell in journal.read(tmp_path / journal.NAME).cells])
+        kept.append([cell.place for cell in journal.read(tmp_path / journal.NAME).cells])
         resume = ("--resume",)
     assert len(kept[-1]) >= KILLS // 2
     for sooner, later in itertools.pairwise(kept):

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bce_conformance.conformance.ledger.read import LEDGER
-from bce_conformance.conformance.ledger.read import read_file as ledger_file
+from bce_conformance.conformance.ledger.reading import LEDGER
+from bce_conformance.conformance.ledger.reading import read_file as ledger_file
 from bce_conformance.results import reading
 
 HERE = Path(__file__).parent
@@ -133,7 +133,7 @@ def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> No
     path = without_frameworks(tmp_path)
     script = (
         "from bce_conformance.conformance.running.matrix import Matrix, Settings\n"
-        "from bce_conformance.conformance.ledger.read import Ledger\n"
+        "from bce_conformance.conformance.ledger.standing import Ledger\n"
         "from bce_conformance.backends import installed\n"
         "import bce_conformance.conformance.running.matrix as m\n"
         "m.installed = lambda s: s.id in ('native', 'torch') and installed(s)\n"
@@ -389,12 +389,12 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     code, document, output = run(*sloppy, out=tmp_path)
     assert code == 0, output
     assert {cell["reason"] for cell in document["cells"]} == {"six units off"}
-    mine.write_text(text.replace('level = "A"', 'level = "fails"'), "utf-8")
+    mine.write_text(text.replace("\nA = ", "\nfails = "), "utf-8")
     code, document, output = run(*sloppy, out=tmp_path)
     assert code == 0, output
     assert "its entry is stale: 1" in " ".join(output.split())
     assert run(*sloppy, "--strict", out=tmp_path)[0] == 1
-    mine.write_text(text.replace('level = "A"', 'level = "fails"').replace('"1"', '"0.9"'), "utf-8")
+    mine.write_text(text.replace("\nA = ", "\nfails = ").replace('"1"', '"0.9"'), "utf-8")
     code, document, output = run(*sloppy, "--strict", out=tmp_path)
     assert code == 0, output
     assert all(cell["better"] for cell in document["cells"])

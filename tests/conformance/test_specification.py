@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bce_conformance.conformance import checks
-from bce_conformance.conformance.specification import families, parse, requirements
+from bce_conformance.conformance.specification import NEEDS, families, parse, requirements
 
 ENTRY = """## FAM · family
 ### FAM-1 · A title
@@ -53,6 +53,12 @@ def test_parse_reads_an_entry() -> None:
     assert requirement.text == "The sentence, on two lines."
     assert requirement.graded
     assert requirement.dtypes == ("float16",)
+    assert not requirement.each_instruction_set
+
+
+def test_a_requirement_may_need_a_process_for_each_instruction_set() -> None:
+    text = ENTRY.replace("- Dtypes", f"- Needs: {NEEDS}\n- Dtypes")
+    assert [requirement.each_instruction_set for requirement in parse(text)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,7 @@ def test_parse_reads_an_entry() -> None:
         ("- Why: because\n", "", "FAM-1 has no line"),
         ("A, AA, AAA", "A, B", "FAM-1 has Levels 'A, B'"),
         ("float16", "float8", "FAM-1 has Dtypes"),
+        ("- Dtypes", "- Needs: luck\n- Dtypes", "FAM-1 has Needs 'luck'"),
     ],
 )
 def test_parse_refuses_a_damaged_entry(old: str, new: str, message: str) -> None:

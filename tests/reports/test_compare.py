@@ -41,7 +41,10 @@ def test_every_kind_of_move_is_found(document: Document) -> None:
     before = copy.deepcopy(document)
     added = before["cells"].pop(4)
     comparison = _compare(before, after)
-    found = {(move.kind, move.key[0], move.key[3], move.better) for move in comparison.moves}
+    found = {
+        (move.kind, move.place.requirement, move.place.dtype, move.better)
+        for move in comparison.moves
+    }
     assert found == {
         ("verdict", worse["requirement"], worse["dtype"], False),
         ("verdict", better["requirement"], better["dtype"], True),

@@ -71,7 +71,7 @@ def test_realistic_document_is_read_back_as_written(document: Document, tmp_path
     assert {cell.verdict for cell in results.cells} == set(VERDICTS)
     assert len(results.cells) == len(document["cells"])
     for cell, entry in zip(results.cells, document["cells"], strict=True):
-        assert cell.key == tuple(entry[k] for k in ("requirement", "backend", "device", "dtype"))
+        assert cell.place == tuple(entry[k] for k in ("requirement", "backend", "device", "dtype"))
         assert (cell.ulp is None) == (entry["ulp"] is None)
         assert (cell.worst is None) == (entry["worst"] is None)
     failing = next(cell for cell in results.cells if cell.verdict == "fails")

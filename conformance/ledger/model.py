@@ -1,0 +1,106 @@
+"""The model of the ledger: what its files say, cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.results.cells import Place, Verdict, Witness
+
+CPU = "cpu"
+MADE_WITH = ("default", "thorough")  # tiers, the one that tries less first
+
+
+class LedgerError(ValueError):
+    """A ledger file that does not say what a ledger says; names file and entry."""
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """Why cells fall short.
+
+    Attributes:
+        name: by which people and diffs know it.
+        text: which formula, which cancellation; empty where nobody has written it down yet.
+        link: the upstream issue, or the empty string.
+    """
+
+    name: str
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The known deviation of one cell.
+
+    Attributes:
+        place: of the cell; its backend has a variant but no location, its device is a kind.
+        level: the verdict that is reached instead of AAA.
+        mechanism: why.
+        versions: the public versions of the framework on which it was measured.
+        tier: the smallest one that finds it.
+        instruction_sets: those on which it was measured; empty where that was not recorded, and on
+            other devices than the CPU.
+    """
+
+    place: Place
+    level: Verdict
+    mechanism: Mechanism
+    versions: tuple[str, ...]
+    tier: str = MADE_WITH[0]
+    instruction_sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """One file of the ledger.
+
+    Attributes:
+        backend: the one that it is about, with its variants.
+        mechanisms: in the order of the file.
+        deviations: of all cells.
+        witnesses: what shows them, where the draws of every run do not.
+        versions: the public versions on which most deviations were measured.
+        instruction_sets: those on which the default tier has measured all cells.
+    """
+
+    backend: str
+    mechanisms: tuple[Mechanism, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+    versions: tuple[str, ...] = ()
+    instruction_sets: tuple[str, ...] = ()
+
+    def is_about(self, backend: str) -> bool:
+        """Whether a backend, wherever it lives, is this file's or a variant of it."""
+        name = backend.partition("@")[0]
+        return name == self.backend or name.startswith(f"{self.backend}:")
+
+    def usual_sets(self, tier: str) -> tuple[str, ...]:
+        """The instruction sets of a deviation that names none: of the thorough tier not recorded.
+
+        The file's own are those of the default tier.
+        """
+        return self.instruction_sets if tier == MADE_WITH[0] else ()
+
+
+def known_as(place: Place) -> Place:
+    """The place that an entry names: the backend wherever it lives, the kind of the device."""
+    return place._replace(backend=place.backend.partition("@")[0], device=kind(place.device))
+
+
+def kind(device: str) -> str:
+    """The kind of a device: ``cuda`` of ``cuda:1``."""
+    return device.partition(":")[0]
+
+
+def public(version: str) -> str:
+    """A version without its local part, which names a build: ``2.13.0`` of ``2.13.0+cpu``."""
+    return version.partition("+")[0]
+
+
+def tries_less(tier: str, other: str) -> bool:
+    """Whether a tier tries less than another, and so may miss what that one finds."""
+    order = list(TIERS)
+    return order.index(tier) < order.index(other)
