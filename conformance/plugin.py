@@ -39,12 +39,6 @@ PROGRESS = pytest.StashKey[Progress]()
 SCHEDULER = pytest.StashKey[Scheduler]()
 SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
-# hypothesis compares the state of `random` before and after a draw; meanwhile any other thread
-# may have drawn from it, if only by an import. The shapes do not come from there.
-_OF_ANOTHER_THREAD = (
-    "ignore:Do not use the .random. module:hypothesis.errors.HypothesisDeprecationWarning"
-)
-
 _IN_ONE_PROCESS = (
     "-n is given; accepted is one process of pytest: the checks already run several backends at a "
     "time, and each process would measure all of them"
@@ -241,7 +235,6 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Begin with all checks."""
     config = session.config
     if MATRIX in config.stash and not config.option.collectonly:
-        config.addinivalue_line("filterwarnings", _OF_ANOTHER_THREAD)
         checks = [check for item in session.items if (check := _check(item))]
         matrix = config.stash[MATRIX]
         _require_measurable(config, matrix, [check.place for check in checks])

@@ -1,97 +1,82 @@
-"""Shapes drawn by hypothesis: of logits, with an operand that broadcasts to them or does not.
+"""Shapes drawn at random: of logits, with an operand that broadcasts to them or does not.
 
-Guarantees that the same seed draws the same shapes, however many threads ask.
+Guarantees that the same seed draws the same shapes, no two of one draw equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from functools import cache
-from threading import Lock
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes
+from numpy.random import Generator
+
+from bce_conformance.conformance.inputs.sampler import generator
 
 Shape = tuple[int, ...]
 Pair = tuple[Shape, Shape]  # of the logits, of the operand
 
 SOME = 61  # elements: several vectors and a rest, of any width; one size, since backends compile
+_MOST_DIMENSIONS = 4
 _LARGEST_SIDE = 5
-_LOGITS = array_shapes(min_dims=1, max_dims=4, max_side=_LARGEST_SIDE)
 # A backend compiles what it does before it looks at the operand, for each shape of the logits.
 _MISFITS_A_SHAPE = 4
-_LOCK = Lock()
 _T = TypeVar("_T")
 
 
-@st.composite
-def _fitting(draw: st.DrawFn) -> Pair:
-    """Logits, and an operand that broadcasts to them."""
-    logits = draw(_LOGITS)
-    return logits, draw(_operand(logits))
+def fitting(count: int, seed: int) -> tuple[Pair, ...]:
+    """``count`` pairs of shapes that broadcast without enlarging the logits."""
+    return _distinct(partial(_fitting, generator("shapes.fitting", seed)), count)
 
 
-@st.composite
-def _operand(draw: st.DrawFn, logits: Shape) -> Shape:
-    """An operand that has some of the dimensions of the logits, and 1 for others."""
-    kept = draw(st.lists(st.booleans(), min_size=len(logits), max_size=len(logits)))
-    operand = tuple(size if keep else 1 for size, keep in zip(logits, kept, strict=True))
-    return operand[draw(st.integers(0, len(logits))) :]
-
-
-@st.composite
-def _misfitting(draw: st.DrawFn) -> tuple[Pair, ...]:
-    """Logits, and some operands one of whose dimensions is neither 1 nor theirs, nor could be."""
-    logits = draw(_LOGITS.filter(lambda shape: max(shape) > 1))
-    count = _MISFITS_A_SHAPE
-    operands = draw(st.lists(_misfit(logits), min_size=count, max_size=count, unique=True))
-    return tuple((logits, operand) for operand in operands)
-
-
-@st.composite
-def _misfit(draw: st.DrawFn, logits: Shape) -> Shape:
-    """An operand of which one dimension is wrong."""
-    operand = draw(_operand(logits))
-    operand = logits[: len(logits) - len(operand)] + operand
-    at = draw(st.sampled_from([i for i, size in enumerate(logits) if size > 1]))
-    wrong = draw(st.integers(2, _LARGEST_SIDE + 2).filter(lambda size: size != logits[at]))
-    broken = (*operand[:at], wrong, *operand[at + 1 :])
-    return broken[draw(st.integers(0, at)) :]
-
-
-def _draw(
-    strategy: st.SearchStrategy[_T], count: int, seed_: int, kind: Callable[[_T], Hashable]
-) -> tuple[_T, ...]:
-    """Up to ``count`` examples, no two of one kind."""
-    found: dict[Hashable, _T] = {}
-
-    @seed(seed_)
-    @settings(
-        max_examples=4 * max(count, 10),  # the first ones are the simplest
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+def misfitting(count: int, seed: int) -> tuple[Pair, ...]:
+    """``count`` pairs of shapes that do not broadcast at all, of a quarter as many logits."""
+    random = generator("shapes.misfitting", seed)
+    return tuple(
+        (logits, operand)
+        for logits in _distinct(partial(_sided, random), count // _MISFITS_A_SHAPE)
+        for operand in _distinct(partial(_misfit, random, logits), _MISFITS_A_SHAPE)
     )
-    @given(strategy)
-    def collect(value: _T) -> None:
-        found.setdefault(kind(value), value)
-
-    with _LOCK:
-        collect()
-    return tuple(found.values())[-count:]
 
 
-@cache
-def fitting(count: int, seed_: int) -> tuple[Pair, ...]:
-    """Up to ``count`` pairs of shapes that broadcast without enlarging the logits."""
-    return _draw(_fitting(), count, seed_, lambda pair: pair)
+def _distinct(draw: Callable[[], _T], count: int) -> tuple[_T, ...]:
+    """The first ``count`` draws that differ from each other."""
+    found: dict[_T, None] = {}
+    while len(found) < count:
+        found[draw()] = None
+    return tuple(found)
 
 
-@cache
-def misfitting(count: int, seed_: int) -> tuple[Pair, ...]:
-    """Up to ``count`` pairs of shapes that do not broadcast at all, of a quarter as many logits."""
-    drawn = _draw(_misfitting(), count // _MISFITS_A_SHAPE, seed_, lambda pairs: pairs[0][0])
-    return tuple(pair for pairs in drawn for pair in pairs)
+def _logits(random: Generator) -> Shape:
+    dimensions = random.integers(1, _MOST_DIMENSIONS, endpoint=True)
+    return tuple(random.integers(1, _LARGEST_SIDE, dimensions, endpoint=True).tolist())
+
+
+def _sided(random: Generator) -> Shape:
+    """Logits with a dimension that an operand can miss: one of 1 takes any size."""
+    while max(shape := _logits(random)) == 1:
+        pass
+    return shape
+
+
+def _fitting(random: Generator) -> Pair:
+    """Logits, and an operand that broadcasts to them."""
+    logits = _logits(random)
+    return logits, _operand(random, logits)
+
+
+def _operand(random: Generator, logits: Shape) -> Shape:
+    """An operand that has some of the dimensions of the logits, 1 for others, or lacks them."""
+    kept = random.integers(0, 2, len(logits))
+    operand = tuple(size if keep else 1 for size, keep in zip(logits, kept, strict=True))
+    return operand[random.integers(0, len(logits), endpoint=True) :]
+
+
+def _misfit(random: Generator, logits: Shape) -> Shape:
+    """An operand one of whose dimensions is neither 1 nor that of the logits, nor could be."""
+    operand = _operand(random, logits)
+    operand = logits[: len(logits) - len(operand)] + operand
+    at = random.choice([i for i, size in enumerate(logits) if size > 1])
+    wrong = random.choice([n for n in range(2, _LARGEST_SIDE + 3) if n != logits[at]])
+    broken = (*operand[:at], int(wrong), *operand[at + 1 :])
+    return broken[random.integers(0, at, endpoint=True) :]
