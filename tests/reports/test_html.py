@@ -144,7 +144,6 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     document["run"] |= {"id": HOSTILE, "tier": HOSTILE, "argv": [HOSTILE], "leaves_out": [HOSTILE]}
     document["timings"]["measurements"][0] |= {"series": HOSTILE, "group": HOSTILE}
     document["timings"]["measurements"][2]["status"] = HOSTILE
-    document["timings"]["goals"][0]["goal"] = HOSTILE
     document["timings"] |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     for table, field in (("requirements", "id"), ("backends", "id")):
         document[table][1][field] += HOSTILE
