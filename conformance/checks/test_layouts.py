@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, OPERANDS, Array, LossCall, LossResult
-from bce_conformance.conformance.checks.layouts import Layout
 from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.layouts import Layout
 from bce_conformance.conformance.inputs.sampler import Sampler, assorted, drawn, matrix_of
 from bce_conformance.conformance.running.subject import Subject
 
