@@ -18,9 +18,9 @@ from bce_conformance.backends import (
 )
 from bce_conformance.backends.names import nearest
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.ledger.read import Ledger, read
 from bce_conformance.results.cells import Cell
 
-from .ledger.read import Ledger, read
 from .memory import default_bound
 from .specification import Requirement, requirements
 from .tiers import TIERS

@@ -178,9 +178,9 @@ def test_curves_and_timings_are_left_out_where_there_are_none(document: Document
     assert "not reached" in unmeasured
 
 
-def test_timings_show_figures_verdicts_and_noise(page: str) -> None:
+def test_timings_show_figures_and_noise(page: str) -> None:
     section = page[page.index('<section id="timings"') : page.index('<section id="backends"')]
-    for text in ("600 µs", "24 %", "forward · float32 · 10⁶", "missed", "not measured", "1.050"):
+    for text in ("600 µs", "24 %", "forward · float32 · 10⁶", "1.050"):
         assert text in section, text
     assert "crashed: SIGSEGV" in section
     panels = json.loads(_Page(page).data["timing-data"])

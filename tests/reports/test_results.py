@@ -109,7 +109,8 @@ def test_goals_that_earlier_versions_wrote_are_left_out(document: Document) -> N
     goal = {"goal": "µs", "bound": 5.0, "at_most": True, "figure": None, "verdict": "not measured"}
     document["timings"]["goals"] = [goal]
     written = writing.document(from_document(document))
-    assert written["timings"].keys() == document["timings"].keys() - {"goals"}
+    assert len(written["timings"]["measurements"]) == 10
+    assert "goals" not in written["timings"]
 
 
 def test_formats_and_operands_are_those_of_the_schema_and_of_the_backends() -> None:
