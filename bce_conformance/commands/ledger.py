@@ -16,7 +16,7 @@ from bce_conformance.conformance.ledger.reading import read as read_ledger
 from bce_conformance.conformance.ledger.standing import Conditions
 from bce_conformance.conformance.ledger.updating import Found, Moved, update
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.running.matrix import NO_LEDGER
+from bce_conformance.conformance.settings import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Place
 

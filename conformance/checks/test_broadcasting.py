@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.checks.refusals import names_shape, require_error
-from bce_conformance.conformance.checks.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
+from bce_conformance.conformance.inputs.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.judging.judge import judge
+from bce_conformance.conformance.running.refusals import names_shape, require_error
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.results.cells import Level
 
@@ -133,7 +133,7 @@ def test_weights_on_small_shapes(subject: Subject) -> None:
 
 @pytest.mark.requirement("BRD-11")
 def test_whatever_broadcasts(subject: Subject) -> None:
-    """Require the loss to level A for pairs of shapes that hypothesis draws."""
+    """Require the loss to level A for pairs of shapes that the seed draws."""
     for number, (shape, inner) in enumerate(fitting(DRAWN, subject.seed)):
         operand = ("weight", "pos_weight")[number % 2]
 
@@ -153,7 +153,7 @@ def test_whatever_broadcasts(subject: Subject) -> None:
 
 @pytest.mark.requirement("BRD-12")
 def test_whatever_does_not_broadcast(subject: Subject) -> None:
-    """Require an error for pairs of shapes that hypothesis draws."""
+    """Require an error for pairs of shapes that the seed draws."""
     for number, (shape, inner) in enumerate(misfitting(DRAWN_MISFITS, subject.seed)):
         operand = ("weight", "pos_weight")[number % 2]
         call = misfit(subject, operand, inner, shape)

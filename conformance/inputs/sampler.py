@@ -26,6 +26,11 @@ POOL_SIZE = 15_000  # elements that are drawn at once
 MATRIX_SHAPE = (48, 60)
 
 
+def generator(name: str, seed: int) -> np.random.Generator:
+    """A generator of its own for each name of what is drawn and each seed."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
 class Sampler:
     """Draws values of one format, the same ones for the same name, seed and tier.
 
@@ -39,7 +44,7 @@ class Sampler:
     def __init__(self, format_: Format, name: str, seed: int, size: int) -> None:
         self.format = format_
         self.size = size
-        self.random = np.random.default_rng([seed, zlib.crc32(f"{format_.name} {name}".encode())])
+        self.random = generator(f"{format_.name} {name}", seed)
 
     def cast(self, values: Any) -> Array:
         """Round values into the format."""
