@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import inf, isinf, isnan, nan
+from math import inf, isinf, isnan
 
 import mpmath
 import numpy as np
@@ -95,9 +95,8 @@ def total(parts: list[tuple[Part, int]], count: int) -> Sum | float:
 
 
 def nothing(problem: Problem) -> Rounded:
-    """Return the result of no elements: NaN for the mean loss, else 0, also for gradients."""
-    empty_mean = problem.count == 0 and problem.quantity == "loss"
-    return Rounded(nan, nan, 0) if empty_mean else Rounded(0.0, 0.0, 0)
+    """Return the result of no elements."""
+    return Rounded(problem.empty, problem.empty, 0)
 
 
 def settle(parts: list[tuple[Part, int]], count: int, fmt: Format) -> Rounded:
