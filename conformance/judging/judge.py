@@ -74,11 +74,12 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
 
     faithful = (error < 1) & _sign_is_right(computed, exact, offset)
     faithful &= _is_finite_where_due(computed, exact)
-    accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
-    safe = accurate | _is_safe(computed, exact, error, format_, bounds)
     levels = np.zeros(error.shape, dtype=np.int8)
-    levels[safe] = Level.A
-    levels[accurate] = Level.AA
+    if not faithful.all():  # else the wider bounds need no look
+        accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
+        safe = accurate | _is_safe(computed, exact, error, format_, bounds)
+        levels[safe] = Level.A
+        levels[accurate] = Level.AA
     levels[faithful] = Level.AAA
     return Judgement(levels, error)
 
