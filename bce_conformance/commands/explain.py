@@ -1,18 +1,21 @@
-"""``bce-conformance explain``: one value, exact and as a backend returns it."""
+"""``bce-conformance explain``: one call, exact and as backends return it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.running.explain import DIGITS, Explanation, Point, describe
 from bce_conformance.conformance.running.explain import explain as explained
-from bce_conformance.reference import format_of
+from bce_conformance.conformance.space.call_files import decode, dumps, loads, parse
 
+from .explanation import render
 from .options import DtypeName
 from .terminal import console, misuse
 
@@ -25,6 +28,8 @@ class QuantityName(StrEnum):
     grad_targets = "grad_targets"
     grad_weight = "grad_weight"
     grad_pos_weight = "grad_pos_weight"
+    jvp_logits = "jvp_logits"
+    hvp_logits = "hvp_logits"
 
 
 def number(text: str) -> float:
@@ -34,51 +39,131 @@ def number(text: str) -> float:
         return float.fromhex(lowered) if "0x" in lowered else float(lowered)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
-            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0"
+            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0; "
+            "nor a list of them or an object as in a call file"
         ) from error
 
 
-Number = Annotated[float, typer.Option(parser=number, metavar="NUMBER")]
-OptionalNumber = Annotated[float | None, typer.Option(parser=number, metavar="NUMBER")]
+def numbers(text: str) -> Any:
+    """A number, or a list or an object as a call file has it."""
+    if not text.lstrip().startswith(("[", "{")):
+        return number(text)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no JSON: {error}") from error
+
+
+Numbers = Annotated[Any, typer.Option(parser=numbers, metavar="NUMBERS")]
+Dtypes = Annotated[str | None, typer.Option(metavar="DTYPE", help="of that operand alone")]
 
 
 def explain(
-    backend: Annotated[str, typer.Argument(help="id or package.module:Class")],
-    logit: Number,
-    target: Number,
-    weight: OptionalNumber = None,
-    pos_weight: OptionalNumber = None,
-    dtype: Annotated[DtypeName, typer.Option()] = DtypeName.float32,
-    quantity: Annotated[QuantityName, typer.Option()] = QuantityName.loss,
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    backends: Annotated[
+        list[str], typer.Argument(metavar="BACKEND", help="id or package.module:Class")
+    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    logits: Annotated[
+        Any, typer.Option("--logits", "--logit", parser=numbers, metavar="NUMBERS")
+    ] = None,
+    targets: Annotated[
+        Any, typer.Option("--targets", "--target", parser=numbers, metavar="NUMBERS")
+    ] = None,
+    weight: Numbers = None,
+    pos_weight: Numbers = None,
+    cotangent: Numbers = None,
+    tangent: Numbers = None,
+    dtype: Annotated[DtypeName, typer.Option(help="of all operands")] = DtypeName.float32,
+    targets_dtype: Dtypes = None,
+    weight_dtype: Dtypes = None,
+    pos_weight_dtype: Dtypes = None,
+    reduction: Annotated[str, typer.Option(help="none, mean or sum")] = "none",
+    quantity: Annotated[list[QuantityName], typer.Option(help="repeatable")] = [QuantityName.loss],  # noqa: B006
+    call: Annotated[
+        str | None, typer.Option(metavar="FILE|JSON", help="a whole call, instead of its parts")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …")] = None,
+    backend: Annotated[list[str], typer.Option(help="as BACKEND; repeatable")] = [],  # noqa: B006
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
+    ] = None,
 ) -> None:
-    """Show the exact value of one loss or gradient beside what a backend returns.
+    """Show the exact results of one call beside those that backends (native unless given) return.
 
-    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0; negative ones as --logit=-3.
+    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are rounded into their format;
+    negative ones as --logit=-3. One number stands for an array of the shape of the logits, which is
+    [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or objects as in a call
+    file, '{"dtype": "int8", "values": [1, 2]}'. Exits 1 if a backend returned nothing.
     """
-    point = Point(logit, target, weight, pos_weight, str(dtype), str(quantity))
+    parts = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
+    parts |= {"cotangent": cotangent, "tangent": tangent}
+    given = {name: part for name, part in parts.items() if part is not None}
+    dtypes = {"targets": targets_dtype, "weight": weight_dtype, "pos_weight": pos_weight_dtype}
     try:
-        explanation = explained(backend, point, device=device)
-    except ValueError as error:
+        if call is None:
+            wanted = tuple(map(str, quantity))
+            chosen = _call_of(given, str(dtype), dtypes, reduction, wanted)
+        else:
+            chosen = _read(call, given)
+        chosen = replace(chosen, device=device or chosen.device)
+        if write is not None:
+            write.write_text(dumps(chosen), "utf-8")
+        explanation = explained(chosen, [*backends, *backend] or ["native"])
+    except (ValueError, OSError) as error:
         misuse(str(error))
-    console.print(_explanation_table(backend, point, explanation))
-    raise typer.Exit(Exit.UNEXPECTED if explanation.failure else Exit.AS_EXPECTED)
+    console.print(render(chosen, explanation))
+    failed = any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values())
+    raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
 
 
-def _explanation_table(backend: str, point: Point, explanation: Explanation) -> Table:
-    format_ = format_of(point.dtype)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name in ("logits", "targets", "weight", "pos_weight"):
-        operand = getattr(explanation.call, name)
-        if operand is not None:
-            table.add_row(name, describe(operand, format_))
-    table.add_row(f"exact {point.quantity}", f"{explanation.exact}  ({DIGITS} digits)")
-    table.add_row(f"nearest {point.dtype}", describe(explanation.truth.nearest, format_))
-    if explanation.failure is not None:
-        table.add_row(f"{backend} returned", f"nothing: {explanation.failure}")
-        return table
-    assert explanation.got is not None
-    table.add_row(f"{backend} returned", describe(explanation.got, format_))
-    table.add_row("error", f"{explanation.ulp:.6g} ULP")
-    table.add_row("level", explanation.level.verdict)
-    return table
+def _read(call: str, given: Iterable[str]) -> LossCall:
+    """The call of ``--call``, which no operand may be given beside."""
+    for name in given:
+        misuse(f"--call is a whole call: leave out --{_option(name)}")
+    if call.lstrip().startswith("{"):
+        return loads(call)
+    try:
+        text = Path(call).read_text("utf-8")
+    except OSError as error:
+        misuse(f"--call is {call!r}: {error.strerror}; accepted is a file, or JSON such as {{…}}")
+    return loads(text)
+
+
+def _option(operand: str) -> str:
+    return operand.replace("_", "-")
+
+
+def _call_of(
+    given: dict[str, Any],
+    dtype: str,
+    dtypes: dict[str, str | None],
+    reduction: str,
+    quantities: tuple[str, ...],
+) -> LossCall:
+    """The call that the options stand for; weights that a gradient needs default to 1."""
+    for name in ("logits", "targets"):
+        if name not in given:
+            misuse(f"--{name} is missing; accepted are numbers, or a whole call by --call")
+    for name in ("weight", "pos_weight"):
+        if f"grad_{name}" in quantities:
+            given.setdefault(name, 1.0)
+    logits = given.pop("logits")
+    logits = [logits] if isinstance(logits, float) else logits
+    shape = list(decode({"dtype": dtype, "logits": logits, "targets": logits}).logits.shape)
+    document: dict[str, Any] = {"dtype": dtype, "logits": logits, "reduction": reduction}
+    for name, part in given.items():
+        filled = [] if name == "cotangent" and reduction != "none" else shape
+        document[name] = _array(name, part, filled, dtypes.get(name))
+    return decode({**document, "quantities": list(quantities)})
+
+
+def _array(name: str, part: Any, shape: list[int], dtype: str | None) -> Any:
+    """An operand as a call file has it; one number fills the shape."""
+    if isinstance(part, float):
+        part = {"shape": shape, "fill": int(part) if part.is_integer() and part else part}
+    elif isinstance(part, list):
+        part = {"values": part}
+    if dtype is None:
+        return part
+    if "dtype" in part:
+        misuse(f"--{_option(name)}-dtype is given, and a dtype in its object: give one")
+    return {**part, "dtype": dtype}

@@ -1,69 +1,30 @@
-"""Explains one evaluation: the exact value beside what a backend returns.
+"""Explains one call: the exact results beside those that backends return.
 
-This is the one-line reproduction that every cell carries.
+This is what shows a result of any cell again, on its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import mpmath
 import numpy as np
 
 from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
-from bce_conformance.backends.calls import Array
-from bce_conformance.conformance.inputs.bounds import bounds_for
-from bce_conformance.conformance.judging.judge import judge
-from bce_conformance.reference import Format, Truth, format_of, ground_truth, ulp_error
-from bce_conformance.results.cells import Level
-
-from .reproduce import EXPLAINED
+from bce_conformance.backends.calls import Array, LossResult
+from bce_conformance.conformance.judging.calls import (
+    CallJudgement,
+    Expected,
+    ExpectedCall,
+    expectations,
+    judge_call,
+)
+from bce_conformance.conformance.judging.judge import Judgement
+from bce_conformance.reference import FORMATS
+from bce_conformance.results.cells import OPERANDS, Level
 
 DIGITS = 30
-
-
-@dataclass(frozen=True)
-class Point:
-    """One element: operands as given, the format and the quantity.
-
-    Attributes:
-        logit, target, weight, pos_weight: real numbers; they are rounded into ``dtype``.
-        dtype: format name.
-        quantity: one of ``EXPLAINED``.
-    """
-
-    logit: float
-    target: float
-    weight: float | None = None
-    pos_weight: float | None = None
-    dtype: str = "float32"
-    quantity: str = "loss"
-
-    def __post_init__(self) -> None:
-        if self.quantity not in EXPLAINED:
-            raise ValueError(f"quantity is {self.quantity!r}; accepted are {', '.join(EXPLAINED)}")
-
-    def call(self, device: str) -> LossCall:
-        """The call that evaluates the point; operands that a gradient needs default to 1."""
-        return LossCall(
-            self._round(self.logit),
-            self._round(self.target),
-            self._operand("weight"),
-            self._operand("pos_weight"),
-            reduction="none",
-            quantities=(self.quantity,),
-            device=device,
-        )
-
-    def _operand(self, name: str) -> Array | None:
-        value = getattr(self, name)
-        if value is None and self.quantity == f"grad_{name}":
-            value = 1.0
-        return None if value is None else self._round(value)
-
-    def _round(self, value: float) -> Array:
-        with np.errstate(over="ignore"):
-            return np.array([value], dtype=np.float64).astype(format_of(self.dtype).dtype)
 
 
 @dataclass(frozen=True)
@@ -71,69 +32,113 @@ class Explanation:
     """What was found.
 
     Attributes:
-        call: what was evaluated, operands rounded into the format.
-        truth: the exact value.
-        exact: it, to ``DIGITS`` digits.
-        got: what the backend returned; None where it returned nothing.
-        failure: why it returned nothing; None where it returned.
-        ulp: the error in units in the last place; NaN without a result.
-        level: the level reached; ``FAILS`` without a result.
+        expected: the exact results; None where the call has none.
+        no_truth: why it has none; empty where it has.
+        outcomes: backend → what it returned.
+        judgements: backend → how that is judged; empty where there are no exact results.
     """
 
-    call: LossCall
-    truth: Truth
+    expected: ExpectedCall | None
+    no_truth: str
+    outcomes: Mapping[str, LossResult | Failure]
+    judgements: Mapping[str, CallJudgement]
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element of a result.
+
+    Attributes:
+        index: where it is in the result.
+        inputs: operand → its entry, of an array without dimensions; empty where the result sums.
+        got: what was returned.
+        exact: the exact value, to ``DIGITS`` digits.
+        nearest: the number of the format that is nearest to it.
+        ulp: the error in units in the last place.
+        level: the level reached.
+    """
+
+    index: tuple[int, ...]
+    inputs: Mapping[str, Array]
+    got: Array
     exact: str
-    got: Array | None
-    failure: str | None
+    nearest: Array
     ulp: float
     level: Level
 
 
-def explain(backend: str, point: Point, *, device: str = "cpu") -> Explanation:
-    """Evaluate one point with a backend, in its process, and judge it.
+def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
+    """Evaluate a call with backends, each in its process, and judge everything that comes back.
 
     Raises:
-        ValueError: the backend or the quantity is unknown.
+        ValueError: a backend is unknown.
     """
-    call = point.call(device)
-    format_ = format_of(point.dtype)
-    truth = ground_truth(
-        call.logits,
-        call.targets,
-        call.weight,
-        call.pos_weight,
-        quantity=point.quantity,
-        dtype=point.dtype,
+    specs = {name: resolve(name) for name in backends}
+    expected, no_truth = None, ""
+    try:
+        expected = expectations(call)
+    except (ValueError, TypeError) as error:
+        no_truth = str(error)
+    outcomes: dict[str, LossResult | Failure] = {}
+    for name, spec in specs.items():
+        with BackendProcess(spec) as process:
+            info = process.info()
+            outcomes[name] = process.evaluate(call) if isinstance(info, BackendInfo) else info
+    judged = {} if expected is None else {n: judge_call(expected, o) for n, o in outcomes.items()}
+    return Explanation(expected, no_truth, outcomes, judged)
+
+
+def element(
+    call: LossCall, quantity: str, expected: Expected, got: Array, found: Judgement, flat: int
+) -> Element:
+    """One element of a judged result, by its flat index."""
+    nearest = expected.truth.nearest
+    index = tuple(int(i) for i in np.unravel_index(flat, nearest.shape))
+    return Element(
+        index,
+        _inputs(call, index) if _is_elementwise(call, quantity, expected) else {},
+        np.asarray(got[index]),
+        exact_digits(expected, flat),
+        np.asarray(nearest[index]),
+        float(found.ulp[flat]),
+        Level(int(found.levels[flat])),
     )
-    exact = mpmath.nstr(truth.exact(0), DIGITS, strip_zeros=False, min_fixed=-4, max_fixed=17)
-    outcome = _evaluate(backend, call)
-    got = None if isinstance(outcome, str) else outcome
-    if got is None or got.dtype != format_.dtype or got.shape != (1,):
-        failure = outcome if isinstance(outcome, str) else f"returned {got!r}"
-        return Explanation(call, truth, exact, got, failure, float("nan"), Level.FAILS)
-    level = judge(got, truth, format_, bounds_for(call, point.quantity)).level
-    return Explanation(call, truth, exact, got, None, float(ulp_error(got, truth)[0]), level)
 
 
-def _evaluate(backend: str, call: LossCall) -> Array | str:
-    """What the backend returned for the call's one quantity, or why it returned nothing."""
-    with BackendProcess(resolve(backend)) as process:
-        info = process.info()
-        if not isinstance(info, BackendInfo):
-            return str(info)
-        outcome = process.evaluate(call)
-    if isinstance(outcome, Failure):
-        return str(outcome)
-    quantity = call.quantities[0]
-    return outcome.values.get(quantity, f"{quantity} is absent")
+def exact_digits(expected: Expected, flat: int, digits: int = DIGITS) -> str:
+    """An exact value, to ``digits`` digits."""
+    exact = expected.truth.exact(flat)
+    return str(mpmath.nstr(exact, digits, strip_zeros=False, min_fixed=-4, max_fixed=17))
 
 
-def describe(value: Array, format_: Format) -> str:
-    """A number of a format: hex, and decimal with as many digits as the format needs."""
-    number = float(np.asarray(value).astype(np.float64).ravel()[0])
-    return f"{number.hex()}  ({number:.{_digits(format_)}g})"
+def _is_elementwise(call: LossCall, quantity: str, expected: Expected) -> bool:
+    same_shape = expected.truth.nearest.shape == call.logits.shape
+    return same_shape and (call.logits.size == 1 or expected.bounds.terms == 1)
 
 
-def _digits(format_: Format) -> int:
-    """Decimal digits that tell all numbers of a format apart."""
-    return int(np.ceil(1 + format_.precision * np.log10(2)))
+def _inputs(call: LossCall, index: tuple[int, ...]) -> dict[str, Array]:
+    shape = call.logits.shape
+    given = {name: getattr(call, name) for name in OPERANDS}
+    return {
+        name: np.asarray(np.broadcast_to(operand, shape)[index])
+        for name, operand in given.items()
+        if operand is not None
+    }
+
+
+def describe(value: Array) -> str:
+    """A number: of a format hex, and decimal with as many digits as the format needs."""
+    number = np.asarray(value).ravel()[0]
+    format_ = FORMATS.get(value.dtype.name)
+    if format_ is None:
+        return str(number)
+    return f"{float(number).hex()}  ({decimal(value)})"
+
+
+def decimal(value: Array) -> str:
+    """A number with as many decimal digits as tell all numbers of its format apart."""
+    number = np.asarray(value).ravel()[0]
+    format_ = FORMATS.get(value.dtype.name)
+    if format_ is None:
+        return str(number)
+    return f"{float(number):.{int(np.ceil(1 + format_.precision * np.log10(2)))}g}"

@@ -52,8 +52,9 @@ def read_dtype(name: Json, where: str) -> np.dtype[Any]:
             f"{where} is {name!r}; accepted are {', '.join(DTYPES)}, with < or > before it in a "
             "byte order of its own"
         )
-    order = name[0] if name != plain else "="
-    return DTYPES[plain].newbyteorder(order) if order != "=" else DTYPES[plain]
+    if name == plain:
+        return DTYPES[plain]
+    return DTYPES[plain].newbyteorder("<" if name[0] == "<" else ">")
 
 
 def check_fields(given: Json, accepted: tuple[str, ...], where: str) -> Mapping[str, Json]:

@@ -230,7 +230,7 @@ def decode(document: Json) -> LossCall:
         if given.get(name) is None:
             raise ValueError(f"the call has no {name}")
     blocks = _read_blocks(given.get("memory", []))
-    arrays = {
+    arrays: dict[str, Any] = {
         name: _read_operand(given[name], default, blocks, name)
         for name in ARRAYS
         if given.get(name) is not None

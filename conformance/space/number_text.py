@@ -91,7 +91,9 @@ def numbers(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
     """
     if dtype.name in _STORED:
         return _floats(found, dtype, where)
-    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    limits = (0, 1)
+    if dtype.kind != "b":
+        limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     for index, token in enumerate(found):
         whole = isinstance(token, int) and (dtype.kind == "b" or not isinstance(token, bool))
         if not whole or not limits[0] <= token <= limits[1]:
@@ -110,7 +112,7 @@ def _floats(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
     for index, token in enumerate(found):
         _check_rounding(token, wide[index], back[index], dtype, f"{where}[{index}]")
     bits = values.view(f"u{dtype.itemsize}")
-    for index in np.flatnonzero(np.isnan(wide)):
+    for index in np.flatnonzero(np.isnan(wide)).tolist():
         bits[index] = _nan_bits(found[index], dtype, f"{where}[{index}]")
     return values
 
