@@ -65,12 +65,22 @@ def memory_of(array: Array) -> NDArray[np.uint8]:
     return np.frombuffer(span, np.uint8)
 
 
-def rebuilt(data: NDArray[np.uint8], dtype: np.dtype[Any], layout: Layout) -> Array:
-    """Return an array of ``layout`` over a copy of ``data``, the bytes that ``memory_of`` gave."""
+def placed(data: NDArray[np.uint8], skew: int) -> NDArray[np.uint8]:
+    """Return a copy of ``data`` at an address that is ``skew`` modulo ``ALIGNMENT``."""
     room = np.empty(data.size + 2 * ALIGNMENT, np.uint8)
-    first = (layout.skew - room.ctypes.data) % ALIGNMENT
+    first = (skew - room.ctypes.data) % ALIGNMENT
     room[:first], room[first + data.size :] = _GUARD, _GUARD
     room[first : first + data.size] = data
-    array: Array = np.ndarray(layout.shape, dtype, room, first + layout.start, layout.strides)
+    return room[first : first + data.size]
+
+
+def rebuilt(data: NDArray[np.uint8], dtype: np.dtype[Any], layout: Layout) -> Array:
+    """Return an array of ``layout`` over a copy of ``data``, the bytes that ``memory_of`` gave."""
+    return laid_over(placed(data, layout.skew), dtype, layout)
+
+
+def laid_over(memory: NDArray[np.uint8], dtype: np.dtype[Any], layout: Layout) -> Array:
+    """Return the array of ``layout`` over these bytes themselves."""
+    array: Array = np.ndarray(layout.shape, dtype, memory, layout.start, layout.strides)
     array.flags.writeable = layout.writeable
     return array

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .formats import format_of
+from .formats import Format, format_of
 from .truth import Truth
 
 Float64 = NDArray[np.float64]
@@ -36,14 +36,18 @@ def _nearest(truth: Truth) -> Float64:
         return np.asarray(truth.nearest.astype(np.float64))
 
 
-def _in_ulps(value: Float64, truth: Truth) -> Float64:
+def _in_ulps(value: Float64, unit: Float64, format_: Format) -> Float64:
     """Return values in ulps at the exact values, an infinity as 2^(emax+1).
 
     The quotients are exact: an ulp is a power of two. 2^(emax+1) is float64's own overflow, hence
     2·(2^emax/ulp).
     """
-    beyond = 2.0 * (2.0**truth.format.emax / truth.ulp)
-    return np.where(np.isinf(value), np.sign(value) * beyond, value / truth.ulp)
+    infinite = np.isinf(value)
+    ulps = value / unit
+    if not infinite.any():
+        return ulps
+    beyond = 2.0 * (2.0**format_.emax / unit)
+    return np.where(infinite, np.sign(value) * beyond, ulps)
 
 
 def ulp_error(got: ArrayLike, truth: Truth) -> Float64:
@@ -63,9 +67,10 @@ def ulp_error(got: ArrayLike, truth: Truth) -> Float64:
         TypeError: ``got`` is not of one of the four formats.
         ValueError: it has another shape than the truth.
     """
-    value, near = _read(got, truth), _nearest(truth)
+    value, near, unit = _read(got, truth), _nearest(truth), truth.ulp
     with np.errstate(all="ignore"):
-        error = np.abs((_in_ulps(value, truth) - _in_ulps(near, truth)) - truth.offset)
+        off = _in_ulps(value, unit, truth.format) - _in_ulps(near, unit, truth.format)
+        error = np.abs(off - truth.offset)
     finite = np.isfinite(truth.offset) & ~np.isnan(value)
     error = np.where(finite, np.where(error <= _LARGEST, error, _LARGEST), np.inf)
     same = (np.isnan(value) & np.isnan(near)) | (np.isinf(near) & (value == near))

@@ -164,10 +164,11 @@ def reduce_finite(quantity: Quantity, row: Row) -> Term:
 def special_value(quantity: Quantity, row: Row) -> float | Dyadic:
     """Return the value of a row with a NaN or an infinity among its inputs.
 
-    NaN in any input gives NaN. A and B are extended real numbers, 0·∞ = NaN. f and g are positive
-    for every finite x, so an infinite coefficient makes its term that infinity, also in the limit
-    x → ±∞; a coefficient that is exactly 0 makes it 0, also where f or g tends to ∞. ∞ − ∞ = NaN.
-    A zero has the sign of the side from which the limit is approached, and + for the loss.
+    NaN in any input gives NaN; a row has only inputs that the formula contains. A and B are
+    extended real numbers, 0·∞ = NaN. f and g are positive for every finite x, so an infinite
+    coefficient makes its term that infinity, also in the limit x → ±∞; a coefficient that is
+    exactly 0 makes it 0, also where f or g tends to ∞. ∞ − ∞ = NaN. A zero has the sign of the side
+    from which the limit is approached, and + for the loss.
     """
     x = row[0]
     if any(value is not None and isnan(value) for value in row):

@@ -99,6 +99,7 @@ def ground_truth(
     quantity: str = "loss",
     reduction: str = "none",
     cotangent: ArrayLike | None = None,
+    tangent: ArrayLike | None = None,
     dtype: Any = "float32",
     method: str = "auto",
     cached: bool = True,
@@ -108,12 +109,14 @@ def ground_truth(
     loss(x, y, w, p) = w·[(1 − y)·softplus(x) + p·y·softplus(−x)], softplus(t) = log(1 + e^t), for
     the exact real values of the inputs: any real y, w and p are taken by the formula.
 
-    - NaN in any operand of an element gives NaN.
+    - NaN in an input that the formula of the quantity contains (the logits, the cotangent and the
+      tangent among them) gives NaN. NaN in an operand that it does not contain, such as the weight
+      that ``grad_weight`` differentiates away, changes nothing.
     - At x = ±∞ the value is the limit, the other inputs fixed: a coefficient that is exactly zero
       annihilates its term even where softplus is infinite. There a derivative that tends to zero is
       a zero with the sign of the side from which it does.
-    - An infinite weight, pos_weight, target or cotangent follows extended arithmetic: 0·∞ and ∞ − ∞
-      are NaN.
+    - An infinite weight, pos_weight, target, cotangent or tangent follows extended arithmetic: 0·∞
+      and ∞ − ∞ are NaN.
     - Sums: NaN with a NaN or with both infinities; else the infinity if there is one; else the
       exact sum, rounded once. An exact zero is +0; so is the empty sum. The mean of nothing is NaN.
 
@@ -127,9 +130,12 @@ def ground_truth(
             in the operand's shape, summed exactly over broadcast dimensions; ``"hess_logits"``,
             ``"hess_logits_targets"``, ``"hess_logits_weight"``, ``"hess_logits_pos_weight"``: the
             derivative of each element's ``grad_logits`` by the same element's operand, in the shape
-            of ``logits``.
+            of ``logits``; ``"jvp_logits"``: the derivative of the reduced loss along ``tangent``,
+            in the loss's shape; ``"hvp_logits"``: that of ``grad_logits`` along ``tangent``.
         reduction: ``"none"``, ``"mean"`` (division by the number of elements, exact) or ``"sum"``.
-        cotangent: of the reduced loss's shape; None means ones. Not for the loss.
+        cotangent: of the reduced loss's shape; None means ones. Not for the loss and
+            ``jvp_logits``.
+        tangent: of the shape of ``logits``; for ``jvp_logits`` and ``hvp_logits``, which need one.
         dtype: the format to round into, by dtype, scalar type or name.
         method: ``"certified"`` rounds every result by enclosures of growing precision; ``"fast"``
             evaluates in double-double with a proven bound and leaves what it cannot decide
@@ -138,12 +144,13 @@ def ground_truth(
 
     Raises:
         TypeError: an operand or ``dtype`` is not of an accepted type.
-        ValueError: a shape or a choice is not accepted, or an integer is not exact in float64.
+        ValueError: a shape or a choice is not accepted, or an integer is not exact in float64, or
+            the product of cotangent and tangent.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; accepted are {', '.join(METHODS)}")
     problem = read_problem(
-        logits, targets, weight, pos_weight, quantity, reduction, cotangent, dtype
+        logits, targets, weight, pos_weight, quantity, reduction, cotangent, dtype, tangent
     )
     return _truth(problem, _outcome(problem, method, cached))
 

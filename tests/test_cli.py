@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from bce_conformance import __version__
 from bce_conformance.backends import DTYPES
+from bce_conformance.backends.calls import QUANTITIES
 from bce_conformance.cli import app
 from bce_conformance.commands.explain import QuantityName
 from bce_conformance.commands.options import DtypeName, TierName
-from bce_conformance.conformance.running.reproduce import EXPLAINED
 from bce_conformance.conformance.tiers import TIERS
 
 runner = CliRunner()
@@ -24,7 +24,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 def test_choices_are_those_of_the_tables() -> None:
     assert tuple(TierName) == tuple(TIERS)
     assert tuple(DtypeName) == DTYPES
-    assert tuple(QuantityName) == EXPLAINED
+    assert tuple(QuantityName) == QUANTITIES
 
 
 def test_version() -> None:

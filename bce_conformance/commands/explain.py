@@ -1,28 +1,21 @@
-"""``bce-conformance explain``: one value, exact and as a backend returns it.
-
-This is the one-line reproduction that every cell carries.
-"""
+"""``bce-conformance explain``: one call, exact and as backends return it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
-import mpmath
-import numpy as np
 import typer
-from rich.table import Table
 
-from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
-from bce_conformance.backends.calls import Array
-from bce_conformance.conformance.inputs.bounds import bounds_for
-from bce_conformance.conformance.judging.judge import judge
+from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.running.reproduce import EXPLAINED
-from bce_conformance.reference import Format, Truth, format_of, ground_truth, ulp_error
-from bce_conformance.results.cells import Level
+from bce_conformance.conformance.running.explain import explain as explained
+from bce_conformance.conformance.space.call_files import decode, dumps, loads, parse
 
+from .explanation import render
 from .options import DtypeName
 from .terminal import console, misuse
 
@@ -37,6 +30,8 @@ class QuantityName(StrEnum):
     grad_targets = "grad_targets"
     grad_weight = "grad_weight"
     grad_pos_weight = "grad_pos_weight"
+    jvp_logits = "jvp_logits"
+    hvp_logits = "hvp_logits"
 
 
 def number(text: str) -> float:
@@ -46,168 +41,131 @@ def number(text: str) -> float:
         return float.fromhex(lowered) if "0x" in lowered else float(lowered)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
-            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0"
+            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0; "
+            "nor a list of them or an object as in a call file"
         ) from error
 
 
-Number = Annotated[float, typer.Option(parser=number, metavar="NUMBER")]
-OptionalNumber = Annotated[float | None, typer.Option(parser=number, metavar="NUMBER")]
+def numbers(text: str) -> Any:
+    """A number, or a list or an object as a call file has it."""
+    if not text.lstrip().startswith(("[", "{")):
+        return number(text)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no JSON: {error}") from error
+
+
+Numbers = Annotated[Any, typer.Option(parser=numbers, metavar="NUMBERS")]
+Dtypes = Annotated[str | None, typer.Option(metavar="DTYPE", help="of that operand alone")]
 
 
 def explain(
-    backend: Annotated[str, typer.Argument(help="id or package.module:Class")],
-    logit: Number,
-    target: Number,
-    weight: OptionalNumber = None,
-    pos_weight: OptionalNumber = None,
-    dtype: Annotated[DtypeName, typer.Option()] = DtypeName.float32,
-    quantity: Annotated[QuantityName, typer.Option()] = QuantityName.loss,
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    backends: Annotated[
+        list[str], typer.Argument(metavar="BACKEND", help="id or package.module:Class")
+    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    logits: Annotated[
+        Any, typer.Option("--logits", "--logit", parser=numbers, metavar="NUMBERS")
+    ] = None,
+    targets: Annotated[
+        Any, typer.Option("--targets", "--target", parser=numbers, metavar="NUMBERS")
+    ] = None,
+    weight: Numbers = None,
+    pos_weight: Numbers = None,
+    cotangent: Numbers = None,
+    tangent: Numbers = None,
+    dtype: Annotated[DtypeName, typer.Option(help="of all operands")] = DtypeName.float32,
+    targets_dtype: Dtypes = None,
+    weight_dtype: Dtypes = None,
+    pos_weight_dtype: Dtypes = None,
+    reduction: Annotated[str, typer.Option(help="none, mean or sum")] = "none",
+    quantity: Annotated[list[QuantityName], typer.Option(help="repeatable")] = [QuantityName.loss],  # noqa: B006
+    call: Annotated[
+        str | None, typer.Option(metavar="FILE|JSON", help="a whole call, instead of its parts")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …")] = None,
+    backend: Annotated[list[str], typer.Option(help="as BACKEND; repeatable")] = [],  # noqa: B006
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
+    ] = None,
 ) -> None:
-    """Show the exact value of one loss or gradient beside what a backend returns.
+    """Show the exact results of one call beside those that backends (native unless given) return.
 
-    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0; negative ones as --logit=-3.
+    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are rounded into their format;
+    negative ones as --logit=-3. One number stands for an array of the shape of the logits, which is
+    [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or objects as in a call
+    file, '{"dtype": "int8", "values": [1, 2]}'. Exits 1 if a backend returned nothing.
     """
-    point = Point(logit, target, weight, pos_weight, str(dtype), str(quantity))
+    parts = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
+    parts |= {"cotangent": cotangent, "tangent": tangent}
+    given = {name: part for name, part in parts.items() if part is not None}
+    dtypes = {"targets": targets_dtype, "weight": weight_dtype, "pos_weight": pos_weight_dtype}
     try:
-        explanation = explained(backend, point, device)
-    except ValueError as error:
+        if call is None:
+            wanted = tuple(map(str, quantity))
+            chosen = _call_of(given, str(dtype), dtypes, reduction, wanted)
+        else:
+            chosen = _read(call, given)
+        chosen = replace(chosen, device=device or chosen.device)
+        if write is not None:
+            write.write_text(dumps(chosen), "utf-8")
+        explanation = explained(chosen, [*backends, *backend] or ["native"])
+    except (ValueError, OSError) as error:
         misuse(str(error))
-    console.print(_explanation_table(backend, point, explanation))
-    raise typer.Exit(Exit.UNEXPECTED if explanation.failure else Exit.AS_EXPECTED)
+    console.print(render(chosen, explanation))
+    failed = any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values())
+    raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
 
 
-def _explanation_table(backend: str, point: Point, explanation: Explanation) -> Table:
-    format_ = format_of(point.dtype)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name in ("logits", "targets", "weight", "pos_weight"):
-        operand = getattr(explanation.call, name)
-        if operand is not None:
-            table.add_row(name, describe(operand, format_))
-    table.add_row(f"exact {point.quantity}", f"{explanation.exact}  ({DIGITS} digits)")
-    table.add_row(f"nearest {point.dtype}", describe(explanation.truth.nearest, format_))
-    if explanation.failure is not None:
-        table.add_row(f"{backend} returned", f"nothing: {explanation.failure}")
-        return table
-    assert explanation.got is not None
-    table.add_row(f"{backend} returned", describe(explanation.got, format_))
-    table.add_row("error", f"{explanation.ulp:.6g} ULP")
-    table.add_row("level", explanation.level.verdict)
-    return table
+def _read(call: str, given: Iterable[str]) -> LossCall:
+    """The call of ``--call``, which no operand may be given beside."""
+    for name in given:
+        misuse(f"--call is a whole call: leave out --{_option(name)}")
+    if call.lstrip().startswith("{"):
+        return loads(call)
+    try:
+        text = Path(call).read_text("utf-8")
+    except OSError as error:
+        misuse(f"--call is {call!r}: {error.strerror}; accepted is a file, or JSON such as {{…}}")
+    return loads(text)
 
 
-@dataclass(frozen=True)
-class Point:
-    """One element: operands as given, the format and the quantity.
-
-    Attributes:
-        logit, target, weight, pos_weight: real numbers; they are rounded into ``dtype``.
-        dtype: format name.
-        quantity: one of ``EXPLAINED``.
-    """
-
-    logit: float
-    target: float
-    weight: float | None = None
-    pos_weight: float | None = None
-    dtype: str = "float32"
-    quantity: str = "loss"
-
-    def __post_init__(self) -> None:
-        if self.quantity not in EXPLAINED:
-            raise ValueError(f"quantity is {self.quantity!r}; accepted are {', '.join(EXPLAINED)}")
-
-    def call(self, device: str) -> LossCall:
-        """The call that evaluates the point; operands that a gradient needs default to 1."""
-        return LossCall(
-            self._round(self.logit),
-            self._round(self.target),
-            self._operand("weight"),
-            self._operand("pos_weight"),
-            reduction="none",
-            quantities=(self.quantity,),
-            device=device,
-        )
-
-    def _operand(self, name: str) -> Array | None:
-        value = getattr(self, name)
-        if value is None and self.quantity == f"grad_{name}":
-            value = 1.0
-        return None if value is None else self._round(value)
-
-    def _round(self, value: float) -> Array:
-        with np.errstate(over="ignore"):
-            return np.array([value], dtype=np.float64).astype(format_of(self.dtype).dtype)
+def _option(operand: str) -> str:
+    return operand.replace("_", "-")
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What was found.
-
-    Attributes:
-        call: what was evaluated, operands rounded into the format.
-        truth: the exact value.
-        exact: it, to ``DIGITS`` digits.
-        got: what the backend returned; None where it returned nothing.
-        failure: why it returned nothing; None where it returned.
-        ulp: the error in units in the last place; NaN without a result.
-        level: the level reached; ``FAILS`` without a result.
-    """
-
-    call: LossCall
-    truth: Truth
-    exact: str
-    got: Array | None
-    failure: str | None
-    ulp: float
-    level: Level
-
-
-def explained(backend: str, point: Point, device: str) -> Explanation:
-    """Evaluate one point with a backend, in its process, and judge it.
-
-    Raises:
-        ValueError: the backend or the quantity is unknown.
-    """
-    call = point.call(device)
-    format_ = format_of(point.dtype)
-    truth = ground_truth(
-        call.logits,
-        call.targets,
-        call.weight,
-        call.pos_weight,
-        quantity=point.quantity,
-        dtype=point.dtype,
-    )
-    exact = mpmath.nstr(truth.exact(0), DIGITS, strip_zeros=False, min_fixed=-4, max_fixed=17)
-    outcome = _evaluate(backend, call)
-    got = None if isinstance(outcome, str) else outcome
-    if got is None or got.dtype != format_.dtype or got.shape != (1,):
-        failure = outcome if isinstance(outcome, str) else f"returned {got!r}"
-        return Explanation(call, truth, exact, got, failure, float("nan"), Level.FAILS)
-    level = judge(got, truth, format_, bounds_for(call, point.quantity)).level
-    return Explanation(call, truth, exact, got, None, float(ulp_error(got, truth)[0]), level)
+def _call_of(
+    given: dict[str, Any],
+    dtype: str,
+    dtypes: dict[str, str | None],
+    reduction: str,
+    quantities: tuple[str, ...],
+) -> LossCall:
+    """The call that the options stand for; weights that a gradient needs default to 1."""
+    for name in ("logits", "targets"):
+        if name not in given:
+            misuse(f"--{name} is missing; accepted are numbers, or a whole call by --call")
+    for name in ("weight", "pos_weight"):
+        if f"grad_{name}" in quantities:
+            given.setdefault(name, 1.0)
+    logits = given.pop("logits")
+    logits = [logits] if isinstance(logits, float) else logits
+    shape = list(decode({"dtype": dtype, "logits": logits, "targets": logits}).logits.shape)
+    document: dict[str, Any] = {"dtype": dtype, "logits": logits, "reduction": reduction}
+    for name, part in given.items():
+        filled = [] if name == "cotangent" and reduction != "none" else shape
+        document[name] = _array(name, part, filled, dtypes.get(name))
+    return decode({**document, "quantities": list(quantities)})
 
 
-def _evaluate(backend: str, call: LossCall) -> Array | str:
-    """What the backend returned for the call's one quantity, or why it returned nothing."""
-    with BackendProcess(resolve(backend)) as process:
-        info = process.info()
-        if not isinstance(info, BackendInfo):
-            return str(info)
-        outcome = process.evaluate(call)
-    if isinstance(outcome, Failure):
-        return str(outcome)
-    quantity = call.quantities[0]
-    return outcome.values.get(quantity, f"{quantity} is absent")
-
-
-def describe(value: Array, format_: Format) -> str:
-    """A number of a format: hex, and decimal with as many digits as the format needs."""
-    number = float(np.asarray(value).astype(np.float64).ravel()[0])
-    return f"{number.hex()}  ({number:.{_digits(format_)}g})"
-
-
-def _digits(format_: Format) -> int:
-    """Decimal digits that tell all numbers of a format apart."""
-    return int(np.ceil(1 + format_.precision * np.log10(2)))
+def _array(name: str, part: Any, shape: list[int], dtype: str | None) -> Any:
+    """An operand as a call file has it; one number fills the shape."""
+    if isinstance(part, float):
+        part = {"shape": shape, "fill": int(part) if part.is_integer() and part else part}
+    elif isinstance(part, list):
+        part = {"values": part}
+    if dtype is None:
+        return part
+    if "dtype" in part:
+        misuse(f"--{_option(name)}-dtype is given, and a dtype in its object: give one")
+    return {**part, "dtype": dtype}

@@ -51,14 +51,22 @@ def log2(values: Floats) -> Floats:
 def bounds_for(call: LossCall, quantity: str) -> Bounds:
     """The bounds of SPEC.md for one quantity of a call.
 
-    The shape is that of the quantity's result. Operands enter in absolute value.
+    The shape is that of the quantity's result. Operands enter in absolute value; where one is zero
+    and another infinite, S is NaN and bounds nothing.
     """
-    logits = as_float64(call.logits)
-    shape = logits.shape
-    ones = np.ones(shape)
+    ones = np.ones(call.logits.shape)
     weight = np.abs(as_float64(call.weight)) if call.weight is not None else ones
     pos_weight = np.abs(as_float64(call.pos_weight)) if call.pos_weight is not None else ones
-    element = np.zeros(shape)
+    with np.errstate(invalid="ignore"):
+        element = _element(call, quantity, weight, pos_weight)
+        scale, terms = _accumulate(element, call, quantity)
+        return Bounds(scale, _larger_term(call, quantity, weight, pos_weight), terms)
+
+
+def _element(call: LossCall, quantity: str, weight: Floats, pos_weight: Floats) -> Floats:
+    """log₂ S of each element, of the shape of the logits."""
+    logits = as_float64(call.logits)
+    element = np.zeros(logits.shape)
     if quantity != "grad_weight":
         element = element + log2(weight)
     if quantity != "grad_pos_weight":
@@ -71,8 +79,7 @@ def bounds_for(call: LossCall, quantity: str) -> Bounds:
         element = element + log2(np.abs(as_float64(call.cotangent)))
     if call.reduction == "mean" and logits.size:
         element = element - np.log2(logits.size)
-    scale, terms = _accumulate(element, call, quantity)
-    return Bounds(scale, _larger_term(call, quantity, weight, pos_weight), terms)
+    return element
 
 
 def _accumulate(element: Floats, call: LossCall, quantity: str) -> tuple[Floats, int]:
@@ -90,6 +97,8 @@ def _accumulate(element: Floats, call: LossCall, quantity: str) -> tuple[Floats,
     axes = tuple(i for i, (a, b) in enumerate(zip(padded, element.shape, strict=True)) if a != b)
     if operand.ndim == 0:
         axes = tuple(range(element.ndim))
+    # At x = ±∞ an element is exact: it is infinite, or adds nothing.
+    element = np.where(np.isinf(as_float64(call.logits)) & ~np.isfinite(element), -np.inf, element)
     total: Floats = np.logaddexp2.reduce(element, axis=axes) if axes else element
     return total.reshape(operand.shape), max(1, element.size // max(1, operand.size))
 
@@ -101,7 +110,7 @@ def _larger_term(
     logits, targets = as_float64(call.logits), as_float64(call.targets)
     if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
         negative = log2(np.abs(1 - targets)) + _log2_sigmoid(logits)
-        positive = log2(pos_weight * targets) + _log2_sigmoid(-logits)
+        positive = log2(pos_weight) + log2(np.abs(targets)) + _log2_sigmoid(-logits)
     elif quantity == "grad_targets" and call.pos_weight is not None:
         negative = log2(np.logaddexp(0, logits))
         positive = log2(pos_weight) + log2(np.logaddexp(0, -logits))

@@ -17,11 +17,9 @@ from bce_conformance.reference import Format, Truth, ground_truth
 from bce_conformance.results.cells import OPERANDS
 
 from .bounds import Bounds, bounds_for
+from .truths import truth_of
 
 Floats = NDArray[np.float64]
-
-# The second derivative takes the place of the HVP: the Hessian is diagonal, the tangent its factor.
-_TRUTH_QUANTITY = {"hvp_logits": "hess_logits", "jvp_logits": "grad_logits"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +110,8 @@ class Inputs:
         return inputs
 
     def _exact(self, quantity: str) -> Truth:
-        forward = quantity in ("loss", "jvp_logits")
-        directed = quantity in _TRUTH_QUANTITY
-        return ground_truth(
-            self.logits,
-            self.targets,
-            self.weight,
-            self.pos_weight,
-            quantity=_TRUTH_QUANTITY.get(quantity, quantity),
-            reduction="none" if directed else self.reduction,
-            cotangent=self.tangent if directed else None if forward else self.cotangent,
-            dtype=self.format.name,
-            cached=self.source is None or not self.source.near,
-        )
+        cached = self.source is None or not self.source.near
+        return truth_of(self.call(quantity), quantity, cached=cached)
 
     def given(self) -> dict[str, Array]:
         """The operands that there are, by name."""

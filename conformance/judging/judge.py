@@ -74,12 +74,13 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     # A result that is not exactly zero has a sign, also where it rounds to zero.
     faithful = (error < 1) & ~wrong_sign(got, truth).ravel()
     faithful &= _is_finite_where_due(computed, exact)
-    accurate = faithful | flushed_to_zero(got, truth).ravel()
-    accurate |= _is_accurate(computed, exact, error, format_, bounds)
-    safe = accurate | _is_safe(computed, exact, error, format_, bounds)
     levels = np.zeros(error.shape, dtype=np.int8)
-    levels[safe] = Level.A
-    levels[accurate] = Level.AA
+    if not faithful.all():  # else the wider bounds need no look
+        accurate = faithful | flushed_to_zero(got, truth).ravel()
+        accurate |= _is_accurate(computed, exact, error, format_, bounds)
+        safe = accurate | _is_safe(computed, exact, error, format_, bounds)
+        levels[safe] = Level.A
+        levels[accurate] = Level.AA
     levels[faithful] = Level.AAA
     return Judgement(levels, error)
 

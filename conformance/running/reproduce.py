@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import shlex
 
+from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.judging.worst import WorstResult
+from bce_conformance.conformance.space.call_files import dumps
 from bce_conformance.results.cells import Place
 
-# What `bce-conformance explain` evaluates: one element, no cotangent.
-EXPLAINED = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
+# Of whose elements the operands in one format say all.
+_ELEMENTWISE = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
+_MOST = 8  # elements of a call that a line shows whole
+
+
+def call_line(backend: str, call: LossCall) -> str:
+    """The ``explain`` command that shows a whole call."""
+    return shlex.join(["bce-conformance", "explain", backend, "--call", dumps(call, inline=True)])
 
 
 def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
-    """The ``explain`` command that shows one worst element; None where no such command can."""
+    """The ``explain`` command that shows a worst result; None where its call is large.
+
+    One element is shown by its numbers, if these are all, and else its call as a whole.
+    """
     element = worst.element
     inputs = worst.inputs
-    if element is None or worst.quantity not in EXPLAINED or inputs.cotangent is not None:
-        return None
-    if inputs.mixed:  # `explain` rounds all operands into one format
-        return None
+    directed = inputs.cotangent is not None or worst.quantity not in _ELEMENTWISE
+    if element is None or directed or inputs.mixed:
+        if inputs.logits.size > _MOST:
+            return None
+        return call_line(backend, inputs.call(worst.quantity, device=device))
     words = ["bce-conformance", "explain", backend]
     words += [f"--logit={element.logit}", f"--target={element.target}"]
     words += [f"--weight={element.weight}"] if element.weight is not None else []

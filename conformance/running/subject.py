@@ -20,6 +20,7 @@ from bce_conformance.conformance.inputs.inputs import Inputs, hex_of
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.inputs.sampler import Builder
 from bce_conformance.conformance.inputs.search import can_search, near
+from bce_conformance.conformance.inputs.truths import result_shape
 from bce_conformance.conformance.judging.agreement import agreement, same_bits
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement, judge, severity
@@ -130,11 +131,19 @@ class Subject:
         self.kept.condition(condition, detail)
         return condition
 
-    def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
+    def value(
+        self,
+        result: LossResult,
+        quantity: str,
+        shape: tuple[int, ...],
+        format_: Format | None = None,
+    ) -> Array | None:
         """A quantity of a result, if it is there with the right shape and format.
 
-        What is wrong is recorded as a failure; None then.
+        The format is that of the logits unless given. What is wrong is recorded as a failure; None
+        then.
         """
+        format_ = format_ or self.format
         got = result.values.get(quantity)
         if got is None:
             self.require(False, f"{quantity} is absent")
@@ -143,7 +152,7 @@ class Subject:
             got.shape == shape, f"{quantity} has shape {got.shape} instead of {shape}"
         )
         right_dtype = self.require(
-            got.dtype == self.format.dtype, f"{quantity} is {got.dtype}, not {self.format.name}"
+            got.dtype == format_.dtype, f"{quantity} is {got.dtype}, not {format_.name}"
         )
         return got if right_shape and right_dtype else None
 
@@ -156,7 +165,7 @@ class Subject:
             CallFailed: the backend gave no result.
         """
         result = self.evaluate(call)
-        found = {q: self.value(result, q, shape_of(call, q)) for q in call.quantities}
+        found = {q: self.value(result, q, result_shape(call, q)) for q in call.quantities}
         return {quantity: got for quantity, got in found.items() if got is not None}
 
     def judge(self, inputs: Inputs, *quantities: str) -> None:
@@ -188,7 +197,8 @@ class Subject:
         result = self.evaluate(call)
         self.kept.exhaustive(inputs.exhaustive)
         for quantity in call.quantities:
-            got = self.value(result, quantity, np.asarray(inputs.truth(quantity).nearest).shape)
+            truth = inputs.truth(quantity)
+            got = self.value(result, quantity, truth.nearest.shape, truth.format)
             if got is not None:
                 self.judge_values(inputs, quantity, got)
 
@@ -196,10 +206,10 @@ class Subject:
         """Judge values of one quantity; ``got`` has the truth's shape and format."""
         truth = inputs.truth(quantity)
         bounds = inputs.bounds(quantity)
-        judgement = judge(got, truth, self.format, bounds)
+        judgement = judge(got, truth, truth.format, bounds)
         each = judgement.levels.size == inputs.logits.size
         if self.tier.search_rounds and each and can_search(inputs):
-            self._severities.append(severity(judgement, truth, self.format, bounds))
+            self._severities.append(severity(judgement, truth, truth.format, bounds))
         self.kept.judged(inputs, quantity, got, truth, judgement)
 
     def refused(self, failure: Failure, what: str) -> None:
@@ -251,11 +261,3 @@ class Subject:
     def note(self, detail: str) -> None:
         """Tell in the evidence what was seen where nothing failed."""
         self.kept.note(detail)
-
-
-def shape_of(call: LossCall, quantity: str) -> tuple[int, ...]:
-    """The shape that a quantity of a call should have."""
-    if quantity in ("loss", "jvp_logits"):
-        return call.logits.shape if call.reduction == "none" else ()
-    operand: Array = getattr(call, quantity.split("_", 1)[1])
-    return operand.shape

@@ -60,19 +60,12 @@ def _form(quantity: Quantity) -> Form:
 
 
 def _arguments(problem: Problem) -> tuple[int, Columns, NDArray[np.bool_], Form]:
-    """Return what every kernel starts with: family, columns, which of them are present, and form.
-
-    The weight enters only where the quantity has it; where not, a NaN in it moves to the logits.
-    """
+    """Return what every kernel starts with: family, columns, which are present, and form."""
     quantity = QUANTITIES[problem.quantity]
     columns = [
         np.ones(1) if c is None else np.require(c, None, ["C", "W"]) for c in problem.columns
     ]
     present = np.array([c is not None for c in problem.columns])
-    if "w" not in quantity.factors:
-        if problem.columns[2] is not None:
-            columns[0] = np.where(np.isnan(columns[2]), nan, columns[0])
-        present[2] = False
     return _FAMILIES[quantity.family], tuple(columns), present, _form(quantity)
 
 

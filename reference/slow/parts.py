@@ -6,7 +6,7 @@ parts is exact until ``certify`` rounds it, once.
 
 from __future__ import annotations
 
-from math import isinf, isnan, nan
+from math import isinf, isnan
 
 from bce_conformance.reference.formats import Format
 from bce_conformance.reference.problem import Problem
@@ -64,9 +64,8 @@ def total(parts: list[tuple[Part, int]], count: int) -> Sum | float:
 
 
 def nothing(problem: Problem) -> Rounded:
-    """Return the result of no elements: NaN for the mean loss, else 0, also for gradients."""
-    empty_mean = problem.count == 0 and problem.quantity == "loss"
-    return Rounded(nan, nan, 0) if empty_mean else Rounded(0.0, 0.0, 0)
+    """Return the result of no elements."""
+    return Rounded(problem.empty, problem.empty, 0)
 
 
 def settle(parts: list[tuple[Part, int]], count: int, fmt: Format) -> Rounded:

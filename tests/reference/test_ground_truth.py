@@ -51,6 +51,72 @@ def test_broadcast_gradients_have_the_operands_shape_and_sum_exactly(operand, sh
             assert abs(mpmath.fsum(terms) - got.exact(i)) < mpmath.mpf(10) ** -50
 
 
+def test_a_jvp_is_the_gradient_along_the_tangent_and_its_reduction_their_sum():
+    rng = np.random.default_rng(1)
+    x, y, w, t = rng.normal(size=(4, 2, 3))
+    options = {"quantity": "jvp_logits", "tangent": t, "dtype": "float64"}
+    each = ground_truth(x, y, w, quantity="grad_logits", cotangent=t, dtype="float64")
+    assert np.array_equal(ground_truth(x, y, w, **options).nearest, each.nearest)
+    for reduction, count in (("sum", 1), ("mean", 6)):
+        got = ground_truth(x, y, w, reduction=reduction, **options)
+        assert got.nearest.shape == ()
+        with mpmath.workdps(60):
+            total = mpmath.fsum(each.exact(i) for i in range(6)) / count
+            assert abs(got.exact() - total) < mpmath.mpf(10) ** -50
+    nothing = np.zeros((0, 3))
+    for reduction, empty in (("sum", 0.0), ("mean", np.nan)):
+        options = {"quantity": "jvp_logits", "tangent": nothing, "reduction": reduction}
+        got = ground_truth(nothing, nothing, **options)
+        assert np.array_equal(got.nearest, empty, equal_nan=True)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_an_hvp_has_the_cotangent_and_the_count_of_the_mean(reduction):
+    rng = np.random.default_rng(2)
+    x, y, w, p = rng.uniform(0.1, 2, size=(4, 6))
+    t = rng.normal(size=6).astype(np.float32)
+    c = np.float32(1.7) if reduction != "none" else rng.normal(size=6).astype(np.float32)
+    options = {"reduction": reduction, "cotangent": c, "dtype": "float64"}
+    got = ground_truth(x, y, w, p, quantity="hvp_logits", tangent=t, **options)
+    each = ground_truth(x, y, w, p, quantity="hess_logits", dtype="float64")
+    for i in range(6):
+        with mpmath.workdps(60):
+            factor = mpmath.mpf(float(t[i])) * float(np.broadcast_to(c, 6)[i])
+            expected = each.exact(i) * factor / (6 if reduction == "mean" else 1)
+            assert abs(got.exact(i) - expected) < mpmath.mpf(10) ** -50
+
+
+def test_the_product_of_cotangent_and_tangent_is_exact_or_refused():
+    def truth(quantity, cotangent, tangent=None):
+        options = {"quantity": quantity, "cotangent": [cotangent], "dtype": "float64"}
+        return ground_truth([0.5], [0.5], tangent=tangent, **options)
+
+    least = np.finfo(np.float64).smallest_subnormal
+    long = 1 + 2.0**-40
+    for cotangent, tangent in (
+        (1 + 2.0**-26, 3 + 2.0**-24),
+        (long, 2.0**900),
+        (2.0**-500, 2.0**-574),
+        (least, 2.0**100),
+        (0.0, long),
+        (np.inf, long),
+        (-0.0, least),
+    ):
+        expected = truth("hess_logits", cotangent * tangent)
+        got = truth("hvp_logits", cotangent, [tangent])
+        assert np.array_equal(got.nearest, expected.nearest)
+        assert np.array_equal(got.offset, expected.offset)
+    for cotangent, tangent in (
+        (long, long),
+        (2.0**-600, 2.0**-600),
+        (2.0**600, 2.0**600),
+        (least, 0.5),
+        (1.5 * 2.0**-1000, 1.5 * 2.0**-73),
+    ):
+        with pytest.raises(ValueError, match="float64 does not hold their product"):
+            truth("hvp_logits", cotangent, [tangent])
+
+
 def test_inputs_of_every_kind_are_read_exactly():
     expected = ground_truth(1.0, 1.0, 2.0, dtype="float64").nearest
     for x in (1, True, np.int8(1), np.float16(1), ml_dtypes.bfloat16(1), np.uint64(1)):
@@ -149,6 +215,20 @@ def test_mean_of_many_equal_elements_is_that_element():
         (([1.0], [1.0]), {"dtype": "float80"}, TypeError, "dtype is 'float80'; accepted"),
         (([1.0], [1.0]), {"cotangent": 1.0}, ValueError, "cotangent is given, but quantity 'loss'"),
         (([1.0], [1.0]), {"quantity": "grad_weight"}, ValueError, "weight is None, but quantity"),
+        (([1.0], [1.0]), {"tangent": [1.0]}, ValueError, "tangent is given, but quantity 'loss'"),
+        (([1.0], [1.0]), {"quantity": "hvp_logits"}, ValueError, "tangent is None, but quantity"),
+        (
+            ([1.0], [1.0]),
+            {"quantity": "jvp_logits", "tangent": [1.0], "cotangent": [1.0]},
+            ValueError,
+            "cotangent is given, but quantity 'jvp_logits' takes none",
+        ),
+        (
+            ([1.0], [1.0]),
+            {"quantity": "jvp_logits", "tangent": 1.0},
+            ValueError,
+            r"tangent has shape \(\); logits have \(1,\)",
+        ),
         (
             ([1.0], [1.0]),
             {"quantity": "grad_logits", "cotangent": [1.0], "reduction": "sum"},

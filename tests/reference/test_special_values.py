@@ -52,6 +52,14 @@ def same(got, expected):
         ("loss", (0.5, NAN, 0.0), NAN),
         ("loss", (0.5, 0.5, NAN), NAN),
         ("loss", (0.5, 0.0, 1.0, NAN), NAN),
+        ("grad_weight", (0.5, 0.5, NAN, NAN), NAN),
+        ("grad_pos_weight", (0.5, NAN, 1.0, 1.0), NAN),
+        ("grad_targets", (0.5, 0.5, NAN), NAN),
+        ("loss", (INF, 0.0, INF), NAN),
+        ("loss", (INF, 0.5, INF), INF),
+        ("grad_logits", (INF, 0.0, INF), NAN),
+        ("grad_logits", (INF, 0.5, INF), NAN),
+        ("grad_logits", (INF, 0.5, 2.0, INF), -INF),
         ("grad_logits", (INF, 0.0), 1.0),
         ("grad_logits", (INF, 1.0), -0.0),
         ("grad_logits", (-INF, 0.0), 0.0),
@@ -82,6 +90,42 @@ def test_infinities_and_nan(quantity, row, expected, name):
     assert same(got.nearest, expected), got
     assert got.precision == 0
     assert same(got.offset, expected if not np.isfinite(expected) else 0.0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("quantity", "absent"),
+    [("grad_weight", "w"), ("grad_pos_weight", "p"), ("grad_targets", "y")],
+)
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_what_a_formula_does_not_contain_changes_nothing(quantity, absent, value, name):
+    row = {"x": 0.5, "y": 0.25, "w": 2.0, "p": 3.0}
+    expected = truth(*row.values(), quantity=quantity, dtype=name)
+    got = truth(*{**row, absent: value}.values(), quantity=quantity, dtype=name)
+    assert same(got.nearest, expected.nearest)
+    assert got.offset == expected.offset
+    for other in row:
+        broken = truth(*{**row, other: NAN}.values(), quantity=quantity, dtype=name)
+        assert np.isnan(broken.nearest) == (other != absent)
+    row[absent] = NAN
+    assert np.isnan(truth(*row.values(), quantity=quantity, cotangent=NAN, dtype=name).nearest)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "row", "tangent", "expected"),
+    [
+        ("jvp_logits", (INF, 0.0), -2.0, -2.0),
+        ("jvp_logits", (-INF, 0.0), -2.0, -0.0),
+        ("jvp_logits", (0.0, 0.5), INF, NAN),
+        ("jvp_logits", (0.0, 0.0), NAN, NAN),
+        ("hvp_logits", (INF, 0.5), -2.0, -0.0),
+        ("hvp_logits", (0.0, 0.5), -INF, -INF),
+        ("hvp_logits", (INF, NAN), 1.0, NAN),
+    ],
+)
+def test_directions_at_infinity_and_nan(quantity, row, tangent, expected):
+    got = truth(*row, quantity=quantity, tangent=tangent)
+    assert same(got.nearest, expected), got
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The subject keeps what it is asked to look at, and calls nothing tried not measured."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement
 from bce_conformance.conformance.running.reproduce import explain_line
 from bce_conformance.conformance.running.subject import CallFailed, Subject
+from bce_conformance.conformance.space.call_files import dumps
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT32
@@ -211,16 +213,40 @@ def test_a_refusal_beside_results_says_nothing_about_quality() -> None:
     assert fake.kept.verdict() == "fails"
 
 
-def test_operands_of_other_types_are_not_rounded_into_a_reproduction() -> None:
-    assert not INPUTS.mixed
-    mixed = replace(INPUTS, targets=np.zeros(3))
-    assert mixed.mixed
-    for inputs, is_explained in ((INPUTS, True), (mixed, False)):
-        fake = subject(returning(loss=EXACT))
-        fake.judge(inputs)
-        worst = fake.kept.worst()
-        assert worst is not None
-        assert (explain_line("fake", "cpu", worst) is not None) == is_explained
+def line_of(inputs: Inputs, quantity: str = "loss") -> str | None:
+    """The line that shows the worst result of some inputs."""
+    fake = subject(returning(**{quantity: inputs.truth(quantity).nearest}))
+    fake.judge(inputs, quantity)
+    worst = fake.kept.worst()
+    assert worst is not None
+    return explain_line("fake", "cuda", worst)
+
+
+def test_a_worst_element_is_shown_by_its_numbers() -> None:
+    line = line_of(INPUTS)
+    assert line is not None
+    assert line.startswith("bce-conformance explain fake --logit=")
+    assert line.endswith("--dtype=float32 --quantity=loss --device=cuda")
+
+
+def test_what_numbers_in_one_format_do_not_say_is_shown_as_a_call() -> None:
+    """Operands of another type are not rounded, and cotangent and reduction are not left out."""
+    cotangent = np.array([1, 2, 3], np.float32)
+    for changed, quantity in (
+        ({"targets": np.zeros(3)}, "loss"),
+        ({"cotangent": cotangent}, "grad_logits"),
+        ({"tangent": cotangent}, "jvp_logits"),
+        ({"reduction": "sum"}, "loss"),
+    ):
+        inputs = replace(INPUTS, **changed)
+        assert inputs.mixed == ("targets" in changed)
+        line = line_of(inputs, quantity)
+        assert line is not None
+        *words, text = shlex.split(line)
+        assert words == ["bce-conformance", "explain", "fake", "--call"]
+        assert text == dumps(inputs.call(quantity, device="cuda"), inline=True)
+    large = replace(INPUTS, logits=np.zeros(9, np.float32), targets=np.zeros(9, np.float32))
+    assert line_of(replace(large, reduction="sum")) is None
 
 
 def test_inputs_can_be_judged_against_a_truth_from_elsewhere() -> None:

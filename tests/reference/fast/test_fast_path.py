@@ -133,13 +133,21 @@ def test_ten_million_elements_of_a_pool_sum_to_their_counted_values():
     assert not fast.undecided
 
 
-def test_nan_in_a_weight_that_the_quantity_does_not_have():
+def test_what_a_formula_does_not_contain_takes_no_part():
     points = random_points(FORMATS["float32"], 300, 11)
-    w = points.w.copy()
-    w[5] = np.nan
-    got = ground_truth(points.x, points.y, w, quantity="grad_weight")
-    assert np.isnan(got.nearest[5])
-    assert np.isnan(got.nearest).sum() == 1
+    contained = {"grad_weight": "w", "grad_pos_weight": "p", "grad_targets": "y"}
+    for quantity, absent in contained.items():
+        columns = {name: getattr(points, name).copy() for name in "xywp"}
+        columns[absent][5:8] = np.nan, np.inf, 1e-320
+        got = ground_truth(*columns.values(), quantity=quantity, method="fast")
+        assert_same(
+            got, ground_truth(points.x, points.y, points.w, points.p, quantity=quantity), ()
+        )
+        for other in set(columns) - {absent}:
+            broken = {**columns, other: columns[other].copy()}
+            broken[other][9] = np.nan
+            nan = np.isnan(ground_truth(*broken.values(), quantity=quantity).nearest)
+            assert np.flatnonzero(nan).tolist() == [9]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The space of calls: its factors, the calls that cover it, and special values."""
