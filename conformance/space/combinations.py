@@ -70,7 +70,7 @@ class Space:
         self._require_factors()
         self._require_levels("forbidden", (level for pair in pairs for level in pair))
         self._require_levels("pairwise_only", self.pairwise_only)
-        if not kernels.completes(self.levels.every, self.levels):
+        if not kernels.completes(self.levels.every, np.uint64(0), self.levels):
             raise SpaceError("forbidden leaves no row: every row has a forbidden pair")
 
     def _require_factors(self) -> None:
@@ -229,22 +229,36 @@ class Combinations:
         return Combinations(self.numbering, self.flags & ~self.numbering.occurring(rows))
 
 
-@lru_cache(maxsize=16)
-def admissible(space: Space, strength: int) -> Combinations:
-    """Return the combinations of ``strength`` levels that occur in some admissible row."""
-    numbers = numbering(space.sizes, strength)
-    flags = np.zeros(numbers.total, np.bool_)
-    kernels.mark_admissible(flags, numbers.sets, space.levels)
-    return Combinations(numbers, flags)
+_decided: dict[tuple[Space, int], Combinations] = {}
 
 
-@lru_cache(maxsize=16)
-def required(space: Space, strength: int) -> Combinations:
+def admissible(space: Space, strength: int, rows: ArrayLike = ()) -> Combinations:
+    """Return the combinations of ``strength`` levels that occur in some admissible row.
+
+    Args:
+        space: the factors, their levels, and which of them exclude each other.
+        strength: the number of levels in a combination.
+        rows: [calls, factors]; does not change the result, but spares the search for rows that
+            have the combinations that occur in these.
+
+    Raises:
+        SpaceError: there are fewer factors, or a row is not of the space.
+    """
+    if (space, strength) not in _decided:
+        numbers = numbering(space.sizes, strength)
+        flags = numbers.occurring(space.rows(rows))
+        kernels.mark_admissible(flags, numbers.sets, space.levels)
+        _decided[space, strength] = Combinations(numbers, flags)
+    return _decided[space, strength]
+
+
+def required(space: Space, strength: int, rows: ArrayLike = ()) -> Combinations:
     """Return the combinations that have to occur: the admissible ones, less expensive ones.
 
     Those of more than two levels are less by the ones with a level that is ``pairwise_only``.
+    Arguments and errors as of ``admissible``.
     """
-    found = admissible(space, strength)
+    found = admissible(space, strength, rows)
     if strength <= 2 or not space.pairwise_only:
         return found
     return Combinations(found.numbering, found.flags & all_frequent(space, strength))

@@ -60,7 +60,7 @@ def coverage(space: Space, rows: ArrayLike, strength: int) -> Coverage:
     Raises:
         SpaceError: a row is not of the space or has a forbidden pair.
     """
-    wanted = required(space, strength)
+    wanted = required(space, strength, rows)
     missing = wanted.without(space.rows(rows)).count
     return Coverage(strength, wanted.count - missing, wanted.count)
 
@@ -70,7 +70,7 @@ def uncovered(space: Space, rows: ArrayLike, strength: int) -> Int64:
 
     Arguments and errors as of ``coverage``.
     """
-    return required(space, strength).without(space.rows(rows)).listed()
+    return required(space, strength, rows).without(space.rows(rows)).listed()
 
 
 def cover(space: Space, strength: int, seed: int, first_rows: ArrayLike = ()) -> Rows:

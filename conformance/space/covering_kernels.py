@@ -125,26 +125,30 @@ def _shuffle(values: Int64, random: UInt64) -> None:
 @kernel()
 def _narrowest(domains: UInt64, done: np.uint64, constrained: Int64) -> int:
     """Return the factor with the fewest levels to choose among; −1: none is left to choose."""
-    found, fewest = np.int64(-1), np.uint64(65)
+    found, fewest = -1, np.uint64(65)
     for factor in constrained:
-        if not done & _bit(factor):
-            count = _count(domains[factor])
-            if count < fewest:
-                found, fewest = factor, count
+        if done & _bit(factor):
+            continue
+        count = _count(domains[factor])
+        if count < fewest:
+            found, fewest = factor, count
+            if count <= 1:
+                break
     return found
 
 
 @kernel()
-def completes(domains: UInt64, levels: Levels) -> bool:
+def completes(domains: UInt64, fixed: np.uint64, levels: Levels) -> bool:
     """Tell whether some row has a level of each domain and no two that exclude each other.
 
-    Depth first, with forward checking: a chosen level narrows the domains of the other factors.
+    ``fixed`` is a mask of factors with one level each, which has narrowed the domains already.
+    Depth first, with forward checking: a chosen level narrows the domains of all factors.
     """
     depths = len(levels.constrained) + 1
     stack = np.empty((depths, len(domains)), np.uint64)
     chosen = np.empty(depths, np.int64)
     untried, done = np.zeros(depths, np.uint64), np.zeros(depths, np.uint64)
-    stack[0] = domains
+    stack[0], done[0] = domains, fixed
     if not domains.all():
         return False
     depth = 0
@@ -184,13 +188,16 @@ def _narrowed(chosen: int, row: Int64, domains: UInt64, sets: Sets, levels: Leve
 
 @kernel()
 def mark_admissible(flags: Bools, sets: Sets, levels: Levels) -> None:
-    """Set the flag of each combination that some row contains."""
+    """Set the flag of each combination that some row contains; those that are set remain so."""
     row = np.zeros(len(levels.sizes), np.int64)
     for chosen in range(len(sets.first)):
         end = len(flags) if chosen + 1 == len(sets.first) else sets.first[chosen + 1]
         for number in range(sets.first[chosen], end):
+            if flags[number]:
+                continue
             _levels_of(number, chosen, sets, row)
-            flags[number] = completes(_narrowed(chosen, row, levels.every, sets, levels), levels)
+            domains = _narrowed(chosen, row, levels.every, sets, levels)
+            flags[number] = completes(domains, sets.members[chosen], levels)
 
 
 # --- choosing rows -----------------------------------------------------------------------------
@@ -199,7 +206,7 @@ def mark_admissible(flags: Bools, sets: Sets, levels: Levels) -> None:
 @kernel()
 def _number(chosen: int, row: Int64, sets: Sets) -> int:
     """Return the number of a row's combination of the factors of a set."""
-    number = sets.first[chosen]
+    number = int(sets.first[chosen])
     for column in range(sets.factors.shape[1]):
         number += row[sets.factors[chosen, column]] * sets.strides[chosen, column]
     return number
@@ -231,13 +238,13 @@ def _weigh(factor: int, row: Int64, fixed: np.uint64, wanted: Wanted, gains: Int
 @kernel()
 def _heaviest(gains: Int64, allowed: np.uint64, random: UInt64) -> int:
     """Return the allowed level that weighs most, one at random where several do."""
-    found, ties = np.int64(-1), 0
+    found, ties = -1, 0
     for level in range(len(gains)):
         if not allowed & _bit(level) or (found >= 0 and gains[level] < gains[found]):
             continue
         ties = ties + 1 if found >= 0 and gains[level] == gains[found] else 1
         if _below(ties, random) == 0:
-            found = np.int64(level)
+            found = level
     return found
 
 
@@ -254,7 +261,7 @@ def _fill(
         while True:
             level = _heaviest(gains, domains[factor], random)
             left = domains & levels.compatible[levels.offsets[factor] + level]
-            if completes(left, levels):
+            if completes(left, fixed | _bit(factor), levels):
                 break
             domains[factor] &= ~_bit(level)
         row[factor] = level
@@ -300,7 +307,7 @@ def _candidate(
     chosen = np.searchsorted(wanted.sets.first, number, side="right") - 1
     _levels_of(number, chosen, wanted.sets, row)
     left = _narrowed(chosen, row, domains, wanted.sets, levels)
-    if not completes(left, levels):
+    if not completes(left, wanted.sets.members[chosen], levels):
         left = _narrowed(chosen, row, levels.every, wanted.sets, levels)
     _fill(row, wanted.sets.members[chosen], left, wanted, levels, random)
     while _improve(row, domains, wanted, levels, order, random):
@@ -311,7 +318,7 @@ def _candidate(
 @kernel()
 def _worth(row: Int64, wanted: Wanted) -> int:
     """Weigh the wanted combinations of a row."""
-    worth = np.int64(0)
+    worth = 0
     for chosen in range(len(wanted.sets.first)):
         worth += wanted.flags[_number(chosen, row, wanted.sets)] * wanted.counts[chosen]
     return worth
