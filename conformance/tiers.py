@@ -48,6 +48,10 @@ class Tier:
         variants_one_format: likewise for compiled variants of a framework.
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
+        call_strength: how many levels of different factors occur together in drawn calls, in every
+            combination; the second for backends that compile for each shape.
+        random_calls: how many calls are drawn beyond those for each format, likewise.
+        causes: how many causes are looked for of what drawn calls show of a quantity.
         left_out: what the tier does not try, for the report.
     """
 
@@ -64,6 +68,9 @@ class Tier:
     one_format: tuple[str, ...]
     variants_one_format: tuple[str, ...]
     instruction_sets: bool
+    call_strength: tuple[int, int]
+    random_calls: tuple[int, int]
+    causes: int
     left_out: tuple[str, ...]
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
@@ -95,6 +102,9 @@ TIERS: dict[str, Tier] = {
             one_format=FAMILIES,
             variants_one_format=(),
             instruction_sets=False,
+            call_strength=(2, 2),
+            random_calls=(0, 0),
+            causes=0,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
@@ -119,6 +129,9 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
+            call_strength=(3, 2),
+            random_calls=(50, 0),
+            causes=2,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
@@ -142,6 +155,9 @@ TIERS: dict[str, Tier] = {
             one_format=(),
             variants_one_format=ABOUT_CALLS,
             instruction_sets=True,
+            call_strength=(3, 3),
+            random_calls=(2_000, 0),
+            causes=8,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",
                 "sums of 10⁸ elements in formats for which the memory does not suffice",

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.running.explain import explain as explained
-from bce_conformance.conformance.space.call_files import decode, dumps, loads, parse
 
 from .explanation import render
 from .options import DtypeName

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.reference import Format
@@ -125,6 +126,10 @@ class Sampler:
         signs = self.random.choice([-1.0, 1.0], self.size)
         subnormal = count * f.smallest_subnormal * signs[: count.size]
         return self.fill(edges, -edges, subnormal, random=spread * signs)
+
+    def subnormal_counts(self) -> NDArray[np.int64]:
+        """The magnitudes of subnormal numbers, in units of the smallest."""
+        return self.random.integers(1, 2 ** (self.format.precision - 1), self.size)
 
     def fragile(self) -> Array:
         """Logits in [−4, 1] at which e⁻ˣ lies near the middle between two numbers of the format.

@@ -7,7 +7,7 @@ process outlives the matrix.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure
 from bce_conformance.conformance.inputs.pools import PoolStore
@@ -16,7 +16,11 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
 from bce_conformance.conformance.ledger.standing import Conditions
 from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.space.factors import Combination
+from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.specification import Requirement, requirements
+from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.survey import Surveyor
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
@@ -62,6 +66,8 @@ class Matrix:
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.processes = Processes(self.specs, settings.time_limit, self.slots, self.progress)
         self.flushes: dict[Probed, Flushes] = {}
+        self.calls = CallStore(settings.seed)
+        self._surveyors: dict[Probed, Surveyor] = {}
         self.journal: Journal | None = None
 
     def resume(self, kept: Kept) -> None:
@@ -121,7 +127,23 @@ class Matrix:
             flushes=bool(self.flushes[probed].results),
             sibling=self.processes.sibling(place.backend),
             lower=self._lower(requirement, place.backend),
+            surveyor=self._surveyor(probed, evaluator),
         )
+
+    def _surveyor(self, probed: Probed, evaluator: SlottedProcess) -> Surveyor:
+        """What evaluates drawn calls, for all requirements about them."""
+        if probed not in self._surveyors:
+            tier, compiles = self.pools.tier, self.specs[probed.backend].compiles
+            strength, dtype = tier.call_strength[compiles], probed.dtype
+
+            def plan() -> Iterator[Combination]:
+                yield from (c for c in covering(strength) if c["dtype"] == dtype)
+                yield from self.calls.random(dtype, tier.random_calls[compiles])
+
+            causes = 0 if compiles else tier.causes
+            surveyor = Surveyor(evaluator, probed.device, self.calls, plan, causes)
+            self._surveyors[probed] = surveyor
+        return self._surveyors[probed]
 
     def _keep_flushes(self, probed: Probed, flushes: Flushes) -> None:
         if self.journal:

@@ -6,7 +6,7 @@ was told nothing is not measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
 from bce_conformance.conformance.judging.witnesses import Witnesses
 from bce_conformance.conformance.judging.worst import WorstResult, worst_of
 from bce_conformance.conformance.specification import Requirement
+from bce_conformance.conformance.surveying.mechanisms import Finding
 from bce_conformance.reference import Truth, flushed_to_zero
 from bce_conformance.results.cells import Evidence, Level, UlpStatistics, Verdict, Witness
 
@@ -65,6 +66,8 @@ class Record:
         self._least: tuple[tuple[Level, float], str] | None = None
         self._exhaustive: list[bool] = []
         self._witnesses = Witnesses()
+        self._causes = ""
+        self.findings: tuple[Finding, ...] = ()
 
     # --- what is kept --------------------------------------------------------------------------
 
@@ -129,6 +132,12 @@ class Record:
         self._errors.add(np.array([ulp]))
         self._notes.append(detail)
 
+    def caused(self, findings: Sequence[Finding], left: int) -> None:
+        """Keep what is to blame for the levels of drawn calls, worst first."""
+        self.findings = tuple(findings)
+        others = [f"{left} calls more"] if left else []
+        self._causes = ", ".join([*map(str, findings), *others])
+
     def refusal(self, text: str) -> None:
         """Keep a refusal that the requirement allows: it says nothing about quality."""
         self._refusals += [text] * (text not in self._refusals)
@@ -163,6 +172,7 @@ class Record:
             seen = [self._worst.detail]
         if not seen and self._least is not None:
             seen = [self._least[1]]
+        seen += [f"causes: {self._causes}"] if self._causes else []
         return "; ".join(seen or self._notes[:_DETAILS] or self._refusals[:_DETAILS])
 
     def evidence(self) -> Evidence:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from bce_conformance.backends.call_files.calls import dumps
 from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.judging.worst import WorstResult
-from bce_conformance.conformance.space.call_files import dumps
 from bce_conformance.results.cells import Place
 
 # Of whose elements the operands in one format say all.

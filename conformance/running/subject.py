@@ -24,8 +24,11 @@ from bce_conformance.conformance.inputs.truths import result_shape
 from bce_conformance.conformance.judging.agreement import agreement, same_bits
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement, judge, severity
-from bce_conformance.conformance.judging.worst import in_words
+from bce_conformance.conformance.judging.worst import in_words as element_in_words
+from bce_conformance.conformance.space.shrinking import in_words, mechanism
 from bce_conformance.conformance.specification import Requirement
+from bce_conformance.conformance.surveying.mechanisms import Investigation
+from bce_conformance.conformance.surveying.survey import Refusal, Survey, Surveyed, Surveyor
 from bce_conformance.reference import Format
 from bce_conformance.results.cells import Level
 
@@ -62,6 +65,7 @@ class Subject:
         sibling: evaluates calls with the backend whose compiled variant this one is, if it is one.
         lower: evaluates calls with this backend held to a lower instruction set, by its name; those
             that the tier tries.
+        surveyor: evaluates and judges drawn calls, for the first check that asks.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Subject:
         flushes: bool = False,
         sibling: Evaluator | None = None,
         lower: Mapping[str, Evaluator] | None = None,
+        surveyor: Surveyor | None = None,
     ) -> None:
         self.backend = backend
         self.device = device
@@ -87,6 +92,7 @@ class Subject:
         self.sibling = sibling
         self.lower = lower or {}
         self.kept = Record(backend, device, requirement, curves, flushes=flushes)
+        self._surveyor = surveyor
         self._process = process
         self._pools = pools
         self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
@@ -212,6 +218,47 @@ class Subject:
             self._severities.append(severity(judgement, truth, truth.format, bounds))
         self.kept.judged(inputs, quantity, got, truth, judgement)
 
+    def survey(self) -> Survey:
+        """What drawn calls showed of the backend; made for the first check that asks."""
+        return self._surveyor.made() if self._surveyor else Survey()
+
+    def judge_drawn(self, quantity: str) -> None:
+        """Take in what drawn calls showed of the values of a quantity, and look for causes."""
+        below = []
+        for surveyed, found in self.survey().judged(quantity):
+            if isinstance(found, Judgement) and found.levels.size:
+                self.kept.tried += found.levels.size
+                self.take_drawn(surveyed, quantity, found)
+                below += [surveyed] if found.level < Level.AAA else []
+        if below and self._surveyor and self._surveyor.causes:
+            investigation = Investigation(self._surveyor, quantity, self._surveyor.causes)
+            self.kept.caused(*investigation.findings(below))
+
+    def take_drawn(self, surveyed: Surveyed, quantity: str, judgement: Judgement) -> None:
+        """Take in the levels of one quantity of a drawn call."""
+
+        def describe(index: int) -> str:
+            where = in_words(mechanism(surveyed.levels))
+            return f"{quantity} {judgement.ulp[index]:.4g} ULP off in a call with {where}"
+
+        self.kept.observed(judgement, describe)
+
+    def require_drawn(self, faults: Callable[[Surveyed], Iterator[str]]) -> None:
+        """Require of every drawn call that it has no faults of a kind."""
+        for surveyed in self.survey().calls:
+            self.kept.tried += max(1, surveyed.expected.call.logits.size)
+            found = list(faults(surveyed))
+            where = in_words(mechanism(surveyed.levels))
+            self.require(not found, f"{'; '.join(found)} in a call with {where}")
+
+    def take_refusal(self, refusal: Refusal, may_refuse: bool) -> None:
+        """Take in levels with which there is no result."""
+        what = in_words(refusal.cause)
+        if may_refuse or refusal.failure.kind == "unsupported":
+            self.refused(refusal.failure, what)
+        else:
+            self.require(False, f"{what}: {refusal.failure}")
+
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""
         self.kept.refusal(f"{what} refused: {failure}")
@@ -240,7 +287,7 @@ class Subject:
             if not count:
                 return f"{what}: all {got.size} agree in {quantity}"
             pair = f"{hex_of(got.ravel()[index])} and {hex_of(other.ravel()[index])}"
-            where = in_words(call, index) if other.shape == call.logits.shape else ""
+            where = element_in_words(call, index) if other.shape == call.logits.shape else ""
             return f"{what}: {count} of {got.size} differ in {quantity}, such as {pair}{where}"
 
         self.observe(agreement(got, other, self.format, bounds_for(call, quantity)), describe)

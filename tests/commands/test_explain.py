@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from bce_conformance.backends.call_files.calls import dumps, loads
 from bce_conformance.backends.calls import LossCall, LossResult
 from bce_conformance.cli import app
 from bce_conformance.commands.explanation import FEW, render
 from bce_conformance.conformance.judging.calls import expectations, judge_call
 from bce_conformance.conformance.running.explain import Explanation
-from bce_conformance.conformance.space.call_files import dumps, loads
 
 runner = CliRunner()
 

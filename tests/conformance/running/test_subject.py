@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import Failure, LossCall, LossResult
+from bce_conformance.backends.call_files.calls import dumps
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement
 from bce_conformance.conformance.running.reproduce import explain_line
 from bce_conformance.conformance.running.subject import CallFailed, Subject
-from bce_conformance.conformance.space.call_files import dumps
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT32

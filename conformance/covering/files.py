@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .arrays import cover, coverage
 from .combinations import Rows, Space, SpaceError
-from .covering import cover, coverage
 
-FOLDER = Path(__file__).parent / "arrays"
 COMMAND = "python -m bce_conformance.conformance.space"  # writes all files anew
 _CHARACTERS = np.frombuffer((string.digits + string.ascii_lowercase).encode(), np.uint8)
 
@@ -30,12 +29,12 @@ class ArrayFileError(RuntimeError):
         super().__init__(f"{file} {why}; write it anew: {COMMAND}")
 
 
-def path(strength: int, folder: Path = FOLDER) -> Path:
+def path(strength: int, folder: Path) -> Path:
     """Return the path of the array of a strength."""
     return folder / f"strength-{strength}.txt"
 
 
-def write(space: Space, strength: int, seed: int, folder: Path = FOLDER) -> Path:
+def write(space: Space, strength: int, seed: int, folder: Path) -> Path:
     """Generate the array of a strength (covering.py) and write its file; return the path."""
     file = path(strength, folder)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +53,7 @@ def _identity(space: Space, strength: int) -> str:
     return f"# strength {strength} space {space.digest}"
 
 
-def read(space: Space, strength: int, folder: Path = FOLDER) -> Rows:
+def read(space: Space, strength: int, folder: Path) -> Rows:
     """Read the array of a strength, and count whether everything occurs.
 
     Returns:

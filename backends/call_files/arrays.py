@@ -18,7 +18,7 @@ from bce_conformance.backends.array_memory import Layout, laid_over, layout_of, 
 from bce_conformance.backends.calls import Array
 from bce_conformance.backends.names import nearest
 
-from .number_text import DTYPES, has_text, numbers, same_bits, tokens
+from .numbers import DTYPES, has_text, numbers, same_bits, tokens
 
 Json = Any
 MOST_VALUES = 64  # more numbers than this are written in runs or as bytes

@@ -7,14 +7,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.space.combinations import (
+from bce_conformance.conformance.covering.arrays import cover, coverage, uncovered
+from bce_conformance.conformance.covering.combinations import (
     Level,
     Space,
     SpaceError,
     admissible,
     required,
 )
-from bce_conformance.conformance.space.covering import cover, coverage, uncovered
 
 Row = tuple[int, ...]
 Combination = tuple[Level, ...]

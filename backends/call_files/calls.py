@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bce_conformance.backends.array_memory import ALIGNMENT, laid_over, layout_of, memory_of, placed
 from bce_conformance.backends.calls import OPERANDS, Array, LossCall
 
-from .array_files import (
+from .arrays import (
     CHOSEN,
     CONTENTS,
     LAYOUT,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import covering_kernels as kernels
+from . import kernels
 from .combinations import Combinations, Int64, Rows, Space, UInt64, all_frequent, masks, required
 
 # How many rows are tried for each that is taken: about half a second for pairs, ten seconds for

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.space.combinations import Space
-from bce_conformance.conformance.space.covering import cover
-from bce_conformance.conformance.space.covering_files import COMMAND, ArrayFileError, read, write
+from bce_conformance.conformance.covering.arrays import cover
+from bce_conformance.conformance.covering.combinations import Space
+from bce_conformance.conformance.covering.files import COMMAND, ArrayFileError, read, write
 
 SPACE = Space((12, 3, 2, 4), frozenset({((0, 11), (1, 0))}))
 

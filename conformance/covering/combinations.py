@@ -19,8 +19,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import covering_kernels as kernels
-from .covering_kernels import Levels, Sets
+from . import kernels
+from .kernels import Levels, Sets
 
 Bools = NDArray[np.bool_]
 Int64 = NDArray[np.int64]
@@ -29,7 +29,7 @@ Rows = NDArray[np.int8]  # [calls, factors]: the level of each factor in each ca
 Level = tuple[int, int]  # (factor, level)
 
 MOST_FACTORS = 64  # a set of factors is a mask of 64 bits
-MOST_LEVELS = 36  # a level is one character of a file (covering_files.py), a set of levels a mask
+MOST_LEVELS = 36  # a level is one character of a file (files.py), a set of levels a mask
 
 
 class SpaceError(ValueError):

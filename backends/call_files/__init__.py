@@ -1,0 +1,1 @@
+"""A call as JSON, which replays: ``calls.dumps`` and ``calls.loads``."""

@@ -1,0 +1,98 @@
+"""Arrangements in memory: an array of any number of dimensions, laid out as a level says.
+
+Guarantees that the result equals the argument, element for element and bit for bit. Between
+elements that lie apart there is what no operand holds, so that reading it shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array
+from bce_conformance.backends.memory import ALIGNMENT
+
+Random = np.random.Generator
+
+
+def repeated_rows(values: Array, random: Random) -> Array:
+    """The array with all rows like the first, in a dimension that is chosen, and with stride 0."""
+    axes = [axis for axis, size in enumerate(values.shape) if size > 1]
+    if not axes:
+        return values
+    axis = axes[random.integers(len(axes))]
+    first = np.ascontiguousarray(np.take(values, [0], axis=axis))
+    return np.broadcast_to(first, values.shape)
+
+
+def arranged(values: Array, layout: str, random: Random) -> Array:
+    """The array in a layout, a level of the factors about layouts.
+
+    Args:
+        values: any shape; for ``stride 0`` what ``repeated_rows`` gave.
+        layout: the level.
+        random: chooses dimensions, distances and orders.
+
+    Raises:
+        ValueError: the layout is unknown.
+    """
+    if layout in ("C", "stride 0"):
+        return values
+    if layout == "F":
+        return np.asfortranarray(values)
+    if layout == "permuted":
+        return _permuted(values, random)
+    if layout == "gaps":
+        return _with_gaps(values, random)
+    if layout == "reversed":
+        return _reversed(values, random)
+    if layout == "unaligned":
+        return at_byte(values, 1)
+    if layout == "read-only":
+        copy = values.copy()
+        copy.flags.writeable = False
+        return copy
+    raise ValueError(f"layout is {layout!r}, which is no level of the factors about layouts")
+
+
+def _permuted(values: Array, random: Random) -> Array:
+    """Dense in an order of the dimensions that is neither C nor Fortran."""
+    order = list(range(values.ndim))
+    while order in (sorted(order), sorted(order, reverse=True)):
+        order = [int(axis) for axis in random.permutation(values.ndim)]
+    return np.ascontiguousarray(values.transpose(order)).transpose(np.argsort(order))
+
+
+def _with_gaps(values: Array, random: Random) -> Array:
+    """A part of a larger array, with steps of 1 to 3 that are not all 1."""
+    steps = random.integers(1, 4, values.ndim)
+    steps[random.integers(values.ndim)] = random.integers(2, 4)
+    before = random.integers(0, 3, values.ndim)
+    sizes = tuple(int(n * s + b) for n, s, b in zip(values.shape, steps, before, strict=True))
+    larger = np.full(sizes, _foreign(values.dtype), values.dtype)
+    part = larger[tuple(slice(int(b), None, int(s)) for b, s in zip(before, steps, strict=True))]
+    part[...] = values
+    return part
+
+
+def _foreign(dtype: np.dtype[np.generic]) -> object:
+    """What no operand holds."""
+    if dtype.kind == "b":
+        return True
+    return np.iinfo(dtype).max if dtype.kind in "iu" else np.nan
+
+
+def _reversed(values: Array, random: Random) -> Array:
+    """Negative strides in some dimensions, in one at least."""
+    flipped = random.random(values.ndim) < 0.5
+    flipped[random.integers(values.ndim)] = True
+    back = tuple(slice(None, None, -1 if flip else 1) for flip in flipped)
+    return np.ascontiguousarray(values[back])[back]
+
+
+def at_byte(values: Array, offset: int) -> Array:
+    """A dense copy, ``offset`` bytes behind a multiple of the widest vector register's width."""
+    room = np.empty(values.nbytes + offset + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT + offset
+    copy: Array = np.ndarray(values.shape, values.dtype, room, start)
+    copy[...] = values
+    return copy

@@ -1,0 +1,196 @@
+"""Calls drawn from the space: a combination of levels and a seed, made a call.
+
+Guarantees that the same combination, number and seed draw the same call, whatever else is drawn.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.reference import FORMATS, Format
+
+from . import values
+from .arrangement import arranged, repeated_rows
+from .factors import Combination
+
+Shape = tuple[int, ...]
+Random = np.random.Generator
+
+_WIDTHS = (8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129)
+_DIRECTED = ("jvp_logits", "hvp_logits", "everything")
+_INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
+
+
+def draw(combination: Combination, number: int = 0, seed: int = 0) -> LossCall:
+    """The call of a combination.
+
+    Args:
+        combination: a level of each factor.
+        number: tells calls of equal combinations apart.
+        seed: of all values, sizes and arrangements.
+    """
+    name = " ".join(combination[factor] for factor in sorted(combination))
+    random = np.random.default_rng([seed, number, zlib.crc32(name.encode())])
+    return _Drawing(combination, random).call()
+
+
+class _Drawing:
+    """One call in the making."""
+
+    def __init__(self, combination: Combination, random: Random) -> None:
+        self.levels = combination
+        self.random = random
+        self.format: Format = FORMATS[combination["dtype"]]
+        self.shape = _shape(combination, random)
+
+    def call(self) -> LossCall:
+        logits = self._logits()
+        weight = self._weight("weight")
+        shared = self.levels["pos_weight shape"] == "weight's"
+        pos_weight = weight if shared else self._weight("pos_weight")
+        targets = self._targets(logits, pos_weight)
+        operands = {"logits": logits, "targets": targets}
+        operands |= {} if weight is None else {"weight": weight}
+        operands |= {} if pos_weight is None else {"pos_weight": pos_weight}
+        quantities = self._quantities(operands)
+        return LossCall(
+            **operands,
+            reduction=self.levels["reduction"],
+            quantities=quantities,
+            cotangent=self._cotangent(quantities),
+            tangent=self._tangent(),
+            interface=self.levels["interface"],
+            threads=1 if self.levels["threads"] == "one" else None,
+        )
+
+    def _logits(self) -> Array:
+        size = int(np.prod(self.shape))
+        drawn = values.logits(self.levels["logits"], self.format, size, self.random)
+        return self._arranged("logits", drawn.reshape(self.shape))
+
+    def _arranged(self, operand: str, array: Array) -> Array:
+        layout = self.levels[f"{operand} layout"]
+        if layout == "stride 0":
+            array = repeated_rows(array, self.random)
+        return arranged(array, layout, self.random)
+
+    def _targets(self, logits: Array, pos_weight: Array | None) -> Array:
+        flat = np.ascontiguousarray(logits).reshape(-1)
+        p = None if pos_weight is None else np.broadcast_to(pos_weight, self.shape).reshape(-1)
+        kind = self.levels["targets format"]
+        format_ = self._format_of(kind)
+        drawn = values.targets(self.levels["targets"], format_, flat, p, self.random)
+        return self._arranged("targets", self._typed(drawn, kind).reshape(self.shape))
+
+    def _weight(self, operand: str) -> Array | None:
+        broadcast = self.levels[f"{operand} shape"]
+        if broadcast in ("none", "weight's"):
+            return None
+        shape = _broadcast_shape(broadcast, self.shape, self.random)
+        size, level = int(np.prod(shape)), self.levels[operand]
+        kind = self.levels[f"{operand} format"]
+        if kind in ("int", "uint", "bool"):
+            drawn: Array = values.counts(level, size, self.random, signed=kind == "int")
+        else:
+            drawn = values.weights(level, self._format_of(kind), size, self.random)
+        return self._arranged(operand, self._typed(drawn, kind).reshape(shape))
+
+    def _format_of(self, kind: str) -> Format:
+        return values.other_format(self.format, self.random) if kind == "float" else self.format
+
+    def _typed(self, drawn: Array, kind: str) -> Array:
+        """The values in the type that a level of a factor about formats stands for."""
+        if kind in _INTEGERS:
+            return drawn.astype(str(self.random.choice(_INTEGERS[kind].split())))
+        if kind == "bool":
+            return drawn.astype(bool)
+        return drawn.astype(drawn.dtype.newbyteorder()) if kind == "swapped" else drawn
+
+    def _quantities(self, operands: dict[str, Array]) -> tuple[str, ...]:
+        asked = self.levels["quantities"]
+        gradients = tuple(f"grad_{name}" for name in operands if has_derivative(operands[name]))
+        if asked == "gradients":
+            return gradients
+        if asked == "everything":
+            return ("loss", *gradients, "jvp_logits", "hvp_logits")
+        return tuple(asked.split(" and "))
+
+    def _cotangent(self, quantities: tuple[str, ...]) -> Array | None:
+        level = self.levels["cotangent"]
+        if level in ("absent", "not given"):
+            return None
+        shape = self.shape if self.levels["reduction"] == "none" else ()
+        drawn = values.cotangents(
+            level, self.format, int(np.prod(shape)), self.random, coarse="hvp_logits" in quantities
+        )
+        return drawn.reshape(shape)
+
+    def _tangent(self) -> Array | None:
+        if self.levels["quantities"] not in _DIRECTED:
+            return None
+        size = int(np.prod(self.shape))
+        drawn = values.tangents(self.levels["tangent"], self.format, size, self.random)
+        return drawn.reshape(self.shape)
+
+
+def has_derivative(operand: Array) -> bool:
+    """Whether the loss can be differentiated in an operand: it is of one of the four formats."""
+    return operand.dtype.kind not in "biu"
+
+
+def _shape(levels: Combination, random: Random) -> Shape:
+    """A shape of the level of the factor ``shape``."""
+
+    def sides(count: int, largest: int) -> Shape:
+        drawn = random.integers(2, largest + 1, count)
+        if count > 2 and random.random() < 0.2:
+            drawn[random.integers(1, count)] = 1
+        return tuple(int(side) for side in drawn)
+
+    level = levels["shape"]
+    side = int(random.integers(2, 40))
+    by_level = {
+        "0-d": (),
+        "one": (1,) * int(random.integers(1, 5)),
+        "few": sides(1, 7),
+        "vector": (int(random.choice(_WIDTHS)),),
+        "column": (side, 1),
+        "row": (1, side),
+        "matrix": sides(2, 9),
+        "3-d": sides(3, 5),
+        "4-d": sides(4, 4),
+        "5-d": sides(5, 3),
+        "empty": ((0,), (0, 3), (3, 0), (2, 0, 3))[random.integers(4)],
+    }
+    if level in by_level:
+        return by_level[level]
+    low, high = (2_000, 9_000) if level == "chunk" else (100_000, 150_000)
+    size = int(random.integers(low, high))
+    flat = not {"last", "lead"} & {levels["weight shape"], levels["pos_weight shape"]}
+    if flat and "F" not in levels.values() and random.random() < 0.5:
+        return (size,)
+    rows = int(random.integers(2, 400))
+    return (rows, max(2, size // rows))
+
+
+def _broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
+    """A shape of the level of a factor about a weight's shape, which broadcasts to ``shape``."""
+    if level == "0-d":
+        return ()
+    if level == "full":
+        return shape
+    if level == "ones":
+        return (1,) * int(random.integers(1, len(shape) + 1))
+    if level == "last":
+        return shape[int(random.integers(1, len(shape))) :] if len(shape) > 1 else shape
+    if level == "lead":
+        return (shape[0], *(1,) * (len(shape) - 1))
+    inner = list(shape)
+    inner[-1 if random.random() < 0.5 else 0] = 1
+    if random.random() < 0.5:
+        inner[0] = 1
+        inner[-1] = 1
+    return tuple(inner)

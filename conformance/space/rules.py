@@ -1,0 +1,303 @@
+"""The rules of the space of calls: which levels of its factors go together.
+
+Guarantees that a rule is about pairs of levels only, so that a generator of covering arrays can
+take them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bce_conformance.conformance.covering.combinations import Space
+from bce_conformance.conformance.covering.files import read
+
+from .factors import ABSENT, FACTORS, Combination
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Levels of one factor that go with certain levels of another only.
+
+    Attributes:
+        factor: the first factor.
+        levels: its levels that the rule is about.
+        other: the second factor.
+        allowed: its levels that go with them.
+        why: why the others do not.
+    """
+
+    factor: str
+    levels: tuple[str, ...]
+    other: str
+    allowed: tuple[str, ...]
+    why: str
+
+
+def _names(factor: str, *, but: tuple[str, ...] = ()) -> tuple[str, ...]:
+    return tuple(name for name in _BY_NAME[factor].names if name not in but)
+
+
+_BY_NAME = {factor.name: factor for factor in FACTORS}
+_FLAT = ("C", "unaligned", "read-only")  # layouts of what has one element
+_ONE_DIMENSION = ("C", "gaps", "reversed", "stride 0", "unaligned", "read-only")
+_TWO_DIMENSIONS = ("F", *_ONE_DIMENSION)
+_LAYOUTS_BY_SHAPE = {
+    "0-d": _FLAT,
+    "one": _FLAT,
+    "empty": ("C",),
+    "few": _ONE_DIMENSION,
+    "vector": _ONE_DIMENSION,
+    "column": _ONE_DIMENSION,
+    "row": _ONE_DIMENSION,
+    "matrix": _TWO_DIMENSIONS,
+    "chunk": _TWO_DIMENSIONS,
+    "large": _TWO_DIMENSIONS,
+}
+_BROADCASTS_BY_SHAPE = {
+    "0-d": ("none", "0-d"),
+    "one": ("none", "0-d", "ones"),
+    "few": ("none", "0-d", "ones", "full"),
+    "vector": ("none", "0-d", "ones", "full"),
+    "column": ("none", "0-d", "ones", "full"),
+    "row": ("none", "0-d", "ones", "full", "last"),
+    "matrix": ("none", "0-d", "ones", "full", "last", "lead"),
+    "chunk": ("none", "0-d", "ones", "full", "last", "lead"),
+    "large": ("none", "0-d", "ones", "full", "last", "lead"),
+    "empty": ("none", "0-d", "ones", "full", "last"),
+}
+_LAYOUTS_BY_BROADCAST = {
+    "0-d": _FLAT,
+    "ones": _FLAT,
+    "last": ("C", "gaps", "reversed", "unaligned", "read-only"),
+    "lead": ("C", "gaps", "reversed", "unaligned", "read-only"),
+    "inner": ("C", "gaps", "reversed", "unaligned", "read-only"),
+}
+_VALUES_BY_FORMAT = {
+    "int": ("ones", "powers", "moderate", "zeros", "negative", "balancing"),
+    "uint": ("ones", "powers", "moderate", "zeros", "balancing"),
+    "bool": ("ones", "zeros"),
+}
+_COUNTS = ("int", "uint", "bool")  # formats that have no derivative
+_DIFFERENTIABLE = ("same", "float", "swapped")
+
+
+def _rules() -> Iterator[Rule]:
+    for operand in ("targets", "weight", "pos_weight"):
+        ours = _names(f"{operand} format", but=("swapped",))
+        yield Rule("dtype", ("bfloat16",), f"{operand} format", ours, "NumPy has no such type")
+    yield from _rules_of_shapes()
+    for operand in ("weight", "pos_weight"):
+        yield from _rules_of_weights(operand)
+    yield from _rules_of_targets()
+    yield from _rules_of_derivatives()
+
+
+def _rules_of_shapes() -> Iterator[Rule]:
+    for shape, layouts in _LAYOUTS_BY_SHAPE.items():
+        for operand in ("logits", "targets", "weight", "pos_weight"):
+            allowed = (ABSENT, *layouts) if "weight" in operand else layouts
+            yield Rule("shape", (shape,), f"{operand} layout", allowed, "it looks the same")
+        for operand in ("weight", "pos_weight"):
+            allowed = (*_BROADCASTS_BY_SHAPE[shape], "weight's")
+            yield Rule("shape", (shape,), f"{operand} shape", allowed, "it is another one's shape")
+    empty = "there is no value"
+    for factor, plain in (("logits", "moderate"), ("targets", "hard")):
+        yield Rule("shape", ("empty",), factor, (plain,), empty)
+    for factor in ("weight", "pos_weight", "cotangent", "tangent"):
+        allowed = (ABSENT, "not given", "moderate")
+        yield Rule("shape", ("empty",), factor, allowed, empty)
+
+
+def _rules_of_weights(operand: str) -> Iterator[Rule]:
+    shape, format_, layout = (f"{operand} {what}" for what in ("shape", "format", "layout"))
+    elsewhere = ("none", "weight's") if operand == "pos_weight" else ("none",)
+    for factor in (format_, layout, operand):
+        given = _names(factor, but=(ABSENT,))
+        yield Rule(shape, elsewhere, factor, (ABSENT,), "it is not given")
+        yield Rule(shape, _names(shape, but=elsewhere), factor, given, "it is given")
+    for broadcast, layouts in _LAYOUTS_BY_BROADCAST.items():
+        yield Rule(shape, (broadcast,), layout, layouts, "it looks the same")
+    for name, values in _VALUES_BY_FORMAT.items():
+        yield Rule(format_, (name,), operand, values, "the format has no such values")
+    yield Rule(
+        "quantities", (f"grad_{operand}",), shape, _names(shape, but=elsewhere), "it is not given"
+    )
+    yield Rule("quantities", (f"grad_{operand}",), format_, _DIFFERENTIABLE, "it has no derivative")
+    if operand == "pos_weight":
+        given = _names("weight shape", but=("none",))
+        yield Rule(shape, ("weight's",), "weight shape", given, "there is no weight")
+
+
+def _rules_of_targets() -> Iterator[Rule]:
+    for name in _COUNTS:
+        yield Rule("targets format", (name,), "targets", ("hard",), "the format has no such values")
+    allowed = (ABSENT, "ones", "balancing")
+    yield Rule("targets", ("balanced by p",), "pos_weight", allowed, "no target balances these")
+    given = _names("pos_weight shape", but=("weight's",))
+    yield Rule("targets", ("balanced by p",), "pos_weight shape", given, "p is the weight")
+    yield Rule(
+        "quantities", ("grad_targets",), "targets format", _DIFFERENTIABLE, "it has no derivative"
+    )
+
+
+def _rules_of_derivatives() -> Iterator[Rule]:
+    forward = ("loss", "jvp_logits")
+    back = _names("cotangent", but=(ABSENT,))
+    yield Rule("quantities", forward, "cotangent", (ABSENT,), "nothing is propagated back")
+    backward = _names("quantities", but=forward)
+    yield Rule("quantities", backward, "cotangent", back, "a gradient has one")
+    directed = ("jvp_logits", "hvp_logits", "everything")
+    others = _names("quantities", but=directed)
+    yield Rule("quantities", others, "tangent", (ABSENT,), "no direction is asked for")
+    along = _names("tangent", but=(ABSENT,))
+    yield Rule("quantities", directed, "tangent", along, "a direction is asked for")
+
+
+RULES: tuple[Rule, ...] = tuple(_rules())
+
+
+@cache
+def forbidden() -> frozenset[tuple[tuple[int, int], tuple[int, int]]]:
+    """The pairs of levels that do not go together: ((factor, level), (factor, level)) by number.
+
+    The factor with the smaller number comes first.
+    """
+    number = {factor.name: i for i, factor in enumerate(FACTORS)}
+    pairs = set()
+    for rule in RULES:
+        a, b = number[rule.factor], number[rule.other]
+        for level in rule.levels:
+            for other in _names(rule.other, but=rule.allowed):
+                one = (a, FACTORS[a].names.index(level))
+                two = (b, FACTORS[b].names.index(other))
+                pairs.add((min(one, two), max(one, two)))
+    return frozenset(pairs)
+
+
+@cache
+def space() -> Space:
+    """The space of calls, for a generator of covering arrays."""
+    return Space(
+        tuple(len(factor.levels) for factor in FACTORS),
+        forbidden(),
+        frozenset(
+            (i, j)
+            for i, factor in enumerate(FACTORS)
+            for j, level in enumerate(factor.levels)
+            if level.costly
+        ),
+    )
+
+
+ARRAYS = Path(__file__).parent / "arrays"
+
+
+@cache
+def covering(strength: int) -> tuple[dict[str, str], ...]:
+    """Combinations in which every one of ``strength`` levels occurs, as they are kept on disk.
+
+    Raises:
+        ArrayFileError: the file is not of this space.
+    """
+    return tuple(combination(tuple(row)) for row in read(space(), strength, ARRAYS))
+
+
+def combination(row: tuple[int, ...]) -> dict[str, str]:
+    """The combination whose levels have these numbers."""
+    return {f.name: f.names[level] for f, level in zip(FACTORS, row, strict=True)}
+
+
+def plainer(given: Combination) -> Iterator[dict[str, str]]:
+    """Combinations with one factor at a plainer level, and others at what goes with it.
+
+    Those that change most come first: absent operands, then shapes, then the rest; for each factor
+    the plainest level, and the plainest one that leaves the other factors alone.
+    """
+    order = ("weight shape", "pos_weight shape", "shape", "quantities")
+    for name in (*order, *(f.name for f in FACTORS if f.name not in (*order, "dtype"))):
+        found = [repaired({**given, name: level}, keep=name) for level in _plainer(name, given)]
+        fitting = [each for each in found if each and each["dtype"] == given["dtype"]]
+        alone = [each for each in fitting if _differing(each, given) == 1]
+        yield from fitting[:1]
+        yield from (each for each in alone[:1] if each != fitting[0])
+
+
+def _plainer(factor: str, given: Combination) -> tuple[str, ...]:
+    """The levels of a factor that are plainer than the given one."""
+    names = _BY_NAME[factor].names
+    return names[: names.index(given[factor])]
+
+
+def plainest_beside(factor: str, levels: Combination) -> str:
+    """The plainest level of a factor that goes with levels of some others."""
+    apart = _apart()
+    return next(
+        level
+        for level in _BY_NAME[factor].names
+        if not any((factor, level, other, levels[other]) in apart for other in levels)
+    )
+
+
+def _differing(one: Combination, other: Combination) -> int:
+    return sum(one[name] != other[name] for name in other)
+
+
+def without(
+    given: Combination, levels: Collection[tuple[str, str]], number: int
+) -> dict[str, str] | None:
+    """The combination with one of some levels at a plainer one; None where that cannot be.
+
+    Args:
+        given: has all of the levels.
+        levels: factors and their levels.
+        number: which of them becomes plainer: with each number another one, so that none of the
+            rest is always lost.
+    """
+    names = [factor.name for factor in FACTORS if factor.name in dict(levels)]
+    for name in names[number % len(names) :] + names[: number % len(names)] if names else ():
+        found = [repaired({**given, name: level}, keep=name) for level in _plainer(name, given)]
+        fitting = [each for each in found if each and each["dtype"] == given["dtype"]]
+        if fitting:
+            return min(fitting, key=lambda each: _differing(each, given))
+    return None
+
+
+def repaired(given: Combination, keep: str) -> dict[str, str] | None:
+    """The combination with other factors set to levels that go with that of ``keep``.
+
+    Each is set to the first level that goes with all that stands; None where there is none.
+    """
+    found = dict(given)
+    apart = _apart()
+    for _ in range(len(FACTORS)):
+        broken = [
+            name
+            for name in found
+            if name != keep
+            and any((name, found[name], other, found[other]) in apart for other in found)
+        ]
+        if not broken:
+            return found
+        name = broken[0]
+        fits = [
+            level
+            for level in _BY_NAME[name].names
+            if not any((name, level, o, found[o]) in apart for o in found if o not in broken)
+        ]
+        if not fits:
+            return None
+        found[name] = fits[0]
+    return None
+
+
+@cache
+def _apart() -> frozenset[tuple[str, str, str, str]]:
+    """Pairs that do not go together, by names and both ways round."""
+    named = set()
+    for (a, i), (b, j) in forbidden():
+        one, two = (FACTORS[a].name, FACTORS[a].names[i]), (FACTORS[b].name, FACTORS[b].names[j])
+        named |= {(*one, *two), (*two, *one)}
+    return frozenset(named)

@@ -1,0 +1,145 @@
+"""Shrinking: the smallest call that still shows what a larger one showed.
+
+First the levels of a combination go to their plainest, as long as the finding stays; what is left
+is its mechanism. Then elements are left out and values made plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, LossCall
+
+from .factors import FACTORS, Combination
+from .rules import plainer, plainest_beside
+
+Mechanism = frozenset[tuple[str, str]]  # factors and their levels
+
+GIVEN = "given"  # in a mechanism: any shape that a weight can have
+NOT_GIVEN = ("none", "weight's")
+_TRIALS = 60  # of smaller calls, which is several times what is needed
+
+
+def shrink(
+    combination: Combination, shows: Callable[[Combination], bool], *, trials: int = _TRIALS
+) -> dict[str, str]:
+    """The combination with as many factors at their plainest level as the finding allows.
+
+    Args:
+        combination: shows the finding.
+        shows: whether another combination does, too.
+        trials: how many others are tried at most.
+    """
+    found = dict(combination)
+    progress = True
+    while progress:
+        progress = False
+        for candidate in plainer(found):
+            if not trials:
+                return found
+            trials -= 1
+            if shows(candidate):
+                found, progress = candidate, True
+                break
+    return found
+
+
+def mechanism(combination: Combination, *, any_shape: Collection[str] = ()) -> Mechanism:
+    """The levels of a combination that are neither the plainest nor follow from the others.
+
+    The format of the logits is left out.
+
+    Args:
+        combination: what ``shrink`` left.
+        any_shape: factors about a weight's shape of which every level shows the finding, as long as
+            the weight is given.
+    """
+    plain = {factor.name: factor.names[0] for factor in FACTORS}
+    cause = {n: v for n, v in combination.items() if n != "dtype" and v != plain[n]}
+    for name in [f.name for f in reversed(FACTORS) if f.name in cause]:
+        rest = {other: level for other, level in cause.items() if other != name}
+        if plainest_beside(name, rest) == cause[name]:
+            cause = rest
+    return frozenset((n, GIVEN if n in any_shape else level) for n, level in cause.items())
+
+
+def is_part_of(cause: Mechanism, combination: Combination) -> bool:
+    """Whether a combination has all levels of a mechanism."""
+    return all(
+        combination[name] == level or (level == GIVEN and combination[name] not in NOT_GIVEN)
+        for name, level in cause
+    )
+
+
+def in_words(cause: Mechanism) -> str:
+    """A mechanism as ``factor=level`` joined by ×, in the order of the factors."""
+    levels = dict(cause)
+    given = [f"{f.name}={levels[f.name]}" for f in FACTORS if f.name in levels]
+    return " × ".join(given) or "every call"
+
+
+def shrink_call(
+    call: LossCall, shows: Callable[[LossCall], bool], *, trials: int = _TRIALS
+) -> LossCall:
+    """The call with as few elements, and as plain values, as the finding allows.
+
+    Args:
+        call: shows the finding.
+        shows: whether another call does, too.
+        trials: how many others are tried at most.
+    """
+    for steps in (_shorter, _plainer_values):
+        progress = True
+        while progress and trials:
+            progress = False
+            for candidate in steps(call):
+                if not trials:
+                    break
+                trials -= 1
+                if shows(candidate):
+                    call, progress = candidate, True
+                    break
+    return call
+
+
+_OPERANDS = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
+
+
+def _shorter(call: LossCall) -> Iterator[LossCall]:
+    """Calls with half of the elements along a dimension, or with one element less."""
+    for axis, size in enumerate(call.logits.shape):
+        for part in (slice(size // 2), slice(size // 2, None), slice(1, None), slice(size - 1)):
+            if size > 1:
+                yield _part(call, axis, part)
+
+
+def _part(call: LossCall, axis: int, part: slice) -> LossCall:
+    """The call on some of the elements along a dimension of the logits; layouts stay views."""
+    ndim = call.logits.ndim
+
+    def cut(operand: Array | None) -> Array | None:
+        own = axis - ndim + (0 if operand is None else operand.ndim)
+        if operand is None or own < 0 or operand.shape[own] == 1:
+            return operand
+        return operand[(slice(None),) * own + (part,)]
+
+    return replace(call, **{name: cut(getattr(call, name)) for name in _OPERANDS})  # type: ignore[arg-type]
+
+
+def _plainer_values(call: LossCall) -> Iterator[LossCall]:
+    """Calls in which an operand, or one element of it, has a plain value."""
+    plain = {"logits": 1.0, "targets": 0.0, "tangent": 1.0}
+    for name in _OPERANDS:
+        operand: Array | None = getattr(call, name)
+        if operand is None or not operand.size:
+            continue
+        value = np.asarray(plain.get(name, 1.0)).astype(operand.dtype)
+        if (operand != value).any():
+            yield replace(call, **{name: np.full(operand.shape, value)})
+            for index in np.argwhere(np.asarray(operand != value))[:16]:
+                changed = operand.copy()
+                changed[tuple(index)] = value
+                yield replace(call, **{name: changed})

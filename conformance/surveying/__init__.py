@@ -1,0 +1,1 @@
+"""Surveys: drawn calls, evaluated and judged, and the mechanisms behind what they show."""

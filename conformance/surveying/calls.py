@@ -1,0 +1,55 @@
+"""The calls that a run draws: those that cover the space, then others at random.
+
+Guarantees that all backends get the same calls, that a call and its exact results are computed once
+for all of them, and that large ones are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Lock
+
+import numpy as np
+
+from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
+from bce_conformance.conformance.space.drawing import draw
+from bce_conformance.conformance.space.factors import FACTORS, Combination
+from bce_conformance.conformance.space.rules import repaired
+
+_KEPT = 4_000  # calls: more than cover the space with triples
+_SMALL = 10_000  # elements of calls that are kept
+
+
+class CallStore:
+    """Draws calls once for all backends.
+
+    Args:
+        seed: the run's: of the values of all calls, and of those beyond the covering array.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
+        self._lock = Lock()
+
+    def get(self, levels: Combination, number: int = 0) -> ExpectedCall:
+        """The call of a combination, with its exact results."""
+        key = (tuple(levels[factor.name] for factor in FACTORS), number)
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                found = expectations(draw(levels, number, self.seed), cached=False)
+                if found.call.logits.size <= _SMALL and len(self._kept) < _KEPT:
+                    self._kept[key] = found
+        return found
+
+    def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:
+        """Combinations at random, other ones with each seed."""
+        random = np.random.default_rng([self.seed, count])
+        while count:
+            factor = FACTORS[int(random.integers(len(FACTORS)))]
+            levels = {f.name: str(random.choice(f.names)) for f in FACTORS} | {"dtype": dtype}
+            found = repaired(levels, keep=factor.name)
+            if found is not None and found["dtype"] == dtype:
+                count -= 1
+                yield found
