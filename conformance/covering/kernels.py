@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.reference.compiled import inlined, kernel
+from bce_conformance.reference.fast.compiled import inlined, kernel
 
 Bools = NDArray[np.bool_]
 Int8 = NDArray[np.int8]

@@ -6,10 +6,12 @@ elements that lie apart there is what no operand holds, so that reading it shows
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from bce_conformance.backends.array_memory import ALIGNMENT
 from bce_conformance.backends.calls import Array
-from bce_conformance.backends.memory import ALIGNMENT
 
 Random = np.random.Generator
 
@@ -74,7 +76,7 @@ def _with_gaps(values: Array, random: Random) -> Array:
     return part
 
 
-def _foreign(dtype: np.dtype[np.generic]) -> object:
+def _foreign(dtype: np.dtype[Any]) -> object:
     """What no operand holds."""
     if dtype.kind == "b":
         return True

@@ -57,7 +57,10 @@ class _Drawing:
         operands |= {} if pos_weight is None else {"pos_weight": pos_weight}
         quantities = self._quantities(operands)
         return LossCall(
-            **operands,
+            logits,
+            targets,
+            weight,
+            pos_weight,
             reduction=self.levels["reduction"],
             quantities=quantities,
             cotangent=self._cotangent(quantities),

@@ -6,7 +6,7 @@ is its mechanism. Then elements are left out and values made plain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -126,20 +126,23 @@ def _part(call: LossCall, axis: int, part: slice) -> LossCall:
             return operand
         return operand[(slice(None),) * own + (part,)]
 
-    return replace(call, **{name: cut(getattr(call, name)) for name in _OPERANDS})  # type: ignore[arg-type]
+    return _with(call, {name: cut(getattr(call, name)) for name in _OPERANDS})
+
+
+def _with(call: LossCall, operands: Mapping[str, Array | None]) -> LossCall:
+    return replace(call, **operands)  # type: ignore[arg-type]
 
 
 def _plainer_values(call: LossCall) -> Iterator[LossCall]:
     """Calls in which an operand, or one element of it, has a plain value."""
-    plain = {"logits": 1.0, "targets": 0.0, "tangent": 1.0}
     for name in _OPERANDS:
         operand: Array | None = getattr(call, name)
         if operand is None or not operand.size:
             continue
-        value = np.asarray(plain.get(name, 1.0)).astype(operand.dtype)
+        value = np.asarray(0.0 if name == "targets" else 1.0).astype(operand.dtype)
         if (operand != value).any():
-            yield replace(call, **{name: np.full(operand.shape, value)})
+            yield _with(call, {name: np.full(operand.shape, value)})
             for index in np.argwhere(np.asarray(operand != value))[:16]:
                 changed = operand.copy()
                 changed[tuple(index)] = value
-                yield replace(call, **{name: changed})
+                yield _with(call, {name: changed})
