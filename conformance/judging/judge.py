@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ Booleans = NDArray[np.bool_]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 SLACK = 1e-9
+_MOST_ULPS = float(np.finfo(np.float64).max)  # larger errors are given as this one
 _BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a format
 
 
@@ -72,10 +74,12 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
     offset = np.asarray(truth.offset, dtype=np.float64).ravel()
 
+    bits = _error_bits(exact, error, format_)
+    _correct_capped(bits, computed, error, truth)
     faithful = (error < 1) & _sign_is_right(computed, exact, offset)
     faithful &= _is_finite_where_due(computed, exact)
-    accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
-    safe = accurate | _is_safe(computed, exact, error, format_, bounds)
+    accurate = faithful | _is_accurate(computed, exact, error, bits, format_, bounds)
+    safe = accurate | _is_safe(computed, exact, error, bits, format_, bounds)
     levels = np.zeros(error.shape, dtype=np.int8)
     levels[safe] = Level.A
     levels[accurate] = Level.AA
@@ -109,26 +113,24 @@ def _sign_is_right(computed: Floats, exact: Floats, offset: Floats) -> Booleans:
 
 
 def _is_accurate(
-    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+    computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
     allowed = 4.0 * bounds.growth
     flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
     accurate: Booleans = (error <= allowed) | flushed
     if bounds.larger_term is not None:
-        error_bits = _error_bits(exact, error, format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
-        accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + SLACK)
+        accurate |= np.isfinite(computed) & (bits <= allowed_bits + SLACK)
     accurate = accurate & _is_finite_where_due(computed, exact)
     return accurate
 
 
 def _is_safe(
-    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+    computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    error_bits = _error_bits(exact, error, format_)
     allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
-    small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + SLACK)
+    small = np.isfinite(allowed_bits) & (bits <= allowed_bits + SLACK)
     safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
     return safe
 
@@ -142,6 +144,18 @@ def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
     """log₂ of errors that are given in ulps of the exact values."""
     bits: Floats = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
     return bits
+
+
+def _correct_capped(bits: Floats, computed: Floats, error: Floats, truth: Truth) -> None:
+    """Put the logarithms right of errors that are more ulps than float64 counts.
+
+    One of the two values is beyond all comparison with the other then, and the error is its size.
+    """
+    capped = np.flatnonzero((error == _MOST_ULPS) & np.isfinite(computed))
+    bits[capped] = log2(np.abs(computed[capped]))
+    overflowed = np.isinf(as_float64(truth.nearest).ravel()[capped])
+    for index in capped[overflowed].tolist():
+        bits[index] = float(mpmath.log(abs(truth.exact(index)), 2))
 
 
 def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:
