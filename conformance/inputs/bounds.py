@@ -133,4 +133,6 @@ def _log2_sigmoid(logits: Floats) -> Floats:
 
 def _log2_softplus(logits: Floats) -> Floats:
     """Below −40, where it is eˣ to within all that a bound needs, that does not underflow."""
-    return np.where(logits < -40, logits / np.log(2), log2(np.logaddexp(0, logits)))
+    with np.errstate(over="ignore"):
+        exponent = logits / np.log(2)
+    return np.where(logits < -40, exponent, log2(np.logaddexp(0, logits)))
