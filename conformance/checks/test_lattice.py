@@ -1,15 +1,38 @@
 """LAT: every combination of special values against the truth."""
 
+import numpy as np
 import pytest
 
+from bce_conformance.backends.calls import GRADIENTS
+from bce_conformance.conformance.inputs.sampler import Builder
+from bce_conformance.conformance.judging.worst import in_words
 from bce_conformance.conformance.running.subject import Subject
-from bce_conformance.conformance.space.lattice import lattices
+from bce_conformance.conformance.space.lattice import (
+    contains,
+    lattices,
+    nan_with_cotangent,
+    nan_with_tangent,
+)
 
 
 def judge_lattices(subject: Subject, quantity: str) -> None:
     """Judge a quantity on its lattices with weights and without."""
     for builder in lattices(quantity, subject.tier.lattice):
         subject.judge(subject.pool(builder), quantity)
+
+
+def require_nan(subject: Subject, builder: Builder, *quantities: str) -> None:
+    """Require NaN of each quantity wherever an operand that it contains is NaN."""
+    inputs = subject.pool(builder)
+    call, rows = inputs.call(*quantities, device=subject.device), inputs.rows()
+    for quantity, got in subject.values(call).items():
+        broken = np.logical_or.reduce([np.isnan(rows[name]) for name in contains(quantity)])
+        wrong = np.flatnonzero(broken & ~np.isnan(got))
+        where = in_words(call, int(wrong[0])) if wrong.size else ""
+        subject.require(
+            not wrong.size,
+            f"{quantity} is a number for {wrong.size} of {broken.sum()} NaN, such as{where}",
+        )
 
 
 @pytest.mark.requirement("LAT-1")
@@ -52,3 +75,21 @@ def test_forward_mode(subject: Subject) -> None:
 def test_second_order(subject: Subject) -> None:
     """Judge the Hessian-vector product."""
     judge_lattices(subject, "hvp_logits")
+
+
+@pytest.mark.requirement("LAT-8")
+def test_nan(subject: Subject) -> None:
+    """Look at the loss and all gradients."""
+    require_nan(subject, nan_with_cotangent, "loss", *GRADIENTS)
+
+
+@pytest.mark.requirement("LAT-9")
+def test_nan_in_forward_mode(subject: Subject) -> None:
+    """Look at the Jacobian-vector product."""
+    require_nan(subject, nan_with_tangent, "jvp_logits")
+
+
+@pytest.mark.requirement("LAT-10")
+def test_nan_in_second_order(subject: Subject) -> None:
+    """Look at the Hessian-vector product."""
+    require_nan(subject, nan_with_tangent, "hvp_logits")

@@ -89,6 +89,23 @@ def lattices(quantity: str, density: int) -> tuple[Builder, Builder]:
     return weighted, unweighted
 
 
+@drawn("lattice.nan with a cotangent")
+def nan_with_cotangent(s: Sampler) -> Inputs:
+    """NaN among special values of each operand, a cotangent being one."""
+    return with_nan(s.format, "cotangent")
+
+
+@drawn("lattice.nan with a tangent")
+def nan_with_tangent(s: Sampler) -> Inputs:
+    """NaN among special values of each operand, a tangent being one."""
+    return with_nan(s.format, "tangent")
+
+
+def contains(quantity: str) -> tuple[str, ...]:
+    """The operands that the formula of a quantity contains."""
+    return tuple(name for name, depths in WEIGHTED[quantity].items() if depths is not _BESIDE)
+
+
 def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     """The product of the special values of some operands, as one row of elements.
 
@@ -100,20 +117,54 @@ def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     depths = {operand: depths[density] for operand, depths in axes.items()}
     points = {operand: axis(operand, format_, depth) for operand, depth in depths.items()}
     balances = [balance for balance in BALANCES if balance.depth <= depths["targets"]]
+    rows = product(points, balances, format_)
+    sizes = {operand: len(found) for operand, found in points.items()}
+    sizes["targets"] += len(balances)
+    shape = " × ".join(f"{size} {operand}" for operand, size in sizes.items())
+    return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)
+
+
+def with_nan(format_: Format, direction: str) -> Inputs:
+    """Each combination of a few special values and NaN that has a NaN, as one row of elements.
+
+    Args:
+        format_: that of all operands.
+        direction: ``"cotangent"`` or ``"tangent"``, an operand beside logits, targets and weights.
+    """
+    operands = ("targets", "weight", "pos_weight", direction)
+    points = {"logits": axis("logits", format_, ASIDE)}
+    points |= {operand: axis(operand, format_, FEW) for operand in operands}
+    nan = rounded([np.nan], format_)
+    points = {operand: np.concatenate([found, nan]) for operand, found in points.items()}
+    rows = product(points, (), format_)
+    has_nan = np.logical_or.reduce([np.isnan(row) for row in rows.values()])
+    rows = {operand: row[has_nan] for operand, row in rows.items()}
+    return Inputs("NaN among special values", format_, exhaustive=True, **rows)
+
+
+def product(
+    points: Mapping[str, Array], balances: Sequence[Balance], format_: Format
+) -> dict[str, Array]:
+    """Every combination of values of each operand, a row of each.
+
+    Args:
+        points: the values of each operand.
+        balances: targets after those of ``points`` that depend on the others.
+        format_: that of the values.
+    """
     sizes = {operand: len(found) for operand, found in points.items()}
     sizes["targets"] += len(balances)
     index = dict(zip(sizes, np.indices(tuple(sizes.values())), strict=True))
     rows = {
-        operand: points[operand][index[operand].clip(max=len(points[operand]) - 1)].ravel()
-        for operand in points
+        operand: found[index[operand].clip(max=len(found) - 1)].ravel()
+        for operand, found in points.items()
     }
     number = index["targets"].ravel() - len(points["targets"])
     for chosen, balance in enumerate(balances):
         at = number == chosen
         pos_weight = rows["pos_weight"][at] if "pos_weight" in rows else np.ones(1)
         rows["targets"][at] = balanced(balance, rows["logits"][at], pos_weight, format_)
-    shape = " × ".join(f"{size} {operand}" for operand, size in sizes.items())
-    return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)
+    return rows
 
 
 def axis(operand: str, format_: Format, depth: Depth) -> Array:

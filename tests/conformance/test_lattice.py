@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bce_conformance.backends.calls import Array, LossCall, LossResult
+from bce_conformance.backends.calls import GRADIENTS, Array, LossCall, LossResult
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.inputs.sampler import Builder, Sampler
@@ -25,8 +25,10 @@ from bce_conformance.conformance.space.lattice import (
     WEIGHTED,
     Axes,
     axis,
+    contains,
     lattice,
     lattices,
+    with_nan,
 )
 from bce_conformance.conformance.space.special_values import BALANCES, Depth, rounded, values
 from bce_conformance.conformance.specification import requirements
@@ -263,3 +265,65 @@ def test_each_requirement_fails_for_one_wrong_element_and_for_none_else(
         size = inputs_of(format_.name, QUANTITIES[number], weighted, 0).logits.size
         for index in (0, size // 3, size - 1):
             assert verdict(number, format_.name, (weighted, index))[0] != "AAA"
+
+
+# --- NaN -----------------------------------------------------------------------------------------
+
+NAN = {"LAT-8": ("loss", *GRADIENTS), "LAT-9": ("jvp_logits",), "LAT-10": ("hvp_logits",)}
+
+
+class Broken:
+    """Answers with NaN where an operand of the formula is NaN, but for one element; else with 0."""
+
+    def __init__(self, wrong: tuple[str, int] | None) -> None:
+        self._wrong = wrong
+
+    def evaluate(self, call: LossCall) -> LossResult:
+        found = {}
+        for quantity in call.quantities:
+            nan = np.zeros(call.logits.shape, bool)
+            for operand in contains(quantity):
+                nan |= np.isnan(getattr(call, operand))
+            value = np.where(nan, np.nan, 0).astype(call.logits.dtype)
+            if self._wrong is not None and self._wrong[0] == quantity:
+                value[np.flatnonzero(nan)[self._wrong[1]]] = 0
+            found[quantity] = value
+        return LossResult(found)
+
+
+def nan_verdict(identifier: str, dtype: str, wrong: tuple[str, int] | None) -> str:
+    requirement, pools = requirements()[identifier], PoolStore(0, TIERS["quick"])
+    process = Broken(wrong)
+    subject = Subject(process, "broken", "cpu", FORMATS[dtype], requirement, pools, Curves())
+    checks()[identifier](subject)
+    return subject.kept.verdict()
+
+
+@each_format
+@pytest.mark.parametrize("identifier", NAN)
+def test_one_number_for_nan_fails(identifier: str, format_: Format) -> None:
+    assert nan_verdict(identifier, format_.name, None) == "AAA"
+    random = np.random.default_rng(SEED)
+    for quantity in NAN[identifier]:
+        for index in (0, -1, int(random.integers(5_000))):
+            assert nan_verdict(identifier, format_.name, (quantity, index)) == "fails"
+
+
+def test_what_the_formula_of_a_quantity_contains() -> None:
+    for quantity in QUANTITIES:
+        beside = {"logits", "targets", "weight", "pos_weight"} - set(contains(quantity))
+        assert beside == {quantity.removeprefix("grad_")} & {"targets", "weight", "pos_weight"}
+
+
+@each_format
+@pytest.mark.parametrize("direction", ["cotangent", "tangent"])
+def test_nan_meets_every_special_value(format_: Format, direction: str) -> None:
+    """Each operand is NaN beside every combination of the others' values."""
+    inputs = with_nan(format_, direction)
+    nan = {operand: np.isnan(row) for operand, row in inputs.rows().items()}
+    assert np.logical_or.reduce(list(nan.values())).all()
+    sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
+    product = prod(sizes.values())
+    assert inputs.logits.size == product - prod(size - 1 for size in sizes.values())
+    for operand, is_nan in nan.items():
+        assert is_nan.sum() == product // sizes[operand]
