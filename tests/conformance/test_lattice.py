@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bce_conformance.backends.calls import GRADIENTS, Array, LossCall, LossResult
+from bce_conformance.backends.calls import Array, LossCall, LossResult
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.inputs.sampler import Builder, Sampler
@@ -269,7 +269,12 @@ def test_each_requirement_fails_for_one_wrong_element_and_for_none_else(
 
 # --- NaN -----------------------------------------------------------------------------------------
 
-NAN = {"LAT-8": ("loss", *GRADIENTS), "LAT-9": ("jvp_logits",), "LAT-10": ("hvp_logits",)}
+NAN = {
+    "LAT-8": ("loss", "grad_logits"),
+    "LAT-9": ("grad_targets", "grad_weight", "grad_pos_weight"),
+    "LAT-10": ("jvp_logits",),
+    "LAT-11": ("hvp_logits",),
+}
 
 
 class Broken:
