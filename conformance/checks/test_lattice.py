@@ -8,6 +8,8 @@ from bce_conformance.conformance.judging.worst import in_words
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.conformance.space.lattice import (
     contains,
+    infinite_with_cotangent,
+    infinite_with_tangent,
     lattices,
     nan_with_cotangent,
     nan_with_tangent,
@@ -98,3 +100,28 @@ def test_nan_in_forward_mode(subject: Subject) -> None:
 def test_nan_in_second_order(subject: Subject) -> None:
     """Look at the Hessian-vector product."""
     require_nan(subject, nan_with_tangent, "hvp_logits")
+
+
+@pytest.mark.requirement("LAT-12")
+def test_infinite_factors(subject: Subject) -> None:
+    """Judge the loss and the gradient in the logits."""
+    subject.judge(subject.pool(infinite_with_cotangent), "loss", "grad_logits")
+
+
+@pytest.mark.requirement("LAT-13")
+def test_infinite_factors_of_the_other_gradients(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    inputs = subject.pool(infinite_with_cotangent)
+    subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("LAT-14")
+def test_infinite_factors_in_forward_mode(subject: Subject) -> None:
+    """Judge the Jacobian-vector product."""
+    subject.judge(subject.pool(infinite_with_tangent), "jvp_logits")
+
+
+@pytest.mark.requirement("LAT-15")
+def test_infinite_factors_in_second_order(subject: Subject) -> None:
+    """Judge the Hessian-vector product."""
+    subject.judge(subject.pool(infinite_with_tangent), "hvp_logits")

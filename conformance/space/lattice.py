@@ -92,13 +92,25 @@ def lattices(quantity: str, density: int) -> tuple[Builder, Builder]:
 @drawn("lattice.nan with a cotangent")
 def nan_with_cotangent(s: Sampler) -> Inputs:
     """NaN among special values of each operand, a cotangent being one."""
-    return with_nan(s.format, "cotangent")
+    return not_finite(s.format, "cotangent", np.nan)
 
 
 @drawn("lattice.nan with a tangent")
 def nan_with_tangent(s: Sampler) -> Inputs:
     """NaN among special values of each operand, a tangent being one."""
-    return with_nan(s.format, "tangent")
+    return not_finite(s.format, "tangent", np.nan)
+
+
+@drawn("lattice.infinite with a cotangent")
+def infinite_with_cotangent(s: Sampler) -> Inputs:
+    """±∞ among special values of logits, weights and cotangent."""
+    return not_finite(s.format, "cotangent", np.inf)
+
+
+@drawn("lattice.infinite with a tangent")
+def infinite_with_tangent(s: Sampler) -> Inputs:
+    """±∞ among special values of logits, weights and tangent."""
+    return not_finite(s.format, "tangent", np.inf)
 
 
 def contains(quantity: str) -> tuple[str, ...]:
@@ -124,22 +136,26 @@ def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)
 
 
-def with_nan(format_: Format, direction: str) -> Inputs:
-    """Each combination of a few special values and NaN that has a NaN, as one row of elements.
+def not_finite(format_: Format, direction: str, extreme: float) -> Inputs:
+    """Each combination of a few special values and NaN, or ±∞, that is not all finite, as one row.
 
     Args:
         format_: that of all operands.
         direction: ``"cotangent"`` or ``"tangent"``, an operand beside logits, targets and weights.
+        extreme: NaN for each operand; or ∞, which is also −∞ but for the pos_weight, and no target.
     """
-    operands = ("targets", "weight", "pos_weight", direction)
     points = {"logits": axis("logits", format_, ASIDE)}
-    points |= {operand: axis(operand, format_, FEW) for operand in operands}
-    nan = rounded([np.nan], format_)
-    points = {operand: np.concatenate([found, nan]) for operand, found in points.items()}
+    for operand in ("targets", "weight", "pos_weight", direction):
+        points[operand] = axis(operand, format_, FEW)
+    for operand, found in points.items():
+        signs = [1.0] if np.isnan(extreme) or operand == "pos_weight" else [1.0, -1.0]
+        if np.isnan(extreme) or operand != "targets":
+            points[operand] = np.append(found, rounded(np.multiply(signs, extreme), format_))
     rows = product(points, (), format_)
-    has_nan = np.logical_or.reduce([np.isnan(row) for row in rows.values()])
-    rows = {operand: row[has_nan] for operand, row in rows.items()}
-    return Inputs("NaN among special values", format_, exhaustive=True, **rows)
+    chosen = ~np.logical_and.reduce([np.isfinite(row) for row in rows.values()])
+    name = f"{'NaN' if np.isnan(extreme) else '±∞'} among special values"
+    rows = {operand: row[chosen] for operand, row in rows.items()}
+    return Inputs(name, format_, exhaustive=True, **rows)
 
 
 def product(

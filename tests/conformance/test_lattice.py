@@ -28,7 +28,7 @@ from bce_conformance.conformance.space.lattice import (
     contains,
     lattice,
     lattices,
-    with_nan,
+    not_finite,
 )
 from bce_conformance.conformance.space.special_values import BALANCES, Depth, rounded, values
 from bce_conformance.conformance.specification import requirements
@@ -320,11 +320,82 @@ def test_what_the_formula_of_a_quantity_contains() -> None:
         assert beside == {quantity.removeprefix("grad_")} & {"targets", "weight", "pos_weight"}
 
 
+# --- infinite factors ----------------------------------------------------------------------------
+
+INFINITE = {
+    "LAT-12": ("loss", "grad_logits"),
+    "LAT-13": ("grad_targets", "grad_weight", "grad_pos_weight"),
+    "LAT-14": ("jvp_logits",),
+    "LAT-15": ("hvp_logits",),
+}
+
+
+@cache
+def infinite(dtype: str, direction: str) -> Inputs:
+    return not_finite(FORMATS[dtype], direction, np.inf)
+
+
+class Extended:
+    """Answers with what extended arithmetic gives, but for one element."""
+
+    def __init__(self, dtype: str, wrong: tuple[str, int] | None) -> None:
+        self._dtype, self._wrong = dtype, wrong
+
+    def evaluate(self, call: LossCall) -> LossResult:
+        inputs = infinite(self._dtype, "cotangent" if call.tangent is None else "tangent")
+        found = {quantity: inputs.truth(quantity).nearest.copy() for quantity in call.quantities}
+        if self._wrong is not None:
+            quantity, index = self._wrong
+            value = found[quantity][index]
+            found[quantity][index] = 1 if np.isnan(value) else spoiled(value, index)
+        return LossResult(found)
+
+
+def infinite_verdict(identifier: str, dtype: str, wrong: tuple[str, int] | None) -> str:
+    requirement, pools = requirements()[identifier], PoolStore(0, TIERS["quick"])
+    process = Extended(dtype, wrong)
+    subject = Subject(process, "extended", "cpu", FORMATS[dtype], requirement, pools, Curves())
+    checks()[identifier](subject)
+    return subject.kept.verdict()
+
+
+@each_format
+@pytest.mark.parametrize("identifier", INFINITE)
+def test_one_wrong_value_of_extended_arithmetic_is_noticed(
+    identifier: str, format_: Format
+) -> None:
+    assert infinite_verdict(identifier, format_.name, None) == "AAA"
+    random = np.random.default_rng(SEED)
+    for quantity in INFINITE[identifier]:
+        for index in (0, int(random.integers(10_000)), int(random.integers(10_000))):
+            assert infinite_verdict(identifier, format_.name, (quantity, index)) != "AAA"
+
+
+@each_format
+@pytest.mark.parametrize("direction", ["cotangent", "tangent"])
+def test_infinity_meets_every_special_value(format_: Format, direction: str) -> None:
+    inputs = infinite(format_.name, direction)
+    rows = {operand: row.astype(np.float64) for operand, row in inputs.rows().items()}
+    assert np.isfinite(rows["targets"]).all()
+    assert (rows["pos_weight"] >= 0).all()
+    sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
+    finite = {operand: len(np.unique(row[np.isfinite(row)])) for operand, row in rows.items()}
+    finite["logits"] += 1  # −0
+    assert {operand: sizes[operand] - finite[operand] for operand in sizes} == {
+        "logits": 2,
+        "targets": 0,
+        "weight": 2,
+        "pos_weight": 1,
+        direction: 2,
+    }
+    assert inputs.logits.size == prod(sizes.values()) - prod(finite.values())
+
+
 @each_format
 @pytest.mark.parametrize("direction", ["cotangent", "tangent"])
 def test_nan_meets_every_special_value(format_: Format, direction: str) -> None:
     """Each operand is NaN beside every combination of the others' values."""
-    inputs = with_nan(format_, direction)
+    inputs = not_finite(format_, direction, np.nan)
     nan = {operand: np.isnan(row) for operand, row in inputs.rows().items()}
     assert np.logical_or.reduce(list(nan.values())).all()
     sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
