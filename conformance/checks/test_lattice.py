@@ -8,8 +8,9 @@ from bce_conformance.conformance.judging.worst import in_words
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.conformance.space.lattice import (
     contains,
-    infinite_with_cotangent,
-    infinite_with_tangent,
+    infinite_factors,
+    infinite_logits_with_cotangent,
+    infinite_logits_with_tangent,
     lattices,
     nan_with_cotangent,
     nan_with_tangent,
@@ -103,25 +104,38 @@ def test_nan_in_second_order(subject: Subject) -> None:
 
 
 @pytest.mark.requirement("LAT-12")
-def test_infinite_factors(subject: Subject) -> None:
+def test_infinite_logits(subject: Subject) -> None:
     """Judge the loss and the gradient in the logits."""
-    subject.judge(subject.pool(infinite_with_cotangent), "loss", "grad_logits")
+    subject.judge(subject.pool(infinite_logits_with_cotangent), "loss", "grad_logits")
 
 
 @pytest.mark.requirement("LAT-13")
-def test_infinite_factors_of_the_other_gradients(subject: Subject) -> None:
+def test_other_gradients_at_infinite_logits(subject: Subject) -> None:
     """Judge the gradients in targets, weight and pos_weight."""
-    inputs = subject.pool(infinite_with_cotangent)
+    inputs = subject.pool(infinite_logits_with_cotangent)
     subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
 
 
 @pytest.mark.requirement("LAT-14")
-def test_infinite_factors_in_forward_mode(subject: Subject) -> None:
+def test_forward_mode_at_infinite_logits(subject: Subject) -> None:
     """Judge the Jacobian-vector product."""
-    subject.judge(subject.pool(infinite_with_tangent), "jvp_logits")
+    subject.judge(subject.pool(infinite_logits_with_tangent), "jvp_logits")
 
 
 @pytest.mark.requirement("LAT-15")
-def test_infinite_factors_in_second_order(subject: Subject) -> None:
+def test_second_order_at_infinite_logits(subject: Subject) -> None:
     """Judge the Hessian-vector product."""
-    subject.judge(subject.pool(infinite_with_tangent), "hvp_logits")
+    subject.judge(subject.pool(infinite_logits_with_tangent), "hvp_logits")
+
+
+@pytest.mark.requirement("LAT-16")
+def test_infinite_factors(subject: Subject) -> None:
+    """Judge the loss and the gradient in the logits."""
+    subject.judge(subject.pool(infinite_factors), "loss", "grad_logits")
+
+
+@pytest.mark.requirement("LAT-17")
+def test_infinite_factors_of_the_other_gradients(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    inputs = subject.pool(infinite_factors)
+    subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")

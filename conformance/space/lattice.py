@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.conformance.inputs.inputs import Inputs
@@ -92,25 +93,38 @@ def lattices(quantity: str, density: int) -> tuple[Builder, Builder]:
 @drawn("lattice.nan with a cotangent")
 def nan_with_cotangent(s: Sampler) -> Inputs:
     """NaN among special values of each operand, a cotangent being one."""
-    return not_finite(s.format, "cotangent", np.nan)
+    return nan_among(s.format, "cotangent")
 
 
 @drawn("lattice.nan with a tangent")
 def nan_with_tangent(s: Sampler) -> Inputs:
     """NaN among special values of each operand, a tangent being one."""
-    return not_finite(s.format, "tangent", np.nan)
+    return nan_among(s.format, "tangent")
 
 
-@drawn("lattice.infinite with a cotangent")
-def infinite_with_cotangent(s: Sampler) -> Inputs:
-    """±∞ among special values of logits, weights and cotangent."""
-    return not_finite(s.format, "cotangent", np.inf)
+@drawn("lattice.infinite logits with a cotangent")
+def infinite_logits_with_cotangent(s: Sampler) -> Inputs:
+    """Logits at ±∞ beside special values of all other operands, a cotangent being one."""
+    return infinite_logits(s.format, "cotangent")
 
 
-@drawn("lattice.infinite with a tangent")
-def infinite_with_tangent(s: Sampler) -> Inputs:
-    """±∞ among special values of logits, weights and tangent."""
-    return not_finite(s.format, "tangent", np.inf)
+@drawn("lattice.infinite logits with a tangent")
+def infinite_logits_with_tangent(s: Sampler) -> Inputs:
+    """Logits at ±∞ beside special values of all other operands, a tangent being one."""
+    return infinite_logits(s.format, "tangent")
+
+
+@drawn("lattice.infinite factors")
+def infinite_factors(s: Sampler) -> Inputs:
+    """Infinite weights, pos_weights and cotangents among special values."""
+    points = few_points(s.format, "cotangent")
+    for operand in ("logits", "weight", "cotangent"):
+        points[operand] = np.append(points[operand], rounded([np.inf, -np.inf], s.format))
+    points["pos_weight"] = np.append(points["pos_weight"], rounded([np.inf], s.format))
+    rows = product(points, (), s.format)
+    factors = (rows[operand] for operand in ("weight", "pos_weight", "cotangent"))
+    chosen = np.logical_or.reduce([np.isinf(factor) for factor in factors])
+    return row_of("infinite factors among special values", s.format, rows, chosen)
 
 
 def contains(quantity: str) -> tuple[str, ...]:
@@ -136,26 +150,46 @@ def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)
 
 
-def not_finite(format_: Format, direction: str, extreme: float) -> Inputs:
-    """Each combination of a few special values and NaN, or ±∞, that is not all finite, as one row.
+def few_points(format_: Format, direction: str) -> dict[str, Array]:
+    """A few special values of each operand, the fewest of the logits.
 
     Args:
         format_: that of all operands.
         direction: ``"cotangent"`` or ``"tangent"``, an operand beside logits, targets and weights.
-        extreme: NaN for each operand; or ∞, which is also −∞ but for the pos_weight, and no target.
     """
-    points = {"logits": axis("logits", format_, ASIDE)}
-    for operand in ("targets", "weight", "pos_weight", direction):
-        points[operand] = axis(operand, format_, FEW)
-    for operand, found in points.items():
-        signs = [1.0] if np.isnan(extreme) or operand == "pos_weight" else [1.0, -1.0]
-        if np.isnan(extreme) or operand != "targets":
-            points[operand] = np.append(found, rounded(np.multiply(signs, extreme), format_))
+    operands = ("targets", "weight", "pos_weight", direction)
+    points = {operand: axis(operand, format_, FEW) for operand in operands}
+    return {"logits": axis("logits", format_, ASIDE), **points}
+
+
+def nan_among(format_: Format, direction: str) -> Inputs:
+    """Each combination of a few special values and NaN that has a NaN; see ``few_points``."""
+    nan = rounded([np.nan], format_)
+    points = {
+        operand: np.append(found, nan) for operand, found in few_points(format_, direction).items()
+    }
     rows = product(points, (), format_)
-    chosen = ~np.logical_and.reduce([np.isfinite(row) for row in rows.values()])
-    name = f"{'NaN' if np.isnan(extreme) else '±∞'} among special values"
-    rows = {operand: row[chosen] for operand, row in rows.items()}
-    return Inputs(name, format_, exhaustive=True, **rows)
+    chosen = np.logical_or.reduce([np.isnan(row) for row in rows.values()])
+    return row_of("NaN among special values", format_, rows, chosen)
+
+
+def infinite_logits(format_: Format, direction: str) -> Inputs:
+    """Each combination of a logit at ±∞ and many special values; see ``few_points``."""
+    points = {"logits": rounded([np.inf, -np.inf], format_)}
+    for operand in ("targets", "weight", "pos_weight"):
+        points[operand] = axis(operand, format_, MANY)
+    points[direction] = axis(direction, format_, FEW)
+    rows = product(points, (), format_)
+    return row_of("x = ±∞ beside special values", format_, rows, np.ones(1, bool))
+
+
+def row_of(
+    name: str, format_: Format, rows: Mapping[str, Array], chosen: NDArray[np.bool_]
+) -> Inputs:
+    """Those elements of some rows that are chosen, as inputs that are all that there are."""
+    chosen = np.broadcast_to(chosen, rows["logits"].shape)
+    kept = {operand: row[chosen] for operand, row in rows.items()}
+    return Inputs(name, format_, exhaustive=True, **kept)
 
 
 def product(

@@ -140,7 +140,7 @@ def below_one(format_: Format) -> float:
 
 ASIDE, FEW, MANY, DENSE = Depth
 
-# Logits, each with both signs.
+# Logits, each with both signs; those at ±∞ have a lattice of their own.
 MAGNITUDES = (
     Special(0.0, ASIDE, "max(x, 0) and |x| have no derivative, and 0 is its own negative"),
     Special(1.0, ASIDE, "σ and softplus take one formula below it and another above"),
@@ -154,7 +154,6 @@ MAGNITUDES = (
     Special(lambda f: vanishing(f.unit_roundoff), FEW, "1 + e^−x rounds to 1"),
     Special(lambda f: vanishing(f.smallest_normal), FEW, "e^−x turns subnormal"),
     Special(lambda f: vanishing(f.smallest_subnormal), FEW, "e^−x is the last number before 0"),
-    Special(np.inf, FEW, "∞ − ∞ and 0·∞ wait for it"),
     Special(lambda f: powers_of_two(f, 8), MANY, "each size meets each size of coefficients"),
     Special(lambda f: f.smallest_normal - f.smallest_subnormal, MANY, "the largest subnormal"),
     Special(lambda f: f.smallest_normal + f.smallest_subnormal, MANY, "x/2 loses its last bit"),

@@ -26,9 +26,12 @@ from bce_conformance.conformance.space.lattice import (
     Axes,
     axis,
     contains,
+    infinite_factors,
+    infinite_logits_with_cotangent,
+    infinite_logits_with_tangent,
     lattice,
     lattices,
-    not_finite,
+    nan_among,
 )
 from bce_conformance.conformance.space.special_values import BALANCES, Depth, rounded, values
 from bce_conformance.conformance.specification import requirements
@@ -320,30 +323,46 @@ def test_what_the_formula_of_a_quantity_contains() -> None:
         assert beside == {quantity.removeprefix("grad_")} & {"targets", "weight", "pos_weight"}
 
 
-# --- infinite factors ----------------------------------------------------------------------------
+@each_format
+@pytest.mark.parametrize("direction", ["cotangent", "tangent"])
+def test_nan_meets_every_special_value(format_: Format, direction: str) -> None:
+    """Each operand is NaN beside every combination of the others' values."""
+    inputs = nan_among(format_, direction)
+    nan = {operand: np.isnan(row) for operand, row in inputs.rows().items()}
+    assert np.logical_or.reduce(list(nan.values())).all()
+    sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
+    product = prod(sizes.values())
+    assert inputs.logits.size == product - prod(size - 1 for size in sizes.values())
+    for operand, is_nan in nan.items():
+        assert is_nan.sum() == product // sizes[operand]
 
+
+# --- infinity ------------------------------------------------------------------------------------
+
+OTHERS = ("grad_targets", "grad_weight", "grad_pos_weight")
 INFINITE = {
-    "LAT-12": ("loss", "grad_logits"),
-    "LAT-13": ("grad_targets", "grad_weight", "grad_pos_weight"),
-    "LAT-14": ("jvp_logits",),
-    "LAT-15": ("hvp_logits",),
+    "LAT-12": (infinite_logits_with_cotangent, ("loss", "grad_logits")),
+    "LAT-13": (infinite_logits_with_cotangent, OTHERS),
+    "LAT-14": (infinite_logits_with_tangent, ("jvp_logits",)),
+    "LAT-15": (infinite_logits_with_tangent, ("hvp_logits",)),
+    "LAT-16": (infinite_factors, ("loss", "grad_logits")),
+    "LAT-17": (infinite_factors, OTHERS),
 }
 
 
 @cache
-def infinite(dtype: str, direction: str) -> Inputs:
-    return not_finite(FORMATS[dtype], direction, np.inf)
+def infinite(dtype: str, builder: Builder) -> Inputs:
+    return builder(Sampler(FORMATS[dtype], builder.name, 0, 1))
 
 
 class Extended:
     """Answers with what extended arithmetic gives, but for one element."""
 
-    def __init__(self, dtype: str, wrong: tuple[str, int] | None) -> None:
-        self._dtype, self._wrong = dtype, wrong
+    def __init__(self, inputs: Inputs, wrong: tuple[str, int] | None) -> None:
+        self._inputs, self._wrong = inputs, wrong
 
     def evaluate(self, call: LossCall) -> LossResult:
-        inputs = infinite(self._dtype, "cotangent" if call.tangent is None else "tangent")
-        found = {quantity: inputs.truth(quantity).nearest.copy() for quantity in call.quantities}
+        found = {q: self._inputs.truth(q).nearest.copy() for q in call.quantities}
         if self._wrong is not None:
             quantity, index = self._wrong
             value = found[quantity][index]
@@ -353,7 +372,7 @@ class Extended:
 
 def infinite_verdict(identifier: str, dtype: str, wrong: tuple[str, int] | None) -> str:
     requirement, pools = requirements()[identifier], PoolStore(0, TIERS["quick"])
-    process = Extended(dtype, wrong)
+    process = Extended(infinite(dtype, INFINITE[identifier][0]), wrong)
     subject = Subject(process, "extended", "cpu", FORMATS[dtype], requirement, pools, Curves())
     checks()[identifier](subject)
     return subject.kept.verdict()
@@ -361,45 +380,47 @@ def infinite_verdict(identifier: str, dtype: str, wrong: tuple[str, int] | None)
 
 @each_format
 @pytest.mark.parametrize("identifier", INFINITE)
-def test_one_wrong_value_of_extended_arithmetic_is_noticed(
-    identifier: str, format_: Format
-) -> None:
+def test_one_wrong_value_at_infinity_is_noticed(identifier: str, format_: Format) -> None:
     assert infinite_verdict(identifier, format_.name, None) == "AAA"
     random = np.random.default_rng(SEED)
-    for quantity in INFINITE[identifier]:
-        for index in (0, int(random.integers(10_000)), int(random.integers(10_000))):
+    builder, quantities = INFINITE[identifier]
+    size = infinite(format_.name, builder).logits.size
+    for quantity in quantities:
+        for index in (0, int(random.integers(size))):
             assert infinite_verdict(identifier, format_.name, (quantity, index)) != "AAA"
 
 
+def sizes_of(inputs: Inputs) -> dict[str, int]:
+    return {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
+
+
 @each_format
-@pytest.mark.parametrize("direction", ["cotangent", "tangent"])
-def test_infinity_meets_every_special_value(format_: Format, direction: str) -> None:
-    inputs = infinite(format_.name, direction)
-    rows = {operand: row.astype(np.float64) for operand, row in inputs.rows().items()}
-    assert np.isfinite(rows["targets"]).all()
-    assert (rows["pos_weight"] >= 0).all()
-    sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
-    finite = {operand: len(np.unique(row[np.isfinite(row)])) for operand, row in rows.items()}
-    finite["logits"] += 1  # −0
-    assert {operand: sizes[operand] - finite[operand] for operand in sizes} == {
-        "logits": 2,
-        "targets": 0,
+@pytest.mark.parametrize("builder", [infinite_logits_with_cotangent, infinite_logits_with_tangent])
+def test_infinite_logits_meet_every_special_value(format_: Format, builder: Builder) -> None:
+    inputs = infinite(format_.name, builder)
+    direction = builder.name.rpartition(" ")[2]
+    depths = {"targets": Depth.MANY, "weight": Depth.MANY, "pos_weight": Depth.MANY}
+    depths[direction] = Depth.FEW
+    points = {operand: len(axis(operand, format_, depth)) for operand, depth in depths.items()}
+    assert sizes_of(inputs) == {"logits": 2, **points}
+    assert inputs.logits.size == prod(sizes_of(inputs).values())
+    assert np.isinf(inputs.logits).all()
+
+
+@each_format
+def test_infinite_factors_meet_every_special_value(format_: Format) -> None:
+    inputs = infinite(format_.name, infinite_factors)
+    factors = {operand: inputs.rows()[operand] for operand in ("weight", "pos_weight", "cotangent")}
+    assert np.logical_or.reduce([np.isinf(factor) for factor in factors.values()]).all()
+    sizes = sizes_of(inputs)
+    finite = {name: len(np.unique(factor[np.isfinite(factor)])) for name, factor in factors.items()}
+    assert {name: sizes[name] - finite[name] for name in factors} == {
         "weight": 2,
         "pos_weight": 1,
-        direction: 2,
+        "cotangent": 2,
     }
-    assert inputs.logits.size == prod(sizes.values()) - prod(finite.values())
-
-
-@each_format
-@pytest.mark.parametrize("direction", ["cotangent", "tangent"])
-def test_nan_meets_every_special_value(format_: Format, direction: str) -> None:
-    """Each operand is NaN beside every combination of the others' values."""
-    inputs = not_finite(format_, direction, np.nan)
-    nan = {operand: np.isnan(row) for operand, row in inputs.rows().items()}
-    assert np.logical_or.reduce(list(nan.values())).all()
-    sizes = {operand: len(np.unique(bits_of(row))) for operand, row in inputs.rows().items()}
-    product = prod(sizes.values())
-    assert inputs.logits.size == product - prod(size - 1 for size in sizes.values())
-    for operand, is_nan in nan.items():
-        assert is_nan.sum() == product // sizes[operand]
+    others = sizes["logits"] * sizes["targets"]
+    assert np.isinf(inputs.logits).any()
+    assert inputs.logits.size == others * (
+        prod(sizes[name] for name in factors) - prod(finite.values())
+    )
