@@ -41,6 +41,7 @@ class Tier:
         reduction_sizes: N of the sums and means whose accuracy is judged.
         float32_stride: one in so many float32 logits is tried, from two starts; a power of two.
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
+        lattice: how dense the lattice of special values is: 0, 1 or 2.
         variants: whether compiled variants are tried without being asked for.
         compiling: families that backends are tried with which compile for each shape.
         one_format: those of them, or of their requirements, that those backends are tried with in
@@ -63,6 +64,7 @@ class Tier:
     reduction_sizes: tuple[int, ...]
     float32_stride: int
     exhaustive: bool
+    lattice: int
     variants: bool
     compiling: tuple[str, ...]
     one_format: tuple[str, ...]
@@ -97,8 +99,9 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5),
             2**16,
             exhaustive=False,
+            lattice=0,
             variants=False,
-            compiling=("VAL", "INF", "GRAD"),
+            compiling=("VAL", "INF", "GRAD", "LAT"),
             one_format=FAMILIES,
             variants_one_format=(),
             instruction_sets=False,
@@ -107,12 +110,13 @@ TIERS: dict[str, Tier] = {
             causes=0,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
+                "most of the lattice of special values",
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "compiled variants, unless they are asked for",
                 "backends that compile for each shape (jax and optax too) but in float32, and of "
-                "those all but values, infinities and gradients",
+                "those all but values, infinities, gradients and the lattice",
             ),
         ),
         Tier(
@@ -124,6 +128,7 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7),
             2**13,
             exhaustive=True,
+            lattice=1,
             variants=True,
             compiling=FAMILIES,
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
@@ -150,6 +155,7 @@ TIERS: dict[str, Tier] = {
             (10**3, 10**5, 10**7, 10**8),
             2**7,
             exhaustive=True,
+            lattice=2,
             variants=True,
             compiling=FAMILIES,
             one_format=(),

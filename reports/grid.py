@@ -20,6 +20,7 @@ FAMILIES = {
     "VAL": "values",
     "INF": "special values",
     "GRAD": "derivatives",
+    "LAT": "lattice",
     "BRD": "broadcasting",
     "RED": "reductions",
     "DTY": "types",

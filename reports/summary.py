@@ -1,7 +1,7 @@
 """The summary: what a terminal shows at the end of a run.
 
 Guarantees that every cell that is not as known is counted, and named up to a stated number. With
-twelve families no line is wider than 80 columns, but for a command that cannot be broken.
+thirteen families no line is wider than 80 columns, but for a command that cannot be broken.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,7 +49,6 @@ FEW = 12
 """Up to so many different pairs of findings are shown whole; of more, the worst of each."""
 
 _BELOW = ("fails", "crashed", "timeout")
-_NUMBER = 4  # columns of a count, at least
 
 
 def summary(results: Results, folder: Path | None = None) -> RenderableType:
@@ -89,13 +88,15 @@ def grid_lines(results: Results) -> Iterator[Text]:
     columns = [max(4, len(name) + 1) for name in names]
     heads = [*LEVELS, "<A"]
     rows = {b.id: [squares.get((b.id, name)) for name in names] for b in results.backends}
-    largest = max((count for row in rows.values() for count in _counts(row)), default=0)
-    number = max(_NUMBER, 1 + len(str(largest)))
+    counts = [_counts(row) for row in rows.values()]
+    numbers = [
+        1 + max(len(word) for word in (head, *(str(row[i]) for row in counts)))
+        for i, head in enumerate(heads)
+    ]
     longest = max((len(backend) for backend in rows), default=0)
-    room = min(max(WIDTH - sum(columns) - number * len(heads), 12), longest + 1)
+    room = min(max(WIDTH - sum(columns) - sum(numbers), 12), longest + 1)
     title = [name.ljust(width) for name, width in zip(names, columns, strict=True)]
-    numbers = "".join(head.rjust(number) for head in heads)
-    yield Text(f"{'':{room}}{''.join(title)}{numbers}".rstrip(), style="bold")
+    yield Text(f"{'':{room}}{''.join(title)}{_right(heads, numbers)}".rstrip(), style="bold")
     for backend in results.backends:
         first, *more = folded(backend.id, room - 1)
         line = Text(first.ljust(room))
@@ -103,12 +104,17 @@ def grid_lines(results: Results) -> Iterator[Text]:
         if any(row):
             for square, width in zip(row, columns, strict=True):
                 _append_square(line, square, width)
-            line.append("".join(str(count).rjust(number) for count in _counts(row)))
+            line.append(_right(_counts(row), numbers))
         else:
             line.append(_without_cells(backend), style="dim")
         yield line
         yield from map(Text, more)
     yield Text(_legend(list(squares.values())), style="dim")
+
+
+def _right(entries: Sequence[object], widths: Sequence[int]) -> str:
+    """Entries beside each other, each at the right end of its column."""
+    return "".join(str(entry).rjust(width) for entry, width in zip(entries, widths, strict=True))
 
 
 def folded(backend: str, width: int) -> list[str]:

@@ -48,11 +48,19 @@ def log2(values: Floats) -> Floats:
     return logarithm
 
 
+def log2_of_product(*logarithms: Floats) -> Floats:
+    """The sum of logarithms to base 2; a factor of zero makes a product zero, also beside ∞."""
+    zero = np.logical_or.reduce(np.broadcast_arrays(*(bits == -np.inf for bits in logarithms)))
+    with np.errstate(invalid="ignore"):
+        total = sum(logarithms[1:], logarithms[0])
+    return np.where(zero, -np.inf, total)
+
+
 def bounds_for(call: LossCall, quantity: str) -> Bounds:
     """The bounds of SPEC.md for one quantity of a call.
 
     The shape is that of the quantity's result. Operands enter in absolute value; where one is zero
-    and another infinite, S is NaN and bounds nothing.
+    and another infinite, S is zero: the results are exact there, or NaN.
     """
     ones = np.ones(call.logits.shape)
     weight = np.abs(as_float64(call.weight)) if call.weight is not None else ones
@@ -66,17 +74,18 @@ def bounds_for(call: LossCall, quantity: str) -> Bounds:
 def _element(call: LossCall, quantity: str, weight: Floats, pos_weight: Floats) -> Floats:
     """log₂ S of each element, of the shape of the logits."""
     logits = as_float64(call.logits)
-    element = np.zeros(logits.shape)
+    factors = [np.ones(logits.shape)]
     if quantity != "grad_weight":
-        element = element + log2(weight)
+        factors.append(weight)
     if quantity != "grad_pos_weight":
-        element = element + log2(np.maximum(1, pos_weight))
+        factors.append(np.maximum(1, pos_weight))
     if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
-        element = element + log2(np.maximum(1, np.abs(logits)))
+        factors.append(np.maximum(1, np.abs(logits)))
     if quantity in ("jvp_logits", "hvp_logits") and call.tangent is not None:
-        element = element + log2(np.abs(as_float64(call.tangent)))
+        factors.append(np.abs(as_float64(call.tangent)))
     if call.cotangent is not None and quantity not in ("loss", "jvp_logits"):
-        element = element + log2(np.abs(as_float64(call.cotangent)))
+        factors.append(np.abs(as_float64(call.cotangent)))
+    element = log2_of_product(*map(log2, factors))
     if call.reduction == "mean" and logits.size:
         element = element - np.log2(logits.size)
     return element
@@ -109,16 +118,16 @@ def _larger_term(
     """log₂ of the larger term where the result is a difference of two, else None."""
     logits, targets = as_float64(call.logits), as_float64(call.targets)
     if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
-        negative = log2(np.abs(1 - targets)) + _log2_sigmoid(logits)
-        positive = log2(pos_weight) + log2(np.abs(targets)) + _log2_sigmoid(-logits)
+        negative = log2_of_product(log2(np.abs(1 - targets)), _log2_sigmoid(logits))
+        positive = log2_of_product(log2(pos_weight), log2(np.abs(targets)), _log2_sigmoid(-logits))
     elif quantity == "grad_targets" and call.pos_weight is not None:
-        negative = log2(np.logaddexp(0, logits))
-        positive = log2(pos_weight) + log2(np.logaddexp(0, -logits))
+        negative = _log2_softplus(logits)
+        positive = log2_of_product(log2(pos_weight), _log2_softplus(-logits))
     else:
         return None
-    larger = np.maximum(negative, positive) + log2(weight)
+    larger = log2_of_product(np.maximum(negative, positive), log2(weight))
     if call.cotangent is not None:
-        larger = larger + log2(np.abs(as_float64(call.cotangent)))
+        larger = log2_of_product(larger, log2(np.abs(as_float64(call.cotangent))))
     if call.reduction == "mean" and logits.size:
         larger = larger - np.log2(logits.size)
     hard = (targets == 0) | (targets == 1)
@@ -129,3 +138,10 @@ def _log2_sigmoid(logits: Floats) -> Floats:
     with np.errstate(over="ignore"):
         logarithm: Floats = -np.logaddexp(0, -logits) / np.log(2)
     return logarithm
+
+
+def _log2_softplus(logits: Floats) -> Floats:
+    """Below −40, where it is eˣ to within all that a bound needs, that does not underflow."""
+    with np.errstate(over="ignore"):
+        exponent = logits / np.log(2)
+    return np.where(logits < -40, exponent, log2(np.logaddexp(0, logits)))

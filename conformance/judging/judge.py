@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ Booleans = NDArray[np.bool_]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 SLACK = 1e-9
+_MOST_ULPS = float(np.finfo(np.float64).max)  # larger errors are given as this one
 _BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a format
 
 
@@ -77,8 +79,10 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     levels = np.zeros(error.shape, dtype=np.int8)
     if not faithful.all():  # else the wider bounds need no look
         accurate = faithful | flushed_to_zero(got, truth).ravel()
-        accurate |= _is_accurate(computed, exact, error, format_, bounds)
-        safe = accurate | _is_safe(computed, exact, error, format_, bounds)
+        bits = _error_bits(exact, error, format_)
+        _correct_capped(bits, computed, error, truth)
+        accurate |= _is_accurate(computed, exact, error, bits, format_, bounds)
+        safe = accurate | _is_safe(computed, exact, error, bits, format_, bounds)
         levels[safe] = Level.A
         levels[accurate] = Level.AA
     levels[faithful] = Level.AAA
@@ -104,25 +108,23 @@ def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds
 
 
 def _is_accurate(
-    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+    computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
     allowed = 4.0 * bounds.growth
     accurate: Booleans = error <= allowed
     if bounds.larger_term is not None:
-        error_bits = _error_bits(exact, error, format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
-        accurate |= np.isfinite(computed) & (error_bits <= allowed_bits + SLACK)
+        accurate |= np.isfinite(computed) & (bits <= allowed_bits + SLACK)
     accurate = accurate & _is_finite_where_due(computed, exact)
     return accurate
 
 
 def _is_safe(
-    computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
+    computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    error_bits = _error_bits(exact, error, format_)
     allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
-    small = np.isfinite(allowed_bits) & (error_bits <= allowed_bits + SLACK)
+    small = np.isfinite(allowed_bits) & (bits <= allowed_bits + SLACK)
     safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
     return safe
 
@@ -136,6 +138,18 @@ def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
     """log₂ of errors that are given in ulps of the exact values."""
     bits: Floats = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
     return bits
+
+
+def _correct_capped(bits: Floats, computed: Floats, error: Floats, truth: Truth) -> None:
+    """Put the logarithms right of errors that are more ulps than float64 counts.
+
+    One of the two values is beyond all comparison with the other then, and the error is its size.
+    """
+    capped = np.flatnonzero((error == _MOST_ULPS) & np.isfinite(computed))
+    bits[capped] = log2(np.abs(computed[capped]))
+    overflowed = np.isinf(as_float64(truth.nearest).ravel()[capped])
+    for index in capped[overflowed].tolist():
+        bits[index] = float(mpmath.log(abs(truth.exact(index)), 2))
 
 
 def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:

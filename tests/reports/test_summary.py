@@ -165,7 +165,7 @@ ALL_FAMILIES = tuple(FAMILIES)
 
 
 def _large(document: Document) -> Document:
-    """20 backends and 12 families, every word that a line may hold as long as it gets."""
+    """20 backends and all families, every word that a line may hold as long as it gets."""
     frameworks = ("torch", "tensorflow", "jax", "paddle", "optax")
     backends = [framework + location for framework in frameworks for location in LOCATIONS]
     template, cell = document["backends"][0], document["cells"][0]

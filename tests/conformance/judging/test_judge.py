@@ -247,3 +247,69 @@ def test_severity_measures_a_difference_by_its_larger_term() -> None:
     assert judgement.worst() == 0
     first, second = severity(judgement, truth, FLOAT32, bounds)
     assert first < second
+
+
+# --- where factors vanish, and where float64 counts no more ulps ----------------------------------
+
+
+def weighted_level(format_: Format, got: float, quantity: str, **operands: float) -> Level:
+    """The level of one value, all operands of the format."""
+    given = {name: one(format_, value) for name, value in operands.items()}
+    call = LossCall(**given, reduction="none", quantities=(quantity,))  # type: ignore[arg-type]
+    truth = ground_truth(**given, quantity=quantity, dtype=format_.name)  # type: ignore[arg-type]
+    return judge(one(format_, got), truth, format_, bounds_for(call, quantity)).level
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+@pytest.mark.parametrize("quantity", ["loss", "grad_logits", "grad_targets", "grad_pos_weight"])
+def test_a_zero_weight_at_an_infinite_logit_is_exactly_zero_of_either_sign(
+    format_: Format, quantity: str
+) -> None:
+    given = {"logits": np.inf, "targets": 0.5, "weight": 0.0, "pos_weight": 1.0}
+    for got, expected in ((0.0, Level.AAA), (-0.0, Level.AAA), (np.nan, Level.FAILS)):
+        assert weighted_level(format_, got, quantity, **given) is expected
+    assert weighted_level(format_, format_.unit_roundoff, quantity, **given) is Level.FAILS
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_an_exact_zero_has_no_sign_and_a_rounded_one_has(format_: Format) -> None:
+    """−w·p·y·σ(−x): with p = 0 it is zero, with the smallest p it only rounds to zero."""
+    given = {"logits": 4.0, "targets": 1.0, "weight": 1.0}
+    tiny = format_.smallest_subnormal
+    for p, plus, minus in ((0.0, Level.AAA, Level.AAA), (tiny, Level.AA, Level.AAA)):
+        for got, expected in ((0.0, plus), (-0.0, minus)):
+            found = weighted_level(format_, got, "grad_logits", pos_weight=p, **given)
+            assert found is expected
+
+
+@pytest.mark.parametrize("quantity", ["loss", "grad_logits"])
+@pytest.mark.parametrize("got", [0.25, 1e308, -1e308])
+def test_a_number_for_a_subnormal_one_of_float64_fails(quantity: str, got: float) -> None:
+    """More ulps than float64 counts: 2¹⁰⁷² of them make a quarter."""
+    assert weighted_level(FORMATS["float64"], got, quantity, logits=-745.0, targets=0.0) is (
+        Level.FAILS
+    )
+
+
+def test_saturating_far_beyond_overflow_fails() -> None:
+    """The exact value is about 2³⁰⁷¹, of which 16·u·S is 2⁻⁴⁹: the largest number is no result."""
+    format_, largest = FORMATS["float64"], FORMATS["float64"].largest_finite
+    given = {"logits": -largest, "targets": 1.0, "weight": largest, "pos_weight": largest}
+    assert weighted_level(format_, largest, "loss", **given) is Level.FAILS
+    assert weighted_level(format_, np.inf, "loss", **given) is Level.AAA
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+def test_the_larger_term_does_not_underflow(format_: Format) -> None:
+    """p·y·σ(−x) is 2·log₂ of the smallest number; softplus(x) is eˣ, and the other term 0."""
+    tiny, logit = format_.smallest_subnormal, -50.0 if format_.name == "float16" else -2000.0
+
+    def larger(quantity: str, p: float) -> float:
+        given = (one(format_, value) for value in (logit, tiny, 1.0, p))
+        call = LossCall(*given, reduction="none", quantities=(quantity,))
+        found = bounds_for(call, quantity).larger_term
+        assert found is not None
+        return float(found[0])
+
+    assert larger("grad_logits", tiny) == pytest.approx(2 * np.log2(tiny))
+    assert larger("grad_targets", 0.0) == pytest.approx(logit / np.log(2))

@@ -54,17 +54,17 @@ MUTANTS = {
     "a flush is no accurate result": ("faithful | flushed_to_zero(got, truth).ravel()", "faithful"),
     "any zero is a flush": ("flushed_to_zero(got, truth).ravel()", "(computed == 0)"),
     "no room for cancellation": ("bounds.larger_term is not None", "False"),
-    "weight not in the scale": ("element + log2(weight)", "element"),
-    "pos_weight not in the scale": ("element + log2(np.maximum(1, pos_weight))", "element"),
-    "logits not in the scale": ("element + log2(np.maximum(1, np.abs(logits)))", "element"),
+    "weight not in the scale": ("factors.append(weight)", "pass"),
+    "pos_weight not in the scale": ("factors.append(np.maximum(1, pos_weight))", "pass"),
+    "logits not in the scale": ("factors.append(np.maximum(1, np.abs(logits)))", "pass"),
     "logits in every scale": (
         'quantity not in ("grad_logits", "jvp_logits", "hvp_logits")',
         "True",
     ),
     "weight in every scale": ('quantity != "grad_weight"', "True"),
     "pos_weight in every scale": ('quantity != "grad_pos_weight"', "True"),
-    "tangent not in the scale": ("element + log2(np.abs(as_float64(call.tangent)))", "element"),
-    "cotangent not in the scale": ("element + log2(np.abs(as_float64(call.cotangent)))", "element"),
+    "tangent not in the scale": ("factors.append(np.abs(as_float64(call.tangent)))", "pass"),
+    "cotangent not in the scale": ("factors.append(np.abs(as_float64(call.cotangent)))", "pass"),
     "N not in the scale": ("element - np.log2(logits.size)", "element"),
 }
 
