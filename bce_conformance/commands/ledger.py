@@ -18,7 +18,6 @@ from bce_conformance.conformance.ledger.updating import Found, Moved, update
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.settings import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.results.cells import Place
 
 from .options import OUT, Ledgers
 from .terminal import console, misuse, read
@@ -107,9 +106,12 @@ def ledger_update(
 
 def _table(moves: list[Moved]) -> Table:
     """What moved in the ledger."""
-    table = Table(*Place._fields, "before", "now", "mechanism", "instruction set")
+    table = Table()
+    for name in ("cell", "before", "now", "mechanism", "instruction set"):
+        table.add_column(name, overflow="fold")
     for move in moves:
-        table.add_row(*move.place, move.before, move.after, move.mechanism, move.instruction_set)
+        place = str(move.place)
+        table.add_row(place, move.before, move.after, move.mechanism, move.instruction_set)
     return table
 
 

@@ -200,12 +200,12 @@ def nearest(instruction_set: str, others: Iterable[str]) -> set[str]:
 
 
 def worst(entries: Iterable[Deviation]) -> Deviation | None:
-    """The entry with the worst verdict, of several that of the first instruction sets, or None."""
+    """The entry with the worst verdict; of several, that of the first instruction sets."""
 
-    def badness_first(entry: Deviation) -> tuple[int, tuple[str, ...]]:
+    def rank(entry: Deviation) -> tuple[int, tuple[str, ...]]:
         return -VERDICTS.index(entry.level), entry.instruction_sets
 
-    return min(entries, key=badness_first, default=None)
+    return min(entries, key=rank, default=None)
 
 
 def _of_device(entries: Sequence[Deviation], device: str) -> list[Deviation]:

@@ -167,17 +167,13 @@ def test_of_entries_as_bad_as_each_other_that_of_the_first_instruction_set_holds
 ) -> None:
     """Whatever their order in the file."""
     other = ELSEWHERE if first == HERE else HERE
-    head, entry = OF_SETS.split(DEVIATION)
-    entries = [
-        (DEVIATION + entry).replace("cancel", name) + f'instruction_sets = ["{where}"]\n'
-        for name, where in (("one", first), ("two", other))
-    ]
-    heads = [f'[mechanism.{name}]\ntext = "{name}"\n' for name in ("one", "two")]
-    head = head.partition("[mechanism")[0]
-    known = Ledger([read_file(write(head + heads[0] + entries[0] + heads[1] + entries[1]))])
-    entry = known.deviation(PLACE, "aarch64")
-    assert entry is not None
-    assert entry.instruction_sets == (min(HERE, ELSEWHERE),)
+    text = f'versions = ["2.13.0"]\ninstruction_sets = ["{HERE}", "{ELSEWHERE}"]\n'
+    for name, where in (("one", first), ("two", other)):
+        entry = ENTRY[ENTRY.index("[mechanism") :].replace("cancel", name)
+        text += f'{entry}instruction_sets = ["{where}"]\n'
+    known = Ledger([read_file(write(text))]).deviation(PLACE, "aarch64")
+    assert known is not None
+    assert known.instruction_sets == (min(HERE, ELSEWHERE),)
 
 
 def test_what_a_larger_tier_found_elsewhere_is_known_here(write) -> None:

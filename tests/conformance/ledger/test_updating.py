@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.conformance.ledger.model import LedgerError
 from bce_conformance.conformance.ledger.reading import LEDGER, read, read_file
-from bce_conformance.conformance.ledger.updating import Found, Moved, update
+from bce_conformance.conformance.ledger.updating import Found, Moved, update, updated
 from bce_conformance.conformance.ledger.writing import HEADER
 from bce_conformance.results.cells import Place, Witness
 
@@ -137,6 +137,22 @@ def test_updating_with_itself_changes_nothing(tmp_path: Path) -> None:
         ]
         assert cells
         assert update(tmp_path, [], cells) == ([], []), path.name
+
+
+@pytest.mark.parametrize("where", ["x86-64-v2/intel", "x86-64-v4/intel", "x86-64-v3/amd"])
+def test_what_moves_is_what_was_known(where: str) -> None:
+    """An update takes a cell for what ``Ledger.deviation`` does, also where it has no entry."""
+    ledger = read()
+    for path in LEDGER.glob("*.toml"):
+        file = read_file(path)
+        places = dict.fromkeys(entry.place for entry in file.deviations)
+        cells = [Found(place, "timeout", "9", "thorough", where) for place in places]
+        known = {place: ledger.deviation(place, where) for place in places}
+        assert {move.place: move.before for move in updated(file, cells)[1]} == {
+            place: entry.level if entry else "AAA"
+            for place, entry in known.items()
+            if entry is None or entry.level != "timeout"
+        }, path.name
 
 
 def versions(path: Path) -> dict[tuple[str, str, str], tuple[str, ...]]:
