@@ -37,7 +37,7 @@ from bce_conformance.conformance.running.record import Record
 from bce_conformance.conformance.running.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.reference import FORMATS
+from bce_conformance.reference import FORMATS, Format
 from bce_conformance.results.cells import VERDICTS, Level, is_better
 
 from .impostor import NATIVE, PRETENDED, Crash
@@ -201,11 +201,17 @@ class RecordingSubject(Subject):
         self._find(Level.AAA if condition else Level.FAILS)
         return super().require(condition, detail)
 
-    def value(self, result: LossResult, quantity: str, shape: tuple[int, ...]) -> Array | None:
+    def value(
+        self,
+        result: LossResult,
+        quantity: str,
+        shape: tuple[int, ...],
+        format_: Format | None = None,
+    ) -> Array | None:
         """Check shape and format, unless this site is left out."""
         if self._left_out(self._here()):
             return result.values.get(quantity)
-        return super().value(result, quantity, shape)
+        return super().value(result, quantity, shape, format_)
 
     def observe(self, judgement: Judgement, describe: Callable[[int], str]) -> None:
         """Record, unless this site is left out."""
