@@ -21,7 +21,9 @@ from bce_conformance.conformance.specification import requirements
 from . import (
     arrays,
     broadcasting,
+    combinations,
     edges,
+    extremes,
     formulas,
     gradients,
     layouts,
@@ -42,6 +44,8 @@ KINDS = (
     layouts,
     relations,
     types_and_misuse,
+    extremes,
+    combinations,
 )
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "impostors.md"
