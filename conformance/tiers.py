@@ -23,6 +23,13 @@ BY_FORMAT = ("VAL", "RED")
 ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 # Requirements of BY_FORMAT that ask what comes out, not how right it is.
 ABOUT_RESULTS = ("RED-1", "RED-3")
+# Each shape, reduction or kind of derivative of these is a compilation of its own: they are left to
+# the thorough tier, and in the others to calls that are drawn.
+MANY_SHAPES = (
+    *("INF-15", "INF-16", "INF-17", "INF-19", "INF-20", "INF-21", "INF-22"),
+    *("GRAD-21", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
+    *("BRD-13", "BRD-14", "BRD-15", "BRD-16", "DTY-12"),
+)
 # What is tried in one format only is tried in this one.
 ONE_FORMAT = "float32"
 
@@ -44,6 +51,7 @@ class Tier:
         lattice: how dense the lattice of special values is: 0, 1 or 2.
         variants: whether compiled variants are tried without being asked for.
         compiling: families that backends are tried with which compile for each shape.
+        not_compiling: requirements of those families that they are not tried with.
         one_format: those of them, or of their requirements, that those backends are tried with in
             one format only.
         variants_one_format: likewise for compiled variants of a framework.
@@ -67,6 +75,7 @@ class Tier:
     lattice: int
     variants: bool
     compiling: tuple[str, ...]
+    not_compiling: tuple[str, ...]
     one_format: tuple[str, ...]
     variants_one_format: tuple[str, ...]
     instruction_sets: bool
@@ -81,7 +90,7 @@ class Tier:
             return False
         if not spec.compiles:
             return True
-        if requirement.family not in self.compiling:
+        if requirement.family not in self.compiling or requirement.id in self.not_compiling:
             return False
         one_format = self.one_format + (self.variants_one_format if spec.variant else ())
         return dtype == ONE_FORMAT or not {requirement.family, requirement.id} & set(one_format)
@@ -102,6 +111,7 @@ TIERS: dict[str, Tier] = {
             lattice=0,
             variants=False,
             compiling=("VAL", "INF", "GRAD", "LAT"),
+            not_compiling=MANY_SHAPES,
             one_format=FAMILIES,
             variants_one_format=(),
             instruction_sets=False,
@@ -131,6 +141,7 @@ TIERS: dict[str, Tier] = {
             lattice=1,
             variants=True,
             compiling=FAMILIES,
+            not_compiling=MANY_SHAPES,
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
@@ -144,6 +155,7 @@ TIERS: dict[str, Tier] = {
                 "three quarters of the elements and of the sums, and any search near the worst",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
+                "of what compiles for each shape the derivatives of each rank, reduction and size",
             ),
         ),
         Tier(
@@ -158,6 +170,7 @@ TIERS: dict[str, Tier] = {
             lattice=2,
             variants=True,
             compiling=FAMILIES,
+            not_compiling=(),
             one_format=(),
             variants_one_format=ABOUT_CALLS,
             instruction_sets=True,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
 from bce_conformance.conformance.inputs.shapes import Shape, fitting, misfitting
@@ -35,6 +35,34 @@ MISFITS = ((C + 1,), (N,), (N + 1, 1), (C, N), (2, C))
 ENLARGING = ((2, N, C), (1, N, C), (3, 1, 1))
 # (shape of the logits, shape of the operand), with empty and singleton dimensions.
 SMALL = (((), ()), ((1, C), (1,)), ((N, 1), (1,)), ((0, 3), (3,)), ((0,), ()))
+# (shape of the logits, of weight, of pos_weight): each rank and each way to broadcast.
+RANKS = (
+    ((), (), ()),
+    ((N,), (), (N,)),
+    ((N,), (1,), ()),
+    ((N, 1), (N, 1), (1,)),
+    ((N, 1), (), (1, 1)),
+    ((1, C), (C,), (1, 1)),
+    (MATRIX, (C,), (N, 1)),
+    (MATRIX, (N, 1), (1, C)),
+    (MATRIX, (1, C), ()),
+    (MATRIX, (), (C,)),
+    (SQUARE, (C,), (C, 1)),
+    (SQUARE, (C, 1), (C,)),
+    ((2, 3, 4), (4,), (3, 1)),
+    ((2, 3, 4), (2, 1, 1), (3, 4)),
+    (IMAGES, (3, 1, 1), (5,)),
+    (IMAGES, (2, 1, 1, 1), (4, 1)),
+    ((2, 3, 2, 3, 2), (3, 1, 1, 1), (2, 1, 1, 1, 2)),
+    ((2, 3, 2, 3, 2), (2, 1, 1, 3, 1), ()),
+)
+# The same of empty logits.
+EMPTY = (
+    ((0,), (), (1,)),
+    ((0, 3), (3,), (1, 3)),
+    ((3, 0), (3, 1), ()),
+    ((2, 0, 3), (3,), (2, 1, 1)),
+)
 # Drawn pairs of shapes: each that fits costs a compiled backend a compilation.
 DRAWN, DRAWN_MISFITS = 3, 20
 
@@ -255,3 +283,60 @@ def test_weights_never_enlarge_the_output(subject: Subject) -> None:
         for inner in ENLARGING:
             call = misfit(subject, operand, inner)
             require_error(subject, call, f"{operand} {list(inner)} on {list(MATRIX)}")
+
+
+def each_rank(subject: Subject) -> Iterator[Inputs]:
+    """A few inputs for each rank and each way in which both weights broadcast."""
+    for shape, weight, pos_weight in RANKS:
+
+        @drawn(f"test_broadcasting.each_rank {weight} and {pos_weight} on {shape}")
+        def builder(
+            s: Sampler, shape: Shape = shape, weight: Shape = weight, pos_weight: Shape = pos_weight
+        ) -> Inputs:
+            inputs = operands(s, shape, "weight", weight)
+            second = operands(s, shape, "pos_weight", pos_weight).pos_weight
+            name = f"weight {list(weight)}, pos_weight {list(pos_weight)} on {list(shape)}"
+            return replace(inputs, name=name, pos_weight=second)
+
+        yield from subject.draws(builder, only=4)
+
+
+@pytest.mark.requirement("BRD-13")
+def test_gradients_beside_broadcast_operands(subject: Subject) -> None:
+    """Judge the gradients in logits and targets for each rank."""
+    for inputs in each_rank(subject):
+        subject.judge(inputs, "grad_logits", "grad_targets")
+
+
+@pytest.mark.requirement("BRD-14")
+def test_gradients_in_broadcast_operands(subject: Subject) -> None:
+    """Judge the gradients in weight and pos_weight for each rank."""
+    for inputs in each_rank(subject):
+        subject.judge(inputs, "grad_weight", "grad_pos_weight")
+
+
+def empty_calls(subject: Subject) -> Iterator[LossCall]:
+    """Calls whose logits are empty, with both weights, under each reduction."""
+    for shapes in EMPTY:
+        logits, weight, pos_weight = (subject.array(np.ones(shape)) for shape in shapes)
+        for reduction in REDUCTIONS:
+            yield LossCall(logits, logits, weight, pos_weight, reduction, device=subject.device)
+
+
+@pytest.mark.requirement("BRD-15")
+def test_gradients_of_empty_input(subject: Subject) -> None:
+    """Require shape and format, with weights and without."""
+    for call in empty_calls(subject):
+        asked = replace(call, quantities=("grad_logits", "grad_targets"))
+        subject.values(replace(asked, weight=None, pos_weight=None))
+        subject.values(asked)
+
+
+@pytest.mark.requirement("BRD-16")
+def test_gradients_in_weights_of_empty_input(subject: Subject) -> None:
+    """Require zeros of the operand's shape."""
+    for call in empty_calls(subject):
+        asked = replace(call, quantities=("grad_weight", "grad_pos_weight"))
+        for quantity, got in subject.values(asked).items():
+            what = f"{quantity} of {list(call.logits.shape)}, {call.reduction}"
+            subject.require(not got.any(), f"{what} is {got.ravel()[:3]}")

@@ -8,9 +8,12 @@ import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, Failure
 from bce_conformance.conformance.checks.test_values import (
+    any_weights,
+    every_logit,
     moderate,
     nearly_hard_targets,
     negative_tail,
+    negative_weights,
     positive_tail,
     soft_targets,
 )
@@ -109,6 +112,12 @@ def averaged_over_many(s: Sampler) -> Inputs:
         for name in ("logits", "targets", "weight", "pos_weight")
     }
     return replace(few, name=f"both weights, {MANY:,} elements", **many)
+
+
+@drawn("test_gradients.any_cotangents")
+def any_cotangents(s: Sampler) -> Inputs:
+    """Cotangents of every magnitude and both signs, every kind of target, both weights."""
+    return replace(weighted_moderate(s), name="any cotangents", cotangent=s.signed(s.every_size()))
 
 
 @drawn("test_gradients.along_tangent")
@@ -252,3 +261,37 @@ def test_no_gradient_is_silently_absent(subject: Subject) -> None:
                 )
             elif isinstance(outcome, Failure):
                 subject.require(outcome.kind in ("raised", "unsupported"), f"{quantity}: {outcome}")
+
+
+@pytest.mark.requirement("GRAD-19")
+def test_every_logit_of_a_16_bit_format(subject: Subject) -> None:
+    """Judge the gradient of each bit pattern, or of a sample of them in a small tier."""
+    subject.judge(subject.pool(every_logit if subject.tier.exhaustive else extreme), "grad_logits")
+
+
+@pytest.mark.requirement("GRAD-22")
+def test_weights_of_any_magnitude(subject: Subject) -> None:
+    """Judge the gradient in the logits."""
+    subject.judge(subject.pool(any_weights), "grad_logits")
+    subject.judge(subject.pool(negative_weights), "grad_logits")
+
+
+@pytest.mark.requirement("GRAD-23")
+def test_other_gradients_with_weights_of_any_magnitude(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    for builder in (any_weights, negative_weights):
+        inputs = subject.pool(builder)
+        subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("GRAD-24")
+def test_cotangents_of_any_magnitude(subject: Subject) -> None:
+    """Judge the gradient in the logits."""
+    subject.judge(subject.pool(any_cotangents), "grad_logits")
+
+
+@pytest.mark.requirement("GRAD-25")
+def test_cotangents_of_any_magnitude_other_gradients(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    inputs = subject.pool(any_cotangents)
+    subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")

@@ -1,6 +1,8 @@
 """DTY: types of operands and of results."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,3 +223,49 @@ def test_arrays_of_objects(subject: Subject) -> None:
         call = ordinary(subject, **{operand: subject.array(np.ones(POOL_SIZE))})
         call = replace(call, quantities=("loss",), forms={operand: "objects"})
         require_error(subject, call, f"{operand} of Python objects")
+
+
+def mixed_gradients(s: Sampler, other: str, operands: Sequence[str]) -> Inputs:
+    """Logits of every magnitude, with both weights; some operands are of another format.
+
+    Losses reach beyond the format of the logits, which a wider format of the operand can hold.
+    """
+    given: dict[str, Any] = {
+        "targets": s.any_target(),
+        "weight": s.positive(0.25, 4.0),
+        "pos_weight": s.positive(0.25, 4.0),
+    }
+    digits = 1 - s.uniform(0, s.format.unit_roundoff)
+    for name in operands:
+        given[name] = (given[name].astype(np.float64) * digits).astype(format_of(other).dtype)
+    name = f"{' and '.join(operands)} of {other}"
+    return replace(s.inputs(name, s.signed(s.every_magnitude()), s.hard()), **given)
+
+
+@pytest.mark.requirement("DTY-12")
+def test_gradients_in_operands_of_another_format(subject: Subject) -> None:
+    """Judge the gradient in the targets, and those in both weights."""
+    for other in OTHERS[subject.format.name]:
+        for operands in (("targets",), ("weight", "pos_weight")):
+
+            @drawn(f"test_types.mixed_gradients {operands[0]} {other}")
+            def builder(
+                s: Sampler, other: str = other, operands: Sequence[str] = operands
+            ) -> Inputs:
+                return mixed_gradients(s, other, operands)
+
+            judge_gradients(subject, subject.pool(builder), *operands)
+
+
+def judge_gradients(subject: Subject, inputs: Inputs, *operands: str) -> None:
+    """Judge the gradients in some operands, each in the format of its operand."""
+    quantities = [f"grad_{operand}" for operand in operands]
+    for tried in subject.searched(inputs):
+        call = tried.call(*quantities, device=subject.device)
+        result = unless_refused(subject, call, tried.name, *operands)
+        for quantity in quantities if result else ():
+            truth = tried.truth(quantity)
+            shape = np.asarray(truth.nearest).shape
+            got = subject.value(result, quantity, shape, truth.format) if result else None
+            if got is not None:
+                subject.judge_values(tried, quantity, got)

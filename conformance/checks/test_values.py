@@ -105,6 +105,36 @@ def weighted(s: Sampler) -> Inputs:
     )
 
 
+@drawn("test_values.any_weights")
+def any_weights(s: Sampler) -> Inputs:
+    """Weights of every magnitude with every kind of logit and target.
+
+    Half of the weights bring the loss back into the range of the format, however large or small
+    pos_weight and the logit are.
+    """
+    f, logits, pos_weight = s.format, s.signed(s.every_magnitude()), s.every_size()
+    with np.errstate(over="ignore", divide="ignore"):
+        size = np.maximum(1, np.abs(logits.astype(np.float64))) * pos_weight.astype(np.float64)
+        back = np.clip(
+            s.log_uniform(2.0**-8, 2.0**8) / size, f.smallest_subnormal, f.largest_finite
+        )
+    weight = np.where(np.arange(s.size) % 2 == 0, s.cast(back), s.every_size())
+    targets = s.any_target()
+    return s.inputs("weights of any size", logits, targets, weight=weight, pos_weight=pos_weight)
+
+
+@drawn("test_values.negative_weights")
+def negative_weights(s: Sampler) -> Inputs:
+    """Weights below zero; at hard targets half of the pos_weights too.
+
+    At a soft target a negative pos_weight would make the loss a difference, which may cancel.
+    """
+    logits, targets = s.signed(s.cast(s.log_uniform(2**-4, 2**5))), s.any_target()
+    weight, pos_weight = -s.positive(), s.positive()
+    pos_weight = np.where((targets == 0) | (targets == 1), s.signed(pos_weight), pos_weight)
+    return s.inputs("negative weights", logits, targets, weight=weight, pos_weight=pos_weight)
+
+
 @pytest.mark.requirement("VAL-1")
 def test_moderate_logits_hard_targets(subject: Subject) -> None:
     """Judge the loss."""
@@ -182,3 +212,15 @@ def test_every_logit_of_float32(subject: Subject) -> None:
 def test_weights(subject: Subject) -> None:
     """Judge the loss."""
     subject.judge(subject.pool(weighted))
+
+
+@pytest.mark.requirement("VAL-12")
+def test_weights_of_any_magnitude(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(any_weights))
+
+
+@pytest.mark.requirement("VAL-13")
+def test_negative_weights(subject: Subject) -> None:
+    """Judge the loss."""
+    subject.judge(subject.pool(negative_weights))

@@ -222,6 +222,13 @@ class Sampler:
         """Positive weights, log-uniform."""
         return self.cast(self.log_uniform(low, high))
 
+    def every_size(self) -> Array:
+        """Weights of every magnitude that the format holds; one in a hundred is zero."""
+        f = self.format
+        edges = [f.smallest_subnormal, f.smallest_normal, f.largest_finite]
+        random = self.log_uniform(f.smallest_subnormal, f.largest_finite)
+        return self.fill(np.zeros(self.size // 100), edges, random=random)
+
     def cotangent(self) -> Array:
         """Cotangents of both signs and of sizes around 1."""
         return self.signed(self.positive(0.25, 4.0))

@@ -189,7 +189,7 @@ def row_of(
     """Those elements of some rows that are chosen, as inputs that are all that there are."""
     chosen = np.broadcast_to(chosen, rows["logits"].shape)
     kept = {operand: row[chosen] for operand, row in rows.items()}
-    return Inputs(name, format_, exhaustive=True, **kept)
+    return Inputs(name, format_, exhaustive=True, **kept)  # type: ignore[arg-type]
 
 
 def product(

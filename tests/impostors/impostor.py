@@ -23,12 +23,14 @@ from bce_conformance.backends.calls import (
     LossCall,
     LossResult,
 )
+from bce_conformance.conformance.inputs.truths import truth_of
 from bce_conformance.native import BCEWithLogitsLoss
 from bce_conformance.reference import format_of
 
 Values = dict[str, Array]
 Change = Callable[[LossCall], Values]
 Formula = Callable[[Array, Array, Array, Array], Array]  # of x, y, w and p, element by element
+Where = Callable[[LossCall], Any]  # whether a call goes wrong, or which of its elements do
 
 PRETENDED = "cuda"  # a device to compare with the CPU, whatever this machine has
 
@@ -39,6 +41,15 @@ class Native(NativeAdapter):
     def devices(self) -> tuple[Device, ...]:
         """List the CPU under both names."""
         return (*super().devices(), Device(PRETENDED, "the CPU under another name"))
+
+    def bind(self, call: LossCall) -> Callable[[], Values]:
+        """Answer calls; forward mode through a reduction, which native lacks, by the truth."""
+        if "jvp_logits" not in call.quantities or call.reduction == "none":
+            return super().bind(call)
+        others = tuple(quantity for quantity in call.quantities if quantity != "jvp_logits")
+        thunk = super().bind(replace(call, quantities=others))
+        along = truth_of(call, "jvp_logits")
+        return lambda: {**thunk(), "jvp_logits": np.asarray(along.nearest)}
 
 
 NATIVE = Native()
@@ -264,3 +275,59 @@ def summed_to(elements: Array, shape: tuple[int, ...]) -> Array:
     pairs = enumerate(zip(padded, elements.shape, strict=True))
     axes = tuple(i for i, (a, b) in pairs if a != b)
     return elements.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def off(value: Array) -> Array:
+    """Half as large again, and a quarter more: wrong whatever the right value is."""
+    return (value.astype(np.float64) * 1.5 + 0.25).astype(value.dtype)
+
+
+def not_a_number(value: Array) -> Array:
+    """NaN in the place of a value."""
+    return np.full_like(value, np.nan)
+
+
+def nothing(value: Array) -> Array:
+    """Zero in the place of a value."""
+    return np.zeros_like(value)
+
+
+def wrong_in(
+    kind: str,
+    name: str,
+    mistake: str,
+    where: Where,
+    *quantities: str,
+    instead: Callable[[Array], Array] = off,
+) -> None:
+    """Declare an impostor in float32 that gives something else where it goes wrong.
+
+    Args:
+        kind: the module that holds it.
+        name, mistake: as in ``Impostor``.
+        where: tells for a call whether it goes wrong, or which of its elements do.
+        quantities: what goes wrong.
+        instead: makes the wrong values of the right ones.
+    """
+
+    def change(call: LossCall) -> Values:
+        values = right(call)
+        touched = values.keys() & set(quantities)
+        chosen = np.asarray(where(call) if touched else False)
+        for quantity in touched:
+            value = values[quantity]
+            if not chosen.ndim or chosen.shape == value.shape:
+                values[quantity] = np.where(chosen, instead(value), value)
+        return values
+
+    declare(name, mistake, kind, lambda: change)
+
+
+def is_plain(call: LossCall) -> bool:
+    """Whether there are no weights."""
+    return call.weight is None and call.pos_weight is None
+
+
+def is_weighted(call: LossCall) -> bool:
+    """Whether there are both weights."""
+    return call.weight is not None and call.pos_weight is not None

@@ -21,7 +21,9 @@ from bce_conformance.conformance.specification import requirements
 from .impostor import IMPOSTORS, NATIVE, Impostor
 from .kinds import (
     arrays,
+    combinations,
     edges,
+    extremes,
     formulas,
     gradients,
     layouts,
@@ -40,6 +42,8 @@ KINDS = (
     layouts,
     relations,
     types_and_misuse,
+    extremes,
+    combinations,
 )
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "impostors.md"

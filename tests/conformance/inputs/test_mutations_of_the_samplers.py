@@ -142,6 +142,18 @@ MUTANTS: dict[str, tuple[Mutation, str, str, str]] = {
         "GRAD-6",
         "float32",
     ),
+    "every size without zeros": (
+        without_curated("every_size", 0),
+        "loss_divided_by_weight",
+        "GRAD-23",
+        "float32",
+    ),
+    "every size without edges": (
+        without_curated("every_size", 1),
+        "largest_weight_taken_for_infinite",
+        "VAL-12",
+        "float32",
+    ),
     "only positive targets": (
         always("hard", lambda s: s.constant(1)),
         "negative_tail_in_float16",

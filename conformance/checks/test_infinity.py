@@ -1,0 +1,164 @@
+"""INF: derivatives at infinity, and beside infinite and NaN elements."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.sampler import Sampler, drawn
+from bce_conformance.conformance.inputs.shapes import SOME
+from bce_conformance.conformance.judging.worst import in_words
+from bce_conformance.conformance.running.subject import Subject
+
+INF, NAN = np.inf, np.nan
+
+
+def at_infinity(subject: Subject) -> Inputs:
+    """±∞ with hard and soft targets, and weights of which some are zero, over and over.
+
+    Every product of the coefficients is exact.
+    """
+    grid = np.meshgrid([INF, -INF], [0.0, 0.5, 1.0], [0.0, 0.5], [0.0, 4.0], indexing="ij")
+    x, y, w, p = (subject.array(np.resize(axis, SOME)) for axis in grid)
+    tangent = subject.array(np.resize([2.0, -0.5, 1.0, -4.0, 1.0], SOME))
+    return Inputs("x = ±∞", subject.format, x, y, w, p, tangent=tangent)
+
+
+def require_limits(subject: Subject, inputs: Inputs, *quantities: str) -> None:
+    """Require the exact values, zeros of either sign."""
+    call = inputs.call(*quantities, device=subject.device)
+    for quantity, got in subject.values(call).items():
+        right = np.asarray(inputs.truth(quantity).nearest)
+        wrong = np.flatnonzero(~((got == right) | (np.isnan(got) & np.isnan(right))))
+        pairs = [f"{got[i]} instead of {right[i]}{in_words(call, i)}" for i in wrong[:1].tolist()]
+        seen = f"{quantity} is {''.join(pairs)} ({wrong.size} of {got.size})"
+        subject.require(not wrong.size, seen)
+
+
+@pytest.mark.requirement("INF-14")
+def test_zero_coefficients_at_infinity(subject: Subject) -> None:
+    """Require the limits of the loss and of its gradient where a weight is zero."""
+    inputs = at_infinity(subject)
+    chosen = np.flatnonzero((inputs.weight == 0) | (inputs.pos_weight == 0))
+    again = np.resize(chosen, SOME)
+    rows: dict[str, Any] = {name: row[again] for name, row in inputs.rows().items()}
+    for quantity in ("loss", "grad_logits"):
+        require_limits(subject, replace(inputs, **rows), quantity)
+
+
+@pytest.mark.requirement("INF-15")
+def test_other_gradients_at_infinity(subject: Subject) -> None:
+    """Require the limits, in the targets with weights and without."""
+    inputs = at_infinity(subject)
+    require_limits(subject, replace(inputs, weight=None, pos_weight=None), "grad_targets")
+    require_limits(subject, inputs, "grad_targets")
+    require_limits(subject, inputs, "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("INF-16")
+def test_second_order_at_infinity(subject: Subject) -> None:
+    """Require zero, with weights and without."""
+    inputs = at_infinity(subject)
+    require_limits(subject, replace(inputs, weight=None, pos_weight=None), "hvp_logits")
+    require_limits(subject, inputs, "hvp_logits")
+
+
+@pytest.mark.requirement("INF-17")
+def test_forward_mode_at_infinity(subject: Subject) -> None:
+    """Require the limits, with weights and without."""
+    inputs = at_infinity(subject)
+    require_limits(subject, replace(inputs, weight=None, pos_weight=None), "jvp_logits")
+    require_limits(subject, inputs, "jvp_logits")
+
+
+def one_broken(s: Sampler, logit: float) -> Inputs:
+    """Ordinary elements with weights, and one logit that is broken, of a positive target."""
+    x, y = s.signed(s.cast(s.uniform(0.5, 4)))[:SOME], s.any_target()[:SOME]
+    weight, pos_weight = s.positive(0.25, 4.0)[:SOME], s.positive(0.25, 4.0)[:SOME]
+    x[SOME // 3], y[SOME // 3] = logit, 1
+    return s.inputs(f"one logit {logit}", x, y, weight=weight, pos_weight=pos_weight)
+
+
+@drawn("test_infinity.one_infinite")
+def one_infinite(s: Sampler) -> Inputs:
+    """One element whose loss is infinite."""
+    return one_broken(s, -INF)
+
+
+@drawn("test_infinity.one_nan")
+def one_nan(s: Sampler) -> Inputs:
+    """One element whose loss is NaN."""
+    return one_broken(s, NAN)
+
+
+def judge_others(subject: Subject, *quantities: str) -> None:
+    """Judge the elements whose logits are finite, beside each broken one, under each reduction."""
+    for builder in (one_infinite, one_nan):
+        for inputs in subject.draws(builder, only=2):
+            broken = ~np.isfinite(inputs.logits)
+            for reduction in ("none", "sum", "mean"):
+                reduced = replace(inputs, reduction=reduction)
+                found = subject.values(reduced.call(*quantities, device=subject.device))
+                for quantity, got in found.items():
+                    others = np.where(broken, reduced.truth(quantity).nearest, got)
+                    subject.judge_values(reduced, quantity, others)
+
+
+@pytest.mark.requirement("INF-18")
+def test_broken_elements_leave_the_gradients_of_the_others_alone(subject: Subject) -> None:
+    """Judge the gradient in the logits."""
+    judge_others(subject, "grad_logits")
+
+
+@pytest.mark.requirement("INF-19")
+def test_broken_elements_leave_the_other_gradients_of_the_others_alone(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    judge_others(subject, "grad_targets", "grad_weight", "grad_pos_weight")
+
+
+def nan_anywhere(subject: Subject) -> Inputs:
+    """NaN in one operand at a time, and in none, beside values that could swallow it."""
+    names = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
+    plain, zeros = (1.0, 0.5, 2.0, 3.0, 2.0, 1.0), (0.0,) * 6
+    balanced, certain = (0.0, 0.5, 1.0, 1.0, 2.0, 1.0), (INF, 1.0, 2.0, 3.0, 2.0, 1.0)
+    rows = [list(row) for row in (plain, zeros, balanced, certain) for _ in (*names, "none")]
+    for number, row in enumerate(rows):
+        if number % 7 < len(names):
+            row[number % 7] = NAN
+    columns = (subject.array(np.resize(column, SOME)) for column in zip(*rows, strict=True))
+    operands: dict[str, Any] = dict(zip(names, columns, strict=True))
+    return Inputs("NaN in one operand", subject.format, **operands)
+
+
+def require_contagion(subject: Subject, quantity: str, *without: str) -> None:
+    """Require NaN exactly where an operand is NaN, but for operands that there are not."""
+    absent: dict[str, Any] = dict.fromkeys(without)
+    inputs = replace(nan_anywhere(subject), **absent)
+    broken = np.any([np.isnan(row) for row in inputs.rows().values()], axis=0)
+    call = inputs.call(quantity, device=subject.device)
+    for got in subject.values(call).values():
+        wrong = np.flatnonzero(np.isnan(got) != broken)
+        seen = f"{got[wrong[0]]}{in_words(call, wrong[0])}" if wrong.size else "NaN"
+        subject.require(not wrong.size, f"{quantity} is {seen}")
+
+
+@pytest.mark.requirement("INF-20")
+def test_nan_in_the_other_gradients(subject: Subject) -> None:
+    """Judge the gradients in targets, weight and pos_weight."""
+    inputs = nan_anywhere(subject)
+    subject.judge(inputs, "grad_targets")
+    subject.judge(inputs, "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("INF-21")
+def test_nan_in_second_order(subject: Subject) -> None:
+    """Look at the Hessian-vector product."""
+    require_contagion(subject, "hvp_logits")
+
+
+@pytest.mark.requirement("INF-22")
+def test_nan_in_forward_mode(subject: Subject) -> None:
+    """Look at the Jacobian-vector product."""
+    require_contagion(subject, "jvp_logits", "cotangent")
