@@ -11,11 +11,9 @@ Written for Linux on x86-64; elsewhere the architecture alone is known, and noth
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -63,7 +61,6 @@ _VALUES: dict[str, dict[str, str]] = {
     "NUMBA_CPU_FEATURES": dict.fromkeys(LEVELS[:3], "+sse4.2"),
     "GLIBC_TUNABLES": {level: f"glibc.cpu.hwcaps={hwcaps}" for level, hwcaps in _HWCAPS.items()},
 }
-_INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 _JOINED_BY = {"XLA_FLAGS": " ", "GLIBC_TUNABLES": ":"}
 # Other values of theirs; what is not here, such as AMX, is above every level that can be chosen.
 _OTHER_VALUES = {
@@ -148,7 +145,7 @@ def limits(level: str, environment: Mapping[str, str] = os.environ) -> dict[str,
     Returns:
         Variable → value. Libraries read them as they are loaded, glibc as the process starts.
     """
-    found = {_INDUCTOR_CACHE: f"{_inductor_cache(environment)}-{level}"}
+    found: dict[str, str] = {}
     for variable, values in _VALUES.items():
         if level in values:
             before = environment.get(variable, "") if variable in _JOINED_BY else ""
@@ -156,12 +153,6 @@ def limits(level: str, environment: Mapping[str, str] = os.environ) -> dict[str,
                 filter(None, [before, values[level]])
             )
     return found
-
-
-def _inductor_cache(environment: Mapping[str, str]) -> str:
-    """Where torch.compile keeps its code: with no regard to ``ATEN_CPU_CAPABILITY`` (2.13.0)."""
-    usual = os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
-    return environment.get(_INDUCTOR_CACHE, usual)
 
 
 def level_of_process(variables: Iterable[str], environment: Mapping[str, str] = os.environ) -> str:

@@ -7,6 +7,7 @@ a tangent is the gradient with the tangent as cotangent; that is composed here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -86,6 +87,7 @@ class NativeAdapter(Adapter):
             tensors.get("pos_weight"),
             call.reduction,
         )
+        second_order = partial(native.hessian_vector_product, *pair, call.tangent, *options)
         evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
         if call.interface == "class":
             evaluate = instance_of(native.BCEWithLogitsLoss, call, tensors)
@@ -108,9 +110,7 @@ class NativeAdapter(Adapter):
             elif "loss" in call.quantities:
                 raw["loss"] = evaluate(*pair, *options)
             if "hvp_logits" in call.quantities:
-                raw["hvp_logits"] = native.hessian_vector_product(
-                    *pair, call.tangent, *options, cotangent=call.cotangent
-                )
+                raw["hvp_logits"] = second_order(cotangent=call.cotangent)
             if "jvp_logits" in call.quantities:
                 _, products = differentiate(*pair, *options, cotangent=call.tangent)
                 raw["jvp_logits"] = products["logits"]

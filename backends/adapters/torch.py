@@ -6,6 +6,9 @@ reinterpret without a conversion.
 
 from __future__ import annotations
 
+import getpass
+import os
+import tempfile
 from collections.abc import Callable
 from functools import lru_cache, partial
 from types import ModuleType
@@ -22,6 +25,8 @@ from .base import (
     loss_of_logits,
     numbered,
 )
+
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 class TorchAdapter(Adapter):
@@ -127,6 +132,21 @@ class TorchAdapter(Adapter):
         return str(tensor.device.type)
 
 
+def keep_code_apart(capability: str) -> None:
+    """Let torch.compile keep its code in a folder for one kind of vector unit.
+
+    PyTorch 2.13.0 takes up code that it made for another one, and then crashes: the keys of its
+    cache leave ``ATEN_CPU_CAPABILITY`` out.
+
+    Args:
+        capability: as ATen names it, such as ``AVX2``.
+    """
+    usual = os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
+    folder, suffix = os.environ.get(INDUCTOR_CACHE, usual), f"-{capability.lower()}"
+    if not folder.endswith(suffix):
+        os.environ[INDUCTOR_CACHE] = folder + suffix
+
+
 class TorchCompileAdapter(TorchAdapter):
     """PyTorch through ``torch.compile``, which needs a C++ compiler at run time.
 
@@ -143,6 +163,7 @@ class TorchCompileAdapter(TorchAdapter):
         """Return ``function``, compiled anew for every new kind of arguments."""
         torch = self.module()
         if self._compiled is None:
+            keep_code_apart(torch.backends.cpu.get_cpu_capability())
             # Beyond its default of 8 recompilations torch would fall back to eager silently.
             torch._dynamo.config.recompile_limit = 10_000
             torch._dynamo.config.accumulated_recompile_limit = 10_000
