@@ -14,6 +14,7 @@ import string
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .arrays import cover, coverage
 from .combinations import Rows, Space, SpaceError
@@ -34,11 +35,11 @@ def path(strength: int, folder: Path) -> Path:
     return folder / f"strength-{strength}.txt"
 
 
-def write(space: Space, strength: int, seed: int, folder: Path) -> Path:
-    """Generate the array of a strength (covering.py) and write its file; return the path."""
+def write(space: Space, strength: int, seed: int, folder: Path, first_rows: ArrayLike = ()) -> Path:
+    """Generate the array of a strength (``arrays.cover``) and write its file; return the path."""
     file = path(strength, folder)
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = cover(space, strength, seed)
+    rows = cover(space, strength, seed, first_rows)
     head = (
         f"# {coverage(space, rows, strength)} of levels occur in {len(rows)} rows. Seed {seed}.\n"
         f"# One call a line, the level of one factor a character. Written by {COMMAND}\n"

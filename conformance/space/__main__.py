@@ -2,7 +2,8 @@
 
 from bce_conformance.conformance.covering.files import write
 
-from .rules import ARRAYS, space
+from .rules import ARRAYS, costly_rows, space
 
 for strength in (2, 3):
-    print(write(space(), strength, 0, ARRAYS))
+    first = costly_rows(seeds=range(1, 4)) if strength == 3 else ()
+    print(write(space(), strength, 0, ARRAYS, first))

@@ -6,12 +6,15 @@ take them in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bce_conformance.conformance.covering.combinations import Space
+import numpy as np
+
+from bce_conformance.conformance.covering.arrays import cover
+from bce_conformance.conformance.covering.combinations import Rows, Space
 from bce_conformance.conformance.covering.files import read
 
 from .factors import ABSENT, FACTORS, Combination
@@ -189,6 +192,18 @@ def space() -> Space:
             for j, level in enumerate(factor.levels)
             if level.costly
         ),
+    )
+
+
+def costly_rows(seeds: Iterable[int]) -> Rows:
+    """Rows with a costly level in which every pair with it occurs, once more for each seed.
+
+    One call may not show a wrong element, as where all its results are NaN.
+    """
+    arrays = [cover(space(), 2, seed) for seed in seeds]
+    costly = sorted(space().pairwise_only)
+    return np.concatenate(
+        [rows[np.any([rows[:, f] == v for f, v in costly], axis=0)] for rows in arrays]
     )
 
 

@@ -1,0 +1,152 @@
+"""Plants: wrong results in the place of right ones, exactly where some levels of calls meet.
+
+An impostor that is made so is right everywhere else. It is caught when a call that it gets wrong is
+judged to be wrong.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bce_conformance.backends.calls import Array, Failure, LossResult
+from bce_conformance.conformance.covering.combinations import required
+from bce_conformance.conformance.judging.calls import ExpectedCall, judge_call
+from bce_conformance.conformance.space.factors import FACTORS
+from bce_conformance.conformance.space.rules import covering, space
+from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.results.cells import Level
+
+Levels = tuple[tuple[int, int], ...]  # (factor, level), by number
+Plant = Callable[[Array, np.random.Generator], Array]
+
+
+def _off(values: Array, random: np.random.Generator) -> Array:
+    """One element is 1.5 times what it should be, and 0.25."""
+    with np.errstate(over="ignore"):
+        return _at_one(values, random, lambda value: 1.5 * value + 0.25)
+
+
+def _nan(values: Array, random: np.random.Generator) -> Array:
+    """One element is NaN."""
+    return _at_one(values, random, lambda value: np.nan)
+
+
+def _at_one(values: Array, random: np.random.Generator, change: Callable[[float], float]) -> Array:
+    found = np.array(values)
+    if found.size:
+        index = int(random.integers(found.size))
+        value = float(found.reshape(-1)[index].astype(np.float64))
+        found.reshape(-1)[index] = np.float64(change(value)).astype(found.dtype)
+    return found
+
+
+def _another_format(values: Array, random: np.random.Generator) -> Array:
+    """All elements in another format."""
+    return values.astype(np.float32 if values.dtype == np.float64 else np.float64)
+
+
+def _another_shape(values: Array, random: np.random.Generator) -> Array:
+    """A dimension of 1 more."""
+    return values[None]
+
+
+PLANTS: dict[str, Plant] = {
+    "off": _off,
+    "NaN": _nan,
+    "another format": _another_format,
+    "another shape": _another_shape,
+}
+RAISES = "raises"
+KINDS = (*PLANTS, RAISES)
+
+
+@dataclass(frozen=True)
+class Impostor:
+    """An implementation that is wrong where some levels meet, in one way."""
+
+    levels: Levels
+    kind: str
+
+    def __str__(self) -> str:
+        met = " × ".join(f"{FACTORS[f].name}={FACTORS[f].names[v]}" for f, v in self.levels)
+        return f"{self.kind} where {met}"
+
+    def random(self) -> np.random.Generator:
+        """What chooses the quantity and the element that are wrong."""
+        return np.random.default_rng(zlib.crc32(str(self).encode()))
+
+
+def wrong(right: LossResult, kind: str, random: np.random.Generator) -> LossResult | Failure:
+    """A right result, one of its quantities wrong in one way."""
+    if kind == RAISES:
+        return Failure("raised", "RuntimeError: planted", "RuntimeError")
+    quantity = str(random.choice(sorted(right.values)))
+    planted = PLANTS[kind](right.values[quantity], random)
+    return LossResult({**right.values, quantity: planted}, right.device)
+
+
+class Recorded:
+    """The calls of a covering array with right results: each the nearest number to the exact value.
+
+    Args:
+        strength: of the array.
+        seed: of the calls.
+    """
+
+    def __init__(self, strength: int, seed: int) -> None:
+        self.rows = np.array(
+            [[f.names.index(row[f.name]) for f in FACTORS] for row in covering(strength)], np.int8
+        )
+        store, numbers = CallStore(seed), dict.fromkeys(("float16",), 0)
+        self.calls: list[ExpectedCall] = []
+        for row in covering(strength):
+            number = numbers.get(row["dtype"], 0)  # as a survey of one format counts
+            numbers[row["dtype"]] = number + 1
+            self.calls.append(store.get(row, number))
+
+    def catches(self, impostor: Impostor) -> bool:
+        """Whether some call shows that the impostor is one."""
+        random = impostor.random()
+        return any(self._shows(index, impostor.kind, random) for index in self.met(impostor.levels))
+
+    def met(self, levels: Levels) -> Iterable[int]:
+        """The numbers of the calls in which some levels meet."""
+        where = np.ones(len(self.rows), bool)
+        for factor, level in levels:
+            where &= self.rows[:, factor] == level
+        return np.flatnonzero(where).tolist()
+
+    def _shows(self, index: int, kind: str, random: np.random.Generator) -> bool:
+        expected = self.calls[index]
+        judged = judge_call(expected, wrong(right_result(expected), kind, random))
+        return judged.least < Level.AAA
+
+
+def right_result(expected: ExpectedCall) -> LossResult:
+    """What an implementation gives that rounds every result correctly."""
+    found = {quantity: result.truth.nearest for quantity, result in expected.results.items()}
+    return LossResult(found, expected.call.device)
+
+
+def every(size: int) -> Sequence[Levels]:
+    """All combinations of levels that can meet in a call."""
+    listed = required(space(), size).listed()
+    return [tuple((int(f), int(v)) for f, v in levels) for levels in listed]
+
+
+def impostors(levels: Iterable[Levels]) -> list[Impostor]:
+    """One impostor for each combination, the ways to be wrong in turn.
+
+    Where no element is, no value can be wrong.
+    """
+    shape = next(i for i, f in enumerate(FACTORS) if f.name == "shape")
+    empty = (shape, FACTORS[shape].names.index("empty"))
+    found = []
+    for number, met in enumerate(levels):
+        kinds = KINDS[2:] if empty in met else KINDS
+        found.append(Impostor(met, kinds[number % len(kinds)]))
+    return found
