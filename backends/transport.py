@@ -135,8 +135,8 @@ def _freeze_together(
     sent = _sent(data, shared)
     frozen = {}
     for name, array in arrays.items():
-        place = {"start": int(array.ctypes.data) - start, "skew": start % ALIGNMENT}
-        layout = replace(layout_of(array), **place)
+        at = int(array.ctypes.data) - start
+        layout = replace(layout_of(array), start=at, skew=start % ALIGNMENT)
         frozen[name] = _name(array.dtype), tuple(vars(layout).values()), sent
     return frozen
 
@@ -155,7 +155,7 @@ def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Mes
     """Return ``call`` in built-in types; ``shared`` as in ``freeze``."""
     fields = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
     arrays = {name: np.asarray(array) for name, array in fields.items() if array is not None}
-    frozen = {}
+    frozen: dict[str, FrozenArray] = {}
     together = [names for names in groups_of(arrays) if len(names) > 1]
     for names in together:
         frozen |= _freeze_together({name: arrays[name] for name in names}, shared)
