@@ -1,4 +1,4 @@
-"""The memory under an array: the bytes that it walks through, and the same walk through a copy.
+"""The memory under arrays: the bytes that they walk through, and the same walk through a copy.
 
 Guarantees that a rebuilt array has the strides, the overlaps, the alignment and the writability of
 the original, so that what an implementation does with a layout can be judged.
@@ -7,6 +7,7 @@ the original, so that what an implementation does with a layout can be judged.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +41,16 @@ class Layout:
     writeable: bool
 
 
-def _reach(array: Array) -> tuple[int, int]:
+def reach(layout: Layout, itemsize: int) -> tuple[int, int]:
     """How many bytes before and behind its first element an array goes."""
-    if not array.size:
+    if 0 in layout.shape:
         return 0, 0
-    steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
-    return -sum(s for s in steps if s < 0), sum(s for s in steps if s > 0) + array.itemsize
+    steps = [(n - 1) * s for n, s in zip(layout.shape, layout.strides, strict=True)]
+    return -sum(s for s in steps if s < 0), sum(s for s in steps if s > 0) + itemsize
+
+
+def _reach(array: Array) -> tuple[int, int]:
+    return reach(Layout(array.shape, array.strides, 0, 0, True), array.itemsize)
 
 
 def layout_of(array: Array) -> Layout:
@@ -63,6 +68,41 @@ def memory_of(array: Array) -> NDArray[np.uint8]:
     before, behind = _reach(array)
     span: Any = (ctypes.c_uint8 * (before + behind)).from_address(array.ctypes.data - before)
     return np.frombuffer(span, np.uint8)
+
+
+def span_of(array: Array) -> tuple[int, int]:
+    """Return the addresses of the first byte under an array and of the first behind it."""
+    before, behind = _reach(array)
+    address = int(array.ctypes.data)
+    return address - before, address + behind
+
+
+def groups_of(arrays: Mapping[str, Array]) -> list[tuple[str, ...]]:
+    """Return the names of the arrays that have elements, those together whose spans overlap.
+
+    The order is that of ``arrays``.
+    """
+    spans = {name: span_of(array) for name, array in arrays.items() if array.size}
+    groups: list[list[str]] = []
+    end = 0
+    for name in sorted(spans, key=spans.__getitem__):
+        if groups and spans[name][0] < end:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+        end = max(end, spans[name][1])
+    order = list(arrays).index
+    return sorted((tuple(sorted(g, key=order)) for g in groups), key=lambda g: order(g[0]))
+
+
+def union_of(arrays: Sequence[Array]) -> tuple[int, NDArray[np.uint8]]:
+    """Return the bytes under arrays of one group, copied, and the address of the first."""
+    spans = [span_of(array) for array in arrays]
+    start = min(first for first, _ in spans)
+    data = np.empty(max(last for _, last in spans) - start, np.uint8)
+    for array, (first, last) in zip(arrays, spans, strict=True):
+        data[first - start : last - start] = memory_of(array)
+    return start, data
 
 
 def placed(data: NDArray[np.uint8], skew: int) -> NDArray[np.uint8]:

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.array_memory import Layout, laid_over, layout_of, memory_of, placed
+from bce_conformance.backends.array_memory import (
+    Layout,
+    laid_over,
+    layout_of,
+    memory_of,
+    placed,
+    reach,
+)
 from bce_conformance.backends.calls import Array
 from bce_conformance.backends.names import nearest
 
@@ -285,11 +292,3 @@ def read_layout(
     if not is_integer(skew, 0) or skew > 63:
         raise ValueError(f"{where}.skew is {skew!r}; accepted is 0 to 63")
     return Layout(shape, strides, 0, skew, not readonly)
-
-
-def reach(layout: Layout, itemsize: int) -> tuple[int, int]:
-    """Bytes before and behind the first element."""
-    if 0 in layout.shape:
-        return 0, 0
-    steps = [(n - 1) * s for n, s in zip(layout.shape, layout.strides, strict=True)]
-    return -sum(s for s in steps if s < 0), sum(s for s in steps if s > 0) + itemsize

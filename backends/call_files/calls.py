@@ -24,7 +24,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.backends.array_memory import ALIGNMENT, laid_over, layout_of, memory_of, placed
+from bce_conformance.backends.array_memory import (
+    ALIGNMENT,
+    groups_of,
+    laid_over,
+    placed,
+    reach,
+    span_of,
+    union_of,
+)
 from bce_conformance.backends.calls import OPERANDS, Array, LossCall
 
 from .arrays import (
@@ -40,7 +48,6 @@ from .arrays import (
     integers,
     is_integer,
     layout_fields,
-    reach,
     read_array,
     read_content,
     read_dtype,
@@ -172,40 +179,19 @@ class _Block:
 
 def _blocks(arrays: Mapping[str, Array]) -> Iterator[_Block]:
     """The memory of operands that share it, or whose gaps are not all alike."""
-    spans = {name: _span(array) for name, array in arrays.items() if array.size}
-    groups: list[list[str]] = []
-    end = 0
-    for name in sorted(spans, key=spans.__getitem__):
-        if groups and spans[name][0] < end:
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-        end = max(end, spans[name][1])
-    for group in sorted(sorted(group, key=ARRAYS.index) for group in groups):
-        if len(group) > 1 or gap_of(arrays[group[0]]) is None:
-            yield _block(group, arrays, spans)
+    for names in groups_of(arrays):
+        if len(names) > 1 or gap_of(arrays[names[0]]) is None:
+            yield _block(names, arrays)
 
 
-def _block(
-    names: list[str], arrays: Mapping[str, Array], spans: Mapping[str, tuple[int, int]]
-) -> _Block:
-    start, end = min(spans[n][0] for n in names), max(spans[n][1] for n in names)
-    data = np.empty(end - start, np.uint8)
-    for name in names:
-        first, last = (address - start for address in spans[name])
-        data[first:last] = memory_of(arrays[name])
-    dtype = arrays[names[0]].dtype
-    whole = not (data.size % dtype.itemsize or (spans[names[0]][0] - start) % dtype.itemsize)
-    numbers = data.view(dtype if whole else np.uint8)
+def _block(names: tuple[str, ...], arrays: Mapping[str, Array]) -> _Block:
+    start, data = union_of([arrays[name] for name in names])
+    first = arrays[names[0]]
+    whole = not (data.size % first.itemsize or (span_of(first)[0] - start) % first.itemsize)
+    numbers = data.view(first.dtype if whole else np.uint8)
     skew = {"skew": start % ALIGNMENT} if start % CHOSEN else {}
     written = {"dtype": dtype_name(numbers.dtype, names[0]), **content(numbers), **skew}
-    return _Block(tuple(names), start, written)
-
-
-def _span(array: Array) -> tuple[int, int]:
-    """The addresses of the first byte under an array and of the first behind it."""
-    start = array.ctypes.data - layout_of(array).start
-    return start, start + memory_of(array).size
+    return _Block(names, start, written)
 
 
 def _view(array: Array, index: int, block: _Block) -> dict[str, Json]:

@@ -1,7 +1,8 @@
 """What crosses the process boundary: calls, results, failures and descriptions as built-in types.
 
 Guarantees that bits and layouts arrive unchanged: an array travels as the name of its dtype, its
-layout and the raw bytes under it, whatever the format. Large ones can lie in memory that both sides
+layout and the raw bytes under it, whatever the format, and arrays of one call that share memory
+share it there too. Large ones can lie in memory that both sides
 map instead of being sent. Nothing here may import a framework or execnet, because it runs on both
 sides.
 """
@@ -11,14 +12,26 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.backends.array_memory import Layout, layout_of, memory_of, rebuilt
+from bce_conformance.backends.array_memory import (
+    ALIGNMENT,
+    Layout,
+    groups_of,
+    laid_over,
+    layout_of,
+    memory_of,
+    placed,
+    reach,
+    rebuilt,
+    union_of,
+)
 from bce_conformance.backends.calls import (
     OPERANDS,
     Array,
@@ -43,7 +56,7 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 def freeze(array: Array, shared: contextlib.ExitStack | None = None) -> FrozenArray:
-    """Return ``array`` as built-in types; in the machine's byte order where it has another.
+    """Return ``array`` as built-in types.
 
     Args:
         array: any array of numbers.
@@ -54,19 +67,30 @@ def freeze(array: Array, shared: contextlib.ExitStack | None = None) -> FrozenAr
         TypeError: the dtype is not boolean, integer, real, complex or bfloat16.
     """
     array = np.asarray(array)  # a NumPy scalar has no memory of its own
-    dtype = array.dtype
+    layout = tuple(vars(layout_of(array)).values())
+    return _name(array.dtype), layout, _sent(memory_of(array), shared)
+
+
+def _name(dtype: np.dtype[Any]) -> str:
+    """The name of a dtype, with its byte order before it where that is not the machine's."""
     if dtype.kind not in "biufc" and dtype != _BFLOAT16:
         raise TypeError(
             f"array has dtype {dtype}, which cannot travel to a backend; accepted are boolean, "
             "integer, real and complex dtypes and bfloat16"
         )
-    if not dtype.isnative:
-        array = array.astype(dtype.newbyteorder("="))
-    layout = tuple(vars(layout_of(array)).values())
-    memory = memory_of(array)
+    return dtype.name if dtype.isnative else f"{dtype.byteorder}{dtype.name}"
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    plain = name.lstrip("<>")
+    dtype = _BFLOAT16 if plain == _BFLOAT16.name else np.dtype(plain)
+    return dtype if plain == name else dtype.newbyteorder("<" if name[0] == "<" else ">")
+
+
+def _sent(memory: NDArray[np.uint8], shared: contextlib.ExitStack | None) -> Content:
     if shared is not None and memory.nbytes >= SHARED_FROM and hasattr(os, "memfd_create"):
-        return dtype.name, layout, shared.enter_context(_shared(memory))
-    return dtype.name, layout, memory.tobytes()
+        return shared.enter_context(_shared(memory))
+    return memory.tobytes()
 
 
 @contextlib.contextmanager
@@ -81,29 +105,63 @@ def _shared(memory: NDArray[np.uint8]) -> Iterator[str]:
         os.close(file)
 
 
-def content(frozen: FrozenArray) -> NDArray[np.uint8]:
-    """The bytes under an array that was frozen, read-only and in place."""
-    data = frozen[2]
+def _received(data: Content) -> NDArray[np.uint8]:
+    """The bytes that were sent, read-only and in place."""
     if isinstance(data, bytes):
         return np.frombuffer(data, np.uint8)
     with open(data, "rb") as file:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
+def content(frozen: FrozenArray) -> NDArray[np.uint8]:
+    """The bytes under an array that was frozen, read-only and in place."""
+    name, fields, data = frozen
+    layout = Layout(*fields)
+    before, behind = reach(layout, _dtype(name).itemsize)
+    return _received(data)[layout.start - before : layout.start + behind]
+
+
 def thaw(frozen: FrozenArray) -> Array:
     """Return the array that ``freeze`` was given, in memory of its own."""
-    name, layout, _ = frozen
-    dtype = _BFLOAT16 if name == _BFLOAT16.name else np.dtype(name)
-    return rebuilt(content(frozen), dtype, Layout(*layout))
+    name, layout, data = frozen
+    return rebuilt(_received(data), _dtype(name), Layout(*layout))
+
+
+def _freeze_together(
+    arrays: Mapping[str, Array], shared: contextlib.ExitStack | None
+) -> dict[str, FrozenArray]:
+    """Freeze arrays whose spans overlap: each with the bytes of all, and its start in them."""
+    start, data = union_of(list(arrays.values()))
+    sent = _sent(data, shared)
+    frozen = {}
+    for name, array in arrays.items():
+        at = int(array.ctypes.data) - start
+        layout = replace(layout_of(array), start=at, skew=start % ALIGNMENT)
+        frozen[name] = _name(array.dtype), tuple(vars(layout).values()), sent
+    return frozen
+
+
+def _thaw_together(frozen: Mapping[str, FrozenArray]) -> dict[str, Array]:
+    """Invert ``_freeze_together``: the arrays share memory as they did."""
+    _, fields, data = next(iter(frozen.values()))
+    memory = placed(_received(data), Layout(*fields).skew)
+    return {
+        name: laid_over(memory, _dtype(dtype), Layout(*layout))
+        for name, (dtype, layout, _) in frozen.items()
+    }
 
 
 def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Message:
     """Return ``call`` in built-in types; ``shared`` as in ``freeze``."""
-    arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
+    fields = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
+    arrays = {name: np.asarray(array) for name, array in fields.items() if array is not None}
+    frozen: dict[str, FrozenArray] = {}
+    together = [names for names in groups_of(arrays) if len(names) > 1]
+    for names in together:
+        frozen |= _freeze_together({name: arrays[name] for name in names}, shared)
     return {
-        "arrays": {
-            name: freeze(array, shared) for name, array in arrays.items() if array is not None
-        },
+        "arrays": {n: frozen[n] if n in frozen else freeze(a, shared) for n, a in arrays.items()},
+        "together": tuple(together),
         "reduction": call.reduction,
         "quantities": tuple(call.quantities),
         "device": call.device,
@@ -116,16 +174,25 @@ def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Mes
 
 def unpack_call(message: Message) -> LossCall:
     """Invert ``pack_call``."""
-    arrays: dict[str, Any] = {name: thaw(frozen) for name, frozen in message["arrays"].items()}
-    fields = {name: value for name, value in message.items() if name != "arrays"}
+    frozen = message["arrays"]
+    arrays: dict[str, Any] = {}
+    for names in message["together"]:
+        arrays |= _thaw_together({name: frozen[name] for name in names})
+    arrays |= {name: thaw(array) for name, array in frozen.items() if name not in arrays}
+    fields = {name: value for name, value in message.items() if name not in ("arrays", "together")}
     return LossCall(**arrays, **fields)
 
 
 def pack_result(result: LossResult) -> Message:
-    """Return ``result`` in built-in types."""
-    values = {quantity: freeze(value) for quantity, value in result.values.items()}
+    """Return ``result`` in built-in types; its arrays in the machine's byte order."""
+    values = {quantity: freeze(_native(value)) for quantity, value in result.values.items()}
     given = {name: value for name, value in vars(result).items() if name != "values"}
     return {"result": {"values": values, **given}}
+
+
+def _native(array: Array) -> Array:
+    dtype = np.asarray(array).dtype
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
 def pack_info(info: BackendInfo) -> Message:

@@ -144,6 +144,13 @@ class WritesToTargets(Echo):
         self.copy[0] = 7
 
 
+class WritesToLogits(Echo):
+    """Modifies an operand in place."""
+
+    def fault(self, call):
+        call.logits[1] = 70
+
+
 class Threads(Echo):
     """Returns the number of threads that it was set to as a quantity."""
 

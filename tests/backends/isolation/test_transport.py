@@ -18,8 +18,10 @@ from bce_conformance.backends import (
     LossResult,
     resolve,
 )
+from bce_conformance.backends.array_memory import memory_of
 from bce_conformance.backends.isolation.transport import (
     SHARED_FROM,
+    content,
     freeze,
     pack_call,
     thaw,
@@ -158,18 +160,65 @@ def test_sharing_ends_with_the_call(echo: BackendProcess) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+def overlapping(size: int) -> LossCall:
+    """A call whose logits and targets are parts of one array, and whose weights are another."""
+    base = np.arange(size + 1, dtype=np.float32)
+    weight = np.arange(size, dtype=np.float64)
+    return LossCall(base[1:], base[:-1][::-1], weight, weight, cotangent=base.copy())
+
+
+@pytest.mark.parametrize("size", [5, SHARED_FROM])
+def test_operands_that_share_memory_share_it_there_too(size: int) -> None:
+    call = overlapping(size)
+    with ExitStack() as shared:
+        message = pack_call(call, shared)
+        got = unpack_call(message)
+        for name, frozen in message["arrays"].items():
+            assert np.array_equal(memory_of(getattr(call, name)), content(frozen))
+    assert got.weight is not None
+    assert got.pos_weight is not None
+    assert got.cotangent is not None
+    for name in ("logits", "targets", "weight", "pos_weight", "cotangent"):
+        assert_same_bits(getattr(got, name), getattr(call, name))
+        assert getattr(got, name).strides == getattr(call, name).strides
+    assert got.logits.ctypes.data % 64 == call.logits.ctypes.data % 64
+    got.logits[0] = 70
+    assert got.targets[-2] == 70
+    got.pos_weight[1] = 80
+    assert got.weight[1] == 80
+    assert not np.shares_memory(got.logits, got.weight)
+    assert not np.shares_memory(got.logits, got.cotangent)
+
+
+def test_a_change_of_shared_memory_is_seen_in_each_operand(echo: BackendProcess) -> None:
+    patch = pytest.MonkeyPatch()
+    patch.syspath_prepend(__file__.rpartition("/")[0])
+    with BackendProcess(resolve("faulty:WritesToLogits")) as backend:
+        answer = backend.evaluate(overlapping(5))
+    patch.undo()
+    assert isinstance(answer, LossResult), answer
+    assert answer.modified == ("logits", "targets")
+    answer = echo.evaluate(overlapping(5))
+    assert isinstance(answer, LossResult), answer
+    assert answer.modified == ()
+
+
+def test_the_byte_order_is_kept_of_operands_and_not_of_results(echo: BackendProcess) -> None:
+    sent = any_bits("float32", (5,)).view(">f4")
+    got = unpack_call(pack_call(LossCall(sent, sent)))
+    assert got.logits.dtype == sent.dtype
+    assert got.logits.tobytes() == sent.tobytes()
+    answer = echo.evaluate(LossCall(sent, sent))
+    assert isinstance(answer, LossResult), answer
+    assert answer.values["logits"].dtype.isnative
+    assert answer.values["logits"].tobytes() == sent.byteswap().tobytes()
+
+
 @pytest.mark.parametrize("name", DTYPES)
 def test_reading_beyond_an_array_gives_nan(name: str) -> None:
     got = thaw(freeze(np.ones(3, dtype_of(name))))
     beyond = np.lib.stride_tricks.as_strided(got, (5,))
     assert np.isnan(beyond[3:]).all()
-
-
-def test_byte_order_becomes_the_machines_own() -> None:
-    sent = np.arange(3, dtype=">f4")
-    got = thaw(freeze(sent))
-    np.testing.assert_array_equal(got, sent)
-    assert got.dtype == np.dtype(np.float32)
 
 
 @pytest.mark.parametrize("array", [np.array([None]), np.array(["1.5"]), np.zeros(1, "M8[s]")])
