@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bce_conformance.conformance.specification import requirements
 
-from . import (
+from .impostor import IMPOSTORS, NATIVE, Impostor
+from .kinds import (
     arrays,
     broadcasting,
     edges,
@@ -29,7 +30,6 @@ from . import (
     relations,
     types_and_misuse,
 )
-from .impostor import IMPOSTORS, NATIVE, Impostor
 from .recording import Cells, LeftOut, Outcome, is_worse
 
 KINDS = (

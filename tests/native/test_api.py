@@ -1,7 +1,6 @@
 import subprocess
 import sys
 
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -11,9 +10,7 @@ from bce_conformance.native import (
     hessian_vector_product,
     value_and_grad,
 )
-
-FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
-OPERANDS = ("logits", "targets", "weight", "pos_weight")
+from tests.native.problems import FORMATS, OPERANDS, problem
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -162,3 +159,16 @@ def test_without_a_writable_cache_everything_works(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     expected = native.binary_cross_entropy_with_logits(np.float32([1.5]), np.float32([1]))
     assert done.stdout.strip() == str(expected)
+
+
+def test_a_cotangent_scales_gradients_and_not_the_loss():
+    x, y, w, p = problem(np.float64, soft=False)
+    plain_loss, plain = value_and_grad(x, y, w, p, "mean", wrt=OPERANDS)
+    loss, scaled = value_and_grad(x, y, w, p, "mean", wrt=OPERANDS, cotangent=4.0)
+    assert loss == plain_loss
+    for name in OPERANDS:
+        np.testing.assert_array_equal(scaled[name], 4 * plain[name])
+    field = np.full(x.shape, 0.5)
+    _, halved = value_and_grad(x, y, w, p, "none", cotangent=field)
+    _, whole = value_and_grad(x, y, w, p, "none")
+    np.testing.assert_array_equal(halved["logits"], whole["logits"] / 2)

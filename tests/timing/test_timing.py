@@ -12,6 +12,7 @@ from bce_conformance.backends import (
     builtin_backends,
     resolve,
 )
+from bce_conformance.backends.measuring import real_time
 from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.reports.timings import brief, duration, noise
 from bce_conformance.results.host import now
@@ -248,3 +249,17 @@ def test_an_interrupted_session_keeps_what_it_measured() -> None:
     assert found.run.interrupted
     assert found.timings is not None
     assert found.timings.versions == {FAST: "1"}
+
+
+@pytest.mark.skipif(not real_time.permitted(), reason="real-time priority is not permitted here")
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_session_measures_with_the_priority_that_it_is_given(ahead: bool) -> None:
+    name = "faulty:Impatient"
+    plan = [Group("sizes", ((name, Workload(32)),))]
+    session = Session([resolve(name)], plan, 2, ahead=ahead)
+    try:
+        session.run(lambda name: None)
+    finally:
+        session.close()
+    (timing,) = session.timings
+    assert timing.status == ("ok" if ahead else "raised RuntimeError: others come first")

@@ -3,9 +3,17 @@
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
+from tests.impostors.impostor import (
+    Crash,
+    Values,
+    contracted,
+    mistaken,
+    operands,
+    right,
+    with_formulas,
+)
 
 from .formulas import rounded, sigmoid
-from .impostor import Crash, Values, contracted, mistaken, operands, right, with_formulas
 
 
 def _wide(*operands: Array) -> tuple[Array, ...]:

@@ -1,28 +1,31 @@
 """Adapters against a float64 formula: what the frameworks compute, and what they leave out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 from bce_conformance.backends import (
     DTYPES,
-    Array,
     BackendInfo,
     BackendProcess,
     Failure,
     LossCall,
     LossResult,
-    builtin_backends,
-    installed,
-    resolve,
+)
+from tests.backends.adapters.formula import (
+    DEFAULT,
+    DTYPES_TAKEN,
+    UNIT_ROUNDOFF,
+    array_type,
+    formula,
+    moderate,
+    with_quantities,
 )
 
-DEFAULT = [spec.id for spec in builtin_backends() if not spec.variant]
 GRADIENTS = ("grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
 QUANTITIES = ("loss", *GRADIENTS, "jvp_logits", "hvp_logits")
-UNIT_ROUNDOFF = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 2**-24, "float64": 2**-53}
+
 
 # What each framework does not give, with the versions of constraints.txt: the kind and the start of
 # the failure, or "absent" where the framework says nothing and leaves the gradient out.
@@ -46,93 +49,6 @@ NOT_GIVEN = {
 THROUGH_A_REDUCTION = {
     "native": {"jvp_logits": "unsupported: native has no forward mode through a reduction"}
 }
-DTYPES_TAKEN = {name: ("float32", "float64") if name == "paddle" else DTYPES for name in DEFAULT}
-
-
-def array_type(dtype: str) -> np.dtype:
-    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[Callable[[str], BackendProcess]]:
-    """Return what gives the one process of a backend that all tests of this module share."""
-    patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(__file__.rpartition("/")[0])
-    running: dict[str, BackendProcess] = {}
-
-    def get(name: str) -> BackendProcess:
-        spec = resolve(name)
-        if not installed(spec):
-            pytest.skip(f"{name} is not installed")
-        if name not in running:
-            running[name] = BackendProcess(spec)
-        return running[name]
-
-    yield get
-    for backend in running.values():
-        backend.close()
-    patch.undo()
-
-
-def moderate(dtype: str, *, reduction: str = "mean") -> LossCall:
-    """A call with everything: logits in [−3, 3], soft targets, broadcast weights, a cotangent."""
-    random = np.random.default_rng(20)
-
-    def uniform(low: float, high: float, *shape: int) -> Array:
-        return np.asarray(random.uniform(low, high, shape)).astype(array_type(dtype))
-
-    return LossCall(
-        logits=uniform(-3, 3, 4, 3),
-        targets=uniform(0, 1, 4, 3),
-        weight=uniform(0.5, 2, 3),
-        pos_weight=uniform(0.5, 4, 4, 1),
-        reduction=reduction,
-        cotangent=uniform(-2, 2, *((4, 3) if reduction == "none" else ())),
-        tangent=uniform(-1, 1, 4, 3),
-    )
-
-
-def with_quantities(call: LossCall, *quantities: str) -> LossCall:
-    return LossCall(**{**vars(call), "quantities": quantities})
-
-
-def sum_to(values: Array, shape: tuple[int, ...]) -> Array:
-    """Sum ``values`` over the dimensions along which ``shape`` was broadcast."""
-    values = values.sum(axis=tuple(range(values.ndim - len(shape))))
-    stretched = tuple(i for i, size in enumerate(shape) if size == 1 and values.shape[i] != 1)
-    return values.sum(axis=stretched, keepdims=True)
-
-
-def formula(call: LossCall) -> dict[str, tuple[Array, Array]]:
-    """Return each quantity in float64 from the textbook formula, and the size of its terms."""
-    x, y, w, p, v = (
-        np.asarray(array, np.float64)
-        for array in (call.logits, call.targets, call.weight, call.pos_weight, call.tangent)
-    )
-    softplus_x, softplus_minus_x = np.log1p(np.exp(x)), np.log1p(np.exp(-x))
-    sigma = 1 / (1 + np.exp(-x))
-    loss = w * ((1 - y) * softplus_x + p * y * softplus_minus_x)
-    slope = w * ((1 - y) * sigma - p * y * (1 - sigma))
-    curvature = w * (1 - y + p * y) * sigma * (1 - sigma)
-    each = {"none": 1.0, "sum": 1.0, "mean": 1 / x.size}[call.reduction]
-    c = np.asarray(call.cotangent, np.float64) * each
-
-    def reduce(values: Array) -> Array:
-        return values if call.reduction == "none" else np.asarray(each * values.sum())
-
-    size = np.broadcast_to(np.abs(w) * np.maximum(1, p) * np.maximum(1, np.abs(x)), x.shape)
-    return {
-        "loss": (reduce(loss), reduce(size)),
-        "grad_logits": (c * slope, abs(c) * size),
-        "grad_targets": (c * w * (p * softplus_minus_x - softplus_x), 2 * abs(c) * size),
-        "grad_weight": (sum_to(c * loss / w, w.shape), sum_to(abs(c) * size / w, w.shape)),
-        "grad_pos_weight": (
-            sum_to(c * w * y * softplus_minus_x, p.shape),
-            sum_to(abs(c) * size, p.shape),
-        ),
-        "jvp_logits": (reduce(slope * v), reduce(size)),
-        "hvp_logits": (c * curvature * v, abs(c) * size),
-    }
 
 
 @pytest.mark.parametrize("name", DEFAULT)
@@ -259,82 +175,6 @@ def test_an_unknown_reduction_is_refused(
     )
 
 
-@pytest.mark.parametrize("name", ["Native", "Torch", "Paddle", "Tensorflow", "Optax"])
-def test_bits_enter_and_leave_the_frameworks_arrays_unchanged(
-    process: Callable[[str], BackendProcess], name: str
-) -> None:
-    backend = process(f"probes:{name}")
-    if not installed(resolve(name.lower())):
-        pytest.skip(f"{name} is not installed")
-    random = np.random.default_rng(3)
-    for dtype in (*DTYPES, "bool", "int32", "int64", "complex64"):
-        size = 2**16 if array_type(dtype).itemsize == 2 else 1000
-        bits = random.integers(0, 256, size * array_type(dtype).itemsize, np.uint8)
-        if array_type(dtype).itemsize == 2:
-            bits = np.arange(size, dtype=np.uint16).view(np.uint8)
-        if dtype == "bool":
-            bits &= 1
-        sent = bits.view(array_type(dtype))
-        for array in (sent, sent.reshape(8, -1), sent[5].reshape(()), sent[:0]):
-            answer = backend.evaluate(LossCall(array, array))
-            assert isinstance(answer, LossResult), (dtype, answer)
-            got = answer.values["loss"]
-            assert (got.dtype, got.shape) == (array.dtype, array.shape)
-            assert got.tobytes() == array.tobytes()
-
-
-def of_every_layout(dtype: str) -> dict[str, Array]:
-    """Arrays of one shape, of different numbers."""
-    base = np.arange(1, 25).reshape(4, 6).astype(array_type(dtype))
-    raw = np.zeros(base.nbytes + 1, np.uint8)
-    unaligned = np.ndarray(base.shape, base.dtype, raw, offset=1)
-    unaligned[...] = base
-    read_only = base.copy()
-    read_only.flags.writeable = False
-    return {
-        "transposed": base.reshape(6, 4).T,
-        "every second": np.repeat(base, 2, axis=1)[:, ::2],
-        "stride zero": np.broadcast_to(base[0], base.shape),
-        "backwards": base[::-1, ::-1],
-        "unaligned": unaligned,
-        "read-only": read_only,
-    }
-
-
-@pytest.mark.parametrize("name", ["Native", "Torch", "Paddle", "Tensorflow", "Optax"])
-def test_every_layout_enters_the_frameworks_arrays_as_the_same_numbers(
-    process: Callable[[str], BackendProcess], name: str
-) -> None:
-    backend = process(f"probes:{name}")
-    if not installed(resolve(name.lower())):
-        pytest.skip(f"{name} is not installed")
-    refused = {"backwards"} if name in ("Torch", "Paddle") else set()
-    for dtype in DTYPES:
-        for layout, sent in of_every_layout(dtype).items():
-            answer = backend.evaluate(LossCall(sent, sent))
-            if layout in refused:
-                assert isinstance(answer, Failure)
-                assert (answer.kind, "negative strides" in answer.detail) == ("unsupported", True)
-                continue
-            assert isinstance(answer, LossResult), (dtype, layout, answer)
-            assert answer.values["loss"].tobytes() == sent.tobytes(), (dtype, layout)
-
-
-@pytest.mark.parametrize("name", ["Torch", "Paddle"])
-def test_strides_are_those_of_the_array_where_the_framework_has_strides(
-    process: Callable[[str], BackendProcess], name: str
-) -> None:
-    backend = process(f"probes:Strides{name}")
-    if not installed(resolve(name.lower())):
-        pytest.skip(f"{name} is not installed")
-    layouts = of_every_layout("float32")
-    for layout in ("transposed", "every second", "stride zero"):
-        answer = backend.evaluate(LossCall(layouts[layout], layouts[layout]))
-        assert isinstance(answer, LossResult), (layout, answer)
-        expected = [stride // 4 for stride in layouts[layout].strides]
-        assert answer.values["loss"].tolist() == expected
-
-
 @pytest.mark.parametrize("name", DEFAULT)
 def test_the_number_of_threads_can_be_set_or_the_framework_has_no_such_switch(
     process: Callable[[str], BackendProcess], name: str
@@ -344,28 +184,6 @@ def test_the_number_of_threads_can_be_set_or_the_framework_has_no_such_switch(
         assert isinstance(answer, LossResult), answer
     else:
         assert answer == Failure("unsupported", "its adapter has no threads")
-
-
-@pytest.mark.parametrize("name", DEFAULT)
-def test_no_framework_changes_its_operands(
-    process: Callable[[str], BackendProcess], name: str
-) -> None:
-    call = with_quantities(moderate("float32"), "loss", "grad_logits")
-    answer = process(name).evaluate(call)
-    assert isinstance(answer, LossResult), answer
-    assert answer.modified == ()
-
-
-@pytest.mark.parametrize("name", ["Torch", "Tensorflow"])
-def test_a_change_of_what_a_framework_holds_is_seen(
-    process: Callable[[str], BackendProcess], name: str
-) -> None:
-    backend = process(f"probes:Forgetful{name}")
-    if not installed(resolve(name.lower())):
-        pytest.skip(f"{name} is not installed")
-    answer = backend.evaluate(LossCall(np.ones(3), np.ones(3)))
-    assert isinstance(answer, LossResult), answer
-    assert answer.modified == ("logits",)
 
 
 @pytest.mark.parametrize("name", ["native", "torch", "paddle", "tensorflow", "optax"])

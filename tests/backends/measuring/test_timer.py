@@ -1,8 +1,6 @@
-"""Timing in a worker: what is within the time, cold caches, priority, what others take."""
+"""Timing in a worker: what is within the time, cold caches, priority."""
 
 import os
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -17,9 +15,6 @@ from bce_conformance.backends import (
 from bce_conformance.backends.measuring import real_time
 from bce_conformance.backends.measuring.timer import Timer
 from bce_conformance.backends.measuring.workload import Workload
-from bce_conformance.timing.machine_load import Others
-from bce_conformance.timing.plan import Group
-from bce_conformance.timing.session import Session
 
 
 class Sleeper:
@@ -93,39 +88,6 @@ def test_real_time_lasts_as_long_as_the_measurement() -> None:
     assert watched.policies[4:]
     assert set().union(*watched.policies[4:]) == {os.SCHED_RR}
     assert scheduling() == {os.SCHED_OTHER}
-
-
-@pytest.mark.skipif(not real_time.permitted(), reason="real-time priority is not permitted here")
-@pytest.mark.parametrize("ahead", [False, True])
-def test_a_session_measures_with_the_priority_that_it_is_given(ahead: bool) -> None:
-    name = "faulty:Impatient"
-    plan = [Group("sizes", ((name, Workload(32)),))]
-    session = Session([resolve(name)], plan, 2, ahead=ahead)
-    try:
-        session.run(lambda name: None)
-    finally:
-        session.close()
-    (timing,) = session.timings
-    assert timing.status == ("ok" if ahead else "raised RuntimeError: others come first")
-
-
-def test_what_others_take_is_counted() -> None:
-    others = Others()
-    assert others.processors is None
-    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        with others.watch(os.getpid()):
-            time.sleep(0.5)
-        assert others.processors is not None
-        assert 0.3 < others.processors <= (os.cpu_count() or 1) + 0.1
-        alone = Others()
-        with alone.watch(burner.pid):
-            time.sleep(0.5)
-        assert alone.processors is not None
-        assert alone.processors < others.processors
-    finally:
-        burner.kill()
-        burner.wait()
 
 
 def test_threads_are_held_to_one_and_let_go() -> None:

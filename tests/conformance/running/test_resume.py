@@ -18,7 +18,7 @@ import pytest
 from bce_conformance.conformance.running import journal
 from bce_conformance.results import reading
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 # Small, yet with curves, with a probe, and with two backends at once.
 RUN = (
     *("--backend=impaired:Slow", "--backend=impaired:SlowToo", "--tier=quick"),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -51,7 +52,7 @@ def assert_same_bits(got: Array, sent: Array) -> None:
 @pytest.fixture(scope="module")
 def echo() -> Iterator[BackendProcess]:
     patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(__file__.rpartition("/")[0])
+    patch.syspath_prepend(str(Path(__file__).parents[1]))
     with BackendProcess(resolve("faulty:Echo")) as backend:
         yield backend
     patch.undo()

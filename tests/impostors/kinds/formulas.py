@@ -5,8 +5,7 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import format_of
-
-from .impostor import (
+from tests.impostors.impostor import (
     Values,
     contracted,
     mistaken,

@@ -3,8 +3,7 @@
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-
-from .impostor import Crash, Values, mistaken, right, two_ulps_off
+from tests.impostors.impostor import Crash, Values, mistaken, right, two_ulps_off
 
 VECTOR = 16  # bytes of a vector register; memory from malloc begins at a multiple of it
 

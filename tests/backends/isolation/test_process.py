@@ -281,7 +281,7 @@ PARENT = """
 @pytest.mark.parametrize("name", ["Hang", "HangWithoutInterpreter"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_its_parent(name: str, ending: signal.Signals) -> None:
-    script = textwrap.dedent(PARENT.format(here=str(Path(__file__).parent), name=name))
+    script = textwrap.dedent(PARENT.format(here=str(Path(__file__).parents[1]), name=name))
     parent = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,

@@ -3,8 +3,7 @@
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-
-from .impostor import Crash, Values, mistaken, right
+from tests.impostors.impostor import Crash, Values, mistaken, right
 
 
 def _first_axis(operand: Array | None, shape: tuple[int, ...]) -> Array | None:

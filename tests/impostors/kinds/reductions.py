@@ -7,8 +7,7 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import format_of
-
-from .impostor import Values, mistaken, right, right_elements, stateful
+from tests.impostors.impostor import Values, mistaken, right, right_elements, stateful
 
 
 def _with_loss(call: LossCall, loss: Array | float) -> Values:

@@ -6,8 +6,7 @@ import numpy as np
 
 from bce_conformance.backends.adapters.base import in_form
 from bce_conformance.backends.calls import OPERANDS, REDUCTIONS, Array, LossCall, LossResult
-
-from .impostor import Crash, Values, mistaken, right, stateful
+from tests.impostors.impostor import Crash, Values, mistaken, right, stateful
 
 
 def _given(call: LossCall) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from bce_conformance.conformance.inputs import inputs, pools
 from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.reference import FLOAT32
-from tests.impostors.edges import LIMITS
+from tests.impostors.kinds.edges import LIMITS
 from tests.impostors.recording import Cells, is_worse
 from tests.impostors.table import IMPOSTORS, right_verdict
 

@@ -5,9 +5,7 @@ from functools import reduce
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-
-from .formulas import rounded, sigmoid, wide
-from .impostor import (
+from tests.impostors.impostor import (
     PRETENDED,
     Values,
     mistaken,
@@ -19,6 +17,8 @@ from .impostor import (
     with_elements,
     with_formulas,
 )
+
+from .formulas import rounded, sigmoid, wide
 
 
 def _everywhere(call: LossCall) -> Array:

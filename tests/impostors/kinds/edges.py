@@ -7,8 +7,7 @@ import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import FLOAT32
-
-from .impostor import Values, declare, right
+from tests.impostors.impostor import Values, declare, right
 
 # Where a formula in float32 changes over: what e^−|x| passes there, and the |x|.
 LIMITS = {

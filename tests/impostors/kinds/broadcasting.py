@@ -6,8 +6,7 @@ from functools import partial
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-
-from .impostor import Values, declare, right
+from tests.impostors.impostor import Values, declare, right
 
 Shape = tuple[int, ...]
 Misreading = Callable[[Array, Shape], Array]  # of the weight and the shape of the logits
