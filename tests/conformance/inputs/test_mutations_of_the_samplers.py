@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.impostors.edges import LIMITS
+from tests.impostors.kinds.edges import LIMITS
 
 from bce_conformance.conformance.checks import test_values
 from bce_conformance.conformance.inputs import inputs, pools
