@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 import uuid
+from argparse import Namespace
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.process import TIME_LIMIT
-from bce_conformance.conformance.ledger.read import read as read_ledgers
-from bce_conformance.conformance.running import journal, memory, outcome
+from bce_conformance.conformance.running import journal, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
-from bce_conformance.conformance.running.matrix import Matrix, Settings
+from bce_conformance.conformance.running.matrix import Matrix
 from bce_conformance.conformance.running.progress import Progress
 from bce_conformance.conformance.running.scheduler import Check, Scheduler
 from bce_conformance.results.cells import Cell, Place
@@ -29,13 +29,13 @@ from bce_conformance.results.host import now
 from bce_conformance.results.reading import timings_in
 from bce_conformance.results.writing import write
 
+from . import memory
+from .settings import Settings
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
-SETTINGS = pytest.StashKey[Settings]()
 KEPT = pytest.StashKey[Kept]()
-PROGRESS = pytest.StashKey[Progress]()
 SCHEDULER = pytest.StashKey[Scheduler]()
 SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
@@ -43,6 +43,27 @@ _IN_ONE_PROCESS = (
     "-n is given; accepted is one process of pytest: the checks already run several backends at a "
     "time, and each process would measure all of them"
 )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """All that a run is told.
+
+    Attributes:
+        settings: what is measured.
+        results: where results.json goes; None where nothing is to be written.
+        resume: whether to go on from the journal beside it.
+        progress: is told how far the run is.
+    """
+
+    settings: Settings
+    results: Path | None
+    resume: bool
+    progress: Progress = field(default_factory=Progress)
+
+
+OPTIONS = pytest.StashKey[RunOptions]()
+"""Of the session: put there by ``run``, else made of the options of pytest's command line."""
 
 
 class Unexpected(pytest.fail.Exception):  # type: ignore[name-defined,misc]
@@ -77,11 +98,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options; nothing is started yet."""
+    """Read the options, where the session was not handed any; nothing is started yet."""
     config.addinivalue_line("markers", "requirement(id): the requirement of SPEC.md that it checks")
-    option = config.option
+    if OPTIONS not in config.stash:
+        config.stash[OPTIONS] = _read_options(config.option)
+    config.stash[KEPT] = Kept({}, str(uuid.uuid4()), now())
+
+
+def _read_options(option: Namespace) -> RunOptions:
+    """What the options of pytest's command line say.
+
+    Raises:
+        UsageError: one is not valid.
+    """
     try:
-        config.stash[SETTINGS] = Settings(
+        settings = Settings(
             tuple(option.backend),
             tuple(option.device),
             tuple(option.dtype),
@@ -98,7 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if option.resume and option.results is None:
         raise pytest.UsageError("--resume needs --results FILE: the journal lies beside it")
-    config.stash[KEPT] = Kept({}, str(uuid.uuid4()), now())
+    return RunOptions(settings, option.results, option.resume)
 
 
 def matrix_of(config: pytest.Config) -> Matrix:
@@ -110,31 +141,30 @@ def matrix_of(config: pytest.Config) -> Matrix:
     if hasattr(config, "workerinput"):
         raise pytest.Collector.CollectError(_IN_ONE_PROCESS)
     if MATRIX not in config.stash:
-        settings = config.stash[SETTINGS]
-        progress = config.stash.get(PROGRESS, None)
-        config.stash[MATRIX] = Matrix(settings, read_ledgers(settings.ledgers), progress)
+        options = config.stash[OPTIONS]
+        config.stash[MATRIX] = Matrix(options.settings, options.progress)
     return config.stash[MATRIX]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Take over what an interrupted run has measured, if that is asked for."""
     config = session.config
-    if not config.option.resume:
+    options = config.stash[OPTIONS]
+    if not options.resume or options.results is None:
         return
     try:
-        kept = journal.read(_journal_path(config))
+        kept = journal.read(_journal_beside(options.results))
     except JournalError as error:
         raise pytest.UsageError(f"--resume: {error}") from error
-    _require_same(kept, outcome.identity_of_settings(config.stash[SETTINGS]))
+    _require_same(kept, outcome.identity_of_settings(options.settings))
     matrix = matrix_of(config)
     _require_same(kept, outcome.identity_of_backends(matrix))
     matrix.resume(kept)
     config.stash[KEPT] = kept
 
 
-def _journal_path(config: pytest.Config) -> Path:
-    path: Path = config.option.results.with_name(journal.NAME)
-    return path
+def _journal_beside(results: Path) -> Path:
+    return results.with_name(journal.NAME)
 
 
 def _require_same(kept: Kept, identity: dict[str, Any]) -> None:
@@ -160,8 +190,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     matrix = config.stash[MATRIX]
     lines = [f"bce-conformance: tier {matrix.settings.tier}, seed {matrix.settings.seed}"]
     for backend in matrix.specs:
-        info = matrix.info(backend)
-        text = matrix.status(backend)
+        info = matrix.processes.info(backend)
+        text = matrix.processes.status(backend)
         if isinstance(info, BackendInfo):
             devices = ", ".join(device.kind for device in info.devices)
             text = f"{info.framework} {info.version} on {devices} ({info.instruction_set})"
@@ -180,7 +210,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "place" not in metafunc.fixturenames:
         return
     requirement = _requirement(metafunc.definition)
-    if not metafunc.config.stash[SETTINGS].selects(requirement):
+    if not metafunc.config.stash[OPTIONS].settings.selects(requirement):
         places: list[Place] = []
     else:
         places = matrix_of(metafunc.config).places(requirement)
@@ -237,15 +267,16 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if MATRIX in config.stash and not config.option.collectonly:
         checks = [check for item in session.items if (check := _check(item))]
         matrix = config.stash[MATRIX]
-        _require_measurable(config, matrix, [check.place for check in checks])
-        if config.option.results is not None:
-            matrix.journal = _open_journal(config, matrix)
+        options = config.stash[OPTIONS]
+        _require_measurable(options, matrix, [check.place for check in checks])
+        if options.results is not None:
+            matrix.journal = _open_journal(config, matrix, options.results)
         cells = Counter(check.place.backend for check in checks)
         matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
         config.stash[SCHEDULER] = Scheduler(matrix, checks)
 
 
-def _require_measurable(config: pytest.Config, matrix: Matrix, places: list[Place]) -> None:
+def _require_measurable(options: RunOptions, matrix: Matrix, places: list[Place]) -> None:
     """Refuse a run of which nothing can be measured.
 
     Raises:
@@ -253,12 +284,12 @@ def _require_measurable(config: pytest.Config, matrix: Matrix, places: list[Plac
     """
     if matrix.cells or any(map(matrix.is_measurable, places)):
         return
-    if not places and config.option.results is None:
+    if not places and options.results is None:
         return  # somebody runs a test by hand that is none of a requirement
     devices = {
         backend: ", ".join(device.kind for device in info.devices)
         for backend in matrix.specs
-        if isinstance(info := matrix.info(backend), BackendInfo)
+        if isinstance(info := matrix.processes.info(backend), BackendInfo)
     }
     there = "; ".join(f"{backend} has {kinds}" for backend, kinds in devices.items())
     asked = ", ".join(matrix.settings.devices)
@@ -270,15 +301,16 @@ def _require_measurable(config: pytest.Config, matrix: Matrix, places: list[Plac
     )
 
 
-def _open_journal(config: pytest.Config, matrix: Matrix) -> Journal:
-    kept, path = config.stash[KEPT], _journal_path(config)
+def _open_journal(config: pytest.Config, matrix: Matrix, results: Path) -> Journal:
+    kept, path = config.stash[KEPT], _journal_beside(results)
+    start_up = matrix.processes.start_up
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if config.option.resume:
-            return Journal.go_on(path, kept, matrix.start_up)
+        if config.stash[OPTIONS].resume:
+            return Journal.go_on(path, kept, start_up)
         identity = outcome.identity_of_settings(matrix.settings)
         identity |= outcome.identity_of_backends(matrix)
-        return Journal.begin(path, identity, kept.run_id, kept.started, matrix.start_up)
+        return Journal.begin(path, identity, kept.run_id, kept.started, start_up)
     except (JournalError, OSError) as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
 
@@ -319,17 +351,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     try:
         if SCHEDULER in config.stash:
             config.stash[SCHEDULER].close()
-        if matrix.journal is not None:
-            _finish(config, matrix, matrix.journal, exitstatus)
+        path = config.stash[OPTIONS].results
+        if matrix.journal is not None and path is not None:
+            _finish(config, matrix, matrix.journal, path, exitstatus)
     finally:
-        matrix.close()
+        matrix.processes.close()
 
 
-def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus: int) -> None:
+def _finish(
+    config: pytest.Config, matrix: Matrix, kept_in: Journal, path: Path, exitstatus: int
+) -> None:
     """Write results.json; the journal goes when nothing is left to measure."""
     kept_in.close()
     came_to_its_end = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    path, kept = config.option.results, config.stash[KEPT]
+    kept = config.stash[KEPT]
     if not matrix.cells:
         kept_in.path.unlink()
         return
@@ -337,7 +372,7 @@ def _finish(config: pytest.Config, matrix: Matrix, kept_in: Journal, exitstatus:
         matrix,
         run_id=kept.run_id,
         started=kept.started,
-        start_up=kept.start_up + matrix.start_up,
+        start_up=kept.start_up + matrix.processes.start_up,
         measuring=kept.measuring + kept_in.measuring(),
         interrupted=not came_to_its_end,
         argv=sys.argv,

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 import pytest
 
-from bce_conformance.conformance.running.matrix import Settings
 from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.conformance.settings import Settings
 
 from . import plugin
 
@@ -35,16 +35,17 @@ class Exit(IntEnum):
 
 
 class _Watcher:
-    """Hands progress and earlier cells to the session, and keeps the suite's own failures."""
+    """Hands a session its options, and keeps the suite's own failures."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, options: plugin.RunOptions) -> None:
         self.suite_failures: list[str] = []
         self.stopped = ""  # why the suite itself ended the run
         self.as_expected = True
-        self._progress = progress
+        self._options = options
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[plugin.PROGRESS] = self._progress
+        config.stash[plugin.OPTIONS] = self._options
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
@@ -107,19 +108,10 @@ def run(
         on_stop: is told in one line why the suite could not go on, such as for a full disk.
         resume: whether to go on from the journal of an interrupted run of the same settings.
     """
-    watcher = _Watcher(progress)
+    watcher = _Watcher(plugin.RunOptions(settings, results, resume, progress))
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
     arguments += ["--capture=no"]  # progress is shown while tests wait for their cells
-    arguments += [f"--results={results}"] if results is not None else []
-    arguments += [f"--tier={settings.tier}", f"--seed={settings.seed}"]
-    arguments += [f"--time-limit={settings.time_limit}", f"--memory={settings.memory}B"]
-    arguments += ["--resume"] * resume
-    for option in ("backend", "device", "dtype", "requirement"):
-        arguments += [f"--{option}={value}" for value in getattr(settings, f"{option}s")]
-    arguments += [f"--ledger={path.resolve()}" for path in settings.ledgers]
-    arguments += [f"--isa={settings.instruction_set}"]
-    arguments += ["--strict-ledger"] * settings.strict
     with _terminated_as_interrupted():
         code = pytest.main(arguments, plugins=[watcher])
     for text in watcher.suite_failures:

@@ -12,7 +12,7 @@ from bce_conformance.backends import (
     installed,
 )
 from bce_conformance.conformance.judging import flush_probe
-from bce_conformance.conformance.running.matrix import NOT_INSTALLED
+from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
 
 from .terminal import console, errors

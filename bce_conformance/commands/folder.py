@@ -13,7 +13,7 @@ from bce_conformance.backends import DTYPES, installed
 from bce_conformance.conformance.ledger.read import tries_less
 from bce_conformance.conformance.running import journal
 from bce_conformance.conformance.running.journal import JournalError
-from bce_conformance.conformance.running.matrix import Settings
+from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Cell

@@ -14,7 +14,7 @@ from bce_conformance.conformance.ledger.read import LEDGER, MADE_WITH, Condition
 from bce_conformance.conformance.ledger.read import read as read_ledger
 from bce_conformance.conformance.ledger.update import Found, update
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.running.matrix import NO_LEDGER
+from bce_conformance.conformance.settings import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
 
 from .options import OUT, Ledgers

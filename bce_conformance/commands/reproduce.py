@@ -15,7 +15,7 @@ from bce_conformance.backends import DTYPES, resolve
 from bce_conformance.backends.names import nearest
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
-from bce_conformance.conformance.running.matrix import Settings
+from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Cell, CellKey, key_of
 

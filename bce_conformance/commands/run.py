@@ -9,12 +9,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.running.journal import NAME
-from bce_conformance.conformance.running.matrix import Settings
-from bce_conformance.conformance.running.memory import default_bound, parse
 from bce_conformance.conformance.running.outcome import identity_of_settings
+from bce_conformance.conformance.settings import Settings
 
 from . import folder
 from .options import OUT, DtypeName, InstructionSet, Ledgers, TierName

@@ -7,8 +7,9 @@ from bce_conformance.conformance.running.matrix import Matrix
 
 def test_backend_starts(matrix: Matrix, demanded_backend: str) -> None:
     """The backend's framework imports in its own process and describes itself."""
-    info = matrix.info(demanded_backend)
+    info = matrix.processes.info(demanded_backend)
     if not isinstance(info, BackendInfo):
-        raise Unexpected(f"{demanded_backend}: {matrix.status(demanded_backend)}", pytrace=False)
+        status = matrix.processes.status(demanded_backend)
+        raise Unexpected(f"{demanded_backend}: {status}", pytrace=False)
     if not info.dtypes:
         raise Unexpected(f"{demanded_backend} takes logits in no format", pytrace=False)

@@ -1,39 +1,22 @@
-"""The matrix of one session: which cells there are, the processes that fill them, and the results.
+"""The matrix of one run: which cells there are, and what each of them became.
 
 Guarantees that every cell that was begun has a verdict, whatever its backend did, and that no
-process outlives the session.
+process outlives the matrix.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from threading import Lock
 
-from bce_conformance.backends import (
-    DTYPES,
-    BackendInfo,
-    BackendProcess,
-    BackendSpec,
-    Failure,
-    builtin_backends,
-    installed,
-    instruction_sets,
-    resolve,
-    sibling,
-)
-from bce_conformance.backends.names import nearest
-from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
-from bce_conformance.conformance.ledger.read import Conditions, Ledger, read
-from bce_conformance.conformance.specification import Requirement, requirements
+from bce_conformance.conformance.ledger.read import Conditions
+from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.specification import Requirement
 from bce_conformance.conformance.tiers import EVERY_INSTRUCTION_SET, TIERS
 from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
@@ -41,25 +24,12 @@ from bce_conformance.results.model import Flushes
 
 from .call_slots import CallSlots, SlottedProcess
 from .journal import Journal, Kept
-from .memory import default_bound
+from .processes import NOT_INSTALLED, Processes
 from .progress import Progress
 from .record import Record
 from .reproduce import explain_line, reproduce_line
 from .subject import Subject
 
-# On a busy machine a call that compiles takes seconds many times over, and is no hang.
-COMPILING = 4
-ALL = "all"  # among the backends: every built-in one that is installed, variants included
-NOT_INSTALLED = "not installed"
-NO_LEDGER = (
-    "ledger {} does not exist; `ledger update --ledger FILE` makes one of what a run has found"
-)
-# Backends share the processors: threads of one that wait for work sleep, where by default they
-# would take a third of its time from the others.
-_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-# They share the memory, too: glibc gives large blocks back at once, where by default it comes to
-# keep those of up to 32 MiB.
-_FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
     "raised": "fails",
     "crashed": "crashed",
@@ -68,126 +38,31 @@ VERDICT_OF_FAILURE: dict[str, Verdict] = {
 }
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a session measures.
-
-    Attributes:
-        backends: ids, or ``ALL``; none means those that the tier tries and that are installed.
-        devices: kinds; none means every device that a backend has.
-        dtypes: formats; none means all.
-        requirements: numbers or families; none means all.
-        tier: how much is tried.
-        seed: of all random inputs.
-        time_limit: seconds that one call may take; a call may have to compile first, for which
-            backends that do have ``COMPILING`` times as long.
-        ledgers: ledger files beside the suite's own.
-        memory: bytes that the suite's own process may take; what of inputs and truths does not fit
-            is computed again.
-        instruction_set: that the code of all backends is held to; empty for all that the processor
-            has.
-        strict: whether a cell is an error that is better than an entry of the ledger which was
-            measured on the same version and instruction set.
-    """
-
-    backends: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()
-    tier: str = "default"
-    seed: int = 0
-    time_limit: float = TIME_LIMIT
-    ledgers: tuple[Path, ...] = ()
-    memory: int = field(default_factory=default_bound)
-    instruction_set: str = ""
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        known = {*requirements(), *(r.family for r in requirements().values())}
-        for name, given, accepted in (
-            ("dtype", self.dtypes, set(DTYPES)),
-            ("requirement", self.requirements, known),
-            ("tier", (self.tier,), set(TIERS)),
-        ):
-            unknown = sorted(set(given) - accepted)
-            if unknown:
-                raise ValueError(
-                    f"{name} {unknown[0]!r} is unknown; {nearest(unknown[0], accepted)}"
-                )
-        if self.instruction_set:
-            instruction_sets.check(self.instruction_set)
-        self.specs()  # raises ValueError where a backend is unknown
-        if not self.time_limit > 0:
-            raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
-        absent = [path for path in self.ledgers if not path.exists()]
-        if absent:
-            raise ValueError(NO_LEDGER.format(absent[0]))
-        read(self.ledgers)  # raises LedgerError where a file is not valid
-
-    def specs(self) -> list[BackendSpec]:
-        """The backends to measure, each once.
-
-        Raises:
-            ValueError: one is unknown.
-        """
-        chosen = [resolve(backend) for backend in self.backends if backend != ALL]
-        if not chosen or ALL in self.backends:
-            variants = ALL in self.backends or TIERS[self.tier].variants
-            builtin = (spec for spec in builtin_backends() if variants or not spec.variant)
-            chosen = [*builtin, *chosen]
-        held = (
-            spec if spec.instruction_set else replace(spec, instruction_set=self.instruction_set)
-            for spec in chosen
-        )
-        return list(dict.fromkeys(held))
-
-    def names(self, requirement: Requirement) -> bool:
-        """Whether a requirement is asked for by its number."""
-        return requirement.id in self.requirements
-
-    def accepts(self, cell: Cell) -> bool:
-        """Whether a cell is no error: not worse than known, and where that is asked not stale."""
-        return cell.expected and not (self.strict and cell.stale)
-
-    def selects(self, requirement: Requirement) -> bool:
-        """Whether a requirement is to be measured."""
-        chosen = self.requirements
-        return not chosen or requirement.id in chosen or requirement.family in chosen
-
-
 class Matrix:
-    """All cells of one session.
+    """All cells of one run.
 
     Args:
         settings: what is measured.
-        ledger: what is expected.
-        progress: is told how far the session is.
+        progress: is told how far the run is.
     """
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self.settings = settings
         self.progress = progress or Progress()
-        self.ledger = ledger
         self.cells: dict[tuple[str, Place], Cell] = {}
         self.curves = Curves()
         # One more than there are processors: a call that is handed over computes nothing.
         self.slots = CallSlots((os.cpu_count() or 1) + 1)
         self.pools = PoolStore(
-            settings.seed, TIERS[settings.tier], ledger.witnesses, memory=settings.memory
+            settings.seed,
+            TIERS[settings.tier],
+            settings.ledger.witnesses,
+            memory=settings.memory,
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
-        self.start_up = 0.0  # seconds that the backends took to start
+        self.processes = Processes(self.specs, settings.time_limit, self.slots, self.progress)
         self.flushes: dict[Place, Flushes] = {}
         self.journal: Journal | None = None
-        self._releasing = Lock()
-        self._processes: dict[str, BackendProcess] = {}
-        self._siblings: dict[str, BackendProcess] = {}
-        self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
-        self._infos: dict[str, BackendInfo | Failure | None] | None = None
-        # Its threads live as long as the matrix: a worker ends with the thread that started it.
-        self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
 
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
@@ -197,68 +72,13 @@ class Matrix:
             self.curves.take(points)
         self.flushes.update(kept.flushes)
 
-    # --- backends ------------------------------------------------------------------------------
-
-    def info(self, backend: str) -> BackendInfo | Failure | None:
-        """What a backend says of itself, why it cannot, or None where it is not installed."""
-        self._start()
-        assert self._infos is not None
-        return self._infos[backend]
-
-    def status(self, backend: str) -> str:
-        """``ok``, or why a backend cannot be measured."""
-        info = self.info(backend)
-        return "ok" if isinstance(info, BackendInfo) else str(info or NOT_INSTALLED)
-
     def demanded(self) -> list[str]:
         """The backends that must be there: those asked for by name, else the installed ones."""
         return [
             backend
             for backend in self.specs
-            if backend in self.settings.backends or self.info(backend) is not None
+            if backend in self.settings.backends or self.processes.info(backend) is not None
         ]
-
-    def _start(self) -> None:
-        """Start all backends at once, the first time: importing a framework takes seconds."""
-        if self._infos is not None:
-            return
-        begin = time.monotonic()
-        self._infos = dict.fromkeys(self.specs)
-        self._processes = {
-            backend: self._process_of(spec)
-            for backend, spec in self.specs.items()
-            if installed(spec)
-        }
-        self.progress.starting(tuple(self._processes))
-        infos = self._starters.map(self._start_one, self._processes)
-        self._infos.update(zip(self._processes, infos, strict=True))
-        self.start_up = time.monotonic() - begin
-
-    def _start_one(self, backend: str) -> BackendInfo | Failure:
-        info = self._processes[backend].info()
-        self.progress.up(backend)
-        return info
-
-    def release(self) -> None:
-        """End the processes of backends that have nothing left to do: each holds much memory."""
-        with self._releasing:
-            busy = [spec for backend, spec in self.specs.items() if self.slots.left[backend]]
-            needed = {spec.id for spec in busy}
-            needed |= {eager.id for spec in busy if (eager := sibling(spec))}
-            for processes in (self._processes, self._siblings):
-                for backend in processes.keys() - needed:
-                    processes[backend].close()
-            for backend in self._held.keys() - needed:
-                self._end_held(backend)
-
-    def close(self) -> None:
-        """End all processes, also those that are being started."""
-        held = (process for by_level in self._held.values() for process in by_level.values())
-        for process in (*self._processes.values(), *self._siblings.values(), *held):
-            process.close()
-        self._starters.shutdown(wait=True, cancel_futures=True)
-
-    # --- cells ---------------------------------------------------------------------------------
 
     def places(self, requirement: Requirement) -> list[Place]:
         """Where a requirement is still to be measured, one format after the other."""
@@ -277,13 +97,13 @@ class Matrix:
         return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
-        info = self.info(backend)
+        info = self.processes.info(backend)
         present = [d.kind for d in info.devices] if isinstance(info, BackendInfo) else ["cpu"]
         return self.settings.devices or list(dict.fromkeys(present))
 
     def subject(self, requirement: Requirement, place: Place) -> Subject:
         """The subject of a cell whose backend is there."""
-        evaluator = SlottedProcess(place.backend, self._processes[place.backend], self.slots)
+        evaluator = self.processes.own(place.backend)
         format_ = format_of(place.dtype)
         if place not in self.flushes:
             outcome = evaluator.evaluate(flush_probe.probe(format_, place.device))
@@ -297,8 +117,8 @@ class Matrix:
             self.pools,
             Curves(),
             flushes=bool(self.flushes[place].results),
-            sibling=self._sibling(place.backend),
-            lower=self._lower(requirement, place),
+            sibling=self.processes.sibling(place.backend),
+            lower=self._lower(requirement, place.backend),
         )
 
     def _keep_flushes(self, place: Place, flushes: Flushes) -> None:
@@ -306,56 +126,23 @@ class Matrix:
             self.journal.flushes(place, flushes)
         self.flushes[place] = flushes
 
-    def _sibling(self, backend: str) -> SlottedProcess | None:
-        """The process of the backend that this one is a variant of, asked in this one's slots."""
-        eager = sibling(self.specs[backend])
-        if eager is None:
-            return None
-        process = self._processes.get(eager.id) or self._siblings.get(eager.id)
-        if process is None:
-            process = self._process_of(eager)
-            self._siblings[eager.id] = process
-        return SlottedProcess(backend, process, self.slots)
-
-    def _lower(self, requirement: Requirement, place: Place) -> dict[str, SlottedProcess]:
-        """The backend held to each instruction set below its own, where the requirement asks.
-
-        Their processes end when the backend goes on to other requirements: each is a framework in
-        memory.
-        """
-        if requirement.id != EVERY_INSTRUCTION_SET:
-            self._end_held(place.backend)
-            return {}
-        if place.backend not in self._held:
-            info = self.info(place.backend)
-            levels = instruction_sets.below(
-                info.instruction_set if isinstance(info, BackendInfo) else ""
-            )
-            spec = self.specs[place.backend]
-            self._held[place.backend] = {
-                level: self._process_of(replace(spec, instruction_set=level)) for level in levels
-            }
-        held = self._held[place.backend]
-        return {level: SlottedProcess(place.backend, held[level], self.slots) for level in held}
-
-    def _end_held(self, backend: str) -> None:
-        for process in self._held.pop(backend, {}).values():
-            process.close()
-
-    def _process_of(self, spec: BackendSpec) -> BackendProcess:
-        limit = self.settings.time_limit * (COMPILING if spec.compiles else 1)
-        return BackendProcess(spec, time_limit=limit, environment=_PATIENT | _FRUGAL)
+    def _lower(self, requirement: Requirement, backend: str) -> dict[str, SlottedProcess]:
+        """The backend held to each instruction set below its own, where the requirement asks."""
+        if requirement.id == EVERY_INSTRUCTION_SET:
+            return self.processes.lower(backend)
+        self.processes.end_lower(backend)
+        return {}
 
     def is_measurable(self, place: Place) -> bool:
         """Whether something can be found out at a place: at least that its backend fails there."""
-        info = self.info(place.backend)
+        info = self.processes.info(place.backend)
         if not isinstance(info, BackendInfo):
             return info is not None
         return place.device.partition(":")[0] in {device.kind for device in info.devices}
 
     def absent(self, requirement: Requirement, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
-        info = self.info(place.backend)
+        info = self.processes.info(place.backend)
         if info is None:
             return self._keep(requirement, place, "not measured", NOT_INSTALLED)
         if isinstance(info, Failure):
@@ -391,7 +178,7 @@ class Matrix:
     ) -> Cell:
         worst = record.worst() if record else None
         again = self._again(place, requirement, worst)
-        standing = self.ledger.standing(
+        standing = self.settings.ledger.standing(
             requirement.id, place.backend, place.dtype, verdict, self._conditions(place)
         )
         cell = Cell(
@@ -431,7 +218,7 @@ class Matrix:
         return line or reproduce_line(place, requirement.id, *settings)
 
     def _conditions(self, place: Place) -> Conditions:
-        info = self.info(place.backend)
+        info = self.processes.info(place.backend)
         version, set_ = (
             (info.version, info.instruction_set) if isinstance(info, BackendInfo) else ("", "")
         )

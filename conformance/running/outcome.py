@@ -16,6 +16,7 @@ from bce_conformance.backends import (
     instruction_sets,
 )
 from bce_conformance.conformance.ledger.read import LEDGER
+from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Cell, Place
@@ -30,7 +31,8 @@ from bce_conformance.results.model import (
     Subnormals,
 )
 
-from .matrix import NOT_INSTALLED, Matrix, Settings
+from .matrix import Matrix
+from .processes import NOT_INSTALLED
 
 
 def identity_of_settings(settings: Settings) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def identity_of_backends(matrix: Matrix) -> dict[str, Any]:
     """What was measured: each backend as it describes itself, or why it does not."""
     identity: dict[str, Any] = {}
     for backend in matrix.specs:
-        info = matrix.info(backend)
+        info = matrix.processes.info(backend)
         if isinstance(info, BackendInfo):
             described = json.loads(json.dumps(asdict(info)))
         else:
@@ -126,7 +128,7 @@ def _in_order(matrix: Matrix) -> Callable[[Cell], tuple[Any, ...]]:
 
 
 def _backend(matrix: Matrix, spec: BackendSpec) -> BackendEntry:
-    info, status = matrix.info(spec.id), matrix.status(spec.id)
+    info, status = matrix.processes.info(spec.id), matrix.processes.status(spec.id)
     if not isinstance(info, BackendInfo):
         framework = spec.id.partition(":")[0]
         return BackendEntry(spec.id, framework, "", spec.variant, (), (), (), status)

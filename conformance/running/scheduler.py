@@ -81,10 +81,10 @@ class Scheduler:
         self._matrix.slots.stop()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
-        self._matrix.close()
+        self._matrix.processes.close()
         running: list[Future[Cell]] = [f for f in self._cells.values() if not f.cancelled()]
         wait(running, timeout=_END_LIMIT)
-        self._matrix.close()  # also what a check started anew meanwhile
+        self._matrix.processes.close()  # also what a check started anew meanwhile
 
     def _thread(self, backend: str) -> ThreadPoolExecutor:
         if backend not in self._threads:
@@ -99,7 +99,7 @@ class Scheduler:
         finally:
             slots.filled(backend)
             if not slots.left[backend]:
-                self._matrix.release()
+                self._matrix.processes.release()
         spent = Spent(slots.held[backend] - held, time.thread_time() - own)
         self._matrix.progress.finished(cell, spent)
         return cell

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bce_conformance.conformance.running import memory
+from bce_conformance.conformance import memory
 from bce_conformance.results.host import physical_memory
 
 LIMIT = 3 << 20  # below that of any machine

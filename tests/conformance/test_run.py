@@ -132,14 +132,15 @@ def test_a_demanded_backend_that_is_not_installed_ends_the_run_1(tmp_path: Path)
 def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> None:
     path = without_frameworks(tmp_path)
     script = (
-        "from bce_conformance.conformance.running.matrix import Matrix, Settings\n"
-        "from bce_conformance.conformance.ledger.read import Ledger\n"
+        "from bce_conformance.conformance.running.matrix import Matrix\n"
+        "from bce_conformance.conformance.settings import Settings\n"
         "from bce_conformance.backends import installed\n"
-        "import bce_conformance.conformance.running.matrix as m\n"
-        "m.installed = lambda s: s.id in ('native', 'torch') and installed(s)\n"
-        "matrix = Matrix(Settings(), Ledger([]))\n"
-        "print(matrix.status('native'), '|', matrix.status('torch'), '|', matrix.demanded())\n"
-        "matrix.close()\n"
+        "import bce_conformance.conformance.running.processes as p\n"
+        "p.installed = lambda s: s.id in ('native', 'torch') and installed(s)\n"
+        "matrix = Matrix(Settings())\n"
+        "status = matrix.processes.status\n"
+        "print(status('native'), '|', status('torch'), '|', matrix.demanded())\n"
+        "matrix.processes.close()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -150,27 +151,6 @@ def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> No
         check=True,
     )
     assert done.stdout.strip() == "ok | not installed | ['native']"
-
-
-def test_threads_that_draw_random_numbers_do_not_disturb_the_shapes(tmp_path: Path) -> None:
-    (tmp_path / "restless.py").write_text(
-        "import random, threading, time\n"
-        "def draw():\n"
-        "    while True:\n"
-        "        time.sleep(random.random() * 1e-4)\n"
-        "threading.Thread(target=draw, daemon=True).start()\n",
-        encoding="utf-8",
-    )
-    code, document, output = run(
-        "--backend=native",
-        "--requirement=BRD-11",
-        "--requirement=BRD-12",
-        out=tmp_path,
-        PYTHONPATH=str(tmp_path),
-        PYTEST_ADDOPTS="-p restless -o filterwarnings=error::FutureWarning",
-    )
-    assert code == 0, output
-    assert len(document["cells"]) == 3
 
 
 def test_a_run_of_which_nothing_can_be_measured_is_misuse(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bce_conformance.backends import DTYPES, builtin_backends, resolve
-from bce_conformance.conformance.running.matrix import Settings
+from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import EVERY_INSTRUCTION_SET, TIERS
 

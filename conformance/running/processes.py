@@ -1,0 +1,160 @@
+"""The processes of a run's backends: those that cells are measured in, and those they are held to.
+
+Guarantees that a process starts when it is first needed and ends when nothing is left for it to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+
+from bce_conformance.backends import (
+    BackendInfo,
+    BackendProcess,
+    BackendSpec,
+    Failure,
+    installed,
+    instruction_sets,
+    sibling,
+)
+from bce_conformance.conformance.settings import COMPILING
+
+from .call_slots import CallSlots, SlottedProcess
+from .progress import Progress
+
+NOT_INSTALLED = "not installed"
+# Backends share the processors: threads of one that wait for work sleep, where by default they
+# would take a third of its time from the others.
+_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+# They share the memory, too: glibc gives large blocks back at once, where by default it comes to
+# keep those of up to 32 MiB.
+_FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
+
+
+class Processes:
+    """One process a backend, and beside it those of its siblings and lower instruction sets.
+
+    Args:
+        specs: the backends, by id.
+        time_limit: seconds that one call may take.
+        slots: in which calls are made.
+        progress: is told which backends start.
+
+    Attributes:
+        start_up: seconds that the backends took to start.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, BackendSpec],
+        time_limit: float,
+        slots: CallSlots,
+        progress: Progress,
+    ) -> None:
+        self.start_up = 0.0
+        self._specs = specs
+        self._time_limit = time_limit
+        self._slots = slots
+        self._progress = progress
+        self._releasing = Lock()
+        self._processes: dict[str, BackendProcess] = {}
+        self._siblings: dict[str, BackendProcess] = {}
+        self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
+        self._infos: dict[str, BackendInfo | Failure | None] | None = None
+        # Its threads live as long as this does: a worker ends with the thread that started it.
+        self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
+
+    def info(self, backend: str) -> BackendInfo | Failure | None:
+        """What a backend says of itself, why it cannot, or None where it is not installed."""
+        self._start()
+        assert self._infos is not None
+        return self._infos[backend]
+
+    def _start(self) -> None:
+        """Start all backends at once, the first time: importing a framework takes seconds."""
+        if self._infos is not None:
+            return
+        begin = time.monotonic()
+        self._infos = dict.fromkeys(self._specs)
+        self._processes = {
+            backend: self._process_of(spec)
+            for backend, spec in self._specs.items()
+            if installed(spec)
+        }
+        self._progress.starting(tuple(self._processes))
+        infos = self._starters.map(self._start_one, self._processes)
+        self._infos.update(zip(self._processes, infos, strict=True))
+        self.start_up = time.monotonic() - begin
+
+    def _start_one(self, backend: str) -> BackendInfo | Failure:
+        info = self._processes[backend].info()
+        self._progress.up(backend)
+        return info
+
+    def status(self, backend: str) -> str:
+        """``ok``, or why a backend cannot be measured."""
+        info = self.info(backend)
+        return "ok" if isinstance(info, BackendInfo) else str(info or NOT_INSTALLED)
+
+    def own(self, backend: str) -> SlottedProcess:
+        """The process of a backend that is there."""
+        return SlottedProcess(backend, self._processes[backend], self._slots)
+
+    def sibling(self, backend: str) -> SlottedProcess | None:
+        """The process of the backend that this one is a variant of, asked in this one's slots."""
+        eager = sibling(self._specs[backend])
+        if eager is None:
+            return None
+        process = self._processes.get(eager.id) or self._siblings.get(eager.id)
+        if process is None:
+            process = self._process_of(eager)
+            self._siblings[eager.id] = process
+        return SlottedProcess(backend, process, self._slots)
+
+    def lower(self, backend: str) -> dict[str, SlottedProcess]:
+        """The backend held to each instruction set below its own.
+
+        Each is a framework in memory: ``end_lower`` when they are not needed any more.
+        """
+        if backend not in self._held:
+            info = self.info(backend)
+            levels = instruction_sets.below(
+                info.instruction_set if isinstance(info, BackendInfo) else ""
+            )
+            spec = self._specs[backend]
+            self._held[backend] = {
+                level: self._process_of(replace(spec, instruction_set=level)) for level in levels
+            }
+        held = self._held[backend]
+        return {level: SlottedProcess(backend, held[level], self._slots) for level in held}
+
+    def end_lower(self, backend: str) -> None:
+        """End the processes in which a backend is held to lower instruction sets."""
+        for process in self._held.pop(backend, {}).values():
+            process.close()
+
+    def _process_of(self, spec: BackendSpec) -> BackendProcess:
+        limit = self._time_limit * (COMPILING if spec.compiles else 1)
+        return BackendProcess(spec, time_limit=limit, environment=_PATIENT | _FRUGAL)
+
+    def release(self) -> None:
+        """End the processes of backends that have nothing left to do: each holds much memory."""
+        with self._releasing:
+            busy = [spec for backend, spec in self._specs.items() if self._slots.left[backend]]
+            needed = {spec.id for spec in busy}
+            needed |= {eager.id for spec in busy if (eager := sibling(spec))}
+            for processes in (self._processes, self._siblings):
+                for backend in processes.keys() - needed:
+                    processes[backend].close()
+            for backend in self._held.keys() - needed:
+                self.end_lower(backend)
+
+    def close(self) -> None:
+        """End all processes, also those that are being started."""
+        held = (process for by_level in self._held.values() for process in by_level.values())
+        for process in (*self._processes.values(), *self._siblings.values(), *held):
+            process.close()
+        self._starters.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,126 @@
+"""Settings: which cells a run has, and under which conditions it measures them.
+
+Guarantees that settings which exist can be run: each name in them is known, and each ledger is
+valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bce_conformance.backends import (
+    DTYPES,
+    BackendSpec,
+    builtin_backends,
+    instruction_sets,
+    resolve,
+)
+from bce_conformance.backends.names import nearest
+from bce_conformance.backends.process import TIME_LIMIT
+from bce_conformance.conformance.ledger.read import Ledger, read
+from bce_conformance.results.cells import Cell
+
+from .memory import default_bound
+from .specification import Requirement, requirements
+from .tiers import TIERS
+
+ALL = "all"  # among the backends: every built-in one that is installed, variants included
+COMPILING = 4
+"""How many times as long as others a call may take that compiles. On a busy machine it takes
+seconds many times over, and is no hang."""
+NO_LEDGER = (
+    "ledger {} does not exist; `ledger update --ledger FILE` makes one of what a run has found"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured.
+
+    Attributes:
+        backends: ids, or ``ALL``; none means those that the tier tries and that are installed.
+        devices: kinds; none means every device that a backend has.
+        dtypes: formats; none means all.
+        requirements: numbers or families; none means all.
+        tier: how much is tried.
+        seed: of all random inputs.
+        time_limit: seconds that one call may take; a call may have to compile first, for which
+            backends that do have ``COMPILING`` times as long.
+        ledgers: ledger files beside the suite's own.
+        memory: bytes that the suite's own process may take; what of inputs and truths does not fit
+            is computed again.
+        instruction_set: that the code of all backends is held to; empty for all that the processor
+            has.
+        strict: whether a cell is an error that is better than an entry of the ledger which was
+            measured on the same version and instruction set.
+        ledger: what is expected, by the suite's own ledger and by ``ledgers``.
+
+    Raises:
+        ValueError: one of them is unknown or absent, or a ledger is not valid.
+    """
+
+    backends: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    tier: str = "default"
+    seed: int = 0
+    time_limit: float = TIME_LIMIT
+    ledgers: tuple[Path, ...] = ()
+    memory: int = field(default_factory=default_bound)
+    instruction_set: str = ""
+    strict: bool = False
+    ledger: Ledger = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = {*requirements(), *(r.family for r in requirements().values())}
+        for name, given, accepted in (
+            ("dtype", self.dtypes, set(DTYPES)),
+            ("requirement", self.requirements, known),
+            ("tier", (self.tier,), set(TIERS)),
+        ):
+            unknown = sorted(set(given) - accepted)
+            if unknown:
+                raise ValueError(
+                    f"{name} {unknown[0]!r} is unknown; {nearest(unknown[0], accepted)}"
+                )
+        if self.instruction_set:
+            instruction_sets.check(self.instruction_set)
+        self.specs()  # raises ValueError where a backend is unknown
+        if not self.time_limit > 0:
+            raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
+        absent = [path for path in self.ledgers if not path.exists()]
+        if absent:
+            raise ValueError(NO_LEDGER.format(absent[0]))
+        object.__setattr__(self, "ledger", read(self.ledgers))
+
+    def specs(self) -> list[BackendSpec]:
+        """The backends to measure, each once.
+
+        Raises:
+            ValueError: one is unknown.
+        """
+        chosen = [resolve(backend) for backend in self.backends if backend != ALL]
+        if not chosen or ALL in self.backends:
+            variants = ALL in self.backends or TIERS[self.tier].variants
+            builtin = (spec for spec in builtin_backends() if variants or not spec.variant)
+            chosen = [*builtin, *chosen]
+        held = (
+            spec if spec.instruction_set else replace(spec, instruction_set=self.instruction_set)
+            for spec in chosen
+        )
+        return list(dict.fromkeys(held))
+
+    def names(self, requirement: Requirement) -> bool:
+        """Whether a requirement is asked for by its number."""
+        return requirement.id in self.requirements
+
+    def accepts(self, cell: Cell) -> bool:
+        """Whether a cell is no error: not worse than known, and where that is asked not stale."""
+        return cell.expected and not (self.strict and cell.stale)
+
+    def selects(self, requirement: Requirement) -> bool:
+        """Whether a requirement is to be measured."""
+        chosen = self.requirements
+        return not chosen or requirement.id in chosen or requirement.family in chosen
