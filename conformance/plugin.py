@@ -101,11 +101,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options, where the session was not handed any; nothing is started yet."""
     config.addinivalue_line("markers", "requirement(id): the requirement of SPEC.md that it checks")
     if OPTIONS not in config.stash:
-        config.stash[OPTIONS] = _read_options(config.option)
+        config.stash[OPTIONS] = read_options(config.option)
     config.stash[KEPT] = Kept({}, str(uuid.uuid4()), now())
 
 
-def _read_options(option: Namespace) -> RunOptions:
+def read_options(option: Namespace) -> RunOptions:
     """What the options of pytest's command line say.
 
     Raises:
