@@ -1,10 +1,11 @@
 """Timings, for people: tables for a terminal, and a chart for the page.
 
-Everything shown comes from the ``timings`` of a results.json; nothing here measures or judges.
+Nothing here measures or judges; the page shows the ``timings`` of a results.json.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.text import Text
 from bce_conformance.backends.workload import Workload
 from bce_conformance.reports.charts import vega
 from bce_conformance.results.model import Timing, Timings
+from bce_conformance.timing.goals import JudgedGoal
 from bce_conformance.timing.plan import AGAIN, title
 from bce_conformance.timing.records import workload_of
 
@@ -103,22 +105,16 @@ def moves_table(moves: tuple[Move, ...]) -> Table:
 
 def summary_line(timings: Timings) -> Text:
     """What timings a results.json holds, in a line."""
-    verdicts = [goal.verdict for goal in timings.goals]
-    counts = [f"{verdicts.count(name)} {name}" for name in VERDICT_STYLES if name in verdicts]
     text = Text(f"timings of {timings.started[:10]} {timings.started[11:16]}: ")
     text.append(f"{len(timings.measurements)} measurements")
-    text.append(f"; goals: {', '.join(counts)}" if counts else "")
     if timings.interrupted:
         text.append("; interrupted", style="bold red")
     return text
 
 
 def timings_tables(timings: Timings) -> RenderableType:
-    """Everything for the end of a session: measurements, noise, goals."""
-    parts: list[RenderableType] = [_measurements(timings), noise_line(timings)]
-    if timings.goals:
-        parts.append(_goals(timings))
-    return Group(*parts)
+    """What a session measured, and how noisy it was."""
+    return Group(_measurements(timings), noise_line(timings))
 
 
 def noise_line(timings: Timings) -> Text:
@@ -187,11 +183,12 @@ def brief(figure: float) -> str:
     return f"{figure:.3g}" if figure >= 0.01 else f"{figure:.0e}"
 
 
-def _goals(timings: Timings) -> Table:
+def goals_table(goals: Sequence[JudgedGoal]) -> Table:
+    """The goals of the native implementation, one a line."""
     table = Table(title="goals of the native implementation", title_style="dim")
     for name in ("goal", "bound", "figure", "verdict"):
         table.add_column(name, overflow="fold")
-    for goal in timings.goals:
+    for goal in goals:
         figure = "–" if goal.figure is None else f"{goal.figure:.3g}"
         verdict = Text(goal.verdict, style=VERDICT_STYLES[goal.verdict])
         table.add_row(goal.goal, f"{'≤' if goal.at_most else '≥'} {goal.bound:g}", figure, verdict)

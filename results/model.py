@@ -181,31 +181,6 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class JudgedGoal:
-    """A speed goal of the native implementation, and whether it was met.
-
-    Attributes:
-        goal: it in words.
-        bound: what the figure is compared with.
-        at_most: whether the figure has to stay below the bound, not above it.
-        figure: what was measured; None where nothing was.
-    """
-
-    goal: str
-    bound: float
-    at_most: bool
-    figure: float | None
-
-    @property
-    def verdict(self) -> str:
-        """``met``, ``missed`` or ``not measured``."""
-        if self.figure is None:
-            return "not measured"
-        met = self.figure <= self.bound if self.at_most else self.figure >= self.bound
-        return "met" if met else "missed"
-
-
-@dataclass(frozen=True)
 class Timings:
     """What a session of the benchmark measured, when, where, and on which commit.
 
@@ -221,7 +196,6 @@ class Timings:
     rounds: int
     versions: Mapping[str, str]
     measurements: tuple[Timing, ...]
-    goals: tuple[JudgedGoal, ...]
     others: float | None = None
 
 

@@ -24,7 +24,6 @@ from .model import (
     Curve,
     Device,
     Host,
-    JudgedGoal,
     Requirement,
     Results,
     Run,
@@ -177,14 +176,9 @@ def _timings(entry: dict[str, Any]) -> Timings:
         "argv": tuple(entry["argv"]),
         "host": Host(**entry["host"]),
         "measurements": tuple(Timing(**one) for one in entry["measurements"]),
-        "goals": tuple(map(_goal, entry["goals"])),
     }
+    merged.pop("goals", None)  # as earlier versions wrote them
     return Timings(**merged)
-
-
-def _goal(entry: Mapping[str, Any]) -> JudgedGoal:
-    """A goal; its verdict follows from the others of its fields."""
-    return JudgedGoal(**{name: value for name, value in entry.items() if name != "verdict"})
 
 
 def _backend(entry: dict[str, Any]) -> BackendEntry:
@@ -265,10 +259,6 @@ def _timing_problems(timings: dict[str, Any]) -> Iterator[str]:
         for entry in timings.get("measurements", ())
     ]
     yield from _repeated("timings.measurements", keys, " × ".join(_TIMED))
-    for index, goal in enumerate(timings.get("goals", ())):
-        verdict = _goal(goal).verdict
-        if verdict != goal["verdict"]:
-            yield f"timings.goals[{index}].verdict: {goal['verdict']!r}, but the goal is {verdict}"
 
 
 def _repeated(table: str, keys: list[Any], what: str) -> Iterator[str]:

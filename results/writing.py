@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .cells import Witness
-from .model import VERSION, JudgedGoal, Results
+from .model import VERSION, Results
 
 
 def document(results: Results) -> dict[str, Any]:
@@ -28,8 +28,6 @@ def plain(value: Any) -> Any:
     """A value of the model as JSON has it."""
     if isinstance(value, Witness):
         return witness(value)
-    if isinstance(value, JudgedGoal):
-        return {**_fields(value), "verdict": value.verdict}
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The speed goals of the native implementation, and whether a session met them.
+"""The speed goals of the native implementation, whether a session met them, and their file.
 
 Guarantees that a goal is judged by figures of one group, and that one whose figures are missing is
 ``not measured``, never met.
@@ -6,17 +6,23 @@ Guarantees that a goal is judged by figures of one group, and that one whose fig
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from bce_conformance.backends import DTYPES
 from bce_conformance.backends.workload import REGIMES, Workload
-from bce_conformance.results.model import JudgedGoal, Timing
+from bce_conformance.results.model import Timing, Timings
+from bce_conformance.results.writing import plain, write_text
 
 from .apart import ERRORS, START, TEMPORARY
 from .plan import LARGE, LIMIT, MIDDLE, NATIVE, PASSES, SMALL, title
 from .records import fastest, workload_of
+
+NAME = "goals.json"
+"""The file of a session's goals, beside results.json, which holds its timings."""
 
 Against = Literal["limit", "fastest framework", "plain call", "one thread", "clock"]
 
@@ -63,6 +69,31 @@ class Goal:
         return f"{title(self.workload)}: {figure[self.against]}"
 
 
+@dataclass(frozen=True)
+class JudgedGoal:
+    """A goal of the native implementation, and whether it was met.
+
+    Attributes:
+        goal: it in words.
+        bound: what the figure is compared with.
+        at_most: whether the figure has to stay below the bound, not above it.
+        figure: what was measured; None where nothing was.
+    """
+
+    goal: str
+    bound: float
+    at_most: bool
+    figure: float | None
+
+    @property
+    def verdict(self) -> str:
+        """``met``, ``missed`` or ``not measured``."""
+        if self.figure is None:
+            return "not measured"
+        met = self.figure <= self.bound if self.at_most else self.figure >= self.bound
+        return "met" if met else "missed"
+
+
 def goals() -> tuple[Goal, ...]:
     """All goals that groups measure."""
     found = [
@@ -98,6 +129,23 @@ def judge(timings: Sequence[Timing], apart: Mapping[str, float]) -> tuple[Judged
     ]
     rows += [JudgedGoal(name, bound, True, apart.get(name)) for name, bound in APART.items()]
     return tuple(rows)
+
+
+def write(judged: Sequence[JudgedGoal], timed: Timings, path: Path) -> None:
+    """Write the goals of a session with its moment, commit and machine.
+
+    Raises:
+        OSError: the file cannot be written; what was there before is there still.
+    """
+    document = {
+        "started": timed.started,
+        "finished": timed.finished,
+        "interrupted": timed.interrupted,
+        "commit": timed.commit,
+        "host": plain(timed.host),
+        "goals": [plain(goal) | {"verdict": goal.verdict} for goal in judged],
+    }
+    write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False), path)
 
 
 def figure(goal: Goal, timings: Sequence[Timing]) -> float | None:

@@ -13,7 +13,7 @@ from bce_conformance.conformance.running.outcome import entry, machine
 from bce_conformance.results.host import commit, now
 from bce_conformance.results.model import Results, Run, Timings
 
-from .goals import judge
+from .goals import JudgedGoal, judge
 from .plan import AGAIN, LIMIT, has_goals
 from .session import Session
 
@@ -33,9 +33,13 @@ def timings(session: Session, *, started: str, argv: Sequence[str]) -> Timings:
         rounds=session.rounds,
         versions={name: info.version for name, info in _backends(session).items()},
         measurements=session.timings,
-        goals=judge(session.timings, session.apart) if has_goals(session.plan) else (),
         others=session.others.processors,
     )
+
+
+def goals(session: Session) -> tuple[JudgedGoal, ...]:
+    """The goals of the native implementation by what a session measured; none where it was not."""
+    return judge(session.timings, session.apart) if has_goals(session.plan) else ()
 
 
 def alone(session: Session, timed: Timings) -> Results:

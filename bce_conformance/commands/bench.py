@@ -14,7 +14,7 @@ from bce_conformance.backends import BackendSpec, builtin_backends, installed, p
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
 from bce_conformance.results.writing import write
-from bce_conformance.timing import outcome
+from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
@@ -43,7 +43,10 @@ def bench(
 
     Each in a process of its own, one of them measuring at a time, in turns. The timings go into
     results.json in --out, beside the run that it may hold, and into report.html. Ctrl-C keeps what
-    was measured. A goal that is missed does not change the exit code.
+    was measured.
+
+    The speed goals of native, where it is measured, go into goals.json. One that is missed does not
+    change the exit code.
 
     Whatever else runs makes the timings noisy, those of OpenMP most: the last line says how busy
     others kept the machine. Where it cannot be quiet, --real-time measures ahead of them.
@@ -73,6 +76,10 @@ def bench(
     found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
     write(found, path)
     console.print(timings.timings_tables(timed))
+    judged = outcome.goals(session)
+    if judged:
+        goals.write(judged, timed, out / goals.NAME)
+        console.print(timings.goals_table(judged))
     if session.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     html.write(found, out / "report.html")

@@ -226,8 +226,8 @@ def test_summary_of_an_empty_run(builder: Callable[..., Document]) -> None:
 
 def test_timings_are_summed_up(document: Document) -> None:
     text = _text(summary(from_document(document)))
-    assert "timings of 2026-11-21 23:00: 10 measurements; goals: 1 met, 1 missed" in text
-    document["timings"] |= {"interrupted": True, "goals": []}
+    assert "timings of 2026-11-21 23:00: 10 measurements\n" in text
+    document["timings"]["interrupted"] = True
     assert "10 measurements; interrupted" in _text(summary(from_document(document)))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +12,9 @@ from bce_conformance.cli import app
 from bce_conformance.commands.bench import bench
 from bce_conformance.results.reading import from_document, read, timings_in
 from bce_conformance.results.writing import write
+from bce_conformance.timing import apart
+from bce_conformance.timing.apart import START
+from bce_conformance.timing.goals import NAME
 
 FAST = "faulty:Echo"
 runner = CliRunner()
@@ -38,6 +42,21 @@ def test_bench_writes_results_and_keeps_the_run_that_is_there(tmp_path, document
     # A run of the matrix into the same folder keeps the timings.
     write(replace(from_document(document_of_a_run), timings=timings_in(path)), path)
     assert read(path).timings == found.timings
+
+
+def test_goals_go_into_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "measure", lambda process: iter(()))
+    sizes = ("--size", "32", "--rounds", "1")
+    code, output = invoke("--backend", "native", *sizes, "--out", str(tmp_path))
+    assert code == 0, output
+    verdicts = {
+        goal["goal"]: goal["verdict"]
+        for goal in json.loads((tmp_path / NAME).read_text("utf-8"))["goals"]
+    }
+    assert verdicts[START] == "not measured"
+    assert verdicts["forward · float32 · 32: µs a call"] in ("met", "missed")
+    assert "goals of the native implementation" in output
+    assert "goals" not in json.loads((tmp_path / "results.json").read_text("utf-8"))["timings"]
 
 
 def test_bench_alone_writes_a_report_without_cells(tmp_path) -> None:
@@ -71,7 +90,7 @@ def test_another_device_is_measured_where_there_is_one(tmp_path) -> None:
     assert "cuda · cold cache" in output
     timings = read(tmp_path / "results.json").timings
     assert timings is not None
-    assert timings.goals == ()
+    assert not (tmp_path / NAME).exists()
     assert timings.others is not None
     status = {row.series: row.status for row in timings.measurements}
     assert status["native"] == "unsupported: no device cuda"

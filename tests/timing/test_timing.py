@@ -1,8 +1,10 @@
 """Side-by-side timings: ratios within a group, goals that are judged, sessions that end well."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from bce_conformance.results.reading import from_document
 from bce_conformance.results.writing import document, plain
 from bce_conformance.timing import outcome
 from bce_conformance.timing.apart import START, TEMPORARY
-from bce_conformance.timing.goals import APART, Goal, figure, goals, judge
+from bce_conformance.timing.goals import APART, NAME, Goal, figure, goals, judge, write
 from bce_conformance.timing.plan import LIMIT, Group, count, groups, has_goals, title
 from bce_conformance.timing.records import records
 from bce_conformance.timing.session import Session
@@ -142,7 +144,6 @@ def test_noise_is_the_second_process_over_the_first() -> None:
         "rounds": 1,
         "versions": {},
         "measurements": plain(measured({"a": [2.0], "a again": [3.0]})),
-        "goals": plain(judge((), {})),
     }
     run = {k: timed[k] for k in ("started", "finished", "argv", "commit", "host")}
     whole = {"schema": 1, "backends": [], "requirements": [], "cells": [], "timings": timed}
@@ -205,7 +206,7 @@ def session(plan: Sequence[Group], rounds: int = 2) -> Session:
     return Session([resolve(name) for name in names], plan, rounds)
 
 
-def test_a_session_takes_turns_and_keeps_failures() -> None:
+def test_a_session_takes_turns_and_keeps_failures(tmp_path: Path) -> None:
     small = Workload(32)
     absent = replace(small, device="cuda")
     plan = [Group("sizes", ((FAST, small), ("native", absent), ("native", small)))]
@@ -226,6 +227,15 @@ def test_a_session_takes_turns_and_keeps_failures() -> None:
     assert 0.01 < one.apart[START] < 60
     assert 0 < one.apart[TEMPORARY] < 100
     assert not one.interrupted
+    judged = outcome.goals(one)
+    assert {goal.goal for goal in judged} > set(APART)
+    timed = outcome.timings(one, started=now(), argv=["bench"])
+    write(judged, timed, tmp_path / NAME)
+    written = json.loads((tmp_path / NAME).read_text("utf-8"))
+    assert written["started"] == timed.started
+    assert written["host"]["cpu"] == timed.host.cpu
+    assert [goal["verdict"] for goal in written["goals"]] == [goal.verdict for goal in judged]
+    assert [goal["figure"] for goal in written["goals"]] == [goal.figure for goal in judged]
 
 
 def test_an_interrupted_session_keeps_what_it_measured() -> None:
@@ -243,7 +253,7 @@ def test_an_interrupted_session_keeps_what_it_measured() -> None:
     assert one.interrupted
     assert [(row.size, row.rounds) for row in one.timings] == [(32, 2), (64, 1)]
     timed = outcome.timings(one, started=now(), argv=["bench"])
-    assert timed.goals == ()
+    assert outcome.goals(one) == ()
     found = from_document(document(outcome.alone(one, timed)))
     assert found.run.interrupted
     assert found.timings is not None
