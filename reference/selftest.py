@@ -89,7 +89,7 @@ def _described(row: Inputs, fault: str) -> str:
 def fast_against_slow(task: Task) -> Finding:
     """Compare the two paths."""
     points = _points(task)
-    fast, slow = _truth(task, points, "fast"), _truth(task, points, "mpmath")
+    fast, slow = _truth(task, points, "fast"), _truth(task, points, "certified")
     known = ~fast.undecided
     near, right = (truth.nearest.astype(np.float64) for truth in (fast, slow))
     wrong = (near != right) | (np.signbit(near) != np.signbit(right))
@@ -145,7 +145,7 @@ def _second_formula(quantity: str, row: Inputs, fmt: Format) -> tuple[mpmath.mpf
 def slow_against_mpmath(task: Task) -> Finding:
     """Compare the slow path with formula.py."""
     points, fmt = _points(task), FORMATS[task.format]
-    truth = _truth(task, points, "mpmath")
+    truth = _truth(task, points, "certified")
     faults, compared, worst = [], 0, 0.0
     for i, row in enumerate(_rows(task, points)):
         if abs(row[0]) > 3000:

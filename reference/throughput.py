@@ -77,7 +77,7 @@ def rates() -> list[Figure]:
     numba.set_num_threads(1)
     figures = []
     few = random_points(FLOAT32, 2_000, 1)
-    slow = len(few.x) / _seconds(lambda: _both(few, "float32", "mpmath"))
+    slow = len(few.x) / _seconds(lambda: _both(few, "float32", "certified"))
     figures.append(_rate("slow path, float32, loss and gradient", slow, 1e4))
     for name, goal in (("float32", 1e7), ("float64", 2e6)):
         many = random_points(FORMATS[name], 1 << 20, 2)

@@ -19,7 +19,7 @@ from .evaluate import Outcome, evaluate, exact_value
 from .formats import Format
 from .problem import Problem, read_problem
 
-METHODS = ("auto", "mpmath", "fast")
+METHODS = ("auto", "certified", "fast")
 _EXACT_BITS = 200  # 60 digits
 _FAST_FROM = 256  # elements: fewer are done before the compiled code is loaded
 
@@ -130,7 +130,7 @@ def ground_truth(
         reduction: ``"none"``, ``"mean"`` (division by the number of elements, exact) or ``"sum"``.
         cotangent: of the reduced loss's shape; None means ones. Not for the loss.
         dtype: the format to round into, by dtype, scalar type or name.
-        method: ``"mpmath"`` certifies every result by enclosures of growing precision; ``"fast"``
+        method: ``"certified"`` rounds every result by enclosures of growing precision; ``"fast"``
             evaluates in double-double with a proven bound and leaves what it cannot decide
             ``undecided``; ``"auto"`` takes the fast path and sends just those to the slow one.
         cached: whether the cache on disk is looked into and filled.
@@ -167,7 +167,7 @@ def _computed(problem: Problem, method: str) -> Outcome:
 
 
 def _evaluated(problem: Problem, method: str) -> Outcome:
-    if method == "mpmath" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
+    if method == "certified" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
         return evaluate(problem)
     from .fast import evaluate_fast  # compiles, or loads what is compiled
 

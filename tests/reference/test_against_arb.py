@@ -53,7 +53,7 @@ def test_elements_agree_with_arb(quantity, name):
     c = None if quantity == "loss" else np.random.default_rng(2).normal(size=x.size)
     if QUANTITIES[quantity].operand == "pos_weight":
         p = p.copy()
-    truth = ground_truth(x, y, w, p, quantity=quantity, cotangent=c, dtype=name, method="mpmath")
+    truth = ground_truth(x, y, w, p, quantity=quantity, cotangent=c, dtype=name, method="certified")
     cotangents = [None] * x.size if c is None else c.tolist()
     wrong = []
     for i, row in enumerate(rows(x, y, w, p)):
@@ -74,7 +74,7 @@ def test_reductions_and_broadcast_gradients_agree_with_arb(quantity, reduction, 
     rng = np.random.default_rng(4)
     w, p = rng.uniform(size=(12, 1)).astype(fmt.dtype), rng.uniform(size=5).astype(fmt.dtype)
     truth = ground_truth(
-        x, y, w, p, quantity=quantity, reduction=reduction, dtype=name, method="mpmath"
+        x, y, w, p, quantity=quantity, reduction=reduction, dtype=name, method="certified"
     )
     wide = [np.broadcast_to(a, x.shape).astype(np.float64) for a in (x, y, w, p)]
     parts = {
@@ -94,7 +94,7 @@ def test_gradient_of_the_mean_divides_once_and_exactly():
     x, y = np.array([0.3, -2.0, 5.0], np.float32), np.array([0, 1, 0.25], np.float32)
     for c in (1.0, -0.7):
         truth = ground_truth(
-            x, y, quantity="grad_logits", reduction="mean", cotangent=c, method="mpmath"
+            x, y, quantity="grad_logits", reduction="mean", cotangent=c, method="certified"
         )
         for i in range(3):
             ball = arb_ball("grad_logits", [(float(x[i]), float(y[i]), None, None, c)], 3)
@@ -103,7 +103,7 @@ def test_gradient_of_the_mean_divides_once_and_exactly():
 
 def test_the_check_itself_fails_on_a_neighbour_a_sign_and_an_offset():
     fmt = FORMATS["float32"]
-    truth = ground_truth(20.0, 1.0, method="mpmath")
+    truth = ground_truth(20.0, 1.0, method="certified")
     ball = arb_ball("loss", [(20.0, 1.0, None, None, None)])
     near, offset = truth.nearest, float(truth.offset)
     assert disagreement(near, offset, ball, fmt) is None
@@ -120,7 +120,7 @@ def test_the_check_itself_fails_on_a_neighbour_a_sign_and_an_offset():
 def test_the_quick_check_fails_on_a_neighbour_a_sign_an_offset_and_a_unit():
     fmt = FORMATS["float32"]
     row = (20.0, 1.0, None, None, None)
-    truth = ground_truth(20.0, 1.0, method="mpmath")
+    truth = ground_truth(20.0, 1.0, method="certified")
     near, offset, unit = float(truth.nearest), float(truth.offset), float(truth.ulp)
     with working_bits(200):
         assert plainly_right("loss", row, near, offset, unit, fmt)

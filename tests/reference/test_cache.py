@@ -82,7 +82,7 @@ def test_every_part_of_the_question_is_part_of_the_key(folder, computed):
         ((X, Y), {"quantity": "grad_logits"}),
         ((X, Y), {"quantity": "grad_logits", "reduction": "mean"}),
         ((X, Y), {"quantity": "grad_logits", "cotangent": one * 3}),
-        ((X, Y), {"method": "mpmath"}),
+        ((X, Y), {"method": "certified"}),
         ((X.reshape(10, 10), Y.reshape(10, 10)), {}),
         ((X.reshape(20, 5), Y.reshape(20, 5)), {}),
         ((X.reshape(10, 10), Y.reshape(10, 10), one[:10]), {"quantity": "grad_weight"}),

@@ -47,7 +47,7 @@ def test_adversarial_points_have_the_bits_of_the_slow_path(quantity, name):
         where, c = operands(quantity, points, used)
         options = {"quantity": quantity, "cotangent": c, "dtype": name}
         fast = ground_truth(*where, **options, method="fast")
-        assert_same(fast, ground_truth(*where, **options, method="mpmath"), (*where, c))
+        assert_same(fast, ground_truth(*where, **options, method="certified"), (*where, c))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -58,7 +58,7 @@ def test_random_points_are_decided_and_have_the_bits_of_the_slow_path(quantity, 
     where, c = operands(quantity, points, ("w", "p"))
     options = {"quantity": quantity, "cotangent": c, "dtype": name, "reduction": reduction}
     fast = ground_truth(*where, **options, method="fast")
-    assert_same(fast, ground_truth(*where, **options, method="mpmath"), where)
+    assert_same(fast, ground_truth(*where, **options, method="certified"), where)
     assert not fast.undecided.any()
 
 
@@ -84,7 +84,7 @@ def test_sums_have_the_bits_of_the_slow_path(quantity, reduction, name):
     w, p = np.abs(points.w[:300, None]), p[0]
     options = {"quantity": quantity, "reduction": reduction, "dtype": name}
     fast = ground_truth(x, y, w, p, **options, method="fast")
-    slow = ground_truth(x, y, w, p, **options, method="mpmath")
+    slow = ground_truth(x, y, w, p, **options, method="certified")
     assert_same(fast, slow, ())
     assert fast.undecided.sum() <= 0.2 * fast.undecided.size
     auto = ground_truth(x, y, w, p, **options)
@@ -101,7 +101,7 @@ def test_sums_with_special_and_left_out_elements():
             w[index], y[index] = value, 0.5
         options = {"reduction": "mean", "dtype": "float64"}
         fast = ground_truth(x, y, w, **options, method="fast")
-        slow = ground_truth(x, y, w, **options, method="mpmath")
+        slow = ground_truth(x, y, w, **options, method="certified")
         np.testing.assert_array_equal(fast.nearest, slow.nearest)
         assert expected is None or np.array_equal(fast.nearest, expected, equal_nan=True)
 
@@ -113,7 +113,7 @@ def test_many_results_and_empty_ones():
     options = {"quantity": "grad_weight", "dtype": "float64"}
     fast = ground_truth(x, y, rng.uniform(size=(5000, 1)), **options, method="fast")
     assert fast.nearest.shape == (5000, 1)
-    slow = ground_truth(x[-40:], y[-40:], np.ones((40, 1)), **options, method="mpmath")
+    slow = ground_truth(x[-40:], y[-40:], np.ones((40, 1)), **options, method="certified")
     np.testing.assert_array_equal(fast.nearest[-40:], slow.nearest)
     nothing = ground_truth(
         x[:0], y[:0], None, np.ones(3), quantity="grad_pos_weight", method="fast"
@@ -128,7 +128,7 @@ def test_ten_million_elements_of_a_pool_sum_to_their_counted_values():
     x = pool[rng.integers(0, pool.size, 10_000_000)]
     y = np.zeros(x.size)
     fast = ground_truth(x, y, reduction="mean", dtype="float64", method="fast")
-    slow = ground_truth(x, y, reduction="mean", dtype="float64", method="mpmath")
+    slow = ground_truth(x, y, reduction="mean", dtype="float64", method="certified")
     assert_same(fast, slow, ())
     assert not fast.undecided
 
@@ -189,7 +189,7 @@ def test_tails_too_small_to_hold_do_not_cancel_by_accident():
         options = {"reduction": "sum", "dtype": "float64"}
         fast = ground_truth(x, np.zeros(300), w, **options, method="fast")
         auto = ground_truth(x, np.zeros(300), w, **options)
-        slow = ground_truth(x, np.zeros(300), w, **options, method="mpmath")
+        slow = ground_truth(x, np.zeros(300), w, **options, method="certified")
         assert_same(fast, slow, ())
         assert_same(auto, slow, ())
         assert np.sign(slow.offset) == signs[1]
@@ -213,5 +213,5 @@ def test_tiny_logits_at_a_half_are_decided(name):
     options = {"quantity": "grad_logits", "dtype": name}
     fast = ground_truth(x, y, **options, method="fast")
     assert not fast.undecided.any()
-    assert_same(fast, ground_truth(x, y, **options, method="mpmath"), (x,))
+    assert_same(fast, ground_truth(x, y, **options, method="certified"), (x,))
     assert (fast.offset != 0).all()

@@ -84,7 +84,7 @@ def test_every_check_sees_a_wrong_slow_path(check, monkeypatch):
     real_truth = selftest.ground_truth
 
     def slow_if_auto(*args, method, **options):
-        return real_truth(*args, method="mpmath" if method == "auto" else method, **options)
+        return real_truth(*args, method="certified" if method == "auto" else method, **options)
 
     monkeypatch.setattr(selftest, "ground_truth", slow_if_auto)
     finding = selftest.run_task(selftest.Task(check, "grad_logits", "float32", "random", 100, 1))

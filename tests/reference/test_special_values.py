@@ -12,7 +12,7 @@ INF, NAN = np.inf, np.nan
 
 
 def truth(x, y, w=None, p=None, **options):
-    options.setdefault("method", "mpmath")
+    options.setdefault("method", "certified")
     return ground_truth(x, y, w, p, **options)
 
 
