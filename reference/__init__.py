@@ -1,7 +1,7 @@
 """Ground truth for binary cross-entropy with logits: certified values, and distances from them."""
 
 from .formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FORMATS, Format, format_of
-from .metrics import Summary, summary, ulp_error
+from .metrics import flushed_to_zero, ulp_error, wrong_sign
 from .truth import Truth, ground_truth
 
 __all__ = [
@@ -11,10 +11,10 @@ __all__ = [
     "FLOAT64",
     "FORMATS",
     "Format",
-    "Summary",
     "Truth",
+    "flushed_to_zero",
     "format_of",
     "ground_truth",
-    "summary",
     "ulp_error",
+    "wrong_sign",
 ]

@@ -1,12 +1,10 @@
 """How far results are from the truth.
 
-Guarantees: a NaN or an infinity that the truth does not have never measures as a small error, and
-no metric hides it: it is infinite in every one, and counted as ``total loss`` in the histogram.
+Guarantees: a NaN that the truth does not have measures as an infinite error, and an infinity that
+it does not have never as a small one.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,52 +72,6 @@ def ulp_error(got: ArrayLike, truth: Truth) -> Float64:
     return np.where(same, 0.0, error)
 
 
-def absolute_error(got: ArrayLike, truth: Truth) -> Float64:
-    """Return |got − exact|, by the rules of ``ulp_error`` for NaN and infinities, as float64.
-
-    Raises:
-        TypeError, ValueError: as ``ulp_error``.
-    """
-    error = ulp_error(got, truth)
-    with np.errstate(all="ignore"):
-        size = error * truth.ulp
-    return np.where(np.isfinite(error), np.minimum(size, _LARGEST), error)
-
-
-def relative_error(got: ArrayLike, truth: Truth) -> Float64:
-    """Return |got − exact|/|exact|, by the rules of ``ulp_error`` for NaN and infinities.
-
-    An exact value of zero gives 0 for a zero and ∞ for anything else.
-
-    Raises:
-        TypeError, ValueError: as ``ulp_error``.
-    """
-    error = ulp_error(got, truth)
-    with np.errstate(all="ignore"):
-        ratio = error / np.abs(_in_ulps(_nearest(truth), truth) + truth.offset)
-    return np.where(error == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
-
-
-def bits_of_error(got: ArrayLike, truth: Truth) -> Float64:
-    """Return log2(1 + ulp error): 0 for an exact result, about the precision for a total loss.
-
-    Raises:
-        TypeError, ValueError: as ``ulp_error``.
-    """
-    return np.asarray(np.log2(1.0 + ulp_error(got, truth)))
-
-
-def correctly_rounded(got: ArrayLike, truth: Truth) -> NDArray[np.bool_]:
-    """Tell where a result is the nearest number, of the exact value's sign where that is not zero.
-
-    Raises:
-        TypeError, ValueError: as ``ulp_error``.
-    """
-    value, near = _read(got, truth), _nearest(truth)
-    same = (value == near) | (np.isnan(value) & np.isnan(near))
-    return np.asarray(same & ~wrong_sign(got, truth))
-
-
 def wrong_sign(got: ArrayLike, truth: Truth) -> NDArray[np.bool_]:
     """Tell where a result has the other sign than an exact value that is not zero, zeros included.
 
@@ -140,77 +92,3 @@ def flushed_to_zero(got: ArrayLike, truth: Truth) -> NDArray[np.bool_]:
     value, near = _read(got, truth), _nearest(truth)
     subnormal = (near != 0) & (np.abs(near) < truth.format.smallest_normal)
     return np.asarray(subnormal & (value == 0))
-
-
-# Upper ends of the histogram's classes, in ulps; what lies above, or is not finite, is a total loss
-# from 2^(precision − 1) on: no digit is right.
-_ENDS = (0.0, 0.5, 1.0, 2.0, 4.0, 16.0, 256.0, 65536.0)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The errors of many results.
-
-    Attributes:
-        count: how many there are; with 0, nothing was measured and the numbers are NaN.
-        max, p99, mean: of the ulp errors; the mean is ∞ if one of them is.
-        correctly_rounded: share of results.
-        flushed: of the results whose nearest number is subnormal, the share that is zero; NaN
-            where there are none.
-        wrong_signs: how many.
-        histogram: class → count, such as ``"0"``, ``"≤0.5"``, …, ``"more"``, ``"total loss"``.
-        worst: flat index of the largest error, −1 with no results.
-    """
-
-    count: int
-    max: float
-    p99: float
-    mean: float
-    correctly_rounded: float
-    flushed: float
-    wrong_signs: int
-    histogram: dict[str, int]
-    worst: int
-
-
-def histogram(error: ArrayLike, precision: int) -> dict[str, int]:
-    """Count ulp errors by class, every one of them once.
-
-    Args:
-        error: ulp errors, any shape.
-        precision: the format's; from 2^(precision − 1) ulps on no digit of a result is right.
-    """
-    flat = np.asarray(error, np.float64).reshape(-1)
-    lost = ~(flat < 2.0 ** (precision - 1))
-    labels = ["0", *(f"≤{end:g}" for end in _ENDS[1:]), "more"]
-    classes = np.searchsorted(np.array(_ENDS), flat[~lost], "left")
-    counts = np.bincount(classes, minlength=len(labels)).tolist()
-    return {**dict(zip(labels, counts, strict=True)), "total loss": int(lost.sum())}
-
-
-def summary(got: ArrayLike, truth: Truth) -> Summary:
-    """Return all the figures of one set of results.
-
-    Raises:
-        TypeError, ValueError: as ``ulp_error``.
-    """
-    error = ulp_error(got, truth).reshape(-1)
-    bins = histogram(error, truth.format.precision)
-    if not error.size:
-        nan = float("nan")
-        return Summary(0, nan, nan, nan, nan, nan, 0, bins, -1)
-    near = np.abs(_nearest(truth))
-    subnormal = int(((near != 0) & (near < truth.format.smallest_normal)).sum())
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(error.mean())
-    return Summary(
-        count=error.size,
-        max=float(error.max()),
-        p99=float(np.sort(error)[min(error.size - 1, int(np.ceil(0.99 * error.size)))]),
-        mean=mean,
-        correctly_rounded=float(correctly_rounded(got, truth).mean()),
-        flushed=float(flushed_to_zero(got, truth).sum() / subnormal) if subnormal else float("nan"),
-        wrong_signs=int(wrong_sign(got, truth).sum()),
-        histogram=bins,
-        worst=int(error.argmax()),
-    )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.conformance.inputs.bounds import Bounds, Floats, as_float64, log2
-from bce_conformance.reference import Format, Truth, ulp_error
+from bce_conformance.reference import Format, Truth, flushed_to_zero, ulp_error, wrong_sign
 from bce_conformance.results.cells import Level
 
 Booleans = NDArray[np.bool_]
@@ -70,11 +70,12 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
         raise ValueError(f"got has dtype {got.dtype}, the truth {nearest.dtype}")
     error = np.asarray(ulp_error(got, truth), dtype=np.float64).ravel()
     computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
-    offset = np.asarray(truth.offset, dtype=np.float64).ravel()
 
-    faithful = (error < 1) & _sign_is_right(computed, exact, offset)
+    # A result that is not exactly zero has a sign, also where it rounds to zero.
+    faithful = (error < 1) & ~wrong_sign(got, truth).ravel()
     faithful &= _is_finite_where_due(computed, exact)
-    accurate = faithful | _is_accurate(computed, exact, error, format_, bounds)
+    accurate = faithful | flushed_to_zero(got, truth).ravel()
+    accurate |= _is_accurate(computed, exact, error, format_, bounds)
     safe = accurate | _is_safe(computed, exact, error, format_, bounds)
     levels = np.zeros(error.shape, dtype=np.int8)
     levels[safe] = Level.A
@@ -101,19 +102,11 @@ def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds
     return within - 4 * _BITS * judgement.levels
 
 
-def _sign_is_right(computed: Floats, exact: Floats, offset: Floats) -> Booleans:
-    """A result that is not exactly zero has a sign, also where it rounds to zero."""
-    signed = ~np.isnan(exact) & ((exact != 0) | (offset != 0))
-    right: Booleans = ~signed | (np.signbit(computed) == np.signbit(exact))
-    return right
-
-
 def _is_accurate(
     computed: Floats, exact: Floats, error: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
     allowed = 4.0 * bounds.growth
-    flushed = (np.abs(exact) < format_.smallest_normal) & (computed == 0)
-    accurate: Booleans = (error <= allowed) | flushed
+    accurate: Booleans = error <= allowed
     if bounds.larger_term is not None:
         error_bits = _error_bits(exact, error, format_)
         allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.conformance.inputs.inputs import Inputs
@@ -19,7 +18,7 @@ from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
 from bce_conformance.conformance.judging.witnesses import Witnesses
 from bce_conformance.conformance.judging.worst import WorstResult, worst_of
 from bce_conformance.conformance.specification import Requirement
-from bce_conformance.reference import Format
+from bce_conformance.reference import Truth, flushed_to_zero
 from bce_conformance.results.cells import Evidence, Level, UlpStatistics, Verdict, Witness
 
 _DETAILS = 4  # as many single observations as a cell's detail tells in words
@@ -31,7 +30,6 @@ class Record:
     Args:
         backend: backend id.
         device: such as ``cpu``.
-        format_: the format of the logits.
         requirement: what is tested.
         curves: takes in the errors of this cell.
         flushes: whether the backend is known to make zero of subnormal results.
@@ -45,7 +43,6 @@ class Record:
         self,
         backend: str,
         device: str,
-        format_: Format,
         requirement: Requirement,
         curves: Curves,
         *,
@@ -56,7 +53,6 @@ class Record:
         self.curves = curves
         self._backend = backend
         self._device = device
-        self._format = format_
         self._requirement = requirement
         self._flushes = flushes
         self._level = Level.AAA
@@ -85,14 +81,15 @@ class Record:
         self._exhaustive.append(is_exhaustive)
 
     def judged(
-        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+        self, inputs: Inputs, quantity: str, got: Array, truth: Truth, judgement: Judgement
     ) -> None:
-        """Keep what was judged of one quantity against its ``exact`` values."""
+        """Keep what was judged of one quantity against its truth."""
         if not judgement.levels.size:
             return
         self._conditions += 1
         self._level = min(self._level, judgement.level)
-        flushed = self._flushed(got, exact)
+        # Zero for a subnormal result is a flush only of a backend that is known to flush.
+        flushed = flushed_to_zero(got, truth).ravel() & self._flushes
         self.flushed += int(flushed.sum())
         self._witnesses.add(inputs, judgement)
         was_searched = inputs.source is not None and inputs.source.near
@@ -105,7 +102,7 @@ class Record:
         if self._worst is None or (judgement.level, -error) < self._worst.rank:
             ulp = "flushed to zero" if flushed[index] else f"{error:.4g} ULP off"
             rank = (judgement.level, -error)
-            self._worst = worst_of(inputs, quantity, index, got, exact, rank, ulp)
+            self._worst = worst_of(inputs, quantity, index, got, truth.nearest, rank, ulp)
 
     def observed(self, judgement: Judgement, describe: Callable[[int], str]) -> None:
         """Keep results that were not judged against exact values.
@@ -183,12 +180,3 @@ class Record:
     def witness(self) -> Witness | None:
         """What shows the level, where the draws that every run has do not; else None."""
         return self._witnesses.witness()
-
-    def _flushed(self, got: Array, exact: Array) -> NDArray[np.bool_]:
-        """Which results, flattened, are zero where the backend makes that of subnormal ones."""
-        if not self._flushes:
-            return np.zeros(got.size, bool)
-        size = np.abs(exact.astype(np.float64)).ravel()
-        below = (size > 0) & (size < self._format.smallest_normal)
-        flushed: NDArray[np.bool_] = below & (got.astype(np.float64).ravel() == 0)
-        return flushed

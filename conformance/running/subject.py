@@ -85,7 +85,7 @@ class Subject:
         self.seed = pools.seed
         self.sibling = sibling
         self.lower = lower or {}
-        self.kept = Record(backend, device, format_, requirement, curves, flushes=flushes)
+        self.kept = Record(backend, device, requirement, curves, flushes=flushes)
         self._process = process
         self._pools = pools
         self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
@@ -200,7 +200,7 @@ class Subject:
         each = judgement.levels.size == inputs.logits.size
         if self.tier.search_rounds and each and can_search(inputs):
             self._severities.append(severity(judgement, truth, self.format, bounds))
-        self.kept.judged(inputs, quantity, got, np.asarray(truth.nearest), judgement)
+        self.kept.judged(inputs, quantity, got, truth, judgement)
 
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""

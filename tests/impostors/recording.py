@@ -37,7 +37,7 @@ from bce_conformance.conformance.running.record import Record
 from bce_conformance.conformance.running.subject import CallFailed, Evaluator, Subject
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.reference import FORMATS
+from bce_conformance.reference import FORMATS, Truth
 from bce_conformance.results.cells import VERDICTS, Level, is_better
 
 from .impostor import NATIVE, PRETENDED, Crash
@@ -158,10 +158,10 @@ class FindingRecord(Record):
         self._find = find
 
     def judged(
-        self, inputs: Inputs, quantity: str, got: Array, exact: Array, judgement: Judgement
+        self, inputs: Inputs, quantity: str, got: Array, truth: Truth, judgement: Judgement
     ) -> None:
         """Keep, and tell the level."""
-        super().judged(inputs, quantity, got, exact, judgement)
+        super().judged(inputs, quantity, got, truth, judgement)
         if got.size:
             self._find(judgement.level)
 
