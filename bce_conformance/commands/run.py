@@ -12,16 +12,33 @@ from bce_conformance.backends.process import TIME_LIMIT
 from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
+from bce_conformance.conformance.running import folder
 from bce_conformance.conformance.running.journal import NAME
 from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.settings import Settings
 
-from . import folder
 from .options import OUT, DtypeName, InstructionSet, Ledgers, TierName
 from .pace import Pace
 from .progress import parts_line, reporter, slow_line
 from .report import render
 from .terminal import console, errors, misuse, read
+
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AMOUNT", help="for the suite's own process, such as 2GiB; default a quarter"
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="a stale entry of the ledger is an error too")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="discard what other runs have left in --out")
+]
+ExitZero = Annotated[bool, typer.Option("--exit-zero", help="exit 0 whatever the cells say, not 1")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="no progress; of the summary, its last lines")
+]
 
 
 def run(
@@ -34,28 +51,15 @@ def run(
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="discard what other runs have left in --out")
-    ] = False,
+    overwrite: Overwrite = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNT", help="for the suite's own process, such as 2GiB; default a quarter"
-        ),
-    ] = None,
+    memory: Memory = None,
     ledger: Ledgers = [],  # noqa: B006
     isa: InstructionSet = "",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="a stale entry of the ledger is an error too")
-    ] = False,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="exit 0 whatever the cells say, not 1")
-    ] = False,
+    strict: Strict = False,
+    exit_zero: ExitZero = False,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="no progress; of the summary, its last lines")
-    ] = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line for every cell")] = False,
 ) -> None:
     """Measure the matrix and write results.json and report.html.
@@ -89,6 +93,12 @@ def run(
         misuse(str(error))
     if resume and not (out / NAME).exists():
         _leave_complete(out, settings)
+    code = _measure(settings, out, resume=resume, quiet=quiet, verbose=verbose)
+    raise typer.Exit(Exit.AS_EXPECTED if exit_zero and code is Exit.UNEXPECTED else code)
+
+
+def _measure(settings: Settings, out: Path, *, resume: bool, quiet: bool, verbose: bool) -> Exit:
+    """Measure, and show and render what was measured, if anything was."""
     results = out / "results.json"
     before = results.stat().st_mtime_ns if results.exists() else None
     with reporter(errors, quiet=quiet, verbose=verbose) as shown:
@@ -99,9 +109,7 @@ def run(
         _report(out, code, shown.pace, quiet=quiet)
     elif code is not Exit.SUITE_FAILED:
         errors.print("nothing was measured", style="red")
-    if exit_zero and code is Exit.UNEXPECTED:
-        code = Exit.AS_EXPECTED
-    raise typer.Exit(code)
+    return code
 
 
 def _leave_complete(out: Path, settings: Settings) -> NoReturn:

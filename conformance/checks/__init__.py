@@ -1,1 +1,1 @@
-"""The checks: one test for each requirement of SPEC.md, and what they share."""
+"""The checks: one test for each requirement of SPEC.md, one module a family."""

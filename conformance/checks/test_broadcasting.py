@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.checks.refusals import names_shape, require_error
-from bce_conformance.conformance.checks.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
+from bce_conformance.conformance.inputs.shapes import Shape, fitting, misfitting
 from bce_conformance.conformance.judging.judge import judge
+from bce_conformance.conformance.running.refusals import names_shape, require_error
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.results.cells import Level
 

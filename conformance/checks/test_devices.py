@@ -1,9 +1,12 @@
-"""DEV: where results are, and devices that are not there."""
+"""DEV: where results are, devices that are not there, and backends that do not start."""
 
 import numpy as np
 import pytest
 
+from bce_conformance.backends import BackendInfo
 from bce_conformance.backends.calls import GRADIENTS, Failure, LossCall
+from bce_conformance.conformance.plugin import Unexpected
+from bce_conformance.conformance.running.matrix import Matrix
 from bce_conformance.conformance.running.subject import Subject
 
 ABSENT = "cuda:63"
@@ -35,3 +38,13 @@ def test_an_absent_device_is_an_error(subject: Subject) -> None:
         subject.require(outcome.kind in ("raised", "unsupported"), f"on {ABSENT}: {outcome}")
     else:
         subject.require(False, f"on {ABSENT}: no error, but results on {outcome.device}")
+
+
+def test_backend_starts(matrix: Matrix, demanded_backend: str) -> None:
+    """A backend that was asked for, or that is installed, starts: never a silent skip."""
+    info = matrix.processes.info(demanded_backend)
+    if not isinstance(info, BackendInfo):
+        status = matrix.processes.status(demanded_backend)
+        raise Unexpected(f"{demanded_backend}: {status}", pytrace=False)
+    if not info.dtypes:
+        raise Unexpected(f"{demanded_backend} takes logits in no format", pytrace=False)

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, OPERANDS, Array, LossCall, LossResult
-from bce_conformance.conformance.checks.layouts import Layout
+from bce_conformance.conformance.inputs import layouts
 from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.layouts import Layout
 from bce_conformance.conformance.inputs.sampler import Sampler, assorted, drawn, matrix_of
 from bce_conformance.conformance.running.subject import Subject
-
-from . import layouts
 
 LENGTH = 47  # one less than a multiple of every vector's width: vectors, then a long rest
 PIECES = 12

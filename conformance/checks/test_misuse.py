@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.checks.refusals import (
+from bce_conformance.conformance.inputs.inputs import Inputs
+from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
+from bce_conformance.conformance.running.refusals import (
     is_conventional,
     names_argument,
     names_shape,
     require_error,
 )
-from bce_conformance.conformance.inputs.inputs import Inputs
-from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
 from bce_conformance.conformance.running.subject import Subject
 
 UNKNOWN_REDUCTIONS = ("median", "MEAN", "")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.checks.shapes import SOME
 from bce_conformance.conformance.inputs.inputs import Inputs, repeated
 from bce_conformance.conformance.inputs.sampler import Builder, Sampler, drawn
+from bce_conformance.conformance.inputs.shapes import SOME
 from bce_conformance.conformance.memory import usable
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.results.cells import Level

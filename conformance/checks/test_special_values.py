@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import ArrayLike
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.conformance.checks.shapes import SOME
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
+from bce_conformance.conformance.inputs.shapes import SOME
 from bce_conformance.conformance.running.subject import Subject
 
 WEIGHTS = ((None, None), (2.0, None), (None, 3.0), (0.5, 0.25))

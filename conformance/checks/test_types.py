@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array, LossCall
-from bce_conformance.conformance.checks.refusals import require_error, unless_refused
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
+from bce_conformance.conformance.running.refusals import require_error, unless_refused
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.reference import format_of
 

@@ -1,1 +1,1 @@
-"""Inputs of calls: what is drawn, its exact results, and what the levels allow."""
+"""Inputs: what is drawn, how it lies in memory, its exact results, and what the levels allow."""

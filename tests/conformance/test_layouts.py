@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import DTYPES
-from bce_conformance.conformance.checks import layouts
+from bce_conformance.conformance.inputs import layouts
 from bce_conformance.reference import format_of
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends import Failure, LossCall
-from bce_conformance.conformance.checks.refusals import (
+from bce_conformance.conformance.running.refusals import (
     is_clear,
     is_conventional,
     names_argument,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.checks.shapes import fitting, misfitting
+from bce_conformance.conformance.inputs.shapes import fitting, misfitting
 
 SEEDS = range(20)
 

@@ -20,7 +20,6 @@ from bce_conformance.conformance.specification import requirements
 
 from . import (
     arrays,
-    broadcasting,
     edges,
     formulas,
     gradients,
@@ -37,7 +36,6 @@ KINDS = (
     edges,
     gradients,
     reductions,
-    broadcasting,
     arrays,
     layouts,
     relations,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from numpy.random import Generator
 
-from bce_conformance.conformance.inputs.sampler import generator
+from .sampler import generator
 
 Shape = tuple[int, ...]
 Pair = tuple[Shape, Shape]  # of the logits, of the operand

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from bce_conformance.backends import DTYPES, installed
 from bce_conformance.conformance.ledger.read import tries_less
-from bce_conformance.conformance.running import journal
-from bce_conformance.conformance.running.journal import JournalError
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.reading import ResultsError, read
+
+from . import journal
+from .journal import JournalError
 
 _ROOM = 1 << 16  # bytes that must fit: the journal's first lines
 _WAYS_OUT = "choose another --out FOLDER, or discard them with --overwrite"

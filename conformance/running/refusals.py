@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
-from bce_conformance.conformance.running.subject import Subject
+
+from .subject import Subject
 
 # NotImplementedError is a RuntimeError; InvalidArgumentError is TensorFlow's.
 _CONVENTIONAL = {"TypeError", "ValueError", "RuntimeError", "InvalidArgumentError"}
