@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
+from bce_conformance.conformance.inputs.bounds import as_float64
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement
@@ -188,7 +189,7 @@ class Record:
         """Which results, flattened, are zero where the backend makes that of subnormal ones."""
         if not self._flushes:
             return np.zeros(got.size, bool)
-        size = np.abs(exact.astype(np.float64)).ravel()
+        size = np.abs(as_float64(exact)).ravel()
         below = (size > 0) & (size < self._format.smallest_normal)
-        flushed: NDArray[np.bool_] = below & (got.astype(np.float64).ravel() == 0)
+        flushed: NDArray[np.bool_] = below & (as_float64(got).ravel() == 0)
         return flushed
