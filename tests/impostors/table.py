@@ -21,6 +21,7 @@ from bce_conformance.conformance.specification import requirements
 from . import (
     arrays,
     broadcasting,
+    combinations,
     edges,
     formulas,
     gradients,
@@ -38,6 +39,7 @@ KINDS = (
     gradients,
     reductions,
     broadcasting,
+    combinations,
     arrays,
     layouts,
     relations,
