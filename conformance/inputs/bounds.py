@@ -38,7 +38,8 @@ class Bounds:
 
 def as_float64(values: Array) -> Floats:
     """The values, exactly: every format embeds in float64."""
-    return np.asarray(values).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return np.asarray(values).astype(np.float64)
 
 
 def log2(values: Floats) -> Floats:

@@ -16,7 +16,7 @@ from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import Format, Truth, ground_truth
 from bce_conformance.results.cells import OPERANDS
 
-from .bounds import Bounds, bounds_for
+from .bounds import Bounds, as_float64, bounds_for
 from .truths import truth_of
 
 Floats = NDArray[np.float64]
@@ -150,7 +150,7 @@ class Inputs:
 
 def hex_of(value: object) -> str:
     """A number as C99 hex, exact; every format embeds in float64."""
-    return float(np.asarray(value).astype(np.float64)).hex()
+    return float(as_float64(np.asarray(value))).hex()
 
 
 def every_finite_pattern(format_: Format) -> Array:

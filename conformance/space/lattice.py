@@ -8,6 +8,7 @@ that a greater one does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,7 @@ def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     depths = {operand: depths[density] for operand, depths in axes.items()}
     points = {operand: axis(operand, format_, depth) for operand, depth in depths.items()}
     balances = [balance for balance in BALANCES if balance.depth <= depths["targets"]]
-    rows = product(points, balances, format_)
+    rows: dict[str, Any] = product(points, balances, format_)
     sizes = {operand: len(found) for operand, found in points.items()}
     sizes["targets"] += len(balances)
     shape = " × ".join(f"{size} {operand}" for operand, size in sizes.items())
@@ -188,8 +189,8 @@ def row_of(
 ) -> Inputs:
     """Those elements of some rows that are chosen, as inputs that are all that there are."""
     chosen = np.broadcast_to(chosen, rows["logits"].shape)
-    kept = {operand: row[chosen] for operand, row in rows.items()}
-    return Inputs(name, format_, exhaustive=True, **kept)  # type: ignore[arg-type]
+    kept: dict[str, Any] = {operand: row[chosen] for operand, row in rows.items()}
+    return Inputs(name, format_, exhaustive=True, **kept)
 
 
 def product(

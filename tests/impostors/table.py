@@ -29,6 +29,7 @@ from .kinds import (
     layouts,
     reductions,
     relations,
+    special_values,
     types_and_misuse,
 )
 from .recording import Cells, LeftOut, Outcome, is_worse
@@ -41,6 +42,7 @@ KINDS = (
     arrays,
     layouts,
     relations,
+    special_values,
     types_and_misuse,
     extremes,
     combinations,

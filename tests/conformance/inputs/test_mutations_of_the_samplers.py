@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.impostors.kinds.edges import LIMITS
 
 from bce_conformance.conformance.checks import test_values
 from bce_conformance.conformance.inputs import inputs, pools
 from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.reference import FLOAT32
+from tests.impostors.kinds.edges import LIMITS
 from tests.impostors.recording import Cells, is_worse
 from tests.impostors.table import IMPOSTORS, right_verdict
 

@@ -5,6 +5,7 @@ import pytest
 
 from bce_conformance.backends import LossCall
 from bce_conformance.conformance.inputs.bounds import Bounds, bounds_for
+from bce_conformance.conformance.inputs.inputs import hex_of
 from bce_conformance.conformance.judging.judge import judge, severity
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 from bce_conformance.results.cells import Level
@@ -313,3 +314,11 @@ def test_the_larger_term_does_not_underflow(format_: Format) -> None:
 
     assert larger("grad_logits", tiny) == pytest.approx(2 * np.log2(tiny))
     assert larger("grad_targets", 0.0) == pytest.approx(logit / np.log(2))
+
+
+def test_a_signalling_nan_is_judged_without_a_warning() -> None:
+    signalling = np.array([0x7FA00000], np.uint32).view(np.float32)
+    x = one(FLOAT32, 1.0)
+    truth, call = ground_truth(x, x, dtype="float32"), LossCall(x, x, reduction="none")
+    assert judge(signalling, truth, FLOAT32, bounds_for(call, "loss")).level is Level.FAILS
+    assert hex_of(signalling[0]) == "nan"
