@@ -26,8 +26,8 @@ ABOUT_RESULTS = ("RED-1", "RED-3")
 # Each shape, reduction or kind of derivative of these is a compilation of its own: they are left to
 # the thorough tier, and in the others to calls that are drawn.
 MANY_SHAPES = (
-    *("INF-15", "INF-16", "INF-17", "INF-19", "INF-20", "INF-21", "INF-22"),
-    *("GRAD-21", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
+    *("INF-15", "INF-16", "INF-17", "INF-18", "INF-20", "INF-21", "INF-22", "INF-23", "INF-24"),
+    *("GRAD-21", "GRAD-25", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
     *("BRD-13", "BRD-14", "BRD-15", "BRD-16", "DTY-12"),
 )
 # What is tried in one format only is tried in this one.

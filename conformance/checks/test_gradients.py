@@ -263,35 +263,35 @@ def test_no_gradient_is_silently_absent(subject: Subject) -> None:
                 subject.require(outcome.kind in ("raised", "unsupported"), f"{quantity}: {outcome}")
 
 
-@pytest.mark.requirement("GRAD-19")
-def test_every_logit_of_a_16_bit_format(subject: Subject) -> None:
-    """Judge the gradient of each bit pattern, or of a sample of them in a small tier."""
-    subject.judge(subject.pool(every_logit if subject.tier.exhaustive else extreme), "grad_logits")
-
-
 @pytest.mark.requirement("GRAD-22")
 def test_weights_of_any_magnitude(subject: Subject) -> None:
-    """Judge the gradient in the logits."""
-    subject.judge(subject.pool(any_weights), "grad_logits")
-    subject.judge(subject.pool(negative_weights), "grad_logits")
+    """Judge the gradients in logits and targets."""
+    for builder in (any_weights, negative_weights):
+        for quantity in ("grad_logits", "grad_targets"):
+            subject.judge(subject.pool(builder), quantity)
 
 
 @pytest.mark.requirement("GRAD-23")
-def test_other_gradients_with_weights_of_any_magnitude(subject: Subject) -> None:
-    """Judge the gradients in targets, weight and pos_weight."""
+def test_weights_of_any_magnitude_their_gradients(subject: Subject) -> None:
+    """Judge the gradients in weight and pos_weight."""
     for builder in (any_weights, negative_weights):
-        inputs = subject.pool(builder)
-        subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
+        for quantity in ("grad_weight", "grad_pos_weight"):
+            subject.judge(subject.pool(builder), quantity)
 
 
 @pytest.mark.requirement("GRAD-24")
 def test_cotangents_of_any_magnitude(subject: Subject) -> None:
-    """Judge the gradient in the logits."""
-    subject.judge(subject.pool(any_cotangents), "grad_logits")
+    """Judge the gradients in logits and targets."""
+    subject.judge(subject.pool(any_cotangents), "grad_logits", "grad_targets")
 
 
 @pytest.mark.requirement("GRAD-25")
-def test_cotangents_of_any_magnitude_other_gradients(subject: Subject) -> None:
-    """Judge the gradients in targets, weight and pos_weight."""
-    inputs = subject.pool(any_cotangents)
-    subject.judge(inputs, "grad_targets", "grad_weight", "grad_pos_weight")
+def test_cotangents_of_any_magnitude_gradients_in_the_weights(subject: Subject) -> None:
+    """Judge the gradients in weight and pos_weight."""
+    subject.judge(subject.pool(any_cotangents), "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("GRAD-19")
+def test_every_logit_of_a_16_bit_format(subject: Subject) -> None:
+    """Judge the gradient of each bit pattern, or of a sample of them in a small tier."""
+    subject.judge(subject.pool(every_logit if subject.tier.exhaustive else extreme), "grad_logits")

@@ -49,15 +49,20 @@ def test_zero_coefficients_at_infinity(subject: Subject) -> None:
 
 
 @pytest.mark.requirement("INF-15")
-def test_other_gradients_at_infinity(subject: Subject) -> None:
-    """Require the limits, in the targets with weights and without."""
+def test_gradient_in_the_targets_at_infinity(subject: Subject) -> None:
+    """Require the limits, with weights and without."""
     inputs = at_infinity(subject)
     require_limits(subject, replace(inputs, weight=None, pos_weight=None), "grad_targets")
     require_limits(subject, inputs, "grad_targets")
-    require_limits(subject, inputs, "grad_weight", "grad_pos_weight")
 
 
 @pytest.mark.requirement("INF-16")
+def test_gradients_in_the_weights_at_infinity(subject: Subject) -> None:
+    """Require the limits."""
+    require_limits(subject, at_infinity(subject), "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("INF-17")
 def test_second_order_at_infinity(subject: Subject) -> None:
     """Require zero, with weights and without."""
     inputs = at_infinity(subject)
@@ -65,7 +70,7 @@ def test_second_order_at_infinity(subject: Subject) -> None:
     require_limits(subject, inputs, "hvp_logits")
 
 
-@pytest.mark.requirement("INF-17")
+@pytest.mark.requirement("INF-18")
 def test_forward_mode_at_infinity(subject: Subject) -> None:
     """Require the limits, with weights and without."""
     inputs = at_infinity(subject)
@@ -106,16 +111,16 @@ def judge_others(subject: Subject, *quantities: str) -> None:
                     subject.judge_values(reduced, quantity, others)
 
 
-@pytest.mark.requirement("INF-18")
-def test_broken_elements_leave_the_gradients_of_the_others_alone(subject: Subject) -> None:
-    """Judge the gradient in the logits."""
-    judge_others(subject, "grad_logits")
-
-
 @pytest.mark.requirement("INF-19")
-def test_broken_elements_leave_the_other_gradients_of_the_others_alone(subject: Subject) -> None:
-    """Judge the gradients in targets, weight and pos_weight."""
-    judge_others(subject, "grad_targets", "grad_weight", "grad_pos_weight")
+def test_broken_elements_leave_the_gradients_of_the_others_alone(subject: Subject) -> None:
+    """Judge the gradients in logits and targets."""
+    judge_others(subject, "grad_logits", "grad_targets")
+
+
+@pytest.mark.requirement("INF-20")
+def test_broken_elements_leave_the_weights_gradients_of_the_others_alone(subject: Subject) -> None:
+    """Judge the gradients in weight and pos_weight."""
+    judge_others(subject, "grad_weight", "grad_pos_weight")
 
 
 def nan_anywhere(subject: Subject) -> Inputs:
@@ -144,21 +149,25 @@ def require_contagion(subject: Subject, quantity: str, *without: str) -> None:
         subject.require(not wrong.size, f"{quantity} is {seen}")
 
 
-@pytest.mark.requirement("INF-20")
-def test_nan_in_the_other_gradients(subject: Subject) -> None:
-    """Judge the gradients in targets, weight and pos_weight."""
-    inputs = nan_anywhere(subject)
-    subject.judge(inputs, "grad_targets")
-    subject.judge(inputs, "grad_weight", "grad_pos_weight")
-
-
 @pytest.mark.requirement("INF-21")
+def test_nan_in_the_gradient_in_the_targets(subject: Subject) -> None:
+    """Judge it with NaN in one operand at a time."""
+    subject.judge(nan_anywhere(subject), "grad_targets")
+
+
+@pytest.mark.requirement("INF-22")
+def test_nan_in_the_gradients_in_the_weights(subject: Subject) -> None:
+    """Judge them with NaN in one operand at a time."""
+    subject.judge(nan_anywhere(subject), "grad_weight", "grad_pos_weight")
+
+
+@pytest.mark.requirement("INF-23")
 def test_nan_in_second_order(subject: Subject) -> None:
     """Look at the Hessian-vector product."""
     require_contagion(subject, "hvp_logits")
 
 
-@pytest.mark.requirement("INF-22")
+@pytest.mark.requirement("INF-24")
 def test_nan_in_forward_mode(subject: Subject) -> None:
     """Look at the Jacobian-vector product."""
     require_contagion(subject, "jvp_logits", "cotangent")

@@ -56,7 +56,7 @@ wrong(
     "loss",
     instead=not_a_number,
 )
-for _quantity in ("loss", "grad_logits", "grad_targets"):
+for _quantity in ("loss", "grad_logits", "grad_targets", "grad_pos_weight"):
     wrong(
         f"size_of_weight_in_{_quantity}",
         f"Takes the size of a weight that is below zero for {_quantity}.",
