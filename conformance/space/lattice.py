@@ -148,7 +148,7 @@ def lattice(format_: Format, axes: Axes, density: int) -> Inputs:
     sizes = {operand: len(found) for operand, found in points.items()}
     sizes["targets"] += len(balances)
     shape = " × ".join(f"{size} {operand}" for operand, size in sizes.items())
-    return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)  # type: ignore[arg-type]
+    return Inputs(f"all combinations of {shape}", format_, exhaustive=True, **rows)
 
 
 def few_points(format_: Format, direction: str) -> dict[str, Array]:
