@@ -20,8 +20,8 @@ from bce_conformance.commands.ledger import ledger_app
 from bce_conformance.commands.report import compare, report
 from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
-from bce_conformance.commands.terminal import console, errors
 from bce_conformance.conformance.run import Exit
+from bce_conformance.terminal.console import console, errors
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",

@@ -14,8 +14,7 @@ from bce_conformance.backends import (
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
-
-from .terminal import console, errors
+from bce_conformance.terminal.console import console, errors
 
 
 def backends() -> None:

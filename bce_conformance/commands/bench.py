@@ -15,12 +15,12 @@ from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
 from bce_conformance.results.writing import write
+from bce_conformance.terminal.console import console, errors, misuse, read
 from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
 from .options import OUT
-from .terminal import console, errors, misuse, read
 
 ROUNDS = 8
 

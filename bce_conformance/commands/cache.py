@@ -7,8 +7,7 @@ from rich import filesize
 from rich.progress import Progress
 
 from bce_conformance.reference import cache
-
-from .terminal import console, errors
+from bce_conformance.terminal.console import console, errors
 
 cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
 

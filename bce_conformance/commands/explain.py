@@ -13,11 +13,11 @@ import typer
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.running.explain import explain as explained
+from bce_conformance.conformance.surveying.explain import explain as explained
+from bce_conformance.terminal.console import console, misuse
+from bce_conformance.terminal.explanation import render
 
-from .explanation import render
 from .options import DtypeName
-from .terminal import console, misuse
 
 DIGITS = 30
 

@@ -18,9 +18,9 @@ from bce_conformance.conformance.ledger.updating import Found, Moved, update
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.settings import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.terminal.console import console, misuse, read
 
 from .options import OUT, Ledgers
-from .terminal import console, misuse, read
 
 if TYPE_CHECKING:
     from bce_conformance.results.model import Results

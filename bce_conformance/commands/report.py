@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from bce_conformance.conformance.run import Exit
+from bce_conformance.terminal.console import console, errors, read
 
 from .options import OUT
-from .terminal import console, errors, read
 
 
 def report(

@@ -18,11 +18,11 @@ from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Cell, Place
+from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.progress import reporter
 
 from .options import OUT, InstructionSet, Ledgers, TierName
-from .progress import reporter
 from .run import print_stop, print_suite_failure
-from .terminal import console, errors, misuse, read
 
 
 def reproduce(

@@ -16,12 +16,12 @@ from bce_conformance.conformance.running import folder
 from bce_conformance.conformance.running.journal import NAME
 from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.settings import Settings
+from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.pace import Pace
+from bce_conformance.terminal.progress import parts_line, reporter, slow_line
 
 from .options import OUT, DtypeName, InstructionSet, Ledgers, TierName
-from .pace import Pace
-from .progress import parts_line, reporter, slow_line
 from .report import render
-from .terminal import console, errors, misuse, read
 
 Memory = Annotated[
     str | None,

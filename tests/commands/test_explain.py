@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from bce_conformance.backends.call_files.calls import dumps, loads
 from bce_conformance.backends.calls import LossCall, LossResult
 from bce_conformance.cli import app
-from bce_conformance.commands.explanation import FEW, render
 from bce_conformance.conformance.judging.calls import expectations, judge_call
-from bce_conformance.conformance.running.explain import Explanation
+from bce_conformance.conformance.surveying.explain import Explanation
+from bce_conformance.terminal.explanation import FEW, render
 
 runner = CliRunner()
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bce_conformance.commands.pace import Pace, clock
-from bce_conformance.commands.progress import (
+from bce_conformance.conformance.running.progress import Spent
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.terminal.pace import Pace, clock
+from bce_conformance.terminal.progress import (
     STEPS,
     Bar,
     Lines,
@@ -18,8 +20,6 @@ from bce_conformance.commands.progress import (
     reporter,
     slow_line,
 )
-from bce_conformance.conformance.running.progress import Spent
-from bce_conformance.results.cells import Cell, Place
 
 
 class Terminal(io.StringIO):

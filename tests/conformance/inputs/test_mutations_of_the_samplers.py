@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.checks import test_values
+from bce_conformance.conformance.checks.numbers import test_values
 from bce_conformance.conformance.inputs import inputs, pools
 from bce_conformance.conformance.inputs.sampler import Sampler
 from bce_conformance.conformance.specification import requirements

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.conformance.checks.test_broadcasting import RANKS
+from bce_conformance.conformance.checks.numbers.test_broadcasting import RANKS
 from bce_conformance.reference import format_of
 from tests.impostors.impostor import (
     Values,

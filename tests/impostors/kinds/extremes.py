@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bce_conformance.backends.calls import Array, LossCall
-from bce_conformance.conformance.checks.test_training import loss_scales
+from bce_conformance.conformance.checks.numbers.test_training import loss_scales
 from bce_conformance.reference import FLOAT32, format_of
 from tests.impostors.impostor import (
     is_plain,

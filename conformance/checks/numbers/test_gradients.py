@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import GRADIENTS, Failure
-from bce_conformance.conformance.checks.test_values import (
+from bce_conformance.conformance.checks.numbers.test_values import (
     any_weights,
     every_logit,
     moderate,

@@ -12,7 +12,7 @@ from rich.text import Text
 from bce_conformance.backends.calls import Array, Failure, LossCall
 from bce_conformance.conformance.judging.calls import Expected, Fault
 from bce_conformance.conformance.judging.judge import Judgement
-from bce_conformance.conformance.running.explain import (
+from bce_conformance.conformance.surveying.explain import (
     DIGITS,
     Explanation,
     decimal,

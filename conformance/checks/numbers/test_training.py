@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bce_conformance.conformance.checks.test_gradients import weighted_extreme, weighted_moderate
+from bce_conformance.conformance.checks.numbers.test_gradients import (
+    weighted_extreme,
+    weighted_moderate,
+)
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn, matrix_of
 from bce_conformance.conformance.running.subject import Subject

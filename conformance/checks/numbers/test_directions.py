@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Array
-from bce_conformance.conformance.checks.test_gradients import (
+from bce_conformance.conformance.checks.numbers.test_gradients import (
     unweighted,
     weighted_extreme,
     weighted_with_cotangents,
 )
-from bce_conformance.conformance.checks.test_training import step, weighted_step
+from bce_conformance.conformance.checks.numbers.test_training import step, weighted_step
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
 from bce_conformance.conformance.running.subject import Subject

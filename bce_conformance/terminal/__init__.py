@@ -1,0 +1,1 @@
+"""The terminal: how commands print, refuse, and show progress."""

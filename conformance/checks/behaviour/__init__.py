@@ -1,0 +1,1 @@
+"""Checks of behaviour: types, layouts, relations between results, misuse, interface, devices."""

@@ -1,0 +1,1 @@
+"""Checks of values: how near results are to the exact ones."""
