@@ -43,15 +43,6 @@ def infinite_weights_clipped(call: LossCall) -> Values:
 
 
 @mistaken()
-def loss_divided_by_weight(call: LossCall) -> Values:
-    """Divides the weighted loss by the weight for its gradient, which is NaN for a weight of 0."""
-    values, (_, _, w, _) = right(call), operands(call)
-    if "grad_weight" in values and _is_full(call, call.weight):
-        values["grad_weight"] = values["grad_weight"] * (w / w)
-    return values
-
-
-@mistaken()
 def product_of_coefficients_underflows(call: LossCall) -> Values:
     """Multiplies pos_weight and targets in the format, where the product may underflow to 0."""
     values, (_, y, _, p) = right(call), operands(call)
