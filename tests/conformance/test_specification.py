@@ -1,14 +1,12 @@
 """SPEC.md, its parser, and that requirements and checks are the same."""
 
-import importlib
-import pkgutil
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from bce_conformance.conformance import checks
 from bce_conformance.conformance.specification import NEEDS, families, parse, requirements
+from tests.conformance.check_modules import check_modules
 
 ENTRY = """## FAM · family
 ### FAM-1 · A title
@@ -26,13 +24,11 @@ text
 
 def checked_requirements() -> Iterator[str]:
     """The number of the requirement of each check."""
-    for module in pkgutil.iter_modules(checks.__path__):
-        if module.name.startswith("test_"):
-            loaded = importlib.import_module(f"{checks.__name__}.{module.name}")
-            for name, function in vars(loaded).items():
-                marks = getattr(function, "pytestmark", [])
-                if name.startswith("test_"):
-                    yield from (mark.args[0] for mark in marks if mark.name == "requirement")
+    for module in check_modules():
+        for name, function in vars(module).items():
+            marks = getattr(function, "pytestmark", [])
+            if name.startswith("test_"):
+                yield from (mark.args[0] for mark in marks if mark.name == "requirement")
 
 
 def test_each_requirement_has_one_check_and_each_check_a_requirement() -> None:

@@ -8,8 +8,6 @@ crosses it here too, as built-in types.
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +24,6 @@ from numpy.typing import NDArray
 from bce_conformance import conformance
 from bce_conformance.backends.calls import Array, Backend, Failure, LossCall, LossResult
 from bce_conformance.backends.isolation import transport, worker
-from bce_conformance.conformance import checks as package
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging.error_curves import Curves
@@ -39,6 +36,7 @@ from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FORMATS, Format, Truth
 from bce_conformance.results.cells import VERDICTS, Level, is_better
+from tests.conformance.check_modules import check_modules
 
 from .impostor import NATIVE, PRETENDED, Crash
 
@@ -64,13 +62,11 @@ Check = Callable[[Subject], None]
 def checks() -> dict[str, Check]:
     """The test of each requirement, as the matrix runs it."""
     found: dict[str, Check] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("test_"):
-            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
-            for name, function in vars(loaded).items():
-                marks = getattr(function, "pytestmark", [])
-                if name.startswith("test_"):
-                    found |= {m.args[0]: function for m in marks if m.name == "requirement"}
+    for module in check_modules():
+        for name, function in vars(module).items():
+            marks = getattr(function, "pytestmark", [])
+            if name.startswith("test_"):
+                found |= {m.args[0]: function for m in marks if m.name == "requirement"}
     return {requirement: found[requirement] for requirement in requirements()}
 
 

@@ -1,10 +1,8 @@
 """The pools: drawn once, the same for the same seed and tier, with the ledger's witnesses."""
 
 import ast
-import pkgutil
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from bce_conformance import conformance
-from bce_conformance.conformance import checks
 from bce_conformance.conformance.inputs.inputs import Inputs, repeated
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Builder, Sampler, drawn
@@ -20,6 +17,7 @@ from bce_conformance.conformance.ledger.reading import read as read_ledgers
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, ground_truth
 from bce_conformance.results.cells import Witness
+from tests.conformance.check_modules import check_modules
 
 QUICK = TIERS["quick"]
 NAMES = Path(__file__).with_name("pool_names.txt")
@@ -265,9 +263,7 @@ def test_where_a_builder_stands_makes_no_difference() -> None:
 
 def builders() -> dict[str, Builder]:
     """The builders of all checks, by name."""
-    modules = pkgutil.iter_modules(checks.__path__, f"{checks.__name__}.")
-    loaded = (import_module(module.name) for module in modules if ".test_" in module.name)
-    found = (value for module in loaded for value in vars(module).values())
+    found = (value for module in check_modules() for value in vars(module).values())
     return {builder.name: builder for builder in found if isinstance(builder, Builder)}
 
 

@@ -12,7 +12,8 @@ from bce_conformance.backends.calls import QUANTITIES, Array, LossCall
 from bce_conformance.conformance.inputs.bounds import Bounds, bounds_for
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.truths import plain, result_format, result_shape, truth_of
-from bce_conformance.reference import FLOAT32, formula
+from bce_conformance.reference import FLOAT32
+from bce_conformance.reference.verify import formula
 
 DIGITS = 60
 # Logits, and the weights that broadcast to them.
