@@ -90,7 +90,7 @@ def beyond(size: int, reduction: str) -> Where:
 
 for _quantity, _size, _reduction in (
     ("grad_logits", 100_000, "none"),
-    ("grad_logits", 400_000, "mean"),
+    ("grad_logits", 200_000, "mean"),
     ("grad_weight", 100_000, "none"),
 ):
     wrong(
