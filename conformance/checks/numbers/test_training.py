@@ -38,17 +38,17 @@ def many_elements(s: Sampler) -> Inputs:
 
 @drawn("test_training.averaged_over_more")
 def averaged_over_more(s: Sampler) -> Inputs:
-    """Half a million elements and some under a mean, scaled so that 16-bit gradients are normal."""
+    """More than 2¹⁸ elements under a mean, scaled so that 16-bit gradients are normal."""
     cotangent = s.cast(np.array(2.0**15))
-    more = drawn_from(s, weighted_moderate(s), (500_009,))
+    more = drawn_from(s, weighted_moderate(s), (300_007,))
     return replace(more, reduction="mean", cotangent=cotangent)
 
 
 @drawn("test_training.many_rows")
 def many_rows(s: Sampler) -> Inputs:
     """A weight and a pos_weight a class under a hundred thousand rows and some."""
-    many = drawn_from(s, weighted_moderate(s), (100_003, 3))
-    weight, pos_weight = s.positive(0.25, 4.0)[:3], s.positive(0.25, 4.0)[:3]
+    many = drawn_from(s, weighted_moderate(s), (100_003, 2))
+    weight, pos_weight = s.positive(0.25, 4.0)[:2], s.positive(0.25, 4.0)[:2]
     return replace(many, weight=weight, pos_weight=pos_weight)
 
 

@@ -150,7 +150,7 @@ MUTANTS: dict[str, tuple[Mutation, str, str, str]] = {
     ),
     "every size without edges": (
         without_curated("every_size", 1),
-        "largest_weight_taken_for_infinite",
+        "largest_pos_weight_taken_for_infinite",
         "VAL-12",
         "float32",
     ),

@@ -50,9 +50,9 @@ wrong(
     instead=not_a_number,
 )
 wrong(
-    "largest_weight_taken_for_infinite",
-    "Takes the largest finite weight for an infinite one.",
-    lambda call: operands(call)[2] == format_of(call.logits.dtype).largest_finite,
+    "largest_pos_weight_taken_for_infinite",
+    "Takes the largest finite pos_weight for an infinite one.",
+    lambda call: operands(call)[3] == format_of(call.logits.dtype).largest_finite,
     "loss",
     instead=not_a_number,
 )
