@@ -226,20 +226,25 @@ def test_arrays_of_objects(subject: Subject) -> None:
 
 
 def mixed_gradients(s: Sampler, other: str, operands: Sequence[str]) -> Inputs:
-    """Logits of every magnitude, with both weights; some operands are of another format.
+    """Moderate logits with both weights; some operands are of another format.
 
-    Losses reach beyond the format of the logits, which a wider format of the operand can hold.
+    At a quarter of the elements, certain and wrong, the gradients may be beyond the format of the
+    logits, where a wider format of the operand holds them.
     """
+    f, wrong = s.format, np.arange(s.size) % 4 == 0
+    huge = -s.log_uniform(f.largest_finite / 16, f.largest_finite / 2)
+    moderate = s.signed(s.cast(s.log_uniform(2**-6, 2**4)))
+    logits = s.cast(np.where(wrong, huge, moderate.astype(np.float64)))
     given: dict[str, Any] = {
-        "targets": s.any_target(),
+        "targets": np.where(wrong, s.constant(1), s.any_target()),
         "weight": s.positive(0.25, 4.0),
         "pos_weight": s.positive(0.25, 4.0),
     }
-    digits = 1 - s.uniform(0, s.format.unit_roundoff)
+    digits = 1 - s.uniform(0, f.unit_roundoff)
     for name in operands:
         given[name] = (given[name].astype(np.float64) * digits).astype(format_of(other).dtype)
     name = f"{' and '.join(operands)} of {other}"
-    return replace(s.inputs(name, s.signed(s.every_magnitude()), s.hard()), **given)
+    return replace(s.inputs(name, logits, s.hard()), **given)
 
 
 @pytest.mark.requirement("DTY-12")

@@ -13,6 +13,11 @@ from bce_conformance.conformance.judging.worst import in_words
 from bce_conformance.conformance.running.subject import Subject
 
 INF, NAN = np.inf, np.nan
+NAMES = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
+# Operands beside a NaN: ordinary ones, zeros, such that the gradient in the logits vanishes, and
+# of an element that is certain and right.
+FINITE = ((1.0, 0.5, 2.0, 3.0, 2.0, 1.0), (0.0,) * len(NAMES), (0.0, 0.5, 1.0, 1.0, 2.0, 1.0))
+CERTAIN = (INF, 1.0, 2.0, 3.0, 2.0, 1.0)
 
 
 def at_infinity(subject: Subject) -> Inputs:
@@ -123,28 +128,29 @@ def test_broken_elements_leave_the_weights_gradients_of_the_others_alone(subject
     judge_others(subject, "grad_weight", "grad_pos_weight")
 
 
-def nan_anywhere(subject: Subject) -> Inputs:
-    """NaN in one operand at a time, and in none, beside values that could swallow it."""
-    names = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
-    plain, zeros = (1.0, 0.5, 2.0, 3.0, 2.0, 1.0), (0.0,) * 6
-    balanced, certain = (0.0, 0.5, 1.0, 1.0, 2.0, 1.0), (INF, 1.0, 2.0, 3.0, 2.0, 1.0)
-    rows = [list(row) for row in (plain, zeros, balanced, certain) for _ in (*names, "none")]
-    for number, row in enumerate(rows):
-        if number % 7 < len(names):
-            row[number % 7] = NAN
+def nan_anywhere(subject: Subject, *kinds: tuple[float, ...]) -> Inputs:
+    """NaN in one operand at a time, and in none, beside the values of each kind."""
+    rows = [
+        [NAN if name == broken else value for name, value in zip(NAMES, kind, strict=True)]
+        for kind in kinds
+        for broken in (*NAMES, "none")
+    ]
     columns = (subject.array(np.resize(column, SOME)) for column in zip(*rows, strict=True))
-    operands: dict[str, Any] = dict(zip(names, columns, strict=True))
+    operands: dict[str, Any] = dict(zip(NAMES, columns, strict=True))
     return Inputs("NaN in one operand", subject.format, **operands)
 
 
 def require_contagion(subject: Subject, quantity: str, *without: str) -> None:
-    """Require NaN exactly where an operand is NaN, but for operands that there are not."""
+    """Require NaN where an operand is NaN, and where the others are finite nowhere else.
+
+    ``without`` are operands that the quantity does not have.
+    """
     absent: dict[str, Any] = dict.fromkeys(without)
-    inputs = replace(nan_anywhere(subject), **absent)
+    inputs = replace(nan_anywhere(subject, *FINITE, CERTAIN), **absent)
     broken = np.any([np.isnan(row) for row in inputs.rows().values()], axis=0)
     call = inputs.call(quantity, device=subject.device)
     for got in subject.values(call).values():
-        wrong = np.flatnonzero(np.isnan(got) != broken)
+        wrong = np.flatnonzero((np.isnan(got) != broken) & (broken | np.isfinite(inputs.logits)))
         seen = f"{got[wrong[0]]}{in_words(call, wrong[0])}" if wrong.size else "NaN"
         subject.require(not wrong.size, f"{quantity} is {seen}")
 
@@ -152,13 +158,13 @@ def require_contagion(subject: Subject, quantity: str, *without: str) -> None:
 @pytest.mark.requirement("INF-21")
 def test_nan_in_the_gradient_in_the_targets(subject: Subject) -> None:
     """Judge it with NaN in one operand at a time."""
-    subject.judge(nan_anywhere(subject), "grad_targets")
+    subject.judge(nan_anywhere(subject, *FINITE), "grad_targets")
 
 
 @pytest.mark.requirement("INF-22")
 def test_nan_in_the_gradients_in_the_weights(subject: Subject) -> None:
     """Judge them with NaN in one operand at a time."""
-    subject.judge(nan_anywhere(subject), "grad_weight", "grad_pos_weight")
+    subject.judge(nan_anywhere(subject, *FINITE), "grad_weight", "grad_pos_weight")
 
 
 @pytest.mark.requirement("INF-23")
