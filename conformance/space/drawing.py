@@ -20,6 +20,8 @@ Shape = tuple[int, ...]
 Random = np.random.Generator
 
 _WIDTHS = (8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129)
+_DISTINCT = 997  # elements of a call that differ, a prime: no row of a matrix is like another
+_DISTINCT_BROADCAST = 5
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
@@ -70,9 +72,20 @@ class _Drawing:
         )
 
     def _logits(self) -> Array:
-        size = int(np.prod(self.shape))
-        drawn = values.logits(self.levels["logits"], self.format, size, self.random)
-        return self._arranged("logits", drawn.reshape(self.shape))
+        drawn = values.logits(
+            self.levels["logits"], self.format, self._distinct(self.shape), self.random
+        )
+        return self._arranged("logits", np.resize(drawn, self.shape))
+
+    def _distinct(self, shape: Shape) -> int:
+        """How many values are drawn for an array; they are repeated where it has more elements.
+
+        The exact results of equal elements are computed once. Broadcast weights have fewer values,
+        since they meet every one of the logits.
+        """
+        size, elements = int(np.prod(shape)), int(np.prod(self.shape))
+        few = elements > _DISTINCT and shape != self.shape
+        return min(size, _DISTINCT_BROADCAST if few else _DISTINCT)
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
@@ -85,21 +98,25 @@ class _Drawing:
         p = None if pos_weight is None else np.broadcast_to(pos_weight, self.shape).reshape(-1)
         kind = self.levels["targets format"]
         format_ = self._format_of(kind)
-        drawn = values.targets(self.levels["targets"], format_, flat, p, self.random)
-        return self._arranged("targets", self._typed(drawn, kind).reshape(self.shape))
+        period = self._distinct(self.shape)
+        repeats = p is None or np.array_equal(p, np.resize(p[:period], p.shape), equal_nan=True)
+        count = period if repeats else flat.size
+        few = None if p is None else p[:count]
+        drawn = values.targets(self.levels["targets"], format_, flat[:count], few, self.random)
+        return self._arranged("targets", np.resize(self._typed(drawn, kind), self.shape))
 
     def _weight(self, operand: str) -> Array | None:
         broadcast = self.levels[f"{operand} shape"]
         if broadcast in ("none", "weight's"):
             return None
         shape = _broadcast_shape(broadcast, self.shape, self.random)
-        size, level = int(np.prod(shape)), self.levels[operand]
+        size, level = self._distinct(shape), self.levels[operand]
         kind = self.levels[f"{operand} format"]
         if kind in ("int", "uint", "bool"):
             drawn: Array = values.counts(level, size, self.random, signed=kind == "int")
         else:
             drawn = values.weights(level, self._format_of(kind), size, self.random)
-        return self._arranged(operand, self._typed(drawn, kind).reshape(shape))
+        return self._arranged(operand, np.resize(self._typed(drawn, kind), shape))
 
     def _format_of(self, kind: str) -> Format:
         return values.other_format(self.format, self.random) if kind == "float" else self.format
@@ -127,16 +144,19 @@ class _Drawing:
             return None
         shape = self.shape if self.levels["reduction"] == "none" else ()
         drawn = values.cotangents(
-            level, self.format, int(np.prod(shape)), self.random, coarse="hvp_logits" in quantities
+            level,
+            self.format,
+            self._distinct(shape),
+            self.random,
+            coarse="hvp_logits" in quantities,
         )
-        return drawn.reshape(shape)
+        return np.resize(drawn, shape)
 
     def _tangent(self) -> Array | None:
         if self.levels["quantities"] not in _DIRECTED:
             return None
-        size = int(np.prod(self.shape))
-        drawn = values.tangents(self.levels["tangent"], self.format, size, self.random)
-        return drawn.reshape(self.shape)
+        level, size = self.levels["tangent"], self._distinct(self.shape)
+        return np.resize(values.tangents(level, self.format, size, self.random), self.shape)
 
 
 def has_derivative(operand: Array) -> bool:

@@ -23,8 +23,11 @@ _SMALL = 10_000  # elements of calls that are kept
 class CallStore:
     """Draws calls once for all backends.
 
+    What a combination draws is the same in every run; the seed is that of the combinations beyond
+    the covering array.
+
     Args:
-        seed: the run's: of the values of all calls, and of those beyond the covering array.
+        seed: the run's.
     """
 
     def __init__(self, seed: int) -> None:
@@ -38,7 +41,7 @@ class CallStore:
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = expectations(draw(levels, number, self.seed), cached=False)
+                found = expectations(draw(levels, number), cached=False)
                 if found.call.logits.size <= _SMALL and len(self._kept) < _KEPT:
                     self._kept[key] = found
         return found

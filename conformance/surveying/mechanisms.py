@@ -23,6 +23,8 @@ from bce_conformance.results.cells import Level
 
 from .survey import Surveyed, Surveyor, cause_of
 
+_QUICK = 1_000  # elements
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -72,15 +74,16 @@ class Investigation:
             if known is not None:
                 old = found[known]
                 found[known] = Finding(old.cause, old.level, old.calls + 1, old.smallest)
-            elif len(found) < self._most:
+            elif len(found) < self._most and call.expected.call.logits.size <= _QUICK:
                 found.append(self._investigated(call, level))
             else:
                 left += 1
         return found, left
 
-    def _rank(self, call: Surveyed) -> tuple[Level, int]:
-        """Worst first, and of those the smallest."""
-        return call.judgement.level(self._quantity), call.expected.call.logits.size
+    def _rank(self, call: Surveyed) -> tuple[bool, Level, int]:
+        """Calls that are quickly made again come first, of those the worst, then the smallest."""
+        size = call.expected.call.logits.size
+        return size > _QUICK, call.judgement.level(self._quantity), size
 
     def _investigated(self, call: Surveyed, level: Level) -> Finding:
         def shows(levels: Combination) -> bool:

@@ -1,7 +1,7 @@
 """The slow path over several processes, for jobs long enough to pay for starting them.
 
 Guarantees: the results, and their order, of certifying the rows one after another. The processes
-are started as ``python -m``, never by forking or by importing the caller's main module again, so
+are started as ``python -c``, never by forking or by importing the caller's main module again, so
 that any script may ask for a truth; they end with the call, also when it is interrupted.
 """
 
@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -62,7 +62,7 @@ class _worker:  # noqa: N801 - used as a function
     """A process that ends with the block."""
 
     def __enter__(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", __name__]
+        command = [sys.executable, "-c", f"from {__name__} import serve; serve()"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self._process
 
@@ -80,8 +80,9 @@ def _ask(worker: subprocess.Popen[bytes], job: Job) -> list[Rounded]:
     return result
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Certify jobs until there are no more."""
+def serve() -> None:
+    """Certify jobs from standard input until there are no more."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
             job: Any = pickle.load(requests)
@@ -89,7 +90,3 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             return
         pickle.dump(certify_rows(*job), answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
