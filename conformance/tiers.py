@@ -30,6 +30,8 @@ MANY_SHAPES = (
     *("GRAD-21", "GRAD-25", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
     *("BRD-13", "BRD-14", "BRD-15", "BRD-16", "DTY-12"),
 )
+# Requirements about calls that are drawn from the space of calls.
+DRAWN = "ANY"
 # What is tried in one format only is tried in this one.
 ONE_FORMAT = "float32"
 
@@ -58,7 +60,7 @@ class Tier:
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
         call_strength: how many levels of different factors occur together in drawn calls, in every
-            combination; the second for backends that compile for each shape.
+            combination; the second for backends that compile for each shape. 0 draws none.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         causes: how many causes are looked for of what drawn calls show of a quantity.
         left_out: what the tier does not try, for the report.
@@ -88,6 +90,8 @@ class Tier:
         """Whether a requirement is tried with a backend in a format."""
         if requirement.each_instruction_set and not self.instruction_sets:
             return False
+        if requirement.family == DRAWN and not self.call_strength[spec.compiles]:
+            return False
         if not spec.compiles:
             return True
         if requirement.family not in self.compiling or requirement.id in self.not_compiling:
@@ -115,7 +119,7 @@ TIERS: dict[str, Tier] = {
             one_format=FAMILIES,
             variants_one_format=(),
             instruction_sets=False,
-            call_strength=(2, 2),
+            call_strength=(0, 0),
             random_calls=(0, 0),
             causes=0,
             left_out=(
@@ -124,6 +128,7 @@ TIERS: dict[str, Tier] = {
                 "half of the elements, three quarters of the sums, most bit patterns of float32",
                 "reductions over more than 10⁵ elements",
                 "other instruction sets than the processor's (DET-6)",
+                "calls drawn from the space of calls (ANY)",
                 "compiled variants, unless they are asked for",
                 "backends that compile for each shape (jax and optax too) but in float32, and of "
                 "those all but values, infinities, gradients and the lattice",
@@ -145,7 +150,7 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(3, 2),
+            call_strength=(3, 0),
             random_calls=(50, 0),
             causes=2,
             left_out=(
@@ -153,6 +158,7 @@ TIERS: dict[str, Tier] = {
                 "reductions over more than 10⁷ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
+                "drawn calls (ANY) with what compiles for each shape; all but 50 beyond the array",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
                 "of what compiles for each shape the derivatives of each rank, reduction and size",
@@ -174,7 +180,7 @@ TIERS: dict[str, Tier] = {
             one_format=(),
             variants_one_format=ABOUT_CALLS,
             instruction_sets=True,
-            call_strength=(3, 3),
+            call_strength=(3, 2),
             random_calls=(2_000, 0),
             causes=8,
             left_out=(

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bce_conformance.conformance.covering.arrays import cover
 from bce_conformance.conformance.covering.combinations import Rows, Space
@@ -248,12 +249,9 @@ def _plainer(factor: str, given: Combination) -> tuple[str, ...]:
 
 def plainest_beside(factor: str, levels: Combination) -> str:
     """The plainest level of a factor that goes with levels of some others."""
-    apart = _apart()
-    return next(
-        level
-        for level in _BY_NAME[factor].names
-        if not any((factor, level, other, levels[other]) in apart for other in levels)
-    )
+    others = [_number(other, level) for other, level in levels.items()]
+    free = ~_apart()[_span(factor)][:, others].any(axis=1)
+    return _BY_NAME[factor].names[int(np.argmax(free))]
 
 
 def _differing(one: Combination, other: Combination) -> int:
@@ -285,34 +283,46 @@ def repaired(given: Combination, keep: str) -> dict[str, str] | None:
 
     Each is set to the first level that goes with all that stands; None where there is none.
     """
-    found = dict(given)
-    apart = _apart()
-    for _ in range(len(FACTORS)):
-        broken = [
-            name
-            for name in found
-            if name != keep
-            and any((name, found[name], other, found[other]) in apart for other in found)
-        ]
-        if not broken:
+    apart, found = _apart(), dict(given)
+    numbers = np.array([_number(name, level) for name, level in found.items()])
+    names = list(found)
+    for _ in names:
+        clashes = apart[np.ix_(numbers, numbers)].any(axis=1)
+        clashes[names.index(keep)] = False
+        if not clashes.any():
             return found
-        name = broken[0]
-        fits = [
-            level
-            for level in _BY_NAME[name].names
-            if not any((name, level, o, found[o]) in apart for o in found if o not in broken)
-        ]
-        if not fits:
+        at = int(np.argmax(clashes))
+        free = ~apart[_span(names[at])][:, numbers[~clashes]].any(axis=1)
+        if not free.any():
             return None
-        found[name] = fits[0]
+        found[names[at]] = _BY_NAME[names[at]].names[int(np.argmax(free))]
+        numbers[at] = _number(names[at], found[names[at]])
     return None
 
 
+_FIRST = dict(
+    zip(_BY_NAME, np.cumsum([0, *(len(f.levels) for f in FACTORS[:-1])]).tolist(), strict=True)
+)
+
+
 @cache
-def _apart() -> frozenset[tuple[str, str, str, str]]:
-    """Pairs that do not go together, by names and both ways round."""
-    named = set()
+def _number(factor: str, level: str) -> int:
+    """The number of a level among those of all factors."""
+    return int(_FIRST[factor] + _BY_NAME[factor].names.index(level))
+
+
+@cache
+def _span(factor: str) -> slice:
+    """The numbers of all levels of a factor."""
+    return slice(_FIRST[factor], _FIRST[factor] + len(_BY_NAME[factor].levels))
+
+
+@cache
+def _apart() -> NDArray[np.bool_]:
+    """Which levels, by their numbers, do not go together: [levels, levels]."""
+    count = sum(len(factor.levels) for factor in FACTORS)
+    table = np.zeros((count, count), bool)
     for (a, i), (b, j) in forbidden():
-        one, two = (FACTORS[a].name, FACTORS[a].names[i]), (FACTORS[b].name, FACTORS[b].names[j])
-        named |= {(*one, *two), (*two, *one)}
-    return frozenset(named)
+        one, two = _FIRST[FACTORS[a].name] + i, _FIRST[FACTORS[b].name] + j
+        table[one, two] = table[two, one] = True
+    return table
