@@ -7,7 +7,8 @@ process outlives the matrix.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure
 from bce_conformance.conformance.inputs.pools import PoolStore
@@ -16,8 +17,6 @@ from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.worst import WorstResult
 from bce_conformance.conformance.ledger.standing import Conditions
 from bce_conformance.conformance.settings import Settings
-from bce_conformance.conformance.space.factors import Combination
-from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.surveying.calls import CallStore
 from bce_conformance.conformance.surveying.survey import Surveyor
@@ -134,12 +133,7 @@ class Matrix:
         """What evaluates drawn calls, for all requirements about them."""
         if probed not in self._surveyors:
             tier, compiles = self.pools.tier, self.specs[probed.backend].compiles
-            strength, dtype = tier.call_strength[compiles], probed.dtype
-
-            def plan() -> Iterator[Combination]:
-                yield from (c for c in covering(strength) if c["dtype"] == dtype)
-                yield from self.calls.random(dtype, tier.random_calls[compiles])
-
+            plan = partial(self.calls.planned, tier, probed.dtype, compiles=compiles)
             causes = 0 if compiles else tier.causes
             surveyor = Surveyor(evaluator, probed.device, self.calls, plan, causes)
             self._surveyors[probed] = surveyor

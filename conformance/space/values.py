@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Random = np.random.Generator
 
 _BANK = 4096  # numbers that a bank has, curated ones among them
-_SOME = 0.25  # how many of a call's elements are the special ones of their level
+_SOME = 0.15  # how many of a call's elements are the special ones of their level
 _EXPONENTS = 8  # of powers of two
 _DIGITS = 22  # of factors whose product float64 holds exactly
 

@@ -14,7 +14,8 @@ import numpy as np
 from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
-from bce_conformance.conformance.space.rules import repaired
+from bce_conformance.conformance.space.rules import covering, repaired
+from bce_conformance.conformance.tiers import Tier
 
 _KEPT = 4_000  # calls: more than cover the space with triples
 _SMALL = 10_000  # elements of calls that are kept
@@ -45,6 +46,18 @@ class CallStore:
                 if found.call.logits.size <= _SMALL and len(self._kept) < _KEPT:
                     self._kept[key] = found
         return found
+
+    def planned(self, tier: Tier, dtype: str, *, compiles: bool) -> Iterator[dict[str, str]]:
+        """The combinations that a tier draws in a format: those that cover the space, then others.
+
+        Args:
+            tier: says how many.
+            dtype: of the logits.
+            compiles: whether the backend compiles for each shape.
+        """
+        array = covering(tier.call_strength[compiles])
+        yield from (levels for levels in array if levels["dtype"] == dtype)
+        yield from self.random(dtype, tier.random_calls[compiles])
 
     def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:
         """Combinations at random, other ones with each seed."""

@@ -7,17 +7,18 @@ judged to be wrong.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from bce_conformance.backends.calls import Array, Failure, LossResult
+from bce_conformance.backends.calls import DTYPES, Array, Failure, LossResult
 from bce_conformance.conformance.covering.combinations import required
 from bce_conformance.conformance.judging.calls import ExpectedCall, judge_call
-from bce_conformance.conformance.space.factors import FACTORS
-from bce_conformance.conformance.space.rules import covering, space
+from bce_conformance.conformance.space.factors import FACTORS, Combination
+from bce_conformance.conformance.space.rules import covering, repaired, space
 from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.tiers import Tier
 from bce_conformance.results.cells import Level
 
 Levels = tuple[tuple[int, int], ...]  # (factor, level), by number
@@ -90,23 +91,22 @@ def wrong(right: LossResult, kind: str, random: np.random.Generator) -> LossResu
 
 
 class Recorded:
-    """The calls of a covering array with right results: each the nearest number to the exact value.
+    """The calls that a tier draws, with right results: each the nearest number to the exact value.
 
     Args:
-        strength: of the array.
-        seed: of the calls.
+        tier: draws them.
+        seed: the run's.
     """
 
-    def __init__(self, strength: int, seed: int) -> None:
-        self.rows = np.array(
-            [[f.names.index(row[f.name]) for f in FACTORS] for row in covering(strength)], np.int8
-        )
-        store, numbers = CallStore(seed), dict.fromkeys(("float16",), 0)
+    def __init__(self, tier: Tier, seed: int) -> None:
+        self.store = CallStore(seed)
+        rows = []
         self.calls: list[ExpectedCall] = []
-        for row in covering(strength):
-            number = numbers.get(row["dtype"], 0)  # as a survey of one format counts
-            numbers[row["dtype"]] = number + 1
-            self.calls.append(store.get(row, number))
+        for dtype in DTYPES:
+            for number, levels in enumerate(self.store.planned(tier, dtype, compiles=False)):
+                rows.append([f.names.index(levels[f.name]) for f in FACTORS])
+                self.calls.append(self.store.get(levels, number))
+        self.rows = np.array(rows, np.int8)
 
     def catches(self, impostor: Impostor) -> bool:
         """Whether some call shows that the impostor is one."""
@@ -126,13 +126,40 @@ class Recorded:
         return judged.least < Level.AAA
 
 
+def is_one(impostor: Impostor, store: CallStore) -> bool:
+    """Whether the impostor is ever wrong: in none of some further calls it may differ from right.
+
+    Where all results are NaN, none can be off.
+    """
+    random = np.random.default_rng(0)
+    for levels in further(impostor.levels, random):
+        expected = store.get(levels, number=1)
+        judged = judge_call(expected, wrong(right_result(expected), impostor.kind, random))
+        if judged.least < Level.AAA:
+            return True
+    return False
+
+
+def further(levels: Levels, random: np.random.Generator, count: int = 30) -> Iterator[Combination]:
+    """Combinations with some levels, the others those of rows that are chosen at random."""
+    rows, met = covering(2), {FACTORS[f].name: FACTORS[f].names[v] for f, v in levels}
+    for _ in range(20 * count):
+        start = {**rows[int(random.integers(len(rows)))], **met}
+        found = repaired(start, keep=next(iter(met)))
+        if found is not None and all(found[name] == level for name, level in met.items()):
+            count -= 1
+            yield found
+        if not count:
+            return
+
+
 def right_result(expected: ExpectedCall) -> LossResult:
     """What an implementation gives that rounds every result correctly."""
     found = {quantity: result.truth.nearest for quantity, result in expected.results.items()}
     return LossResult(found, expected.call.device)
 
 
-def every(size: int) -> Sequence[Levels]:
+def every(size: int) -> list[Levels]:
     """All combinations of levels that can meet in a call."""
     listed = required(space(), size).listed()
     return [tuple((int(f), int(v)) for f, v in levels) for levels in listed]
