@@ -35,6 +35,12 @@ from .base import (
 _REUSED = 100_000
 
 
+def _like(operand: Array, logits: Array) -> Array:
+    """Memory for the gradient in ``operand``: of the logits' format where that has none."""
+    dtype = logits.dtype if operand.dtype.kind in "biu" else operand.dtype
+    return np.empty(operand.shape, dtype.newbyteorder("="))
+
+
 class NativeAdapter(Adapter):
     """The native implementation on NumPy arrays."""
 
@@ -97,8 +103,7 @@ class NativeAdapter(Adapter):
         wanted = gradients_wanted(call)
         reused = {}
         if call.logits.size >= _REUSED and not call.forms:
-            shapes = {name: tensors[name].shape for name in wanted}
-            reused["out"] = {name: np.empty(s, call.logits.dtype) for name, s in shapes.items()}
+            reused["out"] = {name: _like(tensors[name], call.logits) for name in wanted}
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}

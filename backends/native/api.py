@@ -1,6 +1,7 @@
 """The functions that callers use.
 
-Every result has the logits' format. Arguments are never modified, except ``out``, which is filled.
+The loss has the logits' format, a gradient that of its operand. Arguments are never modified,
+except ``out``, which is filled.
 """
 
 from __future__ import annotations
@@ -34,13 +35,27 @@ def _kernels() -> Any:
     return _dispatch
 
 
+# What DLPack calls memory of a CUDA device, and what it may move there by itself.
+_DLPACK_CUDA = (2, 13)
+
+
+def _is_on_device(logits: Any) -> bool:
+    """Whether an array lies on a CUDA device, or on the simulated one."""
+    kind = type(logits)
+    if kind is np.ndarray:
+        return False
+    if hasattr(kind, "__dlpack_device__"):
+        return logits.__dlpack_device__()[0] in _DLPACK_CUDA
+    # Of a class that has it, a host array is one that says so by its DLPack device.
+    simulated = kind.__module__.startswith("numba.cuda.simulator")
+    return simulated or hasattr(kind, "__cuda_array_interface__")
+
+
 def _on_device(
     logits: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str, **others: Any
 ) -> tuple[Any, dict[str, Any]] | None:
     """The CUDA evaluation and its operands where the logits are on a device, else None."""
-    kind = type(logits)
-    interface = hasattr(kind, "__cuda_array_interface__")
-    if not (interface or kind.__module__.startswith("numba.cuda.simulator")):
+    if not _is_on_device(logits):
         return None
     from . import device
 
@@ -53,23 +68,32 @@ def _loss_shape(operands: Operands, reduction: str) -> tuple[int, ...]:
     return operands.logits.shape if reduction == "none" else ()
 
 
-def _result(name: str, out: Any, shape: tuple[int, ...], operands: Operands) -> Array:
-    """``out``, checked, or a fresh array where it is None or shares memory with an operand."""
-    if out is None:
-        return np.empty(shape, operands.dtype)
-    check_out(name, out, shape, operands.dtype)
-    for operand in (operands.logits, operands.targets, operands.weight, operands.pos_weight):
-        if operand is not None and np.may_share_memory(out, operand):
-            return np.empty(shape, operands.dtype)
-    return np.asarray(out)
+def _result(
+    name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], others: Mapping[str, Any]
+) -> Array:
+    """``out``, checked, or a fresh array where it is None."""
+    return np.empty(shape, dtype) if out is None else check_out(name, out, shape, dtype, others)
 
 
-def _deliver(result: Array, out: Any) -> Array:
-    """``result``, copied to ``out`` where that is another array."""
-    if out is None or result is out:
-        return result
-    out[...] = result
-    return np.asarray(out)
+def _results(
+    operands: Operands,
+    names: tuple[str, ...],
+    shape: tuple[int, ...],
+    into: Mapping[str, Array],
+    cotangent: Array | None,
+) -> tuple[Array, dict[str, Array]]:
+    """The arrays that receive the loss and the gradients, checked against all others."""
+    unknown = sorted(set(into) - {"loss", *names})
+    if unknown:
+        raise ValueError(f"out has {unknown}; accepted are 'loss' and the names of wrt, {names}")
+    others = {**operands.named(), "cotangent": cotangent}
+    results: dict[str, Array] = {}
+    for name in ("loss", *names):
+        wanted = shape if name == "loss" else getattr(operands, name).shape
+        dtype = operands.dtype if name == "loss" else operands.formats[name]
+        called = f"out[{name!r}]"
+        results[name] = others[called] = _result(called, into.get(name), wanted, dtype, others)
+    return results.pop("loss"), results
 
 
 def binary_cross_entropy_with_logits(
@@ -92,14 +116,14 @@ def binary_cross_entropy_with_logits(
         pos_weight: p, broadcastable to the shape of ``logits``; None means 1.
         reduction: ``"mean"`` (over the number of elements), ``"sum"`` or ``"none"``.
         check_targets: refuse targets outside [0, 1], NaN included.
-        out: array that receives the result, of its shape and format.
+        out: array that receives the result, of its shape and format, in memory of its own.
 
     Returns:
         The loss in the logits' format: 0-d for ``"mean"`` and ``"sum"``, else of the logits' shape.
 
     Raises:
         TypeError: an argument is not an array of an accepted dtype.
-        ValueError: a shape, the reduction or (if checked) a target is not accepted.
+        ValueError: a shape, the reduction, ``out`` or (if checked) a target is not accepted.
     """
     kernels = _dispatch or _kernels()
     plain = weight is None and pos_weight is None and out is None and not check_targets
@@ -113,9 +137,10 @@ def binary_cross_entropy_with_logits(
         return on_device[0].loss()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
-    result = _result("out", out, _loss_shape(operands, reduction), operands)
+    shape = _loss_shape(operands, reduction)
+    result = _result("out", out, shape, operands.dtype, operands.named())
     kernels.Evaluation(operands, reduction).run(result, {})
-    return _deliver(result, out)
+    return result
 
 
 def value_and_grad(
@@ -143,50 +168,40 @@ def value_and_grad(
         cotangent: gradient of a scalar with respect to the reduced loss, of the loss's shape or
             broadcastable to it; None means ones. The loss itself is not scaled by it.
         check_targets: refuse targets outside [0, 1], NaN included.
-        out: arrays that receive results, by operand name, and ``"loss"`` for the loss.
+        out: arrays that receive results, by operand name, and ``"loss"`` for the loss; each in
+            memory of its own.
 
     Returns:
         The loss, and a dict that maps each name of ``wrt``, in its order, to a gradient of that
-        operand's shape; all in the logits' format.
+        operand's shape and format; of the logits' format where the operand is integer, boolean,
+        or a number rather than an array.
 
     Raises:
         TypeError: an argument is not an array of an accepted dtype.
-        ValueError: a shape, the reduction, a name or (if checked) a target is not accepted.
+        ValueError: a shape, the reduction, a name, ``out`` or (if checked) a target is not
+            accepted.
     """
     kernels = _dispatch or _kernels()
     plain = weight is None and pos_weight is None and cotangent is None and out is None
     plain = plain and wrt == ("logits",) and not check_targets
     if plain and kernels.is_small(logits, targets, reduction):
         gradient = np.empty_like(logits)
-        loss = kernels.small_loss(logits, targets, reduction, gradient)
-        if loss is not None:
-            return loss, {"logits": gradient}
+        small = kernels.small_loss(logits, targets, reduction, gradient)
+        if small is not None:
+            return small, {"logits": gradient}
     on_device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
     if on_device is not None:
         evaluation, arrays = on_device
-        return evaluation.loss(), {
-            name: evaluation.gradient(name, tuple(arrays[name].shape))
-            for name in check_wrt(wrt, arrays)
-        }
+        return evaluation.loss(), evaluation.gradients(check_wrt(wrt, arrays), arrays)
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     names = check_wrt(wrt, operands.named())
     shape = _loss_shape(operands, reduction)
     given = check_cotangent(cotangent, shape)
-    into = dict(out or {})
-    unknown = sorted(set(into) - {"loss", *names})
-    if unknown:
-        raise ValueError(f"out has {unknown}; accepted are 'loss' and the names of wrt, {names}")
-    loss = _result("out['loss']", into.get("loss"), shape, operands)
-    gradients = {
-        name: _result(f"out[{name!r}]", into.get(name), getattr(operands, name).shape, operands)
-        for name in names
-    }
-    kernels.Evaluation(operands, reduction, given).run(
-        loss, {kernels.QUANTITY_OF[name]: gradients[name] for name in names}
-    )
-    delivered = {name: _deliver(gradients[name], into.get(name)) for name in names}
-    return _deliver(loss, into.get("loss")), delivered
+    loss, gradients = _results(operands, names, shape, out or {}, given)
+    quantities = {kernels.QUANTITY_OF[name]: gradients[name] for name in names}
+    kernels.Evaluation(operands, reduction, given).run(loss, quantities)
+    return loss, gradients
 
 
 def hessian_vector_product(

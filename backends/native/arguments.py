@@ -7,7 +7,7 @@ that nothing here copies or changes an array that already is one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
@@ -36,12 +36,14 @@ class Operands:
         targets: y, the shape of ``logits``; a float format, integer or boolean.
         weight: w, broadcastable to ``logits``, or None.
         pos_weight: p, broadcastable to ``logits``, or None.
+        formats: of the gradients, by operand.
     """
 
     logits: Array
     targets: Array
     weight: Array | None
     pos_weight: Array | None
+    formats: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
 
     def named(self) -> dict[str, Array | None]:
         """The operands by name."""
@@ -49,7 +51,7 @@ class Operands:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The format of every result: that of the logits, in native byte order."""
+        """The format of the loss: that of the logits, in native byte order."""
         return self.logits.dtype.newbyteorder("=")
 
 
@@ -59,17 +61,23 @@ def as_array(name: str, value: Any) -> Array:
     Raises:
         TypeError: ``value`` is not an array, a scalar or nested sequences of numbers.
     """
+    if isinstance(value, np.ma.MaskedArray | np.matrix):
+        raise TypeError(
+            f"{name} is a {type(value).__name__}; accepted are arrays without a mask, and of any "
+            "number of dimensions"
+        )
     if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "__array__") or isinstance(value, bool | int | float | Sequence):
-        array = np.asarray(value)
-    elif hasattr(value, "__dlpack__"):
-        array = np.from_dlpack(value)
-    else:
+        return np.asarray(value)
+    known = isinstance(value, bool | int | float | Sequence) or hasattr(value, "__array__")
+    if not known and not hasattr(value, "__dlpack__"):
         raise TypeError(
             f"{name} is a {type(value).__name__}; accepted are arrays, scalars, and objects with "
             "__array__ or __dlpack__"
         )
+    try:
+        array = np.asarray(value) if known else np.from_dlpack(value)
+    except (TypeError, BufferError) as error:
+        raise TypeError(f"{name} is a {type(value).__name__}, not to be read: {error}") from error
     if isinstance(value, int) and array.dtype.kind in "iu":
         array = array.astype(np.float64)
     return array
@@ -91,6 +99,16 @@ def as_format(name: str, value: Any, *, exact: bool) -> Array:
         return array
     accepted = f"{_ACCEPTED}, integer or boolean" if exact else _ACCEPTED
     raise TypeError(f"{name} has dtype {array.dtype}; accepted are {accepted}")
+
+
+def gradient_format(value: Any, array: Array, otherwise: np.dtype[Any]) -> np.dtype[Any]:
+    """The format of the gradient in an operand: its own, in native byte order.
+
+    That of the logits, ``otherwise``, where it is integer or boolean, or not an array but a number
+    or nested numbers.
+    """
+    own = array.dtype.newbyteorder("=")
+    return own if hasattr(value, "dtype") and own in FORMATS else otherwise
 
 
 def check_broadcast(name: str, array: Array, shape: tuple[int, ...], onto: str = "logits") -> None:
@@ -131,14 +149,17 @@ def check_operands(
             f"targets has shape {y.shape} and logits has shape {x.shape}; accepted are equal shapes"
         )
     scales: list[Array | None] = []
+    plain = x.dtype.newbyteorder("=")
+    formats = {"logits": plain, "targets": gradient_format(targets, y, plain)}
     for name, value in (("weight", weight), ("pos_weight", pos_weight)):
         scale = None if value is None else as_format(name, value, exact=True)
         if scale is not None:
             check_broadcast(name, scale, x.shape)
+            formats[name] = gradient_format(value, scale, plain)
         scales.append(scale)
     if check_targets and y.size and not (bool((y >= 0).all()) and bool((y <= 1).all())):
         raise ValueError("targets has values outside [0, 1], which check_targets refuses")
-    return Operands(x, y, *scales)
+    return Operands(x, y, scales[0], scales[1], formats)
 
 
 def check_wrt(wrt: Any, operands: Mapping[str, Any]) -> tuple[str, ...]:
@@ -167,12 +188,32 @@ def check_cotangent(cotangent: Any, shape: tuple[int, ...]) -> Array | None:
     return array
 
 
-def check_out(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Check that ``out`` is a writable array of ``shape`` and ``dtype``.
+def _shares_elements(array: Array) -> bool:
+    """Whether two elements of ``array`` may lie in the same memory."""
+    reach = array.itemsize
+    walks = zip(array.strides, array.shape, strict=True)
+    for stride, size in sorted((abs(stride), size) for stride, size in walks if size > 1):
+        if stride < reach:
+            return True
+        reach += stride * (size - 1)
+    return False
+
+
+def check_out(
+    name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], others: Mapping[str, Any]
+) -> Array:
+    """Return ``out``, a writable array of ``shape`` and ``dtype`` in memory of its own.
+
+    Args:
+        name: what it is called.
+        out: what is to receive a result.
+        shape: of the result.
+        dtype: of the result.
+        others: arrays of the call that it must not overlap, by name; None is no array.
 
     Raises:
         TypeError: it is not an array of that dtype.
-        ValueError: it has another shape or is read-only.
+        ValueError: it has another shape, is read-only, or shares memory.
     """
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         given = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
@@ -181,3 +222,12 @@ def check_out(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any])
         raise ValueError(f"{name} has shape {out.shape}; accepted is {shape}")
     if not out.flags.writeable:
         raise ValueError(f"{name} is read-only; accepted is a writable array")
+    if _shares_elements(out):
+        raise ValueError(
+            f"{name} has strides {out.strides}, with which elements share memory; accepted is an "
+            "array whose elements do not"
+        )
+    for other, array in others.items():
+        if array is not None and np.shares_memory(out, array):
+            raise ValueError(f"{name} shares memory with {other}; accepted is memory of its own")
+    return out

@@ -12,8 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.extending import intrinsic
+
+_INT32, _INT64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
+_POINTER = ir.IntType(8).as_pointer()
+# x86's control word after a start: round to nearest, no flushing to zero, no traps.
+_MXCSR = 0x1F80
 
 
 def digest_of(folder: Path) -> str:
@@ -46,8 +54,65 @@ class _PackageCache(FunctionCache):  # type: ignore[misc, unused-ignore]
             self.disable()
 
 
+def _call(builder: Any, result: Any, name: str, *arguments: Any) -> Any:
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def _barrier(builder: Any) -> None:
+    """Nothing that is read or written moves across."""
+    builder.asm(ir.FunctionType(_VOID, []), "", "~{memory}", [], True)
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def default_mode(typing_context: Any) -> Any:
+    """Make rounding to nearest and gradual underflow the thread's mode; returns what it was.
+
+    Some frameworks leave threads in a mode that flushes subnormal numbers to zero.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        triple = context.codegen().magic_tuple()[0]
+        mode = ir.Constant(_INT64, 0)
+        if triple.startswith("x86_64"):
+            slot = cgutils.alloca_once(builder, _INT32)
+            _call(builder, _VOID, "llvm.x86.sse.stmxcsr", builder.bitcast(slot, _POINTER))
+            mode = builder.zext(builder.load(slot), _INT64)
+            builder.store(ir.Constant(_INT32, _MXCSR), slot)
+            _call(builder, _VOID, "llvm.x86.sse.ldmxcsr", builder.bitcast(slot, _POINTER))
+        elif triple.startswith(("aarch64", "arm64")):
+            mode = _call(builder, _INT64, "llvm.aarch64.get.fpcr")
+            _call(builder, _VOID, "llvm.aarch64.set.fpcr", ir.Constant(_INT64, 0))
+        _barrier(builder)
+        return mode
+
+    return types.int64(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def restore_mode(typing_context: Any, mode: Any) -> Any:
+    """Give the thread back the mode that ``default_mode`` returned, all results being in memory."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (mode,) = arguments
+        _barrier(builder)
+        triple = context.codegen().magic_tuple()[0]
+        if triple.startswith("x86_64"):
+            slot = cgutils.alloca_once(builder, _INT32)
+            builder.store(builder.trunc(mode, _INT32), slot)
+            _call(builder, _VOID, "llvm.x86.sse.ldmxcsr", builder.bitcast(slot, _POINTER))
+        elif triple.startswith(("aarch64", "arm64")):
+            _call(builder, _VOID, "llvm.aarch64.set.fpcr", mode)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` for the types it is called with, and keep the code on disk."""
+    """Compile ``function`` for the types it is called with, and keep the code on disk.
+
+    It is to begin with ``default_mode`` and to end with ``restore_mode``.
+    """
     dispatcher = njit(forceinline=False, error_model="numpy", nogil=True)(function)
     try:
         dispatcher._cache = _PackageCache(function)

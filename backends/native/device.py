@@ -6,7 +6,7 @@ indexing, reductions and the element's arithmetic, but neither compilation for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -14,21 +14,11 @@ import numpy as np
 from numba import cuda
 
 from .arguments import OPERANDS, Array, check_broadcast, check_reduction
-from .element.quantities import (
-    GRAD_LOGITS,
-    GRAD_POS_WEIGHT,
-    GRAD_TARGETS,
-    GRAD_WEIGHT,
-    HESSIAN,
-    LOSS,
-)
+from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
 from .kernels.cuda import THREADS, elements, finish, sums
 
 MOST_BLOCKS = 1024
 
-QUANTITY_OF = dict(
-    zip(OPERANDS, (GRAD_LOGITS, GRAD_TARGETS, GRAD_WEIGHT, GRAD_POS_WEIGHT), strict=True)
-)
 # How a format is seen by the kernels (see half.widen).
 _VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float16): np.dtype(np.int16),
@@ -110,8 +100,9 @@ class Evaluation:
         if self.size:
             walks = cuda.to_device(np.array(self.walks, np.int64).reshape(6, -1))
             shape = cuda.to_device(np.array(self.shape, np.int64))
+            walk = walks, shape, cuda.to_device(np.zeros(6, np.int64))
             elements[self._blocks(self.size), THREADS](
-                quantity, tuple(self.inputs), walks, shape, self.count, self.weighted, out
+                quantity, tuple(self.inputs), walk, self.count, self.weighted, out
             )
         return out[: self.size].view(self.dtype).reshape(self.shape)
 
@@ -130,16 +121,9 @@ class Evaluation:
         inner_walks = cuda.to_device(np.ascontiguousarray(walks[:, inner]))
         for at, index in enumerate(np.ndindex(*[self.shape[axis] for axis in outer])):
             kept = walks[:, outer] @ np.array(index, np.int64)
+            walk = inner_walks, cuda.to_device(inner_shape), cuda.to_device(kept)
             sums[blocks, THREADS](
-                quantity,
-                tuple(self.inputs),
-                inner_walks,
-                cuda.to_device(inner_shape),
-                self.count,
-                self.weighted,
-                cuda.to_device(kept),
-                size,
-                partials,
+                quantity, tuple(self.inputs), walk, self.count, self.weighted, size, partials
             )
             finish[1, 1](partials, count, self.inputs[0], out, at)
         return out.view(self.dtype).reshape(target)
@@ -158,6 +142,10 @@ class Evaluation:
         if int(np.prod(shape, dtype=np.int64)) == self.size:
             return self.elementwise(QUANTITY_OF[name]).reshape(shape)
         return self.summed(QUANTITY_OF[name], shape, 1.0)
+
+    def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """The gradients in operands, by name, each of its operand's shape."""
+        return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
 
     def hessian(self) -> Array:
         """The Hessian-vector product."""

@@ -6,7 +6,8 @@ with the first call. Guarantees temporaries below 1 MiB for any input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import ml_dtypes
@@ -15,32 +16,31 @@ import numpy as np
 from .arguments import Array, Operands
 from .element.quantities import (
     GRAD_LOGITS,
-    GRAD_POS_WEIGHT,
-    GRAD_TARGETS,
     GRAD_WEIGHT,
     HESSIAN,
     LOSS,
     QUANTITIES,
+    QUANTITY_OF,
 )
-from .kernels import general, sum_broadcast, sum_float32, sum_float64, sum_half, sum_weighted
+from .kernels import (
+    general,
+    stages,
+    sum_broadcast,
+    sum_float32,
+    sum_float64,
+    sum_half,
+    sum_weighted,
+)
 from .memory.plans import VIEWS, flat, is_plain, plans_of
 from .memory.strided import CODES
 from .memory.threads import share
 
 __all__ = ["HESSIAN", "QUANTITY_OF", "Evaluation"]
 
-QUANTITY_OF = {
-    "logits": GRAD_LOGITS,
-    "targets": GRAD_TARGETS,
-    "weight": GRAD_WEIGHT,
-    "pos_weight": GRAD_POS_WEIGHT,
-}
-# Sums of broadcast gradients are kept for so many elements of the operand at a time; where it has
-# fewer, for each of a few parts of the logits.
-_PIECE = 8192
-_PARTS = 8
-# So many elements of pos_weight are looked at for being all ones.
+# So many elements of an operand are looked at for being all ones, or harmless.
 _FEW = 4096
+# Beyond these, products of four operands may leave float64's range (see ``double_double.py``).
+_LOW, _HIGH = 2.0**-240, 2.0**240
 _FLOAT16 = np.dtype(np.float16)
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
@@ -48,7 +48,7 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 # How a small plain call of a format is made: the kernel, how it sees memory, what it is told.
-_SMALL: dict[np.dtype[Any], tuple[Callable[..., int], Any, tuple[bool, ...]]] = {
+_SMALL: dict[np.dtype[Any], tuple[Callable[..., bool], Any, tuple[bool, ...]]] = {
     _FLOAT16: (sum_half.sum_small_half, VIEWS[_FLOAT16], (False,)),
     _BFLOAT16: (sum_half.sum_small_half, VIEWS[_BFLOAT16], (True,)),
     _FLOAT32: (sum_float32.sum_small, _FLOAT32, ()),
@@ -71,9 +71,8 @@ def small_loss(
     g = x if gradient is None else gradient.reshape(-1)
     if view is not dtype:
         x, y, g = x.view(view), y.view(view), g.view(view)
-    if kernel(x, y, g, gradient is not None, count, *told, out):
-        return None
-    return out.view(dtype).reshape(())
+    stands = kernel(x, y, g, gradient is not None, *told, count, out)
+    return out.view(dtype).reshape(()) if stands else None
 
 
 def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
@@ -102,6 +101,24 @@ def settled(value: float, out: Array) -> Array:
     return out
 
 
+def _is_harmless(operand: Array | None) -> bool:
+    """Whether an operand, seen in float64, cannot take products out of range."""
+    if operand is None or operand.dtype.newbyteorder("=") != _FLOAT64:
+        return True
+    size = np.abs(operand) if operand.size <= _FEW else np.array(np.nan)
+    return bool(((size == 0) | ((size >= _LOW) & (size <= _HIGH))).all())
+
+
+def _is_finite(operand: Array | None) -> bool:
+    """Whether an operand is known to have no infinity, no NaN and nothing negative."""
+    if operand is None or operand.dtype.kind in "bu":
+        return True
+    if operand.size > _FEW:
+        return False
+    with np.errstate(invalid="ignore"):  # NaN
+        return bool(((operand >= 0) & (operand < np.inf)).all())
+
+
 class Evaluation:
     """One call on the processor.
 
@@ -128,55 +145,62 @@ class Evaluation:
         pos_weight = operands.pos_weight
         if pos_weight is not None and pos_weight.size <= _FEW and bool((pos_weight == 1).all()):
             pos_weight = None  # the same kernels, so the same bits
-        self.inputs = [
-            operands.logits,
-            operands.targets,
-            operands.weight,
-            pos_weight,
-            cotangent,
-            vector,
-        ]
+        scales = [operands.weight, pos_weight]
+        self.inputs = [operands.logits, operands.targets, *scales, cotangent, vector]
         self.wide = self.dtype == _FLOAT64
-        self.weighted = any(operand is not None for operand in self.inputs[2:])
+        self.weighted = any(operand is not None for operand in scales)
+
+    def _checks(self, dtype: np.dtype[Any]) -> int:
+        """What operands are checked for (see ``general.evaluate``) with results of this format."""
+        if dtype != _FLOAT64:
+            return self._narrow_checks
+        given = any(operand is not None for operand in self.inputs[2:])
+        return stages.HARMLESS if given else stages.NOTHING
+
+    @cached_property
+    def _narrow_checks(self) -> int:
+        if not all(_is_harmless(operand) for operand in self.inputs[1:]):
+            return stages.WIDE_OPERANDS
+        weights, others = self.inputs[2:4], self.inputs[4:]
+        if not all(_is_finite(operand) for operand in others):
+            return stages.ALL_FACTORS
+        return stages.NOTHING if all(_is_finite(w) for w in weights) else stages.WEIGHTS
 
     def run(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         """Evaluate the loss, where an array is given for it, and quantities, into these arrays.
 
-        Quantities of broadcast operands are summed over what they were broadcast along. The bits
-        of the loss do not depend on which gradients are wanted beside it.
+        Quantities of broadcast operands are summed over what they were broadcast along. No bit of
+        a result depends on which others are wanted beside it.
         """
         if self.size == 0:
             self._nothing(loss, gradients)
             return
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
         if loss is not None and self._is_one_sum():
-            self._run_sum(loss, whole.pop(GRAD_LOGITS, None))
+            with_gradient = self.inputs[4] is None
+            self._run_sum(loss, whole.pop(GRAD_LOGITS, None) if with_gradient else None)
             loss = None
-        if whole or loss is not None:
-            self._run_general(loss, whole)
+        if loss is not None:
+            whole[LOSS] = loss
+        for dtype in {out.dtype for out in whole.values()}:
+            alike = {q: out for q, out in whole.items() if out.dtype == dtype}
+            self._run_general(alike.pop(LOSS, None), alike)
         for quantity, out in gradients.items():
             if out.size != self.size:
-                self._summed(quantity, out)
+                checks = self._checks(out.dtype)
+                sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
     def _settle_loss(self, value: float, loss: Array) -> None:
         """Round the sum or mean into ``loss``."""
-        if self.wide and self.reduction == "mean" and np.isinf(value):
-            value = self._scaled_mean()
+        if not np.isfinite(value):
+            # Infinities may make NaN, and sums leave float64's range that means do not. The loss
+            # is the gradient in a weight of 1, under the weight as cotangent.
+            logits, targets, weight, pos_weight = self.inputs[:4]
+            total = np.empty(())
+            inputs = [logits, targets, None, pos_weight, weight]
+            sum_broadcast.sum_gradient(GRAD_WEIGHT, inputs, self.count, stages.HARMLESS, total)
+            value = float(total)
         settled(value, loss)
-
-    def _scaled_mean(self) -> float:
-        """The mean where the sum leaves float64's range: of losses times 2^-100, times 2^100."""
-        weight = self.operands.weight
-        small = np.ldexp(np.float64(1) if weight is None else weight.astype(np.float64), -100)
-        operands = Operands(
-            self.operands.logits, self.operands.targets, np.asarray(small), self.inputs[3]
-        )
-        scaled = Evaluation(operands, "sum")
-        scaled.count = self.count
-        total = np.empty(())
-        scaled._run_general(total, {})
-        with np.errstate(over="ignore"):
-            return float(np.ldexp(total, 100))
 
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         if loss is not None and self.reduction != "none":
@@ -190,8 +214,8 @@ class Evaluation:
         targets = self.operands.targets.dtype
         return (
             self.reduction != "none"
-            and self.inputs[4] is None
             and not (self.wide and self.weighted)
+            and self._checks(self.dtype) != stages.WIDE_OPERANDS
             and (targets == np.bool_ or targets.newbyteorder("=") == self.dtype)
         )
 
@@ -201,27 +225,26 @@ class Evaluation:
             return lambda x, y, g, origin, *rest: sum_float64.sum_wide(
                 x, y, g, with_gradient, self.count, *rest
             )
-        scale = 1.0 / self.count
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
             return lambda x, y, g, origin, *rest: sum_weighted.sum_weighted(
                 x,
                 y,
+                g,
                 plans,
                 shape,
                 origin,
-                g,
+                self.count,
                 with_gradient,
-                scale,
                 *rest,
             )
         if self.dtype != _FLOAT32:
             has_tails = self.dtype == _BFLOAT16
             return lambda x, y, g, origin, *rest: sum_half.sum_half(
-                x, y, g, with_gradient, self.count, has_tails, *rest
+                x, y, g, with_gradient, has_tails, self.count, *rest
             )
         return lambda x, y, g, origin, *rest: sum_float32.sum_single(
-            x, y, g, with_gradient, scale, *rest
+            x, y, g, with_gradient, self.count, *rest
         )
 
     def _run_sum(self, loss: Array, gradient: Array | None) -> None:
@@ -235,10 +258,15 @@ class Evaluation:
             share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
         else:
             self._sum_by_chunks(call, gradient, partials)
-        if gradient is not None and not self.wide and partials[:, 2].any():
-            self._repair(gradient, partials)
         combine = sum_float64.combine if self.wide else general.combine
-        self._settle_loss(combine(partials, self.count), loss)
+        value = combine(partials, self.count)
+        if not np.isfinite(value) or (self.weighted and partials[:, 3].any()):
+            # Terms that cancel, or an infinity that may have to be NaN.
+            self._run_general(loss, {} if gradient is None else {GRAD_LOGITS: gradient})
+            return
+        if gradient is not None and not self.wide and partials[:, 2].any():
+            self._climb(gradient, partials)
+        settled(value, loss)
 
     def _sum_by_chunks(
         self, call: Callable[..., None], gradient: Array | None, partials: Array
@@ -262,23 +290,25 @@ class Evaluation:
 
         share(work, len(partials))
 
-    def _repair(self, gradient: Array, partials: Array) -> None:
-        """Evaluate gradients of whole groups again in blocks, where one of them needs care.
+    def _climb(self, gradient: Array, partials: Array) -> None:
+        """Evaluate gradients of whole groups again in blocks, where the ladder has to decide one.
 
-        ``general.py`` does the same operations, so that the others keep their bits.
+        A block starts with the same operations, so that the others keep their bits.
         """
-        plans, shape, wanted = self._plan({GRAD_LOGITS: gradient})
+        planned = self._plan({GRAD_LOGITS: gradient})
         groups = sum_float32.CHUNK // sum_float32.GROUP
+        marked = [
+            chunk * groups + group
+            for chunk, marks in enumerate(partials[:, 2])
+            for group in range(groups)
+            if int(marks) >> group & 1
+        ]
 
         def work(first: int, last: int) -> None:
-            for chunk in range(first, last):
-                for group in _bits(int(partials[chunk, 2])):
-                    at = chunk * groups + group
-                    self._evaluate(
-                        plans, shape, wanted, False, sum_float32.GROUP, at, at + 1, partials
-                    )
+            for group in marked[first:last]:
+                self._evaluate(planned, self.dtype, group, group + 1, sum_float32.GROUP)
 
-        share(work, len(partials))
+        share(work, len(marked))
 
     # The general.
 
@@ -295,28 +325,27 @@ class Evaluation:
 
     def _evaluate(
         self,
-        plans: Array,
-        shape: Array,
-        wanted: Array,
-        summed: bool,
-        length: int,
+        planned: tuple[Array, Array, Array],
+        dtype: np.dtype[Any],
         first: int,
         last: int,
-        partials: Array,
+        length: int = general.CHUNK,
+        partials: Array | None = None,
     ) -> None:
+        """Evaluate chunks in blocks; results have the format ``dtype``."""
+        plans, shape, wanted = planned
         general.evaluate(
             plans,
             shape,
             self.size,
             wanted,
-            CODES[self.dtype],
-            self.weighted,
+            CODES[dtype],
+            self._checks(dtype),
             self.count,
-            summed,
             length,
             first,
             last,
-            partials,
+            np.empty((0, 2)) if partials is None else partials,
         )
 
     def _run_general(self, loss: Array | None, gradients: dict[int, Array]) -> None:
@@ -324,100 +353,14 @@ class Evaluation:
         outputs = dict(gradients)
         if loss is not None and not summed:
             outputs[LOSS] = loss
-        plans, shape, wanted = self._plan(outputs)
-        wanted[LOSS] = loss is not None
-        partials = np.empty((-(-self.size // general.CHUNK), 2))
+        planned = self._plan(outputs)
+        planned[2][LOSS] = loss is not None
+        dtype = self.dtype if summed else next(iter(outputs.values())).dtype
+        chunks = -(-self.size // general.CHUNK)
+        partials = np.empty((chunks, 2)) if summed else None
         share(
-            lambda first, last: self._evaluate(
-                plans, shape, wanted, summed, general.CHUNK, first, last, partials
-            ),
-            len(partials),
+            lambda first, last: self._evaluate(planned, dtype, first, last, partials=partials),
+            chunks,
         )
-        if loss is not None and summed:
+        if loss is not None and partials is not None:
             self._settle_loss(general.combine(partials, self.count), loss)
-
-    # Gradients of broadcast operands.
-
-    def _summed(self, quantity: int, out: Array) -> None:
-        """Sum one gradient over the dimensions along which its operand was broadcast."""
-        full = out.reshape((1,) * (len(self.shape) - out.ndim) + out.shape)
-        inputs = [
-            None if operand is None else np.broadcast_to(operand, self.shape)
-            for operand in self.inputs
-        ]
-        regions = _regions(full.shape)
-
-        def work(first: int, last: int) -> None:
-            for region in regions[first:last]:
-                views = [
-                    None if view is None else view[_unpinned(region, full.shape)] for view in inputs
-                ]
-                self._sum_region(quantity, full[region], views, alone=len(regions) == 1)
-
-        share(work, len(regions))
-
-    def _sum_region(
-        self, quantity: int, out: Array, inputs: list[Array | None], *, alone: bool
-    ) -> None:
-        """Sum into one box of the operand; threads share its parts out where it is alone."""
-        logits = inputs[0]
-        assert logits is not None
-        index = np.arange(out.size).reshape(out.shape)
-        rows: list[Array | None] = [*inputs[:5], np.broadcast_to(index, logits.shape)]
-        plans, shape = plans_of([*rows, *[None] * QUANTITIES], logits.shape)
-        wanted = np.zeros(QUANTITIES, np.uint8)
-        wanted[quantity] = 1
-        blocks = -(-logits.size // general.CHUNK)
-        parts = min(_PARTS, blocks, _PIECE // out.size) if alone else 1
-        bounds = [part * blocks // parts * general.CHUNK for part in range(parts)] + [logits.size]
-        sums, rests = np.zeros((2, parts, out.size))
-
-        def work(first: int, last: int) -> None:
-            for part in range(first, last):
-                sum_broadcast.accumulate(
-                    plans,
-                    shape,
-                    wanted,
-                    self.wide,
-                    self.count,
-                    quantity,
-                    bounds[part],
-                    bounds[part + 1],
-                    sums[part],
-                    rests[part],
-                )
-
-        share(work, parts)
-        result = np.empty(out.size, self.dtype)
-        sum_broadcast.settle(sums, rests, flat(result))
-        out[...] = result.reshape(out.shape)
-
-
-def _bits(mask: int) -> list[int]:
-    """Which bits are set."""
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
-
-
-def _regions(shape: tuple[int, ...]) -> Sequence[tuple[slice, ...]]:
-    """Boxes of at most ``_PIECE`` elements that make up an array of ``shape``."""
-    budget = _PIECE
-    steps = []
-    for size in reversed(shape):
-        steps.append(max(1, min(size, budget)))
-        budget //= max(1, min(size, budget))
-    steps.reverse()
-    counts = [-(-size // step) for size, step in zip(shape, steps, strict=True)]
-    return [
-        tuple(
-            slice(at * step, min(size, (at + 1) * step))
-            for at, step, size in zip(index, steps, shape, strict=True)
-        )
-        for index in np.ndindex(*counts)
-    ]
-
-
-def _unpinned(region: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """The same box in the logits: all of a dimension along which the operand was broadcast."""
-    return tuple(
-        slice(None) if size == 1 else part for part, size in zip(region, shape, strict=True)
-    )

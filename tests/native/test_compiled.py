@@ -1,5 +1,6 @@
 """Compiled code is valid for the sources that it was compiled from, and for no others."""
 
+import ast
 from pathlib import Path
 
 from bce_conformance.native.compiled import FINGERPRINT, digest_of
@@ -26,3 +27,21 @@ def test_any_change_of_any_module_changes_the_fingerprint(tmp_path: Path) -> Non
     (tmp_path / "room" / "added.py").write_text("")
     seen.add(digest_of(tmp_path))
     assert len(seen) == 5
+
+
+def test_every_kernel_runs_in_the_default_floating_point_mode() -> None:
+    kernels = [
+        node
+        for path in sorted((FOLDER / "kernels").glob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and "kernel" in [ast.unparse(mark) for mark in node.decorator_list]
+    ]
+    assert len(kernels) > 10
+    for node in kernels:
+        _, first, *_, last = node.body  # behind the docstring
+        assert ast.unparse(first) == "mode = default_mode()", node.name
+        if isinstance(last, ast.Return):  # what is in memory, or no number
+            assert ast.unparse(last) in ("return partials[0, 0]", "return stands"), node.name
+            last = node.body[-2]
+        assert ast.unparse(last) == "restore_mode(mode)", node.name

@@ -143,19 +143,30 @@ def over(value: Quad, n: float) -> Quad:
 
 
 @helper
-def exponential(a: Quad, k: int) -> Quad:
-    """exp(−a) for an integer k with |a + k·ln 2| < 1/2, relative error < 2^-200 for a < 1000."""
-    out_of_line()
+def _growth(a: Quad, k: int) -> Quad:
+    """exp(r) − 1 for r = −a − k·ln 2, |r| < 1/2, relative error < 2^-200."""
     reduced = plus(minus(a), minus(times(quad(float(k)), (*LN2_PARTS, 0))))
     r = scaled(reduced, -_HALVINGS)
-    # exp(r) − 1 by its series, and doubled by (1 + t)² − 1 = 2t + t².
+    # By its series, and doubled by (1 + t)² − 1 = 2t + t².
     series = quad(1.0)
     for n in range(_TERMS, 1, -1):
         series = plus(quad(1.0), over(times(r, series), float(n)))
     t = times(r, series)
     for _ in range(_HALVINGS):
         t = plus(scaled(t, 1), times(t, t))
-    return scaled(plus(quad(1.0), t), k)
+    return t
+
+
+@helper
+def exponential(a: Quad, k: int) -> Quad:
+    """exp(−a) for an integer k with |a + k·ln 2| < 1/2, relative error < 2^-200 for a < 1000."""
+    return scaled(plus(quad(1.0), _growth(a, k)), k)
+
+
+@helper
+def shortfall(a: Quad) -> Quad:
+    """1 − exp(−a) for 0 ≤ a < 1/2, relative error < 2^-200."""
+    return minus(_growth(a, 0))
 
 
 @helper

@@ -17,9 +17,16 @@ from __future__ import annotations
 import math
 
 from ..arithmetic.double_double import DD
-from ..arithmetic.functions import narrow_exp, narrow_softplus
-from ..arithmetic.intrinsics import fma, inlined
-from .quantities import GRAD_LOGITS, GRAD_POS_WEIGHT, GRAD_TARGETS, GRAD_WEIGHT, LOSS
+from ..arithmetic.functions import narrow_softplus
+from ..arithmetic.intrinsics import as_bits, fma, inlined
+from .quantities import (
+    GRAD_LOGITS,
+    GRAD_POS_WEIGHT,
+    GRAD_TARGETS,
+    GRAD_WEIGHT,
+    LOSS,
+    Element,
+)
 
 # Numerators that cancel further than this are evaluated in pairs.
 NARROW_CANCELLATION = 2.0**-16
@@ -57,6 +64,18 @@ def narrow_gradient(
 
 
 @inlined
+def cancels(numerator: float, steady: float) -> int:
+    """Less than 0 where N cancels too far: the sign bit of |N| − 2^-16·steady."""
+    return as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
+
+
+@inlined
+def suspicion(factor: float) -> int:
+    """Less than 0 where ``factor`` is infinite or NaN: its exponent carries into the sign bit."""
+    return as_bits(abs(factor)) + (1 << 52)
+
+
+@inlined
 def annihilate(c: float, term: float) -> float:
     """c·term, where a coefficient of zero annihilates an infinite term; NaN passes."""
     product = c * term
@@ -70,10 +89,8 @@ def coefficient(away: float, p: float, towards: float) -> float:
 
 
 @inlined
-def narrow_inner(x: float, y: float, p: float, sp: float) -> float:
+def narrow_inner(x: float, p: float, away: float, towards: float, sp: float) -> float:
     """The loss before ``weight``."""
-    away = 1.0 - y
-    towards = p * y
     c = away if x >= 0.0 else towards
     return linear(c, abs(x)) + coefficient(away, p, towards) * sp
 
@@ -94,24 +111,54 @@ def softplus_negative(x: float, sp: float) -> float:
 
 
 @inlined
-def special(quantity: int, x: float, y: float, w: float, p: float, s: float, v: float) -> float:
-    """One quantity of an element with an infinite or NaN operand: the limit of the formula."""
-    infinite = abs(x) == math.inf
-    clamped = narrow_exp(abs(x))
-    e = 0.0 if infinite else clamped
-    sp = narrow_softplus(e)
+def narrow_element(quantity: int, of: Element, e: float, sp: float, s: float) -> tuple[float, int]:
+    """One quantity, and 1 where float64 does not decide a float32 of it.
+
+    ``e`` is exp(−|x|), ``sp`` log(1 + e), and ``s`` what gradients are multiplied by. Infinite
+    factors are for ``special.py``.
+    """
+    away = 1.0 - of.y
+    towards = of.p * of.y
     if quantity == LOSS:
-        return annihilate(w, narrow_inner(x, y, p, sp)) + 0.0
+        inner = narrow_inner(of.x, of.p, away, towards, sp)
+        return annihilate(of.w, inner) + 0.0, 0
     if quantity == GRAD_LOGITS:
-        # The clamped exponential gives a vanished gradient its sign.
-        value, numerator, _ = narrow_gradient(x, 1.0 - y, p * y, clamped, s * w)
-        return value * 0.0 if infinite and abs(numerator) < 1.0e-200 else value
+        value, numerator, steady = narrow_gradient(of.x, away, towards, e, s * of.w)
+        return value, 1 if cancels(numerator, steady) < 0 else 0
     if quantity == GRAD_TARGETS:
-        slope, _ = narrow_slope(x, p, sp)
-        return annihilate(s * w, slope)
+        slope, larger = narrow_slope(of.x, of.p, sp)
+        needed = 1 if abs(slope) < NARROW_CANCELLATION * larger else 0
+        return annihilate(s * of.w, slope), needed
     if quantity == GRAD_WEIGHT:
-        return annihilate(s, narrow_inner(x, y, p, sp))
+        inner = narrow_inner(of.x, of.p, away, towards, sp)
+        return annihilate(s, inner), 0
     if quantity == GRAD_POS_WEIGHT:
-        return annihilate(s * w * y, softplus_negative(x, sp))
-    c = coefficient(1.0 - y, p, p * y)
-    return s * w * v * c * (e / ((1.0 + e) * (1.0 + e)))
+        factor = s * of.w * of.y
+        return annihilate(factor, softplus_negative(of.x, sp)), 0
+    d = 1.0 + e
+    total = coefficient(away, of.p, towards) if abs(of.y) < math.inf else away + towards
+    return s * of.w * of.v * total * (e / (d * d)), 0
+
+
+@inlined
+def narrow_step(x: float, y: float, e: float, total: float, product: float) -> DD:
+    """The linear term of one loss added to ``total``, and Π(1 + e) − 1 with one factor more.
+
+    A share of zero annihilates an infinite logit.
+    """
+    steady, _ = shares(x, 1.0 - y, y)
+    return (
+        fma(steady, x, total) if steady != 0.0 else total,
+        fma(product, e, product + e),
+    )
+
+
+@inlined
+def narrow_loss(x: float, y: float, w: float, p: float, e: float) -> float:
+    """One loss for a sum; what stays of a numerator, times x, is its linear term."""
+    away = 1.0 - y
+    towards = p * y
+    steady, _ = shares(x, away, towards)
+    line = steady * x if steady != 0.0 else 0.0
+    loss = w * fma(away + towards, narrow_softplus(e), line)
+    return 0.0 if w == 0.0 and abs(x) == math.inf else loss

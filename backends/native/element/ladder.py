@@ -1,8 +1,8 @@
-"""One element, any quantity, any format, at the precision that its result takes.
+"""The ladder: one element, any quantity, any format, at the precision that its result takes.
 
 The rungs are float64, double-double, extended and quad-double; infinities and NaN take the limits
-of the formulas. A CUDA thread evaluates this, so that results are those of the processor up to how
-the device rounds its fused operations.
+of the formulas. Loops over elements stand on one of the first two rungs, and send here what they
+mark. A CUDA thread takes every element here.
 """
 
 from __future__ import annotations
@@ -13,153 +13,134 @@ from typing import Any
 from ..arithmetic.double_double import DD, dd_times, two_sum
 from ..arithmetic.functions import narrow_exp, narrow_softplus, wide_exp, wide_softplus
 from ..arithmetic.half import narrow, near_tie, sticky, widen
-from ..arithmetic.intrinsics import fma, helper
-from ..compiled import kernel
+from ..arithmetic.intrinsics import fma, helper, inlined, out_of_line
 from .double_double import (
+    RAISED_FROM,
     VANISHED,
-    WEIGHTED_VANISHED,
-    Marked,
+    out_of_range,
     unsafe,
-    wide_grad_logits,
-    wide_grad_pos_weight,
-    wide_grad_targets,
-    wide_grad_weight,
-    wide_hessian,
-    wide_loss,
+    wide_element,
 )
-from .extended import extended_gradient
-from .float64 import (
-    NARROW_CANCELLATION,
-    annihilate,
-    coefficient,
-    narrow_gradient,
-    narrow_inner,
-    narrow_slope,
-    softplus_negative,
-    special,
-)
+from .extended import extended_gradient, extended_tail
+from .float64 import narrow_element
 from .quad_double import quad_double_element
-from .quantities import (
-    BEYOND,
-    CANCELLED,
-    GRAD_LOGITS,
-    GRAD_POS_WEIGHT,
-    GRAD_TARGETS,
-    GRAD_WEIGHT,
-    LOSS,
-)
+from .quantities import GRAD_LOGITS, LOSS, Element
+from .special import is_finite, is_nan, relevant, special
+
+
+@inlined
+def is_out_of_range(of: Element, s: float, quantity: int) -> int:
+    """1 where coefficients may take products out of float64's range, or make terms cancel."""
+    scales = unsafe(s) | unsafe(of.v) if quantity != LOSS else 0
+    return out_of_range(of) | scales
+
+
+@inlined
+def _scale(of: Element, count: float) -> DD:
+    """What gradients are multiplied by: c/count."""
+    s = of.c / count
+    return s, fma(-s, count, of.c) / count if abs(s) < math.inf else 0.0
 
 
 @helper
-def _narrow(
-    quantity: int, x: float, y: float, w: float, p: float, s: float, v: float
-) -> tuple[float, int]:
-    """As ``stage_float64.py`` has it, with its mark."""
-    e = narrow_exp(abs(x))
-    sp = narrow_softplus(e)
-    if quantity == LOSS:
-        return annihilate(w, narrow_inner(x, y, p, sp)) + 0.0, 0
-    if quantity == GRAD_LOGITS:
-        value, numerator, steady = narrow_gradient(x, 1.0 - y, p * y, e, s * w)
-        return value, CANCELLED if abs(numerator) < NARROW_CANCELLATION * steady else 0
-    if quantity == GRAD_TARGETS:
-        slope, larger = narrow_slope(x, p, sp)
-        return annihilate(s * w, slope), BEYOND if abs(slope) < NARROW_CANCELLATION * larger else 0
-    if quantity == GRAD_WEIGHT:
-        return annihilate(s, narrow_inner(x, y, p, sp)), 0
-    if quantity == GRAD_POS_WEIGHT:
-        return annihilate(s * w * y, softplus_negative(x, sp)), 0
-    d = 1.0 + e
-    return s * w * v * coefficient(1.0 - y, p, p * y) * (e / (d * d)), 0
+def from_extended(quantity: int, of: Element, count: float) -> tuple[float, float, bool]:
+    """Loss or gradient in the logits in extended precision, and whether that suffices."""
+    out_of_line()
+    s, s_rest = _scale(of, count)
+    if not is_finite(of):
+        return 0.0, 0.0, False
+    if abs(of.x) >= RAISED_FROM:
+        value, rest, trusted = extended_tail(quantity, of.x, of.y, of.w, of.p, s, s_rest)
+        if trusted:
+            return value, rest, True
+    if quantity == LOSS or is_out_of_range(of, s, quantity):
+        return 0.0, 0.0, False
+    scale, scale_rest = dd_times(s, s_rest, of.w, 0.0)
+    return extended_gradient(of.x, of.y, of.p, scale, scale_rest)
 
 
 @helper
-def _wide(
-    quantity: int,
-    x: float,
-    y: float,
-    w: float,
-    p: float,
-    s: float,
-    s_rest: float,
-    v: float,
-    vanished: float,
-) -> Marked:
-    """As ``stage_double_double.py`` has it."""
-    e, e_rest = wide_exp(abs(x))
-    sp, sp_rest = wide_softplus(e, e_rest)
-    if quantity == LOSS:
-        return wide_loss(x, y, w, p, sp, sp_rest, vanished)
-    if quantity == GRAD_LOGITS:
-        return wide_grad_logits(x, y, w, p, e, e_rest, s, s_rest, vanished)
-    if quantity == GRAD_TARGETS:
-        return wide_grad_targets(x, w, p, sp, sp_rest, s, s_rest)
-    if quantity == GRAD_WEIGHT:
-        return wide_grad_weight(x, y, p, sp, sp_rest, s, s_rest)
-    if quantity == GRAD_POS_WEIGHT:
-        return wide_grad_pos_weight(x, y, w, sp, sp_rest, s, s_rest)
-    return wide_hessian(x, y, w, p, e, e_rest, s, s_rest, v)
+def beyond_pairs(quantity: int, of: Element, count: float) -> DD:
+    """One quantity where pairs do not suffice: a value and its rest, gradients over ``count``."""
+    out_of_line()
+    of = relevant(quantity, of)
+    if is_nan(of):
+        return math.nan, 0.0
+    if not is_finite(of):
+        return special(quantity, of, count)
+    if quantity in (LOSS, GRAD_LOGITS):
+        value, rest, trusted = from_extended(quantity, of, count)
+        if trusted:
+            return value, rest
+    return quad_double_element(quantity, of, count)
 
 
-@kernel
-def evaluate(
-    quantity: int,
-    x: float,
-    y: float,
-    w: float,
-    p: float,
-    c: float,
-    v: float,
-    count: float,
-    weighted: bool,
-    like: Any,
-) -> DD:
-    """``quantity`` of one element as a value and its rest; gradients times ``c/count``.
+@helper
+def from_pairs(quantity: int, of: Element, count: float, weighted: bool) -> DD:
+    """One quantity from double-double on."""
+    out_of_line()
+    s = _scale(of, count)
+    e = wide_exp(abs(of.x))
+    vanished = math.inf if weighted else VANISHED
+    value, rest, needed = wide_element(quantity, of, e, wide_softplus(e[0], e[1]), s, vanished)
+    needed |= is_out_of_range(of, s[0], quantity) if weighted else 0
+    if needed or abs(of.x) == math.inf:
+        return beyond_pairs(quantity, of, count)
+    return value, rest
 
-    ``like`` is an element of the result's format (see ``half.widen``). What is returned may
-    be rounded to it directly.
+
+@inlined
+def first_rung(
+    quantity: int, of: Element, e: float, sp: float, s: float, like: Any
+) -> tuple[float, bool]:
+    """One quantity of float32 or narrower, and whether float64 does not decide it."""
+    value, needed = narrow_element(quantity, of, e, sp, s)
+    return value, needed != 0 or is_open(value, like)
+
+
+@inlined
+def is_open(value: float, like: Any) -> bool:
+    """Whether a value is near a tie of a half format, or not finite and so to be settled."""
+    return near_tie(value, like) != 0 or not abs(value) < math.inf
+
+
+@helper
+def evaluate(quantity: int, of: Element, count: float, weighted: bool, like: Any) -> DD:
+    """One quantity as a value and its rest, which may be rounded to the format of ``like``.
+
+    Args:
+        quantity: one of ``quantities.py``.
+        of: the element.
+        count: what gradients are divided by.
+        weighted: whether w, p, c or v may differ from 1.
+        like: an element of the result's format (see ``half.widen``).
     """
-    s = c / count
-    s_rest = fma(-s, count, c) / count
+    out_of_line()
     wide = narrow(1.0 + 2.0**-50, like) != narrow(1.0, like)
-    if not wide:
-        value, needed = _narrow(quantity, x, y, w, p, s, v)
-        if not needed and not near_tie(value, like):
-            return value, 0.0
-    vanished = WEIGHTED_VANISHED if weighted else VANISHED
-    value, rest, needed = _wide(quantity, x, y, w, p, s, s_rest, v, vanished)
-    if weighted:
-        needed += unsafe(w) + unsafe(p) + unsafe(p * y) + unsafe(s)
-    if needed == CANCELLED:
-        scale, scale_rest = dd_times(s, s_rest, w, 0.0)
-        value, rest, trusted = extended_gradient(x, y, p, scale, scale_rest)
-        needed = 0 if trusted else BEYOND
-    if needed:
-        finite = abs(x) < math.inf and abs(y) < math.inf and abs(w) < math.inf
-        finite = finite and abs(p) < math.inf and abs(c) < math.inf and abs(v) < math.inf
-        if finite:
-            value, rest = quad_double_element(quantity, x, y, w, p, c, count, v)
-        else:
-            value, rest = special(quantity, x, y, w, p, s, v), 0.0
-    if quantity == LOSS:
-        value += 0.0
-    return (value, rest) if wide else (sticky(value, rest), 0.0)
+    if wide:
+        return from_pairs(quantity, of, count, weighted)
+    e = narrow_exp(abs(of.x))
+    value, needed = first_rung(quantity, of, e, narrow_softplus(e), of.c / count, like)
+    if needed or (weighted and (of.p < 0.0 or not is_finite(of))):
+        value, rest = from_pairs(quantity, of, count, weighted)
+        value = sticky(value, rest)
+    return value, 0.0
 
 
-@kernel
+@helper
 def exact(element: Any) -> float:
     """The float64 value of an array element."""
     return widen(element)
 
 
-@kernel
+@helper
 def added(total: float, rest: float, value: float, more: float) -> DD:
     """The pair total + rest, plus value + more."""
     total, error = two_sum(total, value)
     return total, rest + more + error
 
 
-@kernel
+@helper
 def rounded(total: float, rest: float, count: float, like: Any) -> Any:
     """(total + rest)/count in the format of ``like``."""
     if not abs(total) < math.inf:

@@ -12,6 +12,7 @@ from ..arithmetic.coefficients import LOG2_E
 from ..arithmetic.double_double import DD
 from ..arithmetic.intrinsics import helper, out_of_line
 from ..arithmetic.quad_double import (
+    Quad,
     exponential,
     inverse,
     minus,
@@ -19,54 +20,75 @@ from ..arithmetic.quad_double import (
     quad,
     rounded,
     scaled,
+    shortfall,
     softplus,
     times,
 )
-from .quantities import GRAD_LOGITS, GRAD_POS_WEIGHT, GRAD_TARGETS, GRAD_WEIGHT, HESSIAN
+from . import quantities as q
+from .quantities import Element
 
 
 @helper
-def quad_double_element(
-    quantity: int,
-    x: float,
-    y: float,
-    w: float,
-    p: float,
-    cotangent: float,
-    count: float,
-    vector: float,
-) -> DD:
-    """``quantity`` of one element, gradients times cotangent/count, as a rounded value and rest."""
-    out_of_line()
-    a = quad(abs(x))
-    k = math.floor(0.5 - min(abs(x), 1.0e5) * LOG2_E)
-    # Beyond 1e5 no product of five float64 brings exp(−a) back into range: any tiny e will do.
-    e = exponential(a, k) if abs(x) < 1.0e5 else scaled(quad(1.0), -100_000)
-    away = plus(quad(1.0), minus(quad(y)))
+def _balance(y: float, towards: Quad) -> Quad:
+    """1 − y + towards, no digit being lost where two of the three terms cancel."""
+    if abs(y) < 2.0**-200:
+        return plus(plus(quad(1.0), towards), quad(-y))
+    return plus(plus(quad(1.0), quad(-y)), towards)
+
+
+@helper
+def _numerator(x: float, y: float, p: float, e: Quad) -> Quad:
+    """N, relative error < 2^-200 but for what y and p make cancel at the logit that they have."""
+    away = plus(quad(1.0), quad(-y))
     towards = times(quad(p), quad(y))
+    if abs(x) < 0.25:  # the terms may differ by less than 200 bits of them tell
+        less = shortfall(quad(abs(x)))
+        moved = times(towards, less) if x >= 0.0 else minus(times(away, less))
+        return plus(_balance(y, minus(towards)), moved)
+    if x >= 0.0:
+        return plus(away, minus(times(towards, e)))
+    return plus(times(away, e), minus(towards))
+
+
+@helper
+def _inner(x: float, y: float, p: float, small: Quad) -> Quad:
+    """The loss before ``weight``."""
+    towards = times(quad(p), quad(y))
+    c = plus(quad(1.0), quad(-y)) if x >= 0.0 else towards
+    return plus(times(_balance(y, towards), small), times(c, quad(abs(x))))
+
+
+@helper
+def quad_double_element(quantity: int, of: Element, count: float) -> DD:
+    """``quantity`` of one element, gradients times c/count, as a rounded value and rest.
+
+    An infinite logit is taken for the gradient in the logits only.
+    """
+    out_of_line()
+    x, y, w, p, cotangent, vector = of
+    # Beyond 1e5 no product of five float64 brings exp(−a) back into range: any tiny e will do.
+    a = min(abs(x), 1.0e5)
+    k = math.floor(0.5 - a * LOG2_E)
+    e = exponential(quad(a), k) if a < 1.0e5 else scaled(quad(1.0), -100_000)
+    e = quad(0.0) if abs(x) == math.inf else e
+    root = inverse(plus(quad(1.0), e))
     scale = times(quad(cotangent), inverse(quad(count)))
-    if quantity == GRAD_LOGITS:
-        if x >= 0.0:
-            numerator = plus(away, minus(times(towards, e)))
-        else:
-            numerator = plus(times(away, e), minus(towards))
-        value = times(times(numerator, inverse(plus(quad(1.0), e))), times(scale, quad(w)))
-        return rounded(value)
-    if quantity == HESSIAN:
-        root = inverse(plus(quad(1.0), e))
-        value = times(times(plus(away, towards), times(e, root)), root)
+    if quantity == q.GRAD_LOGITS:
+        return rounded(times(times(_numerator(x, y, p, e), root), times(scale, quad(w))))
+    if quantity == q.HESSIAN:
+        total = _balance(y, times(quad(p), quad(y)))
+        value = times(times(total, times(e, root)), root)
         return rounded(times(times(value, quad(vector)), times(scale, quad(w))))
     small = softplus(e)
-    large = plus(small, a)
-    positive, negative = (large, small) if x >= 0.0 else (small, large)
-    if quantity == GRAD_TARGETS:
-        value = plus(times(quad(p), negative), minus(positive))
-        if p == 1.0:
-            value = minus(quad(x))
+    if quantity == q.GRAD_TARGETS:
+        line = times(quad(-1.0 if x >= 0.0 else p), quad(abs(x)))
+        value = plus(times(plus(quad(p), quad(-1.0)), small), line)
+        value = quad(-x) if p == 1.0 else value
         return rounded(times(value, times(scale, quad(w))))
-    if quantity == GRAD_POS_WEIGHT:
-        return rounded(times(times(negative, quad(y)), times(scale, quad(w))))
-    inner = plus(times(away, positive), times(towards, negative))
-    if quantity == GRAD_WEIGHT:
-        return rounded(times(inner, scale))
-    return rounded(times(inner, quad(w)))
+    if quantity == q.GRAD_POS_WEIGHT:
+        value = small if x >= 0.0 else plus(small, quad(abs(x)))
+        return rounded(times(times(value, quad(y)), times(scale, quad(w))))
+    inner = _inner(x, y, p, small)
+    if quantity == q.LOSS and (w == 0.0 or inner[0] == 0.0):
+        return 0.0, 0.0  # without the sign of a zero
+    return rounded(times(inner, scale if quantity == q.GRAD_WEIGHT else quad(w)))

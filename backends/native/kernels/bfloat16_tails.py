@@ -12,7 +12,8 @@ import numpy as np
 
 from ..arithmetic.functions import narrow_log1p, single_exp
 from ..arithmetic.half import bfloat16_of_raised, lowering, single_of_half
-from ..arithmetic.intrinsics import fma_single, helper, inlined, signed_single
+from ..arithmetic.intrinsics import helper, inlined, signed_single
+from ..element.float32 import raised_gradient, raised_step
 from .sum_float32 import EXPS, GROUP, LANES, SIZE
 
 # Behind what ``sum_float32.py`` has in its buffer: rows of linear terms and of products.
@@ -20,23 +21,12 @@ TOTALS = SIZE
 RAISED = SIZE + LANES
 TAIL_SIZE = SIZE + 2 * LANES
 
-_ONE = np.float32(1)
-_ZERO = np.float32(0)
 # Adding this rounds to an integer k, and leaves k + 104 in the low bits of the sum.
 _ROUNDER = np.float32(1.5 * 2.0**23 + 104)
-_RAISE = np.float32(2.0**104)
-_LOWER = np.float32(2.0**-104)
 # exp(−a) is clamped here: 2^39 of them still vanish beside the smallest bfloat16.
 _CLAMPED = np.float32(120)
-# Linear terms are summed this much smaller, so that no sum of a block leaves float32 too early.
-_SHRINK = np.float32(2.0**-8)
-# What two raised factors are multiplied by, each, for their product not to be raised twice.
-_HALF_LOWER = np.float32(2.0**-52)
-# See ``sum_half.py``.
-_MARGIN = np.float32(2.0**-21)
-# The smallest normal bfloat16, raised, and what may be lost where it is added.
+# The smallest normal bfloat16, raised.
 _NORMAL = np.float32(2.0**-22)
-_ROUNDING = np.float32(2.0**-44)
 
 
 @helper
@@ -47,16 +37,6 @@ def tail_exps(x: Any, s: Any) -> None:
         s[EXPS + i] = single_exp(_CLAMPED if a > _CLAMPED else a, _ROUNDER)
 
 
-@inlined
-def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
-    """See ``sum_float32._added``; the product is raised."""
-    steady = _ONE - y if x >= _ZERO else -y
-    return (
-        fma_single(steady, x * _SHRINK, total) if steady != _ZERO else total,
-        fma_single(product * _HALF_LOWER, e * _HALF_LOWER, product + e),
-    )
-
-
 @helper
 def tail_sums(x: Any, y: Any, s: Any) -> None:
     """Losses, added to the lanes row by row."""
@@ -65,14 +45,14 @@ def tail_sums(x: Any, y: Any, s: Any) -> None:
             total, product = s[TOTALS + lane], s[RAISED + lane]
             for row in range(GROUP // LANES):
                 i = lane + row * LANES
-                total, product = _added(
+                total, product = raised_step(
                     single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], total, product
                 )
             s[TOTALS + lane], s[RAISED + lane] = total, product
     else:
         for i in range(x.size):
             lane = i % LANES
-            s[TOTALS + lane], s[RAISED + lane] = _added(
+            s[TOTALS + lane], s[RAISED + lane] = raised_step(
                 single_of_half(x[i]),
                 single_of_half(y[i]),
                 s[EXPS + i],
@@ -83,19 +63,12 @@ def tail_sums(x: Any, y: Any, s: Any) -> None:
 
 @helper
 def tail_gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
-    """Gradients, and a mark on each that float32 cannot decide."""
-    reach = scale * _MARGIN
+    """See ``sum_half._gradients``."""
     for i in range(x.size):
-        logit = single_of_half(x[i])
-        target = single_of_half(y[i])
-        e = s[EXPS + i]
-        away = _ONE - target
-        positive = logit >= _ZERO
-        steady = away if positive else -target
-        numerator = fma_single(-target if positive else away, e, steady * _RAISE)
-        value = numerator * (scale / fma_single(e, _LOWER, _ONE))
+        value, margin = raised_gradient(
+            single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], scale
+        )
         size = abs(value)
-        margin = fma_single(e, reach, fma_single(size, _MARGIN, _ROUNDING))
         tiny = size < _NORMAL
         value = value + signed_single(_NORMAL, value) if tiny else value
         offset = lowering(size, tiny)

@@ -7,7 +7,10 @@ rows do not overlap, so that every loop over them becomes vector code.
 
 from __future__ import annotations
 
-from ..element.quantities import QUANTITIES
+from typing import Any
+
+from ..arithmetic.intrinsics import inlined
+from ..element.quantities import LOSS, QUANTITIES, Element
 
 LENGTH = 512
 
@@ -15,10 +18,18 @@ LENGTH = 512
 X, Y, W, P, C, V = (LENGTH * row for row in range(6))
 # exp(−|x|), log(1 + exp(−|x|)) and cotangent/count, each with its rest.
 E, E_REST, SP, SP_REST, S, S_REST = (LENGTH * row for row in range(6, 12))
-# Not 0 where an element has to be evaluated again: the sum of its marks (see
-# ``quantities.py``).
+# Sums of marks: where quantity q is to be evaluated again, MARKED·4^q, which may be there thrice.
 MARK = LENGTH * 12
+MARKED = 1
+ALL = sum(MARKED << 2 * quantity for quantity in range(QUANTITIES))
+GRADIENTS = ALL - (MARKED << 2 * LOSS)
 # The result of quantity q, and its rest: zero where float64 is enough.
 RESULTS = LENGTH * 13
 RESTS = RESULTS + LENGTH * QUANTITIES
 SIZE = RESTS + LENGTH * QUANTITIES
+
+
+@inlined
+def element_at(b: Any, i: int) -> Element:
+    """The operands in column ``i``."""
+    return Element(b[X + i], b[Y + i], b[W + i], b[P + i], b[C + i], b[V + i])

@@ -11,85 +11,61 @@ from typing import Any
 from numba import cuda, float64
 
 from ..element.ladder import added, evaluate, exact, rounded
+from ..element.quantities import Element
 
 THREADS = 64
 
 
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def elements(
-    quantity: int, inputs: Any, walks: Any, shape: Any, count: float, weighted: bool, out: Any
-) -> None:
-    """Write ``quantity`` of every element of ``shape`` into ``out``."""
+@cuda.jit(device=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _element(
+    quantity: int, inputs: Any, walk: Any, count: float, weighted: bool, index: int
+) -> Any:
+    """``quantity`` of the element at ``index``.
+
+    ``walk`` has the steps of each operand in each dimension, the dimensions, and the offsets of
+    the first element.
+    """
     x, y, w, p, c, v = inputs
+    steps, shape, start = walk
+    ix, iy, iw, ip, ic, iv = start[0], start[1], start[2], start[3], start[4], start[5]
+    for axis in range(shape.size - 1, -1, -1):
+        at = index % shape[axis]
+        index //= shape[axis]
+        ix += at * steps[0, axis]
+        iy += at * steps[1, axis]
+        iw += at * steps[2, axis]
+        ip += at * steps[3, axis]
+        ic += at * steps[4, axis]
+        iv += at * steps[5, axis]
+    of = Element(exact(x[ix]), exact(y[iy]), exact(w[iw]), exact(p[ip]), exact(c[ic]), exact(v[iv]))
+    return evaluate(quantity, of, count, weighted, x[ix])
+
+
+@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+def elements(quantity: int, inputs: Any, walk: Any, count: float, weighted: bool, out: Any) -> None:
+    """Write ``quantity`` of every element into ``out``."""
     for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
-        ix, iy, iw, ip, ic, iv = 0, 0, 0, 0, 0, 0
-        at = i
-        for axis in range(shape.size - 1, -1, -1):
-            step = at % shape[axis]
-            at //= shape[axis]
-            ix += step * walks[0, axis]
-            iy += step * walks[1, axis]
-            iw += step * walks[2, axis]
-            ip += step * walks[3, axis]
-            ic += step * walks[4, axis]
-            iv += step * walks[5, axis]
-        value, rest = evaluate(
-            quantity,
-            exact(x[ix]),
-            exact(y[iy]),
-            exact(w[iw]),
-            exact(p[ip]),
-            exact(c[ic]),
-            exact(v[iv]),
-            count,
-            weighted,
-            x[ix],
-        )
-        out[i] = rounded(value, rest, 1.0, x[ix])
+        value, rest = _element(quantity, inputs, walk, count, weighted, i)
+        out[i] = rounded(value, rest, 1.0, inputs[0][0])
 
 
 @cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
 def sums(
     quantity: int,
     inputs: Any,
-    walks: Any,
-    shape: Any,
+    walk: Any,
     count: float,
     weighted: bool,
-    kept: Any,
     size: int,
     partials: Any,
 ) -> None:
-    """Sum ``size`` elements of ``shape``, from the operand offsets ``kept`` on, into partials."""
+    """Sum ``size`` elements into partials."""
     totals = cuda.shared.array(THREADS, float64)
     rests = cuda.shared.array(THREADS, float64)
-    x, y, w, p, c, v = inputs
     lane = cuda.threadIdx.x
     total, total_rest = 0.0, 0.0
     for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        ix, iy, iw, ip, ic, iv = kept[0], kept[1], kept[2], kept[3], kept[4], kept[5]
-        at = i
-        for axis in range(shape.size - 1, -1, -1):
-            step = at % shape[axis]
-            at //= shape[axis]
-            ix += step * walks[0, axis]
-            iy += step * walks[1, axis]
-            iw += step * walks[2, axis]
-            ip += step * walks[3, axis]
-            ic += step * walks[4, axis]
-            iv += step * walks[5, axis]
-        value, rest = evaluate(
-            quantity,
-            exact(x[ix]),
-            exact(y[iy]),
-            exact(w[iw]),
-            exact(p[ip]),
-            exact(c[ic]),
-            exact(v[iv]),
-            count,
-            weighted,
-            x[ix],
-        )
+        value, rest = _element(quantity, inputs, walk, count, weighted, i)
         total, total_rest = added(total, total_rest, value, rest)
     totals[lane] = total
     rests[lane] = total_rest

@@ -11,19 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.double_double import DD, dd_times, two_sum
+from ..arithmetic.double_double import DD, two_sum
 from ..arithmetic.half import near_tie, sticky
 from ..arithmetic.intrinsics import fma, helper, inlined
 from ..arithmetic.underflow import raised_quotient
-from ..compiled import kernel
-from ..element.extended import extended_gradient, extended_tail
-from ..element.float64 import special
-from ..element.quad_double import quad_double_element
-from ..element.quantities import CANCELLED, GRAD_LOGITS, LOSS, QUANTITIES
+from ..compiled import default_mode, kernel, restore_mode
+from ..element.ladder import beyond_pairs, from_pairs, is_open
+from ..element.quantities import QUANTITIES
 from ..memory.strided import BFLOAT16, FLOAT16, FLOAT64, transfer
-from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, P, S, V, W, X, Y
-from .stage_double_double import wide_stage
-from .stage_float64 import narrow_stage
+from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, S, element_at
+from .stages import NOTHING, narrow_stage, wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
 CHUNK = 32 * LENGTH
@@ -51,48 +48,27 @@ def divide_cotangents(b: Any, n: int, count: float) -> None:
         b[S_REST + i] = rest if abs(q) < np.inf else 0.0
 
 
-@helper
-def _decided(
-    quantity: int, x: float, y: float, w: float, p: float, c: float, count: float, v: float
-) -> DD:
-    """One quantity of a finite element, at whatever precision it takes."""
-    if quantity in (LOSS, GRAD_LOGITS):
-        scale = c / count
-        value, rest, trusted = extended_tail(
-            quantity, x, y, w, p, scale, fma(-scale, count, c) / count
-        )
-        if trusted:
-            return value, rest
-    return quad_double_element(quantity, x, y, w, p, c, count, v)
+@inlined
+def _is_marked(b: Any, i: int, quantity: int) -> bool:
+    return (int(b[MARK + i]) >> 2 * quantity) % 4 != 0
 
 
 @helper
-def repair(b: Any, n: int, wanted: Any, count: float) -> None:
-    """Evaluate the marked elements again, one by one."""
+def _settle_wide(b: Any, n: int, wanted: Any, count: float) -> None:
+    """Evaluate what is marked again, from the rung above pairs on."""
     for i in range(n):
         if b[MARK + i] == 0.0:
             continue
-        x, y, w, p, c, v = b[X + i], b[Y + i], b[W + i], b[P + i], b[C + i], b[V + i]
-        finite = abs(x) < np.inf and abs(y) < np.inf and abs(w) < np.inf
-        finite = finite and abs(p) < np.inf and abs(c) < np.inf and abs(v) < np.inf
-        if b[MARK + i] == CANCELLED:
-            scale, scale_rest = dd_times(b[S + i], b[S_REST + i], w, 0.0)
-            value, rest, trusted = extended_gradient(x, y, p, scale, scale_rest)
-            if trusted:
-                b[RESULTS + GRAD_LOGITS * LENGTH + i] = value
-                b[RESTS + GRAD_LOGITS * LENGTH + i] = rest
-                continue
         for quantity in range(QUANTITIES):
-            if wanted[quantity]:
-                value, rest = special(quantity, x, y, w, p, b[S + i], v), 0.0
-                if finite:
-                    value, rest = _decided(quantity, x, y, w, p, c, count, v)
-                b[RESULTS + quantity * LENGTH + i] = value + 0.0 if quantity == LOSS else value
+            if wanted[quantity] and _is_marked(b, i, quantity):
+                value, rest = beyond_pairs(quantity, element_at(b, i), count)
+                b[RESULTS + quantity * LENGTH + i] = value
                 b[RESTS + quantity * LENGTH + i] = rest
 
 
 @inlined
 def _near_ties(b: Any, n: int, wanted: Any, like: Any) -> int:
+    """How many results are near a tie of the format of ``like``."""
     ties = 0
     for quantity in range(QUANTITIES):
         if wanted[quantity]:
@@ -102,23 +78,35 @@ def _near_ties(b: Any, n: int, wanted: Any, like: Any) -> int:
 
 
 @helper
-def _decide_ties(b: Any, n: int, wanted: Any, code: int, count: float) -> int:
-    """Evaluate a block in pairs where a half precision's rounding hangs on more than float64.
-
-    Which block an element shares does not matter: the others round the same either way.
-    """
-    ties = _near_ties(b, n, wanted, np.int16(0)) if code == FLOAT16 else 0
-    ties = _near_ties(b, n, wanted, np.uint16(0)) if code == BFLOAT16 else ties
-    if not ties:
-        return 0
-    b[MARK : MARK + n] = 0.0
-    if wide_stage(b, n, wanted, True):
-        repair(b, n, wanted, count)
+def _settle_narrow(b: Any, n: int, wanted: Any, count: float, marked: int, like: Any) -> None:
+    """Evaluate in pairs what is marked, not finite, or near a tie of the format of ``like``."""
+    if not marked and not _near_ties(b, n, wanted, like):
+        return
     for quantity in range(QUANTITIES):
-        for i in range(quantity * LENGTH, quantity * LENGTH + n):
-            b[RESULTS + i] = sticky(b[RESULTS + i], b[RESTS + i])
-    b[RESTS:] = 0.0
-    return ties
+        if wanted[quantity]:
+            for i in range(n):
+                at = RESULTS + quantity * LENGTH + i
+                if _is_marked(b, i, quantity) or is_open(b[at], like):
+                    value, rest = from_pairs(quantity, element_at(b, i), count, True)
+                    b[at] = sticky(value, rest)
+
+
+@inlined
+def evaluate_block(b: Any, n: int, wanted: Any, code: int, checks: int, count: float) -> None:
+    """Fill the wanted results of the first ``n`` elements, and their rests for float64 results."""
+    b[MARK : MARK + n] = 0.0
+    divide_cotangents(b, n, count)
+    if code == FLOAT64:
+        if wide_stage(b, n, wanted, checks != NOTHING):
+            _settle_wide(b, n, wanted, count)
+        return
+    marked = narrow_stage(b, n, wanted, checks)
+    if code == FLOAT16:
+        _settle_narrow(b, n, wanted, count, marked, np.int16(0))
+    elif code == BFLOAT16:
+        _settle_narrow(b, n, wanted, count, marked, np.uint16(0))
+    else:
+        _settle_narrow(b, n, wanted, count, marked, np.float32(0))
 
 
 @inlined
@@ -145,9 +133,8 @@ def evaluate(
     size: int,
     wanted: Any,
     code: int,
-    weighted: bool,
+    checks: int,
     count: float,
-    summed: bool,
     length: int,
     first: int,
     last: int,
@@ -162,15 +149,18 @@ def evaluate(
         size: number of elements in all.
         wanted: for each quantity, whether it is computed.
         code: the format of the results (see ``strided.CODES``).
-        weighted: whether weight, pos_weight, cotangent or vector may differ from 1.
+        checks: for float64 results, NOTHING where weight, pos_weight, cotangent and vector are 1,
+            else HARMLESS; for others, NOTHING where these are also finite, and pos_weight not
+            negative; WEIGHTS and ALL_FACTORS where the weights, or all of them, may be otherwise;
+            WIDE_OPERANDS where an operand beside the logits may have values beyond float32's.
         count: what gradients are divided by.
-        summed: whether losses are summed into ``partials[chunk, :]``.
-        length: a multiple of LENGTH.
+        length: of a chunk, a multiple of LENGTH.
         first: first chunk.
         last: one past the last chunk.
-        partials: sums with their rests.
+        partials: where the losses' sums and rests go, a row a chunk; without rows, nowhere.
     """
-    wide = code == FLOAT64
+    mode = default_mode()
+    summed = partials.shape[0] > 0
     b = np.ones(SIZE)
     b[RESTS:] = 0.0
     for chunk in range(first, last):
@@ -178,13 +168,8 @@ def evaluate(
         rest = 0.0
         for start in range(chunk * length, min(size, (chunk + 1) * length), LENGTH):
             n = min(LENGTH, size - start)
-            b[MARK : MARK + n] = 0.0
             gather(plans, shape, start, n, b)
-            divide_cotangents(b, n, count)
-            marked = wide_stage(b, n, wanted, weighted) if wide else narrow_stage(b, n, wanted)
-            if marked:
-                repair(b, n, wanted, count)
-            _decide_ties(b, n, wanted, code, count)
+            evaluate_block(b, n, wanted, code, checks, count)
             for quantity in range(QUANTITIES):
                 row = RESULTS + quantity * LENGTH
                 if plans[OUTPUTS + quantity, 1]:
@@ -196,14 +181,18 @@ def evaluate(
         if summed:
             partials[chunk, 0] = total
             partials[chunk, 1] = rest
+    restore_mode(mode)
 
 
 @kernel
 def combine(partials: Any, count: float) -> float:
-    """The sum of all partial sums and rests, divided by ``count`` and rounded to float64."""
+    """The sum of all partial sums and rests over ``count``, as float64; partials are used up."""
+    mode = default_mode()
     total = 0.0
     rest = 0.0
     for chunk in range(partials.shape[0]):
         total, error = two_sum(total, partials[chunk, 0])
         rest += error + partials[chunk, 1]
-    return raised_quotient(total, rest, 0.0, 0.0, count)
+    partials[0, 0] = raised_quotient(total, rest, 0.0, 0.0, count)
+    restore_mode(mode)
+    return partials[0, 0]

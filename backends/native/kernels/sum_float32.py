@@ -9,17 +9,18 @@ array in turn, as longer stages make them, cost a third of the time where the ar
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..arithmetic.double_double import DD, two_sum
+from ..arithmetic.double_double import two_sum
 from ..arithmetic.functions import narrow_exp, narrow_log1p
 from ..arithmetic.half import narrow, widen
-from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
+from ..arithmetic.intrinsics import helper, inlined
 from ..arithmetic.underflow import quotient
-from ..compiled import kernel
-from ..element.float64 import NARROW_CANCELLATION, narrow_gradient, shares
+from ..compiled import default_mode, kernel, restore_mode
+from ..element.float64 import cancels, narrow_gradient, narrow_step
 from ..memory.strided import transfer
 
 # A block is ROWS rows of LANES elements; lane l sums the elements at l, l + LANES, l + 2·LANES, …
@@ -37,19 +38,6 @@ EXPS = 2 * LANES
 SIZE = EXPS + GROUP
 
 
-@inlined
-def _added(x: float, y: float, e: float, total: float, product: float) -> DD:
-    """The linear term added to ``total``, and Π(1 + e) − 1 with one factor more.
-
-    A share of zero annihilates an infinite logit.
-    """
-    steady, _ = shares(x, 1.0 - y, y)
-    return (
-        fma(steady, x, total) if steady != 0.0 else total,
-        fma(product, e, product + e),
-    )
-
-
 @helper
 def _losses(x: Any, y: Any, b: Any, with_exps: bool) -> None:
     """The first stage of a row: losses, added to the lanes, and exp(−|x|) for the second."""
@@ -58,7 +46,7 @@ def _losses(x: Any, y: Any, b: Any, with_exps: bool) -> None:
         e = narrow_exp(abs(logit))
         if with_exps:
             b[EXPS + i] = e
-        b[i], b[PRODUCTS + i] = _added(logit, widen(y[i]), e, b[i], b[PRODUCTS + i])
+        b[i], b[PRODUCTS + i] = narrow_step(logit, widen(y[i]), e, b[i], b[PRODUCTS + i])
 
 
 @helper
@@ -70,8 +58,7 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
         value, numerator, steady = narrow_gradient(
             widen(x[i]), 1.0 - target, target, b[EXPS + i], scale
         )
-        # The sign of |N| − 2^-16·|steady|.
-        cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
+        cancelled |= cancels(numerator, steady)
         g[i] = narrow(value, x[i])
     return cancelled < 0
 
@@ -97,15 +84,11 @@ def add_lanes(b: Any) -> float:
 
 @helper
 def _chunk(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    scale: float,
-    chunk: int,
-    b: Any,
+    arrays: Any, with_gradient: bool, count: float, chunk: int, b: Any
 ) -> tuple[float, float, int]:
-    """The sum of one chunk's losses as a pair, and a bit for each group with one to be repaired."""
+    """The sum of one chunk's losses as a pair, and a bit for each group with one undecided."""
+    logits, targets, gradient = arrays
+    scale = 1.0 / count
     total = 0.0
     rest = 0.0
     undecided = 0
@@ -116,8 +99,10 @@ def _chunk(
             x = logits[at : min(stop, at + LANES)]
             y = targets[at : min(stop, at + LANES)]
             _losses(x, y, b, with_gradient)
-            if with_gradient and _gradients(x, y, gradient[at : min(stop, at + LANES)], scale, b):
-                undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
+            if with_gradient:
+                g = gradient[at : min(stop, at + LANES)]
+                if _gradients(x, y, g, scale, b):
+                    undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
         total, error = two_sum(total, _finish(b, min(LANES, stop - start)))
         rest += error
     return total, rest, undecided
@@ -125,64 +110,64 @@ def _chunk(
 
 @kernel
 def sum_single(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    scale: float,
-    first: int,
-    last: int,
-    partials: Any,
+    x: Any, y: Any, g: Any, with_gradient: bool, count: float, first: int, last: int, partials: Any
 ) -> None:
     """Write the sums of the losses of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
 
-    With ``with_gradient``, write ``scale`` times the gradient in the logits into ``gradient``.
-    ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where an
-    element's gradient cancels so far that ``general.py`` has to evaluate it.
+    With ``with_gradient``, write the gradient in the logits over ``count`` into ``g``.
+    ``partials[chunk, 2]`` becomes a number with a bit for each group of the chunk, set where the
+    ladder has to decide an element's gradient.
     """
+    mode = default_mode()
     b = np.empty(SIZE)
     for chunk in range(first, last):
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
-            logits, targets, gradient, with_gradient, scale, chunk, b
+            (x, y, g), with_gradient, count, chunk, b
         )
+    restore_mode(mode)
 
 
 @kernel
-def sum_small(
-    logits: Any, targets: Any, gradient: Any, with_gradient: bool, count: float, out: Any
-) -> int:
+def sum_small(x: Any, y: Any, g: Any, with_gradient: bool, count: float, out: Any) -> bool:
     """As ``sum_single`` for one chunk, its sum over ``count`` rounded into ``out[0]``.
 
-    Returns 0 unless gradients need care.
+    Returns whether the result stands.
     """
-    total, rest, undecided = _chunk(
-        logits, targets, gradient, with_gradient, 1.0 / count, 0, np.empty(SIZE)
-    )
+    mode = default_mode()
+    total, rest, undecided = _chunk((x, y, g), with_gradient, count, 0, np.empty(SIZE))
     out[0] = narrow(quotient(total, rest, count), out[0])
-    return undecided
+    stands = undecided == 0 and abs(total) < math.inf
+    restore_mode(mode)
+    return stands
 
 
 @kernel
 def pack(plan: Any, shape: Any, start: int, buffer: Any, out: Any) -> None:
     """Copy ``out.size`` elements of a strided operand, exactly, into the kernels' type."""
+    mode = default_mode()
     for at in range(0, out.size, buffer.size):
         row = buffer[: min(buffer.size, out.size - at)]
         transfer(plan, shape, start + at, row, True)
         for i in range(row.size):
             out[at + i] = narrow(row[i], out[at + i])
+    restore_mode(mode)
 
 
 @kernel
 def unpack(plan: Any, shape: Any, start: int, buffer: Any, values: Any) -> None:
     """The reverse of ``pack``: copy ``values`` to elements of a strided result."""
+    mode = default_mode()
     for at in range(0, values.size, buffer.size):
         row = buffer[: min(buffer.size, values.size - at)]
         for i in range(row.size):
             row[i] = widen(values[at + i])
         transfer(plan, shape, start + at, row, False)
+    restore_mode(mode)
 
 
 @kernel
 def rounded(value: float, like: Any) -> None:
     """Store ``value`` in the one-element array ``like``, rounded once."""
+    mode = default_mode()
     like[0] = narrow(value, like[0])
+    restore_mode(mode)

@@ -15,20 +15,16 @@ import numpy as np
 from ..arithmetic.double_double import (
     DD,
     dd_times,
-    fast_two_sum,
-    two_product,
     two_sum,
-    wide_quotient,
 )
 from ..arithmetic.functions import clamped, wide_expanded, wide_log1p, wide_reduced
 from ..arithmetic.intrinsics import fma, helper, inlined, out_of_line
 from ..arithmetic.underflow import RAISED, RAISED_CLAMPED, lowered, raised_quotient, with_sign
-from ..compiled import kernel
-from ..element.double_double import FAINT, RAISED_FROM, WIDE_CANCELLATION
-from ..element.extended import extended_gradient, extended_tail
-from ..element.float64 import shares, special
-from ..element.quad_double import quad_double_element
-from ..element.quantities import GRAD_LOGITS, LOSS
+from ..compiled import default_mode, kernel, restore_mode
+from ..element.double_double import FAINT, RAISED_FROM, one_factor_more, plain_gradient, plain_line
+from ..element.float64 import shares
+from ..element.ladder import beyond_pairs
+from ..element.quantities import GRAD_LOGITS, LOSS, Element
 from .sum_float32 import BLOCK, CHUNK, GROUP, LANES
 
 # Only targets far outside [0, 1] have such shares.
@@ -127,24 +123,14 @@ def _expand_raised(x: Any, y: Any, b: Any, marks: Any) -> int:
 def _sum_row(x: Any, y: Any, exps: Any, exp_rests: Any, b: Any) -> None:
     """Add the losses of a row to its lanes: c·|x| exactly, log(1 + e) as a product."""
     for lane in range(x.size):
-        away, away_rest = two_sum(1.0, -y[lane])
-        steady, _ = shares(x[lane], away, y[lane])
-        steady_rest = away_rest if x[lane] >= 0.0 else 0.0
-        line, line_rest = two_product(steady, x[lane])
-        line_rest += steady_rest * x[lane]
+        line, line_rest, steady = plain_line(x[lane], y[lane])
         # Also a zero that annihilates an infinite logit.
         left_out = (abs(x[lane]) >= RAISED_FROM) & (abs(steady) < FAINT)
         b[lane], error = two_sum(b[lane], 0.0 if left_out else line)
         b[_RESTS + lane] += error + (0.0 if left_out else line_rest)
-        # m + e + m·e, the last being the smallest.
-        e, e_rest = exps[lane], exp_rests[lane]
-        m, m_rest = b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane]
-        total, error = two_sum(m, e)
-        product, product_rest = two_product(m, e)
-        total, more = fast_two_sum(total, product)
-        m_rest = fma(m_rest, e, fma(m, e_rest, m_rest)) + (e_rest + product_rest)
-        b[_PRODUCTS + lane] = total
-        b[_PRODUCT_RESTS + lane] = m_rest + (error + more)
+        b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane] = one_factor_more(
+            b[_PRODUCTS + lane], b[_PRODUCT_RESTS + lane], exps[lane], exp_rests[lane]
+        )
 
 
 @helper
@@ -177,32 +163,20 @@ def _vanished_gradients(x: Any, y: Any, g: Any) -> None:
 
 
 @helper
-def _raised_gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any) -> None:
+def _raised_gradients(x: Any, y: Any, g: Any, scale: DD, b: Any) -> None:
     """Gradients of which only exp(−|x|) is left, the other share being 1."""
     for i in range(x.size):
         e = b[_RAISED_EXPS + i]
-        value, rest = dd_times(e, b[_RAISED_EXP_RESTS + i], scale, scale_rest)
+        value, rest = dd_times(e, b[_RAISED_EXP_RESTS + i], scale[0], scale[1])
         alone = (e != 0.0) & _is_alone(x[i], y[i])
         g[i] = with_sign(lowered(value, rest), -x[i]) if alone else g[i]
 
 
 @helper
-def _gradients(x: Any, y: Any, g: Any, scale: float, scale_rest: float, b: Any, marks: Any) -> None:
+def _gradients(x: Any, y: Any, g: Any, scale: DD, b: Any, marks: Any) -> None:
     for i in range(x.size):
-        e = b[_EXPS + i]
-        e_rest = b[_EXP_RESTS + i]
-        away, away_rest = two_sum(1.0, -y[i])
-        positive = x[i] >= 0.0
-        steady, moving = shares(x[i], away, y[i])
-        moved, moved_rest = two_product(moving, e)
-        moved_rest += moving * e_rest + (0.0 if positive else away_rest) * e
-        n, n_rest = two_sum(steady, moved)
-        n_rest += (away_rest if positive else 0.0) + moved_rest
-        d, d_rest = fast_two_sum(1.0, e)
-        q, q_rest = wide_quotient(n, n_rest, d, d_rest + e_rest)
-        g[i], _ = dd_times(q, q_rest, scale, scale_rest)
-        near = abs(n) < WIDE_CANCELLATION * abs(moved) and x[i] != 0.0
-        marks[i] = marks[i] or near
+        g[i], needed = plain_gradient(x[i], y[i], (b[_EXPS + i], b[_EXP_RESTS + i]), scale)
+        marks[i] = marks[i] or needed
 
 
 @inlined
@@ -229,53 +203,32 @@ def _add_lanes(b: Any) -> DD:
 
 
 @helper
-def _decided(quantity: int, x: float, y: float, count: float) -> DD:
-    """Loss or gradient of one element, extended or, where that does not suffice, otherwise."""
-    out_of_line()
-    scale = 1.0 / count
-    scale_rest = fma(-scale, count, 1.0) / count
-    value, rest, trusted = extended_tail(quantity, x, y, 1.0, 1.0, scale, scale_rest)
-    if not trusted and quantity == GRAD_LOGITS:
-        value, rest, trusted = extended_gradient(x, y, 1.0, scale, scale_rest)
-    if trusted:
-        return value, rest
-    if abs(x) < math.inf and abs(y) < math.inf:
-        return quad_double_element(quantity, x, y, 1.0, 1.0, 1.0, count, 0.0)
-    return special(quantity, x, y, 1.0, 1.0, scale, 0.0), 0.0
-
-
-@helper
-def _decide(
+def _climb(
     x: Any, y: Any, g: Any, with_gradient: bool, count: float, marks: Any, total: float, rest: float
 ) -> DD:
-    """Evaluate the marked ones of a few elements; the sum with their losses."""
+    """Evaluate the marked ones of a few elements above pairs; the sum with their losses."""
     out_of_line()
     for i in range(x.size):
         if marks[i]:
+            of = Element(x[i], y[i], 1.0, 1.0, 1.0, 1.0)
             if abs(x[i]) >= RAISED_FROM and _share(x[i], y[i]) < FAINT:
-                value, more = _decided(LOSS, x[i], y[i], 1.0)
+                value, more = beyond_pairs(LOSS, of, count)
                 total, error = two_sum(total, value)
                 rest += error + more
             if with_gradient:
-                g[i], _ = _decided(GRAD_LOGITS, x[i], y[i], count)
+                g[i], _ = beyond_pairs(GRAD_LOGITS, of, count)
     return total, rest
 
 
 @helper
 def _chunk(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    count: float,
-    chunk: int,
-    b: Any,
-    marks: Any,
+    arrays: Any, with_gradient: bool, count: float, chunk: int, b: Any, marks: Any
 ) -> tuple[float, float, float, float]:
     """The sum of one chunk's losses as a pair, and that of those that are raised."""
+    logits, targets, gradient = arrays
     words = marks.view(np.int64)
-    scale = 1.0 / count
-    scale_rest = fma(-scale, count, 1.0) / count
+    inverse = 1.0 / count
+    scale = inverse, fma(-inverse, count, 1.0) / count
     total = 0.0
     rest = 0.0
     raised = 0.0
@@ -296,15 +249,15 @@ def _chunk(
                 _raised_sums(b)
             if with_gradient:
                 if sort != _ALONE:
-                    _gradients(x, y, g, scale, scale_rest, b, marks)
+                    _gradients(x, y, g, scale, b, marks)
                 if sort == _VANISHED:
                     _vanished_gradients(x, y, g)
                 if sort >= _RAISED:
-                    _raised_gradients(x, y, g, scale, scale_rest, b)
+                    _raised_gradients(x, y, g, scale, b)
             for word in range((x.size + 7) // 8):
                 if words[word]:
                     i = slice(8 * word, min(x.size, 8 * word + 8))
-                    total, rest = _decide(
+                    total, rest = _climb(
                         x[i], y[i], g[i], with_gradient, count, marks[i], total, rest
                     )
         value, error = _finish(b, min(LANES, stop - start))
@@ -319,48 +272,45 @@ def _chunk(
 
 @kernel
 def sum_wide(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    count: float,
-    first: int,
-    last: int,
-    partials: Any,
+    x: Any, y: Any, g: Any, with_gradient: bool, count: float, first: int, last: int, partials: Any
 ) -> None:
     """Write what ``combine`` needs of chunks ``first`` to ``last`` into ``partials[chunk, :]``.
 
     With ``with_gradient``, also the gradient in the logits over ``count``.
     """
+    mode = default_mode()
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
     for chunk in range(first, last):
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2], partials[chunk, 3] = _chunk(
-            logits, targets, gradient, with_gradient, count, chunk, b, marks
+            (x, y, g), with_gradient, count, chunk, b, marks
         )
+    restore_mode(mode)
 
 
 @kernel
 def combine(partials: Any, count: float) -> float:
-    """The sum of all losses over ``count``, rounded to float64."""
+    """The sum of all losses over ``count``, rounded to float64; partials are used up."""
+    mode = default_mode()
     total, rest, raised, raised_rest = 0.0, 0.0, 0.0, 0.0
     for chunk in range(partials.shape[0]):
         total, error = two_sum(total, partials[chunk, 0])
         rest += error + partials[chunk, 1]
         raised, error = two_sum(raised, partials[chunk, 2])
         raised_rest += error + partials[chunk, 3]
-    return raised_quotient(total, rest, raised, raised_rest, count)
+    partials[0, 0] = raised_quotient(total, rest, raised, raised_rest, count)
+    restore_mode(mode)
+    return partials[0, 0]
 
 
 @kernel
-def sum_small_wide(
-    logits: Any, targets: Any, gradient: Any, with_gradient: bool, count: float, out: Any
-) -> int:
-    """See ``sum_float32.sum_small``; not 0 either where the sum overflows, and the mean may not."""
+def sum_small_wide(x: Any, y: Any, g: Any, with_gradient: bool, count: float, out: Any) -> bool:
+    """See ``sum_float32.sum_small``."""
+    mode = default_mode()
     b = np.empty(_SIZE)
     marks = np.zeros(GROUP, np.bool_)
-    total, rest, raised, raised_rest = _chunk(
-        logits, targets, gradient, with_gradient, count, 0, b, marks
-    )
+    total, rest, raised, raised_rest = _chunk((x, y, g), with_gradient, count, 0, b, marks)
     out[0] = raised_quotient(total, rest, raised, raised_rest, count)
-    return int(abs(total) == math.inf)
+    stands = abs(total) < math.inf
+    restore_mode(mode)
+    return stands

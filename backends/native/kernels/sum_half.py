@@ -14,27 +14,24 @@ import numpy as np
 
 from ..arithmetic.double_double import two_sum
 from ..arithmetic.functions import narrow_exp, narrow_log1p, single_exp
-from ..arithmetic.half import half_of_single, narrow, near_tie, noted, single_of_half, sticky, widen
-from ..arithmetic.intrinsics import fma, fma_single, helper, inlined, out_of_line
+from ..arithmetic.half import half_of_single, narrow, noted, single_of_half, sticky, widen
+from ..arithmetic.intrinsics import helper, inlined, out_of_line
 from ..arithmetic.underflow import quotient
-from ..compiled import kernel
-from ..element.extended import extended_gradient
-from ..element.float64 import NARROW_CANCELLATION, narrow_gradient
+from ..compiled import default_mode, kernel, restore_mode
+from ..element.float32 import single_gradient, single_step
+from ..element.ladder import first_rung, from_extended
+from ..element.quantities import GRAD_LOGITS, Element
 from .bfloat16_tails import TAIL_SIZE, TOTALS, tail_exps, tail_gradients, tail_lane, tail_sums
 from .sum_float32 import CHUNK, EXPS, GROUP, LANES, PRODUCTS, add_lanes
 
 _BLOCK = 4 * GROUP
 
-_ONE = np.float32(1)
-_ZERO = np.float32(0)
 _ROUNDER = np.float32(1.5 * 2.0**23)
 # exp(−a) is clamped here: for float16, all results beyond vanish with the right sign, and nothing
 # on the way is subnormal, which would be slow.
 _CLAMPED = np.float32(40)
 # The bits of 40 as a bfloat16.
 _TAILS_FROM = np.int16(0x4220)
-# The error of a gradient is below this, times |gradient| + scale·e.
-_MARGIN = np.float32(2.0**-21)
 
 
 @helper
@@ -52,15 +49,6 @@ def _exps(x: Any, s: Any) -> None:
         s[EXPS + i] = single_exp(_CLAMPED if a > _CLAMPED else a, _ROUNDER)
 
 
-@inlined
-def _added(x: Any, y: Any, e: Any, total: Any, product: Any) -> tuple[Any, Any]:
-    steady = _ONE - y if x >= _ZERO else -y
-    return (
-        fma_single(steady, x, total) if steady != _ZERO else total,
-        fma_single(product, e, product + e),
-    )
-
-
 @helper
 def _sums(x: Any, y: Any, s: Any) -> None:
     if x.size == GROUP:
@@ -68,14 +56,14 @@ def _sums(x: Any, y: Any, s: Any) -> None:
             total, product = s[lane], s[PRODUCTS + lane]
             for row in range(GROUP // LANES):
                 i = lane + row * LANES
-                total, product = _added(
+                total, product = single_step(
                     single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], total, product
                 )
             s[lane], s[PRODUCTS + lane] = total, product
     else:
         for i in range(x.size):
             lane = i % LANES
-            s[lane], s[PRODUCTS + lane] = _added(
+            s[lane], s[PRODUCTS + lane] = single_step(
                 single_of_half(x[i]),
                 single_of_half(y[i]),
                 s[EXPS + i],
@@ -87,16 +75,10 @@ def _sums(x: Any, y: Any, s: Any) -> None:
 @helper
 def _gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
     """Gradients, and a mark on each that float32 cannot decide."""
-    reach = scale * _MARGIN
     for i in range(x.size):
-        logit = single_of_half(x[i])
-        target = single_of_half(y[i])
-        e = s[EXPS + i]
-        away = _ONE - target
-        positive = logit >= _ZERO
-        numerator = fma_single(-target if positive else away, e, away if positive else -target)
-        value = numerator * (scale / (_ONE + e))
-        margin = fma_single(e, reach, abs(value) * _MARGIN)
+        value, margin = single_gradient(
+            single_of_half(x[i]), single_of_half(y[i]), s[EXPS + i], scale
+        )
         low = half_of_single(value - margin, x[i])
         high = half_of_single(value + margin, x[i])
         g[i] = low
@@ -105,26 +87,19 @@ def _gradients(x: Any, y: Any, g: Any, scale: Any, s: Any, marks: Any) -> None:
 
 @helper
 def _decide(x: Any, y: Any, g: Any, count: float, marks: Any) -> bool:
-    """Evaluate the marked ones of a few gradients in float64 or, where that does not do, in pairs.
-
-    Returns whether one stays undecided.
-    """
+    """Evaluate the marked ones of a few gradients again; whether one stays undecided."""
     out_of_line()
     scale = 1.0 / count
     undecided = False
     for i in range(x.size):
         if marks[i]:
-            logit = widen(x[i])
-            target = widen(y[i])
-            e = narrow_exp(abs(logit))
-            value, numerator, steady = narrow_gradient(logit, 1.0 - target, target, e, scale)
+            of = Element(widen(x[i]), widen(y[i]), 1.0, 1.0, 1.0, 1.0)
+            value, needed = first_rung(GRAD_LOGITS, of, narrow_exp(abs(of.x)), 0.0, scale, x[i])
+            if needed:
+                value, rest, trusted = from_extended(GRAD_LOGITS, of, count)
+                value = sticky(value, rest)
+                undecided |= not trusted
             g[i] = narrow(value, x[i])
-            cancelled = abs(numerator) < NARROW_CANCELLATION * steady
-            if cancelled or near_tie(value, x[i]) != 0:
-                scale_rest = fma(-scale, count, 1.0) / count
-                value, rest, trusted = extended_gradient(logit, target, 1.0, scale, scale_rest)
-                g[i] = narrow(sticky(value, rest), x[i])
-                undecided = undecided or not trusted
     return undecided
 
 
@@ -132,7 +107,7 @@ def _decide(x: Any, y: Any, g: Any, count: float, marks: Any) -> bool:
 def _decide_all(x: Any, y: Any, g: Any, count: float, marks: Any, words: Any) -> bool:
     """As ``_decide`` for a group, whose marks are seen eight at a time in ``words``."""
     undecided = False
-    for word in range(words.size):
+    for word in range((x.size + 7) // 8):
         if words[word]:
             eight = slice(8 * word, min(x.size, 8 * word + 8))
             undecided |= _decide(x[eight], y[eight], g[eight], count, marks[eight])
@@ -152,18 +127,11 @@ def _finish(b: Any, s: Any, tails: bool, width: int) -> float:
 
 @helper
 def _chunk(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    count: float,
-    has_tails: bool,
-    chunk: int,
-    b: Any,
-    s: Any,
-    marks: Any,
+    arrays: Any, with_gradient: bool, has_tails: bool, count: float, chunk: int, buffers: Any
 ) -> tuple[float, float, int]:
     """See ``sum_float32._chunk``."""
+    logits, targets, gradient = arrays
+    b, s, marks = buffers
     words = marks.view(np.int64)
     scale = np.float32(1.0 / count)
     total = 0.0
@@ -191,54 +159,51 @@ def _chunk(
                     tail_gradients(x, y, g, scale, s, marks)
                 else:
                     _gradients(x, y, g, scale, s, marks)
-                if _decide_all(x, y, g, count, marks, words[: (x.size + 7) // 8]):
+                if _decide_all(x, y, g, count, marks, words):
                     undecided |= 1 << ((at - chunk * CHUNK) // GROUP)
         total, error = two_sum(total, _finish(b, s, any_tails, min(LANES, stop - start)))
         rest += error
     return total, rest, undecided
 
 
+@inlined
+def _buffers() -> tuple[Any, Any, Any]:
+    return np.empty(LANES), np.empty(TAIL_SIZE, np.float32), np.zeros(GROUP, np.bool_)
+
+
 @kernel
 def sum_half(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
+    x: Any,
+    y: Any,
+    g: Any,
     with_gradient: bool,
-    count: float,
     has_tails: bool,
+    count: float,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """See ``sum_float32.sum_single``; gradients are divided by ``count``.
+    """See ``sum_float32.sum_single``.
 
     ``has_tails`` says whether the format has logits for which float32 does not reach: bfloat16.
     """
-    b = np.empty(LANES)
-    s = np.empty(TAIL_SIZE, np.float32)
-    marks = np.zeros(GROUP, np.bool_)
+    mode = default_mode()
+    buffers = _buffers()
     for chunk in range(first, last):
         partials[chunk, 0], partials[chunk, 1], partials[chunk, 2] = _chunk(
-            logits, targets, gradient, with_gradient, count, has_tails, chunk, b, s, marks
+            (x, y, g), with_gradient, has_tails, count, chunk, buffers
         )
+    restore_mode(mode)
 
 
 @kernel
 def sum_small_half(
-    logits: Any,
-    targets: Any,
-    gradient: Any,
-    with_gradient: bool,
-    count: float,
-    has_tails: bool,
-    out: Any,
-) -> int:
+    x: Any, y: Any, g: Any, with_gradient: bool, has_tails: bool, count: float, out: Any
+) -> bool:
     """See ``sum_float32.sum_small`` and ``sum_half``."""
-    b = np.empty(LANES)
-    s = np.empty(TAIL_SIZE, np.float32)
-    marks = np.zeros(GROUP, np.bool_)
-    total, rest, undecided = _chunk(
-        logits, targets, gradient, with_gradient, count, has_tails, 0, b, s, marks
-    )
+    mode = default_mode()
+    total, rest, undecided = _chunk((x, y, g), with_gradient, has_tails, count, 0, _buffers())
     out[0] = narrow(quotient(total, rest, count), out[0])
-    return undecided
+    stands = undecided == 0 and abs(total) < np.inf
+    restore_mode(mode)
+    return stands

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.double_double import two_sum
-from ..arithmetic.functions import narrow_exp, narrow_softplus
+from ..arithmetic.functions import narrow_exp
 from ..arithmetic.half import narrow, near_tie, widen
-from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
-from ..compiled import kernel
-from ..element.float64 import NARROW_CANCELLATION, annihilate, narrow_gradient, shares
+from ..arithmetic.intrinsics import as_bits, helper
+from ..compiled import default_mode, kernel, restore_mode
+from ..element.float64 import cancels, narrow_gradient, narrow_loss
 from ..memory.strided import transfer
 from .sum_float32 import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 
@@ -33,16 +33,6 @@ def _gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
         transfer(plans[1], shape, start, b[_P : _P + n], True)
 
 
-@inlined
-def _loss(x: float, y: float, e: float, w: float, p: float) -> float:
-    """One loss; what stays of a numerator, times x, is its linear term."""
-    away = 1.0 - y
-    towards = p * y
-    steady, _ = shares(x, away, towards)
-    line = steady * x if steady != 0.0 else 0.0
-    return annihilate(w, fma(away + towards, narrow_softplus(e), line))
-
-
 @helper
 def _exps(x: Any, b: Any) -> None:
     """The first stage of a row: exp(−|x|)."""
@@ -51,15 +41,18 @@ def _exps(x: Any, b: Any) -> None:
 
 
 @helper
-def _sums(x: Any, y: Any, b: Any) -> None:
-    """The second: losses, added to the lanes."""
+def _sums(x: Any, y: Any, b: Any) -> bool:
+    """The second: losses, added to the lanes; whether a pos_weight is negative."""
+    signs = 0
     for i in range(x.size):
-        b[i] += _loss(widen(x[i]), widen(y[i]), b[EXPS + i], b[_W + i], b[_P + i])
+        signs |= as_bits(b[_P + i])
+        b[i] += narrow_loss(widen(x[i]), widen(y[i]), b[_W + i], b[_P + i], b[EXPS + i])
+    return signs < 0
 
 
 @helper
 def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
-    """See ``sum_float32._gradients``."""
+    """See ``sum_float32._gradients``; a half format's are undecided near a tie, too."""
     cancelled = 0
     ties = 0
     for i in range(x.size):
@@ -67,7 +60,7 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
         value, numerator, steady = narrow_gradient(
             widen(x[i]), 1.0 - target, b[_P + i] * target, b[EXPS + i], scale * b[_W + i]
         )
-        cancelled |= as_bits(fma(steady, -NARROW_CANCELLATION, abs(numerator)))
+        cancelled |= cancels(numerator, steady)
         ties += near_tie(value, x[i])
         g[i] = narrow(value, x[i])
     return cancelled < 0 or ties != 0
@@ -77,25 +70,29 @@ def _gradients(x: Any, y: Any, g: Any, scale: float, b: Any) -> bool:
 def sum_weighted(
     logits: Any,
     targets: Any,
+    gradient: Any,
     plans: Any,
     shape: Any,
     origin: int,
-    gradient: Any,
+    count: float,
     with_gradient: bool,
-    scale: float,
     first: int,
     last: int,
     partials: Any,
 ) -> None:
-    """See ``sum_float32.sum_single``; a half format has its group marked near a tie too.
+    """See ``sum_float32.sum_single``.
 
     ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
+    ``partials[chunk, 3]`` is not 0 where a negative pos_weight makes terms of losses cancel.
     """
+    mode = default_mode()
     b = np.ones(_SIZE)
+    scale = 1.0 / count
     for chunk in range(first, last):
         total = 0.0
         rest = 0.0
         undecided = 0
+        cancelling = False
         for start in range(chunk * CHUNK, min(logits.size, (chunk + 1) * CHUNK), BLOCK):
             stop = min(logits.size, start + BLOCK)
             b[:LANES] = 0.0
@@ -104,7 +101,7 @@ def sum_weighted(
                 y = targets[at : min(stop, at + LANES)]
                 _gather(plans, shape, origin + at, x.size, b)
                 _exps(x, b)
-                _sums(x, y, b)
+                cancelling |= _sums(x, y, b)
                 if with_gradient:
                     g = gradient[at : min(stop, at + LANES)]
                     if _gradients(x, y, g, scale, b):
@@ -114,3 +111,5 @@ def sum_weighted(
         partials[chunk, 0] = total
         partials[chunk, 1] = rest
         partials[chunk, 2] = undecided
+        partials[chunk, 3] = cancelling
+    restore_mode(mode)

@@ -72,3 +72,28 @@ def flat(array: Array) -> Array:
 def is_plain(array: Array, dtype: np.dtype[Any]) -> bool:
     """Whether ``flat`` applies: native, aligned, contiguous and of this dtype."""
     return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+
+
+def regions_of(shape: tuple[int, ...], most: int) -> list[tuple[slice, ...]]:
+    """Boxes of at most ``most`` elements that make up an array of ``shape``."""
+    budget = most
+    steps = []
+    for size in reversed(shape):
+        steps.append(max(1, min(size, budget)))
+        budget //= max(1, min(size, budget))
+    steps.reverse()
+    counts = [-(-size // step) for size, step in zip(shape, steps, strict=True)]
+    return [
+        tuple(
+            slice(at * step, min(size, (at + 1) * step))
+            for at, step, size in zip(index, steps, shape, strict=True)
+        )
+        for index in np.ndindex(*counts)
+    ]
+
+
+def unpinned(region: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The same box in the logits: all of a dimension along which the operand was broadcast."""
+    return tuple(
+        slice(None) if size == 1 else part for part, size in zip(region, shape, strict=True)
+    )
