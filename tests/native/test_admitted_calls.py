@@ -176,6 +176,16 @@ def test_float64_operands_of_narrow_logits(dtype, other):
     check(results((x, y, p, None), reduction="mean"))
 
 
+def test_sums_that_leave_a_range_on_the_way():
+    x, y = np.array([1e308, 1e308, -1.0, -1e308]), np.array([0.0, 0.0, 1.0, 1.0])
+    w, p = np.float64(4.0), np.float16(2.0)
+    for cotangent in (np.array([1.0, -1.0, 2.0, 0.0]), np.full(4, 3e-265), np.full(4, 1e300)):
+        check(results((x, y, np.asarray(w), np.asarray(p)), cotangent=cotangent))
+    weight = np.array([1e10, -1e10, 1.0, 0.0])
+    check(results((x, y, weight, None), reduction="sum"))
+    check(results((x, y, np.full(4, 2.0), None), reduction="mean"))
+
+
 def test_what_else_is_wanted_changes_no_bit():
     random = np.random.default_rng(8)
     x = random.normal(size=4000) * 3

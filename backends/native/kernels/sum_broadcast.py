@@ -118,17 +118,19 @@ def _sum_region(
 ) -> None:
     """Sum into one box of the operand; threads share its parts out where it is ``alone``."""
     result = np.empty(out.size, out.dtype)
-    settle(
-        *_sums(quantity, inputs, count, (CODES[out.dtype], checks), out.shape, alone), flat(result)
-    )
-    if not np.isfinite(result).all():
+    kind = CODES[out.dtype], checks
+    sums, rests = _sums(quantity, inputs, count, kind, out.shape, alone)
+    settle(sums, rests, flat(result))
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = ~np.isfinite(sums.sum(axis=0))
+    if lost.any():
         # Terms of both signs may have left float64's range, and the sum be finite.
         lowered = np.empty(out.size)
         kind = CODES[lowered.dtype], HARMLESS
         settle(*_sums(quantity, inputs, count * _LOWERED, kind, out.shape, alone), lowered)
         with np.errstate(over="ignore"):
             raised = (lowered * _LOWERED).astype(out.dtype)
-        result = np.where(np.isfinite(result), result, raised)
+        result = np.where(lost, raised, result)
     out[...] = result.reshape(out.shape)
 
 
