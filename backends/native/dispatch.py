@@ -119,6 +119,10 @@ def _is_finite(operand: Array | None) -> bool:
         return bool(((operand >= 0) & (operand < np.inf)).all())
 
 
+_FAINT = 2.0**-960  # below it a quotient may have lost digits that its rest cannot hold
+_LIFT = 2.0**120
+
+
 class Evaluation:
     """One call on the processor.
 
@@ -175,6 +179,9 @@ class Evaluation:
         if self.size == 0:
             self._nothing(loss, gradients)
             return
+        if self._has_faint_cotangent():
+            self._run_lifted(gradients)
+            gradients = {}
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
         if loss is not None and self._is_one_sum():
             with_gradient = self.inputs[4] is None
@@ -189,6 +196,21 @@ class Evaluation:
             if out.size != self.size:
                 checks = self._checks(out.dtype)
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
+
+    def _has_faint_cotangent(self) -> bool:
+        """Whether the cotangent of a mean loses digits when it is divided by the count."""
+        cotangent = self.inputs[4]
+        if self.reduction != "mean" or cotangent is None:
+            return False
+        return bool(0 < abs(float(cotangent)) < self.count * _FAINT)
+
+    def _run_lifted(self, gradients: dict[int, Array]) -> None:
+        """Evaluate gradients for 2^120 times the cotangent, and take the factor back."""
+        lifted = float(self.inputs[4]) * _LIFT
+        other = Evaluation(self.operands, self.reduction, np.float64(lifted), self.inputs[5])
+        other.run(None, gradients)
+        for out in gradients.values():
+            np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
 
     def _settle_loss(self, value: float, loss: Array) -> None:
         """Round the sum or mean into ``loss``."""
