@@ -109,9 +109,8 @@ def ground_truth(
     loss(x, y, w, p) = w·[(1 − y)·softplus(x) + p·y·softplus(−x)], softplus(t) = log(1 + e^t), for
     the exact real values of the inputs: any real y, w and p are taken by the formula.
 
-    - NaN in an input that the formula of the quantity contains (the logits, the cotangent and the
-      tangent among them) gives NaN. NaN in an operand that it does not contain, such as the weight
-      that ``grad_weight`` differentiates away, changes nothing.
+    - NaN in an input that the formula of the quantity contains gives NaN; elsewhere, as in the
+      weight that ``grad_weight`` differentiates away, it changes nothing.
     - At x = ±∞ the value is the limit, the other inputs fixed: a coefficient that is exactly zero
       annihilates its term even where softplus is infinite. There a derivative that tends to zero is
       a zero with the sign of the side from which it does.
@@ -133,8 +132,7 @@ def ground_truth(
             of ``logits``; ``"jvp_logits"``: the derivative of the reduced loss along ``tangent``,
             in the loss's shape; ``"hvp_logits"``: that of ``grad_logits`` along ``tangent``.
         reduction: ``"none"``, ``"mean"`` (division by the number of elements, exact) or ``"sum"``.
-        cotangent: of the reduced loss's shape; None means ones. Not for the loss and
-            ``jvp_logits``.
+        cotangent: of the reduced loss's shape; None means ones. Not for loss and ``jvp_logits``.
         tangent: of the shape of ``logits``; for ``jvp_logits`` and ``hvp_logits``, which need one.
         dtype: the format to round into, by dtype, scalar type or name.
         method: ``"certified"`` rounds every result by enclosures of growing precision; ``"fast"``
@@ -144,8 +142,7 @@ def ground_truth(
 
     Raises:
         TypeError: an operand or ``dtype`` is not of an accepted type.
-        ValueError: a shape or a choice is not accepted, or an integer is not exact in float64, or
-            the product of cotangent and tangent.
+        ValueError: a shape or choice is not accepted, or float64 cannot hold an integer or c̄·t.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; accepted are {', '.join(METHODS)}")

@@ -16,8 +16,8 @@ from tests.impostors.impostor import (
 from .formulas import rounded, sigmoid
 
 
-def _wide(*operands: Array) -> tuple[Array, ...]:
-    return tuple(operand.astype(np.float64) for operand in operands)
+def _wide(*arrays: Array) -> tuple[Array, ...]:
+    return tuple(array.astype(np.float64) for array in arrays)
 
 
 @mistaken("float16", "bfloat16", "float32")
@@ -100,8 +100,7 @@ def dead_when_certain(call: LossCall) -> Values:
 @mistaken()
 def gradient_nan_at_infinity(call: LossCall) -> Values:
     """Computes the gradient as x·0 + …, which is NaN at infinity."""
-    values = right(call)
-    for quantity in values.keys() & {"grad_logits"}:
+    for quantity in (values := right(call)).keys() & {"grad_logits"}:
         values[quantity] = values[quantity] * np.where(np.isinf(call.logits), np.nan, 1)
         values[quantity] = values[quantity].astype(call.logits.dtype)
     return values
