@@ -22,12 +22,14 @@ JOURNAL := $(wildcard reports/out/journal.jsonl)
 report: $(VENV)/.frameworks
 	$(BIN)/bce-conformance run --tier $(TIER) --exit-zero $(if $(JOURNAL),--resume)
 
-# What is slow is left to test-all; both end with the quick tier and with what took how long.
+# What is slow is left to test-all, the impostors that are planted among drawn calls too; both end
+# with the quick tier and with what took how long.
 test: CHOSEN := -m "not slow"
 test test-all: $(VENV)/.frameworks $(VENV)/.development
 	@rm -f $(TIMES)
 	.ci/timed $(TIMES) "kernels" $(BIN)/python -m tests.kernels
 	.ci/timed $(TIMES) "tests" $(BIN)/python -m pytest tests $(CHOSEN) $(TESTED)
+	$(if $(CHOSEN),,.ci/timed $(TIMES) "planted impostors" $(BIN)/python -W ignore -m tests.planted)
 	.ci/timed $(TIMES) "conformance, $(TEST_TIER) tier" \
 	  $(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER) --durations 15
 	@cat $(TIMES)

@@ -17,9 +17,9 @@ from typing import NoReturn
 import pytest
 
 from bce_conformance.conformance.running.progress import Progress
-from bce_conformance.conformance.settings import Settings
 
 from . import plugin
+from .settings import Settings
 
 FOLDER = Path(__file__).parent
 
