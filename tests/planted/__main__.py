@@ -10,11 +10,12 @@ from bce_conformance.conformance.tiers import TIERS
 from .plants import Levels, Recorded, every, impostors, is_one
 
 SAMPLE = 1_000  # triples
+MOST_MISSED = 0.05  # of triples
 LISTED = 20  # of those that walk through
 
 
 def main() -> int:
-    """Count and print; 1 where an impostor walks through."""
+    """Count and print; 1 where one of a pair walks through, or too many of triples."""
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
     parser.add_argument(
         "--seed", type=int, default=0, help="of the run, and of the triples that are tried"
@@ -24,9 +25,10 @@ def main() -> int:
     recorded = Recorded(TIERS["default"], given.seed)
     print(f"{len(recorded.calls):,} calls of the default tier, seed {given.seed}", flush=True)
     triples = random.Random(given.seed).sample(every(3), SAMPLE)
-    missed = count("pairs", every(2), recorded) + count("triples", triples, recorded)
+    pairs_missed = count("pairs", every(2), recorded)
+    triples_missed = count("triples", triples, recorded)
     print(f"{time.monotonic() - begin:.0f} s")
-    return int(missed > 0)
+    return int(pairs_missed > 0 or triples_missed > MOST_MISSED * SAMPLE)
 
 
 def count(name: str, levels: list[Levels], recorded: Recorded) -> int:
