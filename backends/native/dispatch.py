@@ -206,9 +206,10 @@ class Evaluation:
 
     def _run_lifted(self, gradients: dict[int, Array]) -> None:
         """Evaluate gradients for 2^120 times the cotangent, and take the factor back."""
-        lifted = float(self.inputs[4]) * _LIFT
-        other = Evaluation(self.operands, self.reduction, np.float64(lifted), self.inputs[5])
-        other.run(None, gradients)
+        cotangent = self.inputs[4]
+        assert cotangent is not None  # see _has_faint_cotangent
+        lifted = np.array(float(cotangent) * _LIFT)
+        Evaluation(self.operands, self.reduction, lifted, self.inputs[5]).run(None, gradients)
         for out in gradients.values():
             np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
 
