@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.array_memory import ALIGNMENT
 from bce_conformance.backends.calls import Array
+from bce_conformance.conformance.inputs.layouts import read_only, transposed, unaligned
 
 Random = np.random.Generator
 
@@ -40,7 +40,7 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     if layout in ("C", "stride 0"):
         return values
     if layout == "F":
-        return np.asfortranarray(values)
+        return transposed(values)
     if layout == "permuted":
         return _permuted(values, random)
     if layout == "gaps":
@@ -48,11 +48,9 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     if layout == "reversed":
         return _reversed(values, random)
     if layout == "unaligned":
-        return at_byte(values, 1)
+        return unaligned(values)
     if layout == "read-only":
-        copy = values.copy()
-        copy.flags.writeable = False
-        return copy
+        return read_only(values)
     raise ValueError(f"layout is {layout!r}, which is no level of the factors about layouts")
 
 
@@ -89,12 +87,3 @@ def _reversed(values: Array, random: Random) -> Array:
     flipped[random.integers(values.ndim)] = True
     back = tuple(slice(None, None, -1 if flip else 1) for flip in flipped)
     return np.ascontiguousarray(values[back])[back]
-
-
-def at_byte(values: Array, offset: int) -> Array:
-    """A dense copy, ``offset`` bytes behind a multiple of the widest vector register's width."""
-    room = np.empty(values.nbytes + offset + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT + offset
-    copy: Array = np.ndarray(values.shape, values.dtype, room, start)
-    copy[...] = values
-    return copy

@@ -234,17 +234,18 @@ def plainer(given: Combination) -> Iterator[dict[str, str]]:
     """
     order = ("weight shape", "pos_weight shape", "shape", "quantities")
     for name in (*order, *(f.name for f in FACTORS if f.name not in (*order, "dtype"))):
-        found = [repaired({**given, name: level}, keep=name) for level in _plainer(name, given)]
-        fitting = [each for each in found if each and each["dtype"] == given["dtype"]]
+        fitting = _with_plainer(name, given)
         alone = [each for each in fitting if _differing(each, given) == 1]
         yield from fitting[:1]
         yield from (each for each in alone[:1] if each != fitting[0])
 
 
-def _plainer(factor: str, given: Combination) -> tuple[str, ...]:
-    """The levels of a factor that are plainer than the given one."""
+def _with_plainer(factor: str, given: Combination) -> list[dict[str, str]]:
+    """The combinations with a plainer level of a factor, the plainest first, in the same format."""
     names = _BY_NAME[factor].names
-    return names[: names.index(given[factor])]
+    plainer_ones = names[: names.index(given[factor])]
+    found = (repaired({**given, factor: level}, keep=factor) for level in plainer_ones)
+    return [each for each in found if each and each["dtype"] == given["dtype"]]
 
 
 def plainest_beside(factor: str, levels: Combination) -> str:
@@ -271,9 +272,7 @@ def without(
     """
     names = [factor.name for factor in FACTORS if factor.name in dict(levels)]
     for name in names[number % len(names) :] + names[: number % len(names)] if names else ():
-        found = [repaired({**given, name: level}, keep=name) for level in _plainer(name, given)]
-        fitting = [each for each in found if each and each["dtype"] == given["dtype"]]
-        if fitting:
+        if fitting := _with_plainer(name, given):
             return min(fitting, key=lambda each: _differing(each, given))
     return None
 

@@ -138,10 +138,11 @@ class Surveyor:
 
     def evaluate(self, expected: ExpectedCall) -> LossResult | Failure:
         """Evaluate a call on the device."""
-        return self._process.evaluate(self._placed(expected.call))
+        return self._process.evaluate(self._placed(expected).call)
 
-    def _placed(self, call: LossCall) -> LossCall:
-        return call if call.device == self._device else replace(call, device=self._device)
+    def _placed(self, expected: ExpectedCall) -> ExpectedCall:
+        """What is expected of the same call on the device."""
+        return replace(expected, call=replace(expected.call, device=self._device))
 
     def _admitted(self, levels: Combination, number: int, survey: Survey) -> Surveyed | None:
         """The call of a combination, or of the nearest one with which there is a result."""
@@ -187,7 +188,7 @@ class Surveyor:
     def _surveyed(
         self, levels: Combination, expected: ExpectedCall, outcome: LossResult
     ) -> Surveyed:
-        judgement = judge_call(replace_device(expected, self._device), outcome)
+        judgement = judge_call(self._placed(expected), outcome)
         repeated = ""
         if levels["repetition"] == "twice":
             repeated = difference(outcome, self.evaluate(expected))
@@ -199,7 +200,7 @@ class Surveyor:
         if len(expected.call.quantities) < 2 or not together:
             return None
         quantity = together[int(self._random.integers(len(together)))]
-        call = replace(self._placed(expected.call), quantities=(quantity,))
+        call = replace(self._placed(expected).call, quantities=(quantity,))
         other = self._process.evaluate(call)
         if isinstance(other, Failure) or quantity not in other.values:
             return None
@@ -210,13 +211,6 @@ class Surveyor:
         if got.dtype != wanted.truth.nearest.dtype or got.shape != wanted.truth.nearest.shape:
             return None
         return quantity, agreement(got, alone, wanted.truth.format, wanted.bounds)
-
-
-def replace_device(expected: ExpectedCall, device: str) -> ExpectedCall:
-    """What is expected of the same call on a device."""
-    if expected.call.device == device:
-        return expected
-    return replace(expected, call=replace(expected.call, device=device))
 
 
 def difference(first: LossResult, second: LossResult | Failure) -> str:
