@@ -62,6 +62,7 @@ class Tier:
         call_strength: how many levels of different factors occur together in drawn calls, in every
             combination; the second for backends that compile for each shape. 0 draws none.
         random_calls: how many calls are drawn beyond those for each format, likewise.
+        drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.
         left_out: what the tier does not try, for the report.
     """
@@ -83,14 +84,20 @@ class Tier:
     instruction_sets: bool
     call_strength: tuple[int, int]
     random_calls: tuple[int, int]
+    drawn_for_variants: bool
     causes: int
     left_out: tuple[str, ...]
+
+    def _draws(self, spec: BackendSpec) -> bool:
+        """Whether calls are drawn for a backend."""
+        of_variants = self.drawn_for_variants or not spec.variant
+        return bool(self.call_strength[spec.compiles]) and of_variants
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
         if requirement.each_instruction_set and not self.instruction_sets:
             return False
-        if requirement.family == DRAWN and not self.call_strength[spec.compiles]:
+        if requirement.family == DRAWN and not self._draws(spec):
             return False
         if not spec.compiles:
             return True
@@ -121,6 +128,7 @@ TIERS: dict[str, Tier] = {
             instruction_sets=False,
             call_strength=(0, 0),
             random_calls=(0, 0),
+            drawn_for_variants=False,
             causes=0,
             left_out=(
                 "every bit pattern of the 16-bit formats (VAL-9 samples them)",
@@ -150,15 +158,16 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(0, 0),
-            random_calls=(0, 0),
+            call_strength=(3, 2),
+            random_calls=(50, 0),
+            drawn_for_variants=False,
             causes=2,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
                 "reductions over more than 10⁷ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
-                "calls drawn from the space of calls (ANY)",
+                "calls drawn for compiled variants (ANY), and for jax and optax but in float32",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
                 "of what compiles for each shape the derivatives of each rank, reduction and size",
@@ -182,6 +191,7 @@ TIERS: dict[str, Tier] = {
             instruction_sets=True,
             call_strength=(3, 2),
             random_calls=(2_000, 0),
+            drawn_for_variants=True,
             causes=8,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 128, one of them by seed)",

@@ -99,7 +99,8 @@ class JaxAdapter(Adapter):
         def gradients(operands: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             loss, pull_back = jax.vjp(loss_of, operands)
             ones = jax.numpy.ones_like(loss)
-            return loss, pull_back(arrays.get("cotangent", ones))[0]
+            # A wider operand makes the loss wider, and a cotangent must be of its format.
+            return loss, pull_back(arrays.get("cotangent", ones).astype(loss.dtype))[0]
 
         raw: dict[str, Any] = {}
         logits = {"logits": arrays["logits"]}

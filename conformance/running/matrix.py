@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure
+from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure, LossCall
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
@@ -30,7 +31,7 @@ from .journal import Journal, Kept
 from .processes import NOT_INSTALLED, Processes
 from .progress import Progress
 from .record import Record
-from .reproduce import explain_line, reproduce_line
+from .reproduce import MOST_SHOWN, call_line, explain_line, reproduce_line
 from .subject import Subject
 
 VERDICT_OF_FAILURE: dict[str, Verdict] = {
@@ -65,7 +66,7 @@ class Matrix:
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.processes = Processes(self.specs, settings.time_limit, self.slots, self.progress)
         self.flushes: dict[Probed, Flushes] = {}
-        self.calls = CallStore(settings.seed)
+        self.calls = {c: CallStore(settings.seed, compiles=c) for c in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
         self.journal: Journal | None = None
 
@@ -133,9 +134,14 @@ class Matrix:
         """What evaluates drawn calls, for all requirements about them."""
         if probed not in self._surveyors:
             tier, compiles = self.pools.tier, self.specs[probed.backend].compiles
-            plan = partial(self.calls.planned, tier, probed.dtype, compiles=compiles)
-            causes = 0 if compiles else tier.causes
-            surveyor = Surveyor(evaluator, probed.device, self.calls, plan, causes)
+            calls, causes = self.calls[compiles], 0 if compiles else tier.causes
+            plan = partial(calls.planned, tier, probed.dtype)
+            kin = [
+                other
+                for at, other in self._surveyors.items()
+                if (at.backend, at.device) == (probed.backend, probed.device)
+            ]
+            surveyor = Surveyor(evaluator, probed.device, calls, plan, causes, kin)
             self._surveyors[probed] = surveyor
         return self._surveyors[probed]
 
@@ -194,7 +200,7 @@ class Matrix:
         record: Record | None = None,
     ) -> Cell:
         worst = record.worst() if record else None
-        again = self._again(place, worst)
+        again = self._again(place, worst, record.smallest() if record else None)
         standing = self.settings.ledger.standing(place, verdict, self._conditions(place.backend))
         cell = Cell(
             *place,
@@ -219,13 +225,15 @@ class Matrix:
         self.cells[place] = cell
         return cell
 
-    def _again(self, place: Place, worst: WorstResult | None) -> str:
-        """The command that shows a cell again, or its worst element."""
+    def _again(self, place: Place, worst: WorstResult | None, smallest: LossCall | None) -> str:
+        """The command that shows a cell again, or its worst element, or its smallest call."""
         held = self.settings.instruction_set
         backend = place.backend
         if held and "@isa=" not in backend:
             backend += f"@isa={held}"
         line = explain_line(backend, place.device, worst) if worst else None
+        if smallest is not None and smallest.logits.size <= MOST_SHOWN:
+            line = call_line(backend, replace(smallest, device=place.device))
         return line or reproduce_line(place, self.settings.tier, self.settings.seed, held)
 
     def _conditions(self, backend: str) -> Conditions:

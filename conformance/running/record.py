@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bce_conformance.backends.calls import Array
+from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement
@@ -67,7 +67,7 @@ class Record:
         self._exhaustive: list[bool] = []
         self._witnesses = Witnesses()
         self._causes = ""
-        self.findings: tuple[Finding, ...] = ()
+        self._smallest: LossCall | None = None
 
     # --- what is kept --------------------------------------------------------------------------
 
@@ -134,9 +134,14 @@ class Record:
 
     def caused(self, findings: Sequence[Finding], left: int) -> None:
         """Keep what is to blame for the levels of drawn calls, worst first."""
-        self.findings = tuple(findings)
+        if findings:
+            self.shown_by(findings[0].smallest)
         others = [f"{left} calls more"] if left else []
         self._causes = ", ".join([*map(str, findings), *others])
+
+    def shown_by(self, call: LossCall) -> None:
+        """Keep the smallest call that shows what was seen: the first that is told."""
+        self._smallest = self._smallest or call
 
     def refusal(self, text: str) -> None:
         """Keep a refusal that the requirement allows: it says nothing about quality."""
@@ -186,6 +191,10 @@ class Record:
     def worst(self) -> WorstResult | None:
         """The worst judged result; None where no result was judged by its error."""
         return self._worst
+
+    def smallest(self) -> LossCall | None:
+        """The smallest drawn call that shows what was seen; None where nothing was drawn."""
+        return self._smallest
 
     def witness(self) -> Witness | None:
         """What shows the level, where the draws that every run has do not; else None."""

@@ -11,7 +11,7 @@ from bce_conformance.results.cells import Place
 
 # Of whose elements the operands in one format say all.
 _ELEMENTWISE = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
-_MOST = 8  # elements of a call that a line shows whole
+MOST_SHOWN = 8  # elements of a call that a line shows whole
 
 
 def call_line(backend: str, call: LossCall) -> str:
@@ -28,7 +28,7 @@ def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
     inputs = worst.inputs
     directed = inputs.cotangent is not None or worst.quantity not in _ELEMENTWISE
     if element is None or directed or inputs.mixed:
-        if inputs.logits.size > _MOST:
+        if inputs.logits.size > MOST_SHOWN:
             return None
         return call_line(backend, inputs.call(worst.quantity, device=device))
     words = ["bce-conformance", "explain", backend]

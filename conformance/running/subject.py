@@ -8,7 +8,8 @@ comparison can be thrown away.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -25,10 +26,12 @@ from bce_conformance.conformance.judging.agreement import agreement, same_bits
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.judge import Judgement, judge, severity
 from bce_conformance.conformance.judging.worst import in_words as element_in_words
+from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.shrinking import in_words, mechanism
 from bce_conformance.conformance.specification import Requirement
 from bce_conformance.conformance.surveying.mechanisms import Investigation
-from bce_conformance.conformance.surveying.survey import Refusal, Survey, Surveyed, Surveyor
+from bce_conformance.conformance.surveying.refusals import Refusal
+from bce_conformance.conformance.surveying.survey import Survey, Surveyed, Surveyor
 from bce_conformance.reference import Format
 from bce_conformance.results.cells import Level
 
@@ -229,10 +232,19 @@ class Subject:
             if isinstance(found, Judgement) and found.levels.size:
                 self.kept.tried += found.levels.size
                 self.take_drawn(surveyed, quantity, found)
-                below += [surveyed] if found.level < Level.AAA else []
+                below += [(surveyed, found.level)] if found.level < Level.AAA else []
+        self._investigate(below, lambda surveyor, levels, call: surveyor.level(quantity, call))
+
+    def _investigate(
+        self,
+        below: Sequence[tuple[Surveyed, Level]],
+        level: Callable[[Surveyor, Combination, LossCall], Level | None],
+    ) -> None:
+        """Look for what is to blame for drawn calls below the best level."""
         if below and self._surveyor and self._surveyor.causes:
-            investigation = Investigation(self._surveyor, quantity, self._surveyor.causes)
-            self.kept.caused(*investigation.findings(below))
+            of_call = partial(level, self._surveyor)
+            found = Investigation(self._surveyor.store, of_call, self._surveyor.causes)
+            self.kept.caused(*found.findings(below))
 
     def take_drawn(self, surveyed: Surveyed, quantity: str, judgement: Judgement) -> None:
         """Take in the levels of one quantity of a drawn call."""
@@ -245,11 +257,19 @@ class Subject:
 
     def require_drawn(self, faults: Callable[[Surveyed], Iterator[str]]) -> None:
         """Require of every drawn call that it has no faults of a kind."""
+
+        def level(surveyor: Surveyor, levels: Combination, call: LossCall) -> Level | None:
+            surveyed = surveyor.again(levels, call)
+            return Level.FAILS if surveyed and any(faults(surveyed)) else None
+
+        below = []
         for surveyed in self.survey().calls:
             self.kept.tried += max(1, surveyed.expected.call.logits.size)
             found = list(faults(surveyed))
             where = in_words(mechanism(surveyed.levels))
             self.require(not found, f"{'; '.join(found)} in a call with {where}")
+            below += [(surveyed, Level.FAILS)] if found else []
+        self._investigate(below, level)
 
     def take_refusal(self, refusal: Refusal, may_refuse: bool) -> None:
         """Take in levels with which there is no result."""
@@ -258,6 +278,7 @@ class Subject:
             self.refused(refusal.failure, what)
         else:
             self.require(False, f"{what}: {refusal.failure}")
+            self.kept.shown_by(refusal.expected.call)
 
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""

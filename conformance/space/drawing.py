@@ -22,31 +22,42 @@ Random = np.random.Generator
 _WIDTHS = (8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129)
 _DISTINCT = 997  # elements of a call that differ, a prime: no row of a matrix is like another
 _DISTINCT_BROADCAST = 5
+_CHUNK = 2_000, 9_000  # elements
+_LARGE = 100_000, 150_000
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
 
-def draw(combination: Combination, number: int = 0, seed: int = 0) -> LossCall:
+def draw(
+    combination: Combination, number: int = 0, seed: int = 0, *, few_shapes: bool = False
+) -> LossCall:
     """The call of a combination.
 
     Args:
         combination: a level of each factor.
         number: tells calls of equal combinations apart.
         seed: of all values, sizes and arrangements.
+        few_shapes: whether equal levels about shapes always give equal shapes, for what compiles
+            anew for each.
     """
     name = " ".join(combination[factor] for factor in sorted(combination))
     random = np.random.default_rng([seed, number, zlib.crc32(name.encode())])
-    return _Drawing(combination, random).call()
+    return _Drawing(combination, random, few_shapes).call()
 
 
 class _Drawing:
     """One call in the making."""
 
-    def __init__(self, combination: Combination, random: Random) -> None:
+    def __init__(self, combination: Combination, random: Random, few_shapes: bool) -> None:
         self.levels = combination
         self.random = random
+        self.few_shapes = few_shapes
         self.format: Format = FORMATS[combination["dtype"]]
-        self.shape = _shape(combination, random)
+        self.shape = _shape(combination, self._of_shapes())
+
+    def _of_shapes(self) -> Random:
+        """What chooses a shape."""
+        return np.random.default_rng(1) if self.few_shapes else self.random
 
     def call(self) -> LossCall:
         logits = self._logits()
@@ -84,8 +95,11 @@ class _Drawing:
         since they meet every one of the logits.
         """
         size, elements = int(np.prod(shape)), int(np.prod(self.shape))
-        few = elements > _DISTINCT and shape != self.shape
-        return min(size, _DISTINCT_BROADCAST if few else _DISTINCT)
+        if elements > _DISTINCT and shape != self.shape:
+            return min(size, _DISTINCT_BROADCAST)
+        if elements >= _LARGE[0] and "stride 0" in self.levels.values():
+            return shape[-1]  # each row like the others, as that of stride 0 is
+        return min(size, _DISTINCT)
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
@@ -99,17 +113,17 @@ class _Drawing:
         kind = self.levels["targets format"]
         format_ = self._format_of(kind)
         period = self._distinct(self.shape)
-        repeats = p is None or np.array_equal(p, np.resize(p[:period], p.shape), equal_nan=True)
-        count = period if repeats else flat.size
+        level = self.levels["targets"]
+        count = flat.size if level == "balanced by p" and p is not None else period
         few = None if p is None else p[:count]
-        drawn = values.targets(self.levels["targets"], format_, flat[:count], few, self.random)
+        drawn = values.targets(level, format_, flat[:count], few, self.random)
         return self._arranged("targets", np.resize(self._typed(drawn, kind), self.shape))
 
     def _weight(self, operand: str) -> Array | None:
         broadcast = self.levels[f"{operand} shape"]
         if broadcast in ("none", "weight's"):
             return None
-        shape = _broadcast_shape(broadcast, self.shape, self.random)
+        shape = _broadcast_shape(broadcast, self.shape, self._of_shapes())
         size, level = self._distinct(shape), self.levels[operand]
         kind = self.levels[f"{operand} format"]
         if kind in ("int", "uint", "bool"):
@@ -119,7 +133,9 @@ class _Drawing:
         return self._arranged(operand, np.resize(self._typed(drawn, kind), shape))
 
     def _format_of(self, kind: str) -> Format:
-        return values.other_format(self.format, self.random) if kind == "float" else self.format
+        if kind in ("narrower", "wider"):
+            return values.other_format(self.format, self.random, wider=kind == "wider")
+        return self.format
 
     def _typed(self, drawn: Array, kind: str) -> Array:
         """The values in the type that a level of a factor about formats stands for."""
@@ -190,12 +206,12 @@ def _shape(levels: Combination, random: Random) -> Shape:
     }
     if level in by_level:
         return by_level[level]
-    low, high = (2_000, 9_000) if level == "chunk" else (100_000, 150_000)
-    size = int(random.integers(low, high))
+    size = int(random.integers(*(_CHUNK if level == "chunk" else _LARGE)))
     flat = not {"last", "lead"} & {levels["weight shape"], levels["pos_weight shape"]}
-    if flat and "F" not in levels.values() and random.random() < 0.5:
+    if flat and not {"F", "stride 0"} & set(levels.values()) and random.random() < 0.5:
         return (size,)
-    rows = int(random.integers(2, 400))
+    fewest = size // _DISTINCT + 1 if "stride 0" in levels.values() else 2
+    rows = int(random.integers(fewest, 400))
     return (rows, max(2, size // rows))
 
 

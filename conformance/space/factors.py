@@ -58,7 +58,11 @@ _WEIGHT_SHAPES = (
 
 _FORMATS = (
     ("same", "the format of the logits"),
-    ("float", "another of the four formats: what is rounded into which?"),
+    (
+        "narrower",
+        "another format of fewer digits or less range: what is rounded into it?",
+    ),
+    ("wider", "a format with more digits: is it rounded before it is used?"),
     ("int", "int8 to int64: counts"),
     ("uint", "uint8 to uint64: images, counts"),
     ("bool", "masks and labels: as an operand of a logical operation it has another meaning"),

@@ -85,13 +85,15 @@ _VALUES_BY_FORMAT = {
     "bool": ("ones", "zeros"),
 }
 _COUNTS = ("int", "uint", "bool")  # formats that have no derivative
-_DIFFERENTIABLE = ("same", "float", "swapped")
+_DIFFERENTIABLE = ("same", "narrower", "wider", "swapped")
 
 
 def _rules() -> Iterator[Rule]:
     for operand in ("targets", "weight", "pos_weight"):
         ours = _names(f"{operand} format", but=("swapped",))
         yield Rule("dtype", ("bfloat16",), f"{operand} format", ours, "NumPy has no such type")
+        ours = _names(f"{operand} format", but=("wider",))
+        yield Rule("dtype", ("float64",), f"{operand} format", ours, "no format is wider")
     yield from _rules_of_shapes()
     for operand in ("weight", "pos_weight"):
         yield from _rules_of_weights(operand)
@@ -226,18 +228,20 @@ def combination(row: tuple[int, ...]) -> dict[str, str]:
     return {f.name: f.names[level] for f, level in zip(FACTORS, row, strict=True)}
 
 
-def plainer(given: Combination) -> Iterator[dict[str, str]]:
-    """Combinations with one factor at a plainer level, and others at what goes with it.
+_TURNS = ("weight shape", "pos_weight shape", "shape", "quantities")
+# The factors that plainer levels are tried of, those first whose levels bring most others along.
+IN_TURN = (*_TURNS, *(f.name for f in FACTORS if f.name not in (*_TURNS, "dtype")))
 
-    Those that change most come first: absent operands, then shapes, then the rest; for each factor
-    the plainest level, and the plainest one that leaves the other factors alone.
+
+def plainer(name: str, given: Combination) -> Iterator[dict[str, str]]:
+    """Combinations with a factor at a plainer level, and others at what goes with it.
+
+    The plainest level, then the plainest one that leaves the other factors alone.
     """
-    order = ("weight shape", "pos_weight shape", "shape", "quantities")
-    for name in (*order, *(f.name for f in FACTORS if f.name not in (*order, "dtype"))):
-        fitting = _with_plainer(name, given)
-        alone = [each for each in fitting if _differing(each, given) == 1]
-        yield from fitting[:1]
-        yield from (each for each in alone[:1] if each != fitting[0])
+    fitting = _with_plainer(name, given)
+    alone = [each for each in fitting if _differing(each, given) == 1]
+    yield from fitting[:1]
+    yield from (each for each in alone[:1] if each != fitting[0])
 
 
 def _with_plainer(factor: str, given: Combination) -> list[dict[str, str]]:

@@ -14,43 +14,68 @@ import numpy as np
 from bce_conformance.backends.calls import Array, LossCall
 
 from .factors import FACTORS, Combination
-from .rules import plainer, plainest_beside
+from .rules import IN_TURN, plainer, plainest_beside
 
 Mechanism = frozenset[tuple[str, str]]  # factors and their levels
 
 GIVEN = "given"  # in a mechanism: any shape that a weight can have
 NOT_GIVEN = ("none", "weight's")
+_ROOTS = ("shape", "weight shape", "pos_weight shape", "quantities")  # others follow from them
 _TRIALS = 60  # of smaller calls, which is several times what is needed
 
 
 def shrink(
-    combination: Combination, shows: Callable[[Combination], bool], *, trials: int = _TRIALS
+    combination: Combination,
+    shows: Callable[[Combination], bool],
+    *,
+    part: bool = False,
+    trials: int = _TRIALS,
 ) -> dict[str, str]:
     """The combination with as many factors at their plainest level as the finding allows.
 
     Args:
         combination: shows the finding.
         shows: whether another combination does, too.
+        part: whether the mechanism that is left must be a part of the combination, so that no level
+            gives way to another that is not the plainest.
         trials: how many others are tried at most.
     """
-    found = dict(combination)
-    progress = True
-    while progress:
-        progress = False
-        for candidate in plainer(found):
-            if not trials:
-                return found
-            trials -= 1
-            if shows(candidate):
-                found, progress = candidate, True
-                break
+    found, tried = dict(combination), {tuple(combination.values())}
+    before = None
+    while found != before:
+        before = found
+        for name in IN_TURN:
+            for candidate in plainer(name, found):
+                key = tuple(candidate[factor] for factor in combination)
+                if key in tried or (part and not _is_within(candidate, combination)):
+                    continue
+                if len(tried) > trials:
+                    return found
+                tried.add(key)
+                if shows(candidate):
+                    found = candidate
+                    break
     return found
+
+
+def _is_within(candidate: Combination, combination: Combination) -> bool:
+    """Whether what differs in the candidate is at the plainest level that goes with the rest.
+
+    A weight may have another shape: whether it matters is found out in the end.
+    """
+    roots = {name: candidate[name] for name in _ROOTS}
+    for name, level in candidate.items():
+        given = "weight shape" in name and not {level, combination[name]} & set(NOT_GIVEN)
+        beside = {} if name in roots else roots
+        if level != combination[name] and not given and level != plainest_beside(name, beside):
+            return False
+    return True
 
 
 def mechanism(combination: Combination, *, any_shape: Collection[str] = ()) -> Mechanism:
     """The levels of a combination that are neither the plainest nor follow from the others.
 
-    The format of the logits is left out.
+    The format of the logits is left out. What the call is asked for is told in any case.
 
     Args:
         combination: what ``shrink`` left.
@@ -59,7 +84,7 @@ def mechanism(combination: Combination, *, any_shape: Collection[str] = ()) -> M
     """
     plain = {factor.name: factor.names[0] for factor in FACTORS}
     cause = {n: v for n, v in combination.items() if n != "dtype" and v != plain[n]}
-    for name in [f.name for f in reversed(FACTORS) if f.name in cause]:
+    for name in [f.name for f in reversed(FACTORS) if f.name in cause and f.name != "quantities"]:
         rest = {other: level for other, level in cause.items() if other != name}
         if plainest_beside(name, rest) == cause[name]:
             cause = rest

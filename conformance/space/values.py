@@ -182,7 +182,21 @@ def _some(values: Array, special: tuple[float, ...], random: Random) -> Array:
     )
 
 
-def other_format(format_: Format, random: Random) -> Format:
-    """One of the formats that ``format_`` is not."""
-    names = [name for name in FORMATS if name != format_.name]
+# For each format those with fewer digits or of less range, and those with more digits.
+_NARROWER = {
+    "float16": ("bfloat16",),
+    "bfloat16": ("float16",),
+    "float32": ("float16", "bfloat16"),
+    "float64": ("float32", "float16", "bfloat16"),
+}
+_WIDER = {
+    "float16": ("float32", "float64"),
+    "bfloat16": ("float32", "float64"),
+    "float32": ("float64",),
+}
+
+
+def other_format(format_: Format, random: Random, *, wider: bool) -> Format:
+    """A format that is wider than ``format_``, or a narrower one."""
+    names = (_WIDER if wider else _NARROWER)[format_.name]
     return FORMATS[names[random.integers(len(names))]]

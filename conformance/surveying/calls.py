@@ -1,7 +1,7 @@
 """The calls that a run draws: those that cover the space, then others at random.
 
-Guarantees that all backends get the same calls, that a call and its exact results are computed once
-for all of them, and that large ones are not kept.
+Guarantees that all backends get the same calls, and that the exact results of a call are computed
+once for all of them: those of small calls are kept in memory, those of large ones on disk.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from threading import Lock
 
 import numpy as np
 
+from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
@@ -22,17 +23,20 @@ _SMALL = 10_000  # elements of calls that are kept
 
 
 class CallStore:
-    """Draws calls once for all backends.
+    """Draws calls once for all backends, or for all that compile for each shape.
 
     What a combination draws is the same in every run; the seed is that of the combinations beyond
     the covering array.
 
     Args:
         seed: the run's.
+        compiles: whether the calls are for backends that compile for each shape: then they have as
+            few shapes as the levels about shapes allow.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, compiles: bool = False) -> None:
         self.seed = seed
+        self._compiles = compiles
         self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
         self._lock = Lock()
 
@@ -42,22 +46,27 @@ class CallStore:
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = expectations(draw(levels, number), cached=False)
-                if found.call.logits.size <= _SMALL and len(self._kept) < _KEPT:
+                call = self.call(levels, number)
+                is_small = call.logits.size <= _SMALL
+                found = expectations(call, cached=not is_small)
+                if is_small and len(self._kept) < _KEPT:
                     self._kept[key] = found
         return found
 
-    def planned(self, tier: Tier, dtype: str, *, compiles: bool) -> Iterator[dict[str, str]]:
+    def call(self, levels: Combination, number: int = 0) -> LossCall:
+        """The call of a combination, without exact results."""
+        return draw(levels, number, few_shapes=self._compiles)
+
+    def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
         """The combinations that a tier draws in a format: those that cover the space, then others.
 
         Args:
             tier: says how many.
             dtype: of the logits.
-            compiles: whether the backend compiles for each shape.
         """
-        array = covering(tier.call_strength[compiles])
+        array = covering(tier.call_strength[self._compiles])
         yield from (levels for levels in array if levels["dtype"] == dtype)
-        yield from self.random(dtype, tier.random_calls[compiles])
+        yield from self.random(dtype, tier.random_calls[self._compiles])
 
     def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:
         """Combinations at random, other ones with each seed."""

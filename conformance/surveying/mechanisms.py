@@ -6,11 +6,10 @@ counted once: under the first mechanism that it has, or as left over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
-from bce_conformance.backends.calls import Failure, LossCall
-from bce_conformance.conformance.judging.calls import expectations, judge_call
+from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.shrinking import (
     Mechanism,
@@ -21,7 +20,9 @@ from bce_conformance.conformance.space.shrinking import (
 )
 from bce_conformance.results.cells import Level
 
-from .survey import Surveyed, Surveyor, cause_of
+from .calls import CallStore
+from .refusals import cause_of
+from .survey import Surveyed
 
 _QUICK = 1_000  # elements
 
@@ -47,64 +48,70 @@ class Finding:
 
 
 class Investigation:
-    """Finds what is to blame for the levels of one quantity.
+    """Finds what is to blame for drawn calls that came out below the best level.
 
     Args:
-        surveyor: evaluates further calls.
-        quantity: the quantity.
-        most: how many causes are looked for; each takes some sixty calls.
+        store: draws calls.
+        level: the level that a call reaches, drawn for a combination; None where it has none.
+        most: how many causes are looked for; each takes some thirty calls.
     """
 
-    def __init__(self, surveyor: Surveyor, quantity: str, most: int) -> None:
-        self._surveyor = surveyor
-        self._quantity = quantity
+    def __init__(
+        self,
+        store: CallStore,
+        level: Callable[[Combination, LossCall], Level | None],
+        most: int,
+    ) -> None:
+        self._store = store
+        self._level = level
         self._most = most
 
-    def findings(self, calls: Sequence[Surveyed]) -> tuple[list[Finding], int]:
+    def findings(self, calls: Iterable[tuple[Surveyed, Level]]) -> tuple[list[Finding], int]:
         """The causes, worst first, and how many calls are left over.
 
         Args:
-            calls: those that came out below the best level.
+            calls: those below the best level, with theirs.
         """
         found: list[Finding] = []
         left = 0
-        for call in sorted(calls, key=self._rank):
-            level = call.judgement.level(self._quantity)
+        for call, level in sorted(calls, key=_rank):
             known = next((i for i, f in enumerate(found) if is_part_of(f.cause, call.levels)), None)
             if known is not None:
-                old = found[known]
-                found[known] = Finding(old.cause, old.level, old.calls + 1, old.smallest)
+                found[known] = replace(found[known], calls=found[known].calls + 1)
             elif len(found) < self._most and call.expected.call.logits.size <= _QUICK:
                 found.append(self._investigated(call, level))
             else:
                 left += 1
         return found, left
 
-    def _rank(self, call: Surveyed) -> tuple[bool, Level, int]:
-        """Calls that are quickly made again come first, of those the worst, then the smallest."""
-        size = call.expected.call.logits.size
-        return size > _QUICK, call.judgement.level(self._quantity), size
-
     def _investigated(self, call: Surveyed, level: Level) -> Finding:
+        shown: dict[tuple[str, ...], LossCall] = {tuple(call.levels.values()): call.expected.call}
+
         def shows(levels: Combination) -> bool:
-            drawn = (self._surveyor.store.get(levels, number) for number in (0, 1))
-            return any(self._is_as_bad(expected.call, level) for expected in drawn)
+            for number in (0, 1):
+                drawn = self._store.call(levels, number)
+                if self._is_as_bad(levels, drawn, level):
+                    shown[tuple(levels.values())] = drawn
+                    return True
+            return False
 
         plainest = shrink(call.levels, shows)
         cause = cause_of(plainest, shows)
-        drawn = [self._surveyor.store.get(plainest, number).call for number in (0, 1)]
-        start = next((c for c in drawn if self._is_as_bad(c, level)), call.expected.call)
-        smallest = shrink_call(start, lambda smaller: self._is_as_bad(smaller, level))
+        smallest = shrink_call(
+            shown[tuple(plainest.values())], lambda c: self._is_as_bad(plainest, c, level)
+        )
         return Finding(cause, level, 1, smallest)
 
-    def _is_as_bad(self, call: LossCall, level: Level) -> bool:
-        if self._quantity not in call.quantities:
-            return False
+    def _is_as_bad(self, levels: Combination, call: LossCall, level: Level) -> bool:
         try:
-            expected = expectations(call, cached=False)
+            reached = self._level(levels, call)
         except ValueError:  # a product that float64 cannot hold, of values made plainer
             return False
-        outcome = self._surveyor.evaluate(expected)
-        if isinstance(outcome, Failure):
-            return False
-        return judge_call(expected, outcome).level(self._quantity) <= level
+        return reached is not None and reached <= level
+
+
+def _rank(found: tuple[Surveyed, Level]) -> tuple[bool, Level, int]:
+    """Calls that are quickly made again come first, of those the worst, then the smallest."""
+    call, level = found
+    size = call.expected.call.logits.size
+    return size > _QUICK, level, size

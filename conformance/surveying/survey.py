@@ -18,26 +18,27 @@ from bce_conformance.conformance.judging.calls import (
     CallJudgement,
     ExpectedCall,
     Fault,
+    expectations,
     judge_call,
 )
 from bce_conformance.conformance.judging.judge import Judgement
 from bce_conformance.conformance.space.factors import Combination
-from bce_conformance.conformance.space.rules import repaired, without
-from bce_conformance.conformance.space.shrinking import (
-    NOT_GIVEN,
-    Mechanism,
-    is_part_of,
-    mechanism,
-    shrink,
-)
+from bce_conformance.results.cells import Level
 
 from .calls import CallStore
+from .refusals import Refusal, Refusals
 
 _DETOURS = 6  # how often the levels of one call are made plainer before it is left
+_ALONE_UP_TO = 10_000  # elements
 
 
 class Evaluator(Protocol):
     """What a survey needs of a backend's process."""
+
+    def _refused_elsewhere(self) -> Iterator[Refusal]:
+        for other in self._others:
+            if other._survey is not None:
+                yield from other._survey.refusals
 
     def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate one call."""
@@ -61,21 +62,6 @@ class Surveyed:
     judgement: CallJudgement
     repeated: str = ""
     alone: tuple[str, Judgement] | None = None
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Levels with which a backend gives no result.
-
-    Attributes:
-        cause: the levels.
-        failure: what it says instead.
-        expected: the smallest such call that was found.
-    """
-
-    cause: Mechanism
-    failure: Failure
-    expected: ExpectedCall
 
 
 @dataclass
@@ -102,6 +88,7 @@ class Surveyor:
         store: draws calls.
         plan: gives the combinations that are drawn.
         causes: how many causes are looked for of what a quantity shows.
+        others: the surveyors of the same backend and device in other formats.
     """
 
     def __init__(
@@ -111,8 +98,10 @@ class Surveyor:
         store: CallStore,
         plan: Callable[[], Iterable[Combination]],
         causes: int = 0,
+        others: Iterable[Surveyor] = (),
     ) -> None:
         self.causes = causes
+        self._others = tuple(others)
         self._plan = plan
         self._survey: Survey | None = None
         self.store = store
@@ -127,63 +116,58 @@ class Surveyor:
         return self._survey
 
     def _made(self, combinations: Iterable[Combination]) -> Survey:
-        survey = Survey()
+        refusals = Refusals(self.store, self.evaluate, self._refused_elsewhere())
+        survey = Survey(refusals=refusals.known)
         for number, levels in enumerate(combinations):
-            found = self._admitted(levels, number, survey)
+            found = self._admitted(levels, number, refusals)
             if found is None:
                 survey.left += 1
             else:
                 survey.calls.append(found)
         return survey
 
-    def evaluate(self, expected: ExpectedCall) -> LossResult | Failure:
+    def _refused_elsewhere(self) -> Iterator[Refusal]:
+        for other in self._others:
+            if other._survey is not None:
+                yield from other._survey.refusals
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate a call on the device."""
-        return self._process.evaluate(self._placed(expected).call)
+        return self._process.evaluate(replace(call, device=self._device))
 
     def _placed(self, expected: ExpectedCall) -> ExpectedCall:
         """What is expected of the same call on the device."""
         return replace(expected, call=replace(expected.call, device=self._device))
 
-    def _admitted(self, levels: Combination, number: int, survey: Survey) -> Surveyed | None:
+    def _admitted(self, levels: Combination, number: int, refusals: Refusals) -> Surveyed | None:
         """The call of a combination, or of the nearest one with which there is a result."""
         for _ in range(_DETOURS):
-            plainer = self._around(levels, survey.refusals, number)
+            plainer = refusals.around(levels, number)
             if plainer is None:
                 return None
             levels = plainer
-            expected = self.store.get(levels, number)
-            outcome = self.evaluate(expected)
+            outcome = self.evaluate(self.store.call(levels, number))
             if isinstance(outcome, LossResult):
-                return self._surveyed(levels, expected, outcome)
-            survey.refusals.append(self._refusal(levels, number, outcome))
+                return self._surveyed(levels, self.store.get(levels, number), outcome)
+            refusals.find(levels, number, outcome)
         return None
 
-    @staticmethod
-    def _around(
-        levels: Combination, refusals: Iterable[Refusal], number: int
-    ) -> Combination | None:
-        """The combination without what is refused; None where nothing is left of it."""
-        for refusal in refusals:
-            if is_part_of(refusal.cause, levels):
-                plainer = without(levels, refusal.cause, number)
-                if plainer is None:
-                    return None
-                levels = plainer
-        return levels
+    def level(self, quantity: str, call: LossCall) -> Level | None:
+        """The level of one quantity of a call; None where it gives none."""
+        if quantity not in call.quantities:
+            return None
+        outcome = self.evaluate(call)
+        if isinstance(outcome, Failure):
+            return None
+        wanted = expectations(replace(call, quantities=(quantity,)), cached=False)
+        return judge_call(wanted, outcome).level(quantity)
 
-    def _refusal(self, levels: Combination, number: int, failure: Failure) -> Refusal:
-        """The levels that are to blame, and the smallest call that shows it."""
-        seen = {"failure": failure, "expected": self.store.get(levels, number)}
-
-        def shows(plainer: Combination) -> bool:
-            expected = self.store.get(plainer, number)
-            outcome = self.evaluate(expected)
-            if isinstance(outcome, Failure):
-                seen.update(failure=outcome, expected=expected)
-            return isinstance(outcome, Failure)
-
-        found = shrink(levels, shows)
-        return Refusal(cause_of(found, shows), **seen)  # type: ignore[arg-type]
+    def again(self, levels: Combination, call: LossCall) -> Surveyed | None:
+        """Evaluate and judge a call that a combination stands for; None where it fails."""
+        outcome = self.evaluate(call)
+        if isinstance(outcome, Failure):
+            return None
+        return self._surveyed(levels, expectations(call, cached=False), outcome)
 
     def _surveyed(
         self, levels: Combination, expected: ExpectedCall, outcome: LossResult
@@ -191,17 +175,17 @@ class Surveyor:
         judgement = judge_call(self._placed(expected), outcome)
         repeated = ""
         if levels["repetition"] == "twice":
-            repeated = difference(outcome, self.evaluate(expected))
+            repeated = difference(outcome, self.evaluate(expected.call))
         return Surveyed(levels, expected, judgement, repeated, self._alone(expected, outcome))
 
     def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
         """How one of several quantities agrees with what the call gives for it alone."""
         together = [q for q in expected.call.quantities if q in outcome.values]
-        if len(expected.call.quantities) < 2 or not together:
+        large = expected.call.logits.size > _ALONE_UP_TO
+        if len(expected.call.quantities) < 2 or not together or large:
             return None
         quantity = together[int(self._random.integers(len(together)))]
-        call = replace(self._placed(expected).call, quantities=(quantity,))
-        other = self._process.evaluate(call)
+        other = self.evaluate(replace(expected.call, quantities=(quantity,)))
         if isinstance(other, Failure) or quantity not in other.values:
             return None
         got, alone = outcome.values[quantity], other.values[quantity]
@@ -225,14 +209,3 @@ def difference(first: LossResult, second: LossResult | Failure) -> str:
         if differing:
             return f"{differing} of {got.size} elements of {quantity} differ in the second call"
     return ""
-
-
-def cause_of(found: Combination, shows: Callable[[Combination], bool]) -> Mechanism:
-    """The mechanism of the smallest combination: a weight's shape is part of it if it matters."""
-    any_shape = []
-    for name in ("weight shape", "pos_weight shape"):
-        if found[name] not in NOT_GIVEN:
-            other = repaired({**found, name: "full" if found[name] == "0-d" else "0-d"}, keep=name)
-            if other is not None and shows(other):
-                any_shape.append(name)
-    return mechanism(found, any_shape=any_shape)

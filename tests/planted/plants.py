@@ -103,7 +103,7 @@ class Recorded:
         rows = []
         self.calls: list[ExpectedCall] = []
         for dtype in DTYPES:
-            for number, levels in enumerate(self.store.planned(tier, dtype, compiles=False)):
+            for number, levels in enumerate(self.store.planned(tier, dtype)):
                 rows.append([f.names.index(levels[f.name]) for f in FACTORS])
                 self.calls.append(self.store.get(levels, number))
         self.rows = np.array(rows, np.int8)

@@ -7,7 +7,8 @@ import pytest
 from bce_conformance.conformance.judging.calls import Fault
 from bce_conformance.conformance.running.refusals import is_clear, type_of
 from bce_conformance.conformance.running.subject import Subject
-from bce_conformance.conformance.surveying.survey import Refusal, Surveyed
+from bce_conformance.conformance.surveying.refusals import Refusal
+from bce_conformance.conformance.surveying.survey import Surveyed
 
 
 @pytest.mark.requirement("ANY-1")
