@@ -117,7 +117,7 @@ class _Drawing:
         count = flat.size if level == "balanced by p" and p is not None else period
         few = None if p is None else p[:count]
         drawn = values.targets(level, format_, flat[:count], few, self.random)
-        return self._arranged("targets", np.resize(self._typed(drawn, kind), self.shape))
+        return self._arranged("targets", self._typed(np.resize(drawn, self.shape), kind))
 
     def _weight(self, operand: str) -> Array | None:
         broadcast = self.levels[f"{operand} shape"]
@@ -130,7 +130,7 @@ class _Drawing:
             drawn: Array = values.counts(level, size, self.random, signed=kind == "int")
         else:
             drawn = values.weights(level, self._format_of(kind), size, self.random)
-        return self._arranged(operand, np.resize(self._typed(drawn, kind), shape))
+        return self._arranged(operand, self._typed(np.resize(drawn, shape), kind))
 
     def _format_of(self, kind: str) -> Format:
         if kind in ("narrower", "wider"):
@@ -138,7 +138,10 @@ class _Drawing:
         return self.format
 
     def _typed(self, drawn: Array, kind: str) -> Array:
-        """The values in the type that a level of a factor about formats stands for."""
+        """The values in the type that a level of a factor about formats stands for.
+
+        It comes last: ``numpy.resize`` gives the byte order of the machine.
+        """
         if kind in _INTEGERS:
             return drawn.astype(str(self.random.choice(_INTEGERS[kind].split())))
         if kind == "bool":
@@ -228,7 +231,8 @@ def _broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
     if level == "lead":
         return (shape[0], *(1,) * (len(shape) - 1))
     inner = list(shape)
-    inner[-1 if random.random() < 0.5 else 0] = 1
+    last = max(axis for axis, side in enumerate(shape) if side > 1)
+    inner[last if random.random() < 0.5 else 0] = 1
     if random.random() < 0.5:
         inner[0] = 1
         inner[-1] = 1

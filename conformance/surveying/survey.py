@@ -35,11 +35,6 @@ _ALONE_UP_TO = 10_000  # elements
 class Evaluator(Protocol):
     """What a survey needs of a backend's process."""
 
-    def _refused_elsewhere(self) -> Iterator[Refusal]:
-        for other in self._others:
-            if other._survey is not None:
-                yield from other._survey.refusals
-
     def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate one call."""
 

@@ -4,14 +4,15 @@ import argparse
 import random
 import sys
 import time
-from dataclasses import replace
 
 from bce_conformance.conformance.tiers import TIERS
 
 from .plants import Levels, Recorded, every, impostors, is_one
+from .processes import catches, sampled
 
-TIER = replace(TIERS["thorough"], random_calls=(100, 0))  # fewer beyond the covering array
+TIER = TIERS["default"]
 SAMPLE = 1_000  # triples
+PROCESSES = 50  # impostors in processes of their own
 MOST_MISSED = 0.05  # of triples
 LISTED = 20  # of those that walk through
 
@@ -32,8 +33,20 @@ def main() -> int:
     triples = random.Random(given.seed).sample(every(3), SAMPLE)
     pairs_missed = count("pairs", every(2), recorded)
     triples_missed = count("triples", triples, recorded)
+    processes_missed = count_processes(given.seed)
     print(f"{time.monotonic() - begin:.0f} s")
-    return int(pairs_missed > 0 or triples_missed > MOST_MISSED * SAMPLE)
+    missed = pairs_missed > 0 or processes_missed > 0
+    return int(missed or triples_missed > MOST_MISSED * SAMPLE)
+
+
+def count_processes(seed: int) -> int:
+    """Print how many impostors in processes of their own are caught, and how many are not."""
+    chosen = sampled(PROCESSES, seed)
+    through = [one for one in chosen if not catches(one, TIER.call_strength[False], seed)]
+    print(f"in processes: {len(chosen) - len(through)} of {len(chosen)} caught", flush=True)
+    for one in through:
+        print(f"  walks through: {one}")
+    return len(through)
 
 
 def count(name: str, levels: list[Levels], recorded: Recorded) -> int:

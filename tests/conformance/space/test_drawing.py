@@ -1,0 +1,73 @@
+"""Drawn calls are what their combinations say."""
+
+import numpy as np
+import pytest
+
+from bce_conformance.conformance.space.drawing import draw
+from bce_conformance.conformance.space.rules import covering, repaired
+from bce_conformance.conformance.space.shrinking import is_part_of, mechanism, shrink
+from tests.planted.levels import levels_of
+
+
+def test_a_call_shows_the_levels_that_it_was_drawn_for() -> None:
+    """Shapes, formats, broadcasts and quantities come out as asked for, in the whole array."""
+    for number, levels in enumerate(covering(3)):
+        call = draw(levels, number)
+        alike = not call.logits.size or (call.logits.ndim > 2 and 1 in call.logits.shape)
+        if levels["shape"] != "large" and not alike:
+            seen = levels_of(call)
+            if levels["pos_weight shape"] == "weight's":
+                seen = {n: v for n, v in seen.items() if "pos_weight" not in n}
+            asked = {name: levels[name] for name in seen}
+            if levels["quantities"] == "gradients" and asked != seen:
+                asked |= {"quantities": seen["quantities"]}  # of one operand, if others have none
+            assert seen == asked, (number, levels)
+
+
+def test_the_same_combination_draws_the_same_call() -> None:
+    levels = covering(2)[7]
+    one, other = draw(levels, 3), draw(levels, 3)
+    assert one.logits.tobytes() == other.logits.tobytes()
+    assert one.quantities == other.quantities
+    assert draw(levels, 4).logits.tobytes() != one.logits.tobytes()
+
+
+@pytest.mark.parametrize("level", ["matrix", "3-d", "vector", "chunk"])
+def test_few_shapes_are_the_same_for_all_numbers(level: str) -> None:
+    levels = next(row for row in covering(2) if row["shape"] == level)
+    few = {draw(levels, number, few_shapes=True).logits.shape for number in range(9)}
+    many = {draw(levels, number).logits.shape for number in range(9)}
+    assert len(few) == 1 < len(many)
+
+
+def test_large_calls_have_few_distinct_elements() -> None:
+    """Their exact results are computed once an element that is like no other."""
+    for number, levels in enumerate(covering(3)):
+        if levels["shape"] == "large" and levels["dtype"] == "float32":
+            call = draw(levels, number)
+            operands = [call.logits, call.targets, call.weight, call.pos_weight, call.tangent]
+            given = [
+                np.broadcast_to(np.asarray(o, np.float64), call.logits.shape).ravel()
+                for o in operands
+                if o is not None
+            ]
+            assert len(np.unique(np.stack(given, 1), axis=0)) < 60_000, levels
+
+
+def test_a_part_of_the_combination_is_left() -> None:
+    """With ``part`` no level gives way to another that is not the plainest."""
+    row = next(r for r in covering(3) if r["quantities"] == "everything" and "jvp" not in str(r))
+
+    def shows(levels: dict[str, str]) -> bool:
+        return levels["quantities"] in ("everything", "jvp_logits")
+
+    assert mechanism(shrink(row, shows, part=True)) == {("quantities", "everything")}
+    assert mechanism(shrink(row, shows)) == {("quantities", "jvp_logits")}
+
+
+def test_a_weight_that_is_given_is_part_of_any_shape() -> None:
+    row = next(r for r in covering(3) if r["weight shape"] == "lead")
+    assert is_part_of(frozenset({("weight shape", "given")}), row)
+    bare = repaired({**row, "weight shape": "none"}, keep="weight shape")
+    assert bare is not None
+    assert not is_part_of(frozenset({("weight shape", "given")}), bare)

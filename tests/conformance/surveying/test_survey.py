@@ -1,0 +1,131 @@
+"""Surveys find what is refused and what is wrong, and say it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends.calls import Failure, LossCall, LossResult
+from bce_conformance.conformance.judging.calls import expectations
+from bce_conformance.conformance.space.rules import covering
+from bce_conformance.conformance.space.shrinking import in_words, is_part_of
+from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.mechanisms import Investigation
+from bce_conformance.conformance.surveying.survey import Surveyor
+from bce_conformance.results.cells import Level
+from tests.planted.levels import levels_of
+from tests.planted.plants import right_result
+
+ROWS = [row for row in covering(2) if row["dtype"] == "float32" and row["shape"] != "large"]
+
+
+class Right:
+    """Gives correctly rounded results, but for calls with certain levels.
+
+    Args:
+        instead: what is returned in the place of a right result; None where that is right.
+    """
+
+    def __init__(
+        self, instead: Callable[[dict[str, str], LossResult], LossResult | Failure | None]
+    ) -> None:
+        self.instead = instead
+        self.calls = 0
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        self.calls += 1
+        right = right_result(expectations(call, cached=False))
+        return self.instead(levels_of(call), right) or right
+
+
+def surveyor(process: Right) -> Surveyor:
+    return Surveyor(process, "cpu", CallStore(0), lambda: ROWS)
+
+
+def refusing(*refused: dict[str, str]) -> Right:
+    """Refuses calls that have all levels of one of some groups; ``given`` is any weight."""
+
+    def instead(levels: dict[str, str], right: LossResult) -> Failure | None:
+        for group in refused:
+            if all(has(levels, name, level) for name, level in group.items()):
+                return Failure("raised", "ValueError: no", "ValueError")
+        return None
+
+    return Right(instead)
+
+
+def has(levels: dict[str, str], name: str, level: str) -> bool:
+    return levels[name] != "none" if level == "given" else levels[name] == level
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"targets format": "bool"},
+        {"quantities": "everything"},
+        {"reduction": "mean", "quantities": "hvp_logits"},
+        {"weight shape": "given", "quantities": "grad_logits"},
+        {"shape": "empty"},
+    ],
+    ids=str,
+)
+def test_what_is_refused_is_found_once_and_avoided(refused: dict[str, str]) -> None:
+    process = refusing(refused)
+    survey = surveyor(process).made()
+    assert [dict(refusal.cause) for refusal in survey.refusals] == [refused]
+    assert survey.left == 0
+    assert len(survey.calls) == len(ROWS)
+    assert not any(is_part_of(survey.refusals[0].cause, call.levels) for call in survey.calls)
+    assert process.calls < 3 * len(ROWS) + 80
+
+
+def test_two_refusals_do_not_hide_each_other() -> None:
+    groups = ({"targets format": "int"}, {"reduction": "sum", "quantities": "jvp_logits"})
+    survey = surveyor(refusing(*groups)).made()
+    found = [dict(refusal.cause) for refusal in survey.refusals]
+    assert sorted(found, key=str) == sorted(groups, key=str)
+    for refusal in survey.refusals:
+        assert refusal.expected.call.logits.size <= 9
+
+
+def test_what_is_refused_in_one_format_is_tried_at_once_in_another() -> None:
+    group = {"weight shape": "given", "quantities": "grad_targets"}
+    process = refusing(group)
+    first = surveyor(process)
+    first.made()
+    before = process.calls
+    rows = [{**row, "dtype": "float64"} for row in ROWS if "wider" not in row.values()]
+    second = Surveyor(process, "cpu", CallStore(0), lambda: rows, others=[first])
+    assert [dict(r.cause) for r in second.made().refusals] == [group]
+    assert process.calls - before < before
+
+
+def test_nothing_is_found_in_what_is_right() -> None:
+    survey = surveyor(Right(lambda levels, right: None)).made()
+    assert not survey.refusals
+    assert all(call.judgement.least is Level.AAA for call in survey.calls)
+
+
+def test_the_cause_of_a_wrong_result_is_found_with_a_small_call() -> None:
+    """Wrong where the mean of a loss with a weight is asked for: it is said, in a smallest call."""
+
+    def instead(levels: dict[str, str], right: LossResult) -> LossResult | None:
+        if levels["weight shape"] == "none" or levels["reduction"] != "mean":
+            return None
+        values = {q: np.asarray(v + np.ones_like(v)) for q, v in right.values.items()}
+        return LossResult(values)
+
+    asked = surveyor(Right(instead))
+    below = [
+        (call, call.judgement.level("loss"))
+        for call, _ in asked.made().judged("loss")
+        if call.judgement.level("loss") < Level.AAA
+    ]
+    assert below
+    investigation = Investigation(asked.store, lambda _, call: asked.level("loss", call), 2)
+    findings, left = investigation.findings(below)
+    assert in_words(findings[0].cause) == "weight shape=given × reduction=mean"
+    assert findings[0].smallest.logits.size <= 2
+    assert findings[0].calls + sum(f.calls for f in findings[1:]) + left == len(below)
