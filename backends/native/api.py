@@ -15,6 +15,7 @@ from .arguments import (
     Array,
     Operands,
     as_format,
+    check_broadcast,
     check_cotangent,
     check_operands,
     check_out,
@@ -250,4 +251,49 @@ def hessian_vector_product(
     kernels = _kernels()
     result = np.empty(x.shape, operands.dtype)
     kernels.Evaluation(operands, reduction, given, direction).run(None, {kernels.HESSIAN: result})
+    return result
+
+
+def jacobian_vector_product(
+    logits: Any,
+    targets: Any,
+    vector: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    wrt: str = "logits",
+) -> Array:
+    """The derivative of the loss along ``vector``: forward mode.
+
+    Args:
+        logits: as for ``binary_cross_entropy_with_logits``.
+        targets: likewise.
+        vector: direction in the operand ``wrt``, broadcastable to the shape of ``logits``.
+        weight: as for ``binary_cross_entropy_with_logits``.
+        pos_weight: likewise.
+        reduction: likewise. Sums and means are rounded once.
+        wrt: the operand that moves: ``"logits"``, ``"targets"``, ``"weight"`` or
+            ``"pos_weight"``.
+
+    Returns:
+        An array of the loss's shape and of the logits' format.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape, the reduction or ``wrt`` is not accepted.
+    """
+    on_device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=vector)
+    if on_device is not None:
+        evaluation, arrays = on_device
+        check_wrt((wrt,), arrays)
+        return evaluation.along(wrt)
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
+    check_wrt((wrt,), operands.named())
+    direction = as_format("vector", vector, exact=True)
+    check_broadcast("vector", direction, operands.logits.shape)
+    kernels = _kernels()
+    result = np.empty(_loss_shape(operands, reduction), operands.dtype)
+    kernels.Evaluation(operands, reduction, direction).run_along(kernels.QUANTITY_OF[wrt], result)
     return result

@@ -1,8 +1,9 @@
 """Compiled code on disk, valid as long as everything that it was compiled from.
 
 numba stamps a function's cache with that function's own file. A kernel is made of several files, so
-the stamp here is a digest of all files of the package. Where nothing can be written, kernels are
-compiled anew in each process and nothing fails.
+the stamp here is a digest of all files of the package, but for the front ends of frameworks, which
+no kernel is made of. Where nothing can be written, kernels are compiled anew in each process and
+nothing fails.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ _POINTER = ir.IntType(8).as_pointer()
 _MXCSR = 0x1F80
 
 
+FRONT_ENDS = ("torch/", "jax/", "calculus.py")
+"""What uses the kernels through ``api.py`` only."""
+
+
 def digest_of(folder: Path) -> str:
-    """A digest of all Python files in ``folder`` and below, with their names."""
+    """A digest of the Python files in ``folder`` and below but ``FRONT_ENDS``, with their names."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder).as_posix()
+        if name.startswith(FRONT_ENDS):
+            continue
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -10,7 +10,7 @@ from .api import binary_cross_entropy_with_logits, value_and_grad
 from .arguments import Array, check_reduction
 
 
-def _override(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+def override(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
     """The reduction that the deprecated arguments stand for, where either is given."""
     if size_average is None and reduce is None:
         return reduction
@@ -53,7 +53,7 @@ class BCEWithLogitsLoss:
         name: str | None = None,
     ) -> None:
         self.weight = weight
-        self.reduction = _override(reduction, size_average, reduce)
+        self.reduction = override(reduction, size_average, reduce)
         self.pos_weight = pos_weight
         self.name = name
         check_reduction(self.reduction)

@@ -147,6 +147,13 @@ class Evaluation:
         """The gradients in operands, by name, each of its operand's shape."""
         return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
 
+    def along(self, name: str) -> Any:
+        """The derivative of the reduced loss along the cotangent, a direction in ``name``."""
+        quantity = QUANTITY_OF[name]
+        if self.reduction == "none":
+            return self.elementwise(quantity)
+        return self.summed(quantity, (), 1.0)
+
     def hessian(self) -> Array:
         """The Hessian-vector product."""
         return self.elementwise(HESSIAN)

@@ -197,6 +197,19 @@ class Evaluation:
                 checks = self._checks(out.dtype)
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
+    def run_along(self, quantity: int, out: Array) -> None:
+        """Evaluate the derivative of the reduced loss along the cotangent, into ``out``.
+
+        Args:
+            quantity: the gradient in the operand that moves. The cotangent is its direction.
+            out: of the loss's shape.
+        """
+        if self.reduction == "none" or self.size == 0:
+            self.run(None, {quantity: out})
+            return
+        checks = self._checks(out.dtype)
+        sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
+
     def _has_faint_cotangent(self) -> bool:
         """Whether the cotangent of a mean loses digits when it is divided by the count."""
         cotangent = self.inputs[4]

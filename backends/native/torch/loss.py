@@ -1,0 +1,186 @@
+"""The function and the class of PyTorch's names and signatures, on the native kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..arguments import check_broadcast, check_reduction
+from ..criterion import override
+from . import functions, operators, tensors
+
+# Types whose values are in memory. Others, such as those of a compiler that traces, have operators.
+_PLAIN = (Tensor, nn.Parameter)
+
+
+def _as_tensor(name: str, value: Any, like: Tensor) -> Tensor | None:
+    """A weight as a tensor: a number counts as the real number that it is.
+
+    Raises:
+        TypeError: it is neither a tensor nor a number.
+    """
+    if value is None or isinstance(value, Tensor):
+        return value
+    if isinstance(value, bool | int | float):
+        return torch.tensor(value, dtype=torch.float64, device=like.device)
+    raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors, numbers and None")
+
+
+def _check(input: Any, target: Any) -> None:
+    """Check that logits and targets are tensors; raises TypeError where one is not."""
+    for name, value in (("input", input), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors")
+
+
+def _check_shapes(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None
+) -> None:
+    """Check shapes as the kernels do, for calls that do not reach them at once.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+    if target.shape != input.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)} and input has shape {tuple(input.shape)}; "
+            "accepted are equal shapes"
+        )
+    for name, value in (("weight", weight), ("pos_weight", pos_weight)):
+        if value is not None:
+            check_broadcast(name, value, tuple(input.shape), "input")
+
+
+def _autocast(value: Tensor | None) -> Tensor | None:
+    """A half format as float32, as autocast does for this loss."""
+    if value is None or value.dtype not in (torch.float16, torch.bfloat16):
+        return value
+    return value.float()
+
+
+def _is_plain(*values: Tensor | None) -> bool:
+    """Whether the values are in memory, and nothing watches what is done to them."""
+    known = all(value is None or type(value) in _PLAIN for value in values)
+    return known and torch._C._len_torch_dispatch_stack() == 0
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | float | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | float | None = None,
+) -> Tensor:
+    """Binary cross-entropy of ``target`` under the logits ``input``.
+
+    The signature is that of ``torch.nn.functional.binary_cross_entropy_with_logits``. Every result
+    and every first derivative is rounded about once. All four operands have gradients.
+
+    Args:
+        input: the logits: any shape; float16, bfloat16, float32 or float64; on the CPU, or on a
+            CUDA device (untested on GPU).
+        target: the shape of ``input``; in any of these formats, integer or boolean.
+        weight: broadcastable to the shape of ``input``; None means 1.
+        size_average: deprecated, see ``BCEWithLogitsLoss``.
+        reduce: deprecated, likewise.
+        reduction: ``"mean"`` (over the number of elements), ``"sum"`` or ``"none"``.
+        pos_weight: broadcastable to the shape of ``input``; None means 1.
+
+    Returns:
+        The loss in the format of ``input``: 0-d for ``"mean"`` and ``"sum"``, else of the shape of
+        ``input``. Under ``torch.autocast`` half formats are converted to float32, in which the loss
+        then is.
+
+    Raises:
+        TypeError: an argument is not a tensor of an accepted format.
+        ValueError: a shape or the reduction is not accepted.
+
+    Example:
+        >>> import torch
+        >>> input = torch.tensor([20.0, -3.0, 0.5], requires_grad=True)
+        >>> target = torch.tensor([1.0, 0.0, 1.0])
+        >>> loss = binary_cross_entropy_with_logits(input, target)
+        >>> print(f"{loss.item():.6f}")
+        0.174222
+        >>> loss.backward()
+        >>> print(f"{input.grad[0].item():.6e}")
+        -6.870512e-10
+    """
+    if size_average is not None or reduce is not None:
+        reduction = override(reduction, size_average, reduce)
+    _check(input, target)
+    weight = _as_tensor("weight", weight, input)
+    pos_weight = _as_tensor("pos_weight", pos_weight, input)
+    if torch.is_autocast_enabled(input.device.type):
+        input, weight, pos_weight = _autocast(input), _autocast(weight), _autocast(pos_weight)
+        target = _autocast(target)
+    operands = input, target, weight, pos_weight
+    if torch.compiler.is_compiling() or not _is_plain(*operands):
+        check_reduction(reduction)
+        _check_shapes(*operands)
+        return operators.loss(*operands, reduction)
+    if functions.transformed():
+        check_reduction(reduction)
+        _check_shapes(*operands)
+        return functions.Loss.apply(*operands, reduction)
+    evaluate = functions.Training.apply if torch.is_grad_enabled() else tensors.loss
+    return evaluate(*operands, reduction)
+
+
+class BCEWithLogitsLoss(nn.Module):
+    """The loss as a module, of the signature of ``torch.nn.BCEWithLogitsLoss``.
+
+    Args:
+        weight: broadcastable to the logits; None means 1. A tensor is a buffer of the module.
+        size_average: deprecated. With ``reduce``, overrides ``reduction`` as soon as either is
+            given: ``reduce=False`` means ``"none"`` whatever ``size_average`` is, else
+            ``size_average=False`` means ``"sum"``, and True or None ``"mean"``.
+        reduce: deprecated, see ``size_average``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        pos_weight: broadcastable to the logits; None means 1. A tensor is a buffer of the module.
+
+    Raises:
+        ValueError: ``reduction`` is not accepted.
+
+    Example:
+        >>> import torch
+        >>> target = torch.ones([10, 64], dtype=torch.float32)  # 64 classes, batch size = 10
+        >>> output = torch.full([10, 64], 1.5)  # A prediction (logit)
+        >>> pos_weight = torch.ones([64])  # All weights are equal to 1
+        >>> criterion = BCEWithLogitsLoss(pos_weight=pos_weight)
+        >>> print(f"{criterion(output, target).item():.4f}")  # -log(sigmoid(1.5))
+        0.2014
+    """
+
+    __constants__ = ("reduction",)
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        given = size_average is not None or reduce is not None
+        self.reduction = override(reduction, size_average, reduce) if given else reduction
+        check_reduction(self.reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss; see ``binary_cross_entropy_with_logits``."""
+        return binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+    def extra_repr(self) -> str:
+        """What the module's repr shows."""
+        return f"reduction={self.reduction!r}"

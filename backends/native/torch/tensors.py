@@ -1,0 +1,149 @@
+"""The native functions on tensors: the same memory seen as arrays, nothing recorded.
+
+Guarantees that no operand is copied on the CPU, and that results are contiguous. bfloat16 crosses
+as its 16 bits, since NumPy has no such format of its own. **CUDA is untested on GPU**: tensors on
+a CUDA device are seen through ``__cuda_array_interface__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..api import (
+    binary_cross_entropy_with_logits,
+    hessian_vector_product,
+    jacobian_vector_product,
+    value_and_grad,
+)
+
+_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_INT16 = np.dtype(np.int16)
+
+
+def array_of(tensor: Tensor) -> Any:
+    """The memory of a tensor as an array of NumPy, or of numba on a CUDA device.
+
+    Raises:
+        TypeError: the tensor is sparse, quantized, or on another kind of device.
+    """
+    tensor = tensor.detach()
+    if tensor.is_neg():  # imaginary parts of conjugates carry their sign as a flag
+        tensor = tensor.resolve_neg()
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
+        return _array_of_other(tensor)
+    if tensor.dtype is torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(_BFLOAT16)
+    return tensor.numpy()
+
+
+def _array_of_other(tensor: Tensor) -> Any:
+    if tensor.device.type not in ("cpu", "cuda") or tensor.layout is not torch.strided:
+        raise TypeError(
+            f"an operand is a {tensor.layout} tensor on {tensor.device.type}; accepted are strided "
+            "tensors on the CPU or on a CUDA device: convert it with .to_dense() or .cpu()"
+        )
+    from numba import cuda
+
+    if tensor.dtype is torch.bfloat16:
+        return cuda.as_cuda_array(tensor.view(torch.int16)).view(_BFLOAT16)
+    return cuda.as_cuda_array(tensor)
+
+
+def tensor_of(array: Any, device: torch.device) -> Tensor:
+    """What a native function returned, as a tensor on ``device`` in the same memory."""
+    is_bfloat16 = array.dtype == _BFLOAT16
+    bits = array.view(_INT16) if is_bfloat16 else array
+    if isinstance(bits, np.ndarray):
+        tensor = torch.from_numpy(bits)
+    else:
+        tensor = torch.as_tensor(bits, device=device)
+    return tensor.view(torch.bfloat16) if is_bfloat16 else tensor
+
+
+def _arrays(*tensors: Tensor | None) -> list[Any]:
+    return [None if tensor is None else array_of(tensor) for tensor in tensors]
+
+
+def loss(
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    reduction: str,
+) -> Tensor:
+    """The loss."""
+    x, y, w, p = _arrays(logits, targets, weight, pos_weight)
+    found = binary_cross_entropy_with_logits(x, y, w, p, reduction)
+    return tensor_of(found, logits.device)
+
+
+def loss_and_gradient(
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    reduction: str,
+) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient in the logits under a cotangent of 1, in one pass."""
+    x, y, w, p = _arrays(logits, targets, weight, pos_weight)
+    found, gradients = value_and_grad(x, y, w, p, reduction)
+    return tensor_of(found, logits.device), tensor_of(gradients["logits"], logits.device)
+
+
+def gradients(
+    operands: Sequence[Tensor | None], cotangent: Tensor, reduction: str, names: Sequence[str]
+) -> dict[str, Tensor]:
+    """The gradients in the operands ``names``, in one pass."""
+    x, y, w, p, c = _arrays(*operands, cotangent)
+    _, found = value_and_grad(x, y, w, p, reduction, wrt=tuple(names), cotangent=c)
+    return {name: tensor_of(found[name], cotangent.device) for name in names}
+
+
+def gradient(
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    cotangent: Tensor,
+    reduction: str,
+    name: str,
+) -> Tensor:
+    """The gradient in the operand ``name``."""
+    operands = (logits, targets, weight, pos_weight)
+    return gradients(operands, cotangent, reduction, (name,))[name]
+
+
+def derivative(
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    direction: Tensor,
+    reduction: str,
+    name: str,
+) -> Tensor:
+    """The derivative of the loss along ``direction`` in the operand ``name``."""
+    x, y, w, p, v = _arrays(logits, targets, weight, pos_weight, direction)
+    found = jacobian_vector_product(x, y, v, w, p, reduction, wrt=name)
+    return tensor_of(found, logits.device)
+
+
+def hessian(
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    direction: Tensor,
+    cotangent: Tensor | None,
+    reduction: str,
+) -> Tensor:
+    """The Hessian's product in the logits with ``direction``."""
+    x, y, w, p, v, c = _arrays(logits, targets, weight, pos_weight, direction, cotangent)
+    found = hessian_vector_product(x, y, v, w, p, reduction, cotangent=c)
+    return tensor_of(found, logits.device)
