@@ -25,7 +25,7 @@ _POINTER = ir.IntType(8).as_pointer()
 _MXCSR = 0x1F80
 
 
-FRONT_ENDS = ("torch/", "jax/", "calculus.py")
+FRONT_ENDS = ("torch/", "jax/", "batching.py", "calculus.py")
 """What uses the kernels through ``api.py`` only."""
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from . import batching, operators, rules, tensors
+from .. import batching
+from . import operators, rules, tensors
 
 
 def transformed() -> bool:
@@ -55,7 +56,7 @@ class Loss(_Primitive):
     forward = staticmethod(tensors.loss)
     backward = staticmethod(rules.loss_backward(INTERFACE))
     jvp = staticmethod(rules.loss_jvp(INTERFACE))
-    vmap = staticmethod(batching.loss(INTERFACE))
+    vmap = staticmethod(rules.batched(INTERFACE, batching.loss))
 
 
 class Gradient(_Primitive):
@@ -64,7 +65,7 @@ class Gradient(_Primitive):
     forward = staticmethod(tensors.gradient)
     backward = staticmethod(rules.gradient_backward(INTERFACE))
     jvp = staticmethod(rules.gradient_jvp(INTERFACE))
-    vmap = staticmethod(batching.gradient(INTERFACE))
+    vmap = staticmethod(rules.batched(INTERFACE, batching.gradient))
 
 
 class Derivative(_Primitive):
@@ -73,7 +74,7 @@ class Derivative(_Primitive):
     forward = staticmethod(tensors.derivative)
     backward = staticmethod(rules.derivative_backward(INTERFACE))
     jvp = staticmethod(rules.derivative_jvp(INTERFACE))
-    vmap = staticmethod(batching.derivative(INTERFACE))
+    vmap = staticmethod(rules.batched(INTERFACE, batching.derivative))
 
 
 class Hessian(_Primitive):
@@ -82,7 +83,7 @@ class Hessian(_Primitive):
     forward = staticmethod(tensors.hessian)
     backward = staticmethod(rules.hessian_backward(INTERFACE))
     jvp = staticmethod(rules.hessian_jvp(INTERFACE))
-    vmap = staticmethod(batching.hessian(INTERFACE))
+    vmap = staticmethod(rules.batched(INTERFACE, batching.hessian))
 
 
 _FUNCTIONS: dict[str, type[Function]] = {

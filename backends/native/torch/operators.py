@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from .. import batching
 from ..arguments import OPERANDS
-from . import batching, rules, tensors
+from . import rules, tensors
 
 _FIRST = "(Tensor logits, Tensor targets, Tensor? weight, Tensor? pos_weight"
 
@@ -80,11 +81,11 @@ def _(x: Tensor, y: Tensor, w: Any, p: Any, v: Tensor, c: Any, reduction: str) -
 
 _INTERFACE = rules.Interface(loss, gradient, derivative, hessian)
 
-for _operator, _backward, _vmap in (
+for _operator, _backward, _rule in (
     (loss, rules.loss_backward, batching.loss),
     (gradient, rules.gradient_backward, batching.gradient),
     (derivative, rules.derivative_backward, batching.derivative),
     (hessian, rules.hessian_backward, batching.hessian),
 ):
     _operator.register_autograd(_backward(_INTERFACE), setup_context=rules.setup_context)
-    _operator.register_vmap(_vmap(_INTERFACE))
+    _operator.register_vmap(rules.batched(_INTERFACE, _rule))

@@ -8,7 +8,7 @@ derivative the name of an operand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -75,6 +75,22 @@ class Interface:
         """Ones of the shape and format of ``values``."""
         return torch.ones_like(values, memory_format=torch.contiguous_format)
 
+    def in_front(self, values: Tensor, axis: int) -> Tensor:
+        """``values`` with one dimension moved to the front."""
+        return values.movedim(axis, 0)
+
+    def repeated(self, values: Tensor, shape: Sequence[int]) -> Tensor:
+        """``values`` broadcast to ``shape``."""
+        return values.expand(tuple(shape))
+
+    def sums(self, values: Tensor) -> Tensor:
+        """``values`` summed over all dimensions but the first."""
+        return values.flatten(1).sum(1) if values.dim() > 1 else values
+
+    def in_format(self, values: Tensor, like: Tensor) -> Tensor:
+        """``values`` in the format of ``like``."""
+        return values.to(like.dtype)
+
     def tanh(self, values: Tensor) -> Tensor:
         """The hyperbolic tangent."""
         return torch.tanh(values)
@@ -109,6 +125,13 @@ def returned(ctx: Any, found: dict[str, Any], *others: Any) -> tuple[Any, ...]:
 def _like(value: Any, like: Tensor) -> Any:
     """A gradient or tangent in the format of what it belongs to."""
     return None if value is None else value.to(like.dtype)
+
+
+def _or_zeros(tangent: Any, like: Tensor, reduction: str = "none", *_: str) -> Tensor:
+    """A tangent, which PyTorch wants to be there where it is zero."""
+    if tangent is not None:
+        return tangent
+    return like.new_zeros(like.shape if reduction == "none" else ())
 
 
 def loss_backward(interface: Any) -> Rule:
@@ -161,7 +184,7 @@ def gradient_jvp(interface: Any) -> Rule:
         moved, own = _moved(tangents[:4]), tangents[4]
         terms = [calculus.gradient_along(interface, operands, ctx.others, cotangent, moved)]
         terms.append(None if own is None else interface.gradient(operands, own, *ctx.others))
-        return calculus.total(terms)
+        return _or_zeros(calculus.total(terms), operands[OPERANDS.index(ctx.others[1])])
 
     return jvp
 
@@ -194,7 +217,7 @@ def derivative_jvp(interface: Any) -> Rule:
         moved, own = _moved(tangents[:4]), tangents[4]
         terms = [calculus.derivative_along(interface, operands, ctx.others, direction, moved)]
         terms.append(None if own is None else interface.derivative(operands, own, *ctx.others))
-        return calculus.total(terms)
+        return _or_zeros(calculus.total(terms), operands[0], *ctx.others)
 
     return jvp
 
@@ -232,9 +255,19 @@ def hessian_jvp(interface: Any) -> Rule:
         (reduction,) = ctx.others
         factors, moved = (direction, cotangent), _moved(tangents[:4])
         terms = [calculus.hessian_along(interface, operands, reduction, factors, moved)]
-        for own, other in ((tangents[4], cotangent), (direction, tangents[5])):
-            if own is not None and (other is not None or other is cotangent):
-                terms.append(interface.hessian(operands, own, other, reduction))
-        return calculus.total(terms)
+        if tangents[4] is not None:
+            terms.append(interface.hessian(operands, tangents[4], cotangent, reduction))
+        if tangents[5] is not None:
+            terms.append(interface.hessian(operands, direction, tangents[5], reduction))
+        return _or_zeros(calculus.total(terms), operands[0])
 
     return jvp
+
+
+def batched(interface: Any, rule: Rule) -> Rule:
+    """A rule of ``batching.py`` as PyTorch calls it."""
+
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
+        return rule(interface, info.batch_size, in_dims, arguments), 0
+
+    return vmap
