@@ -53,6 +53,10 @@ class TorchAdapter(Adapter):
         """Return the loss function."""
         return self.module().nn.functional.binary_cross_entropy_with_logits  # type: ignore[no-any-return]
 
+    def criterion(self) -> Callable[..., Any]:
+        """Return the class."""
+        return self.module().nn.BCEWithLogitsLoss  # type: ignore[no-any-return]
+
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         torch = self.module()
@@ -66,8 +70,7 @@ class TorchAdapter(Adapter):
             tensors.get("cotangent"),
         )
 
-        criterion = torch.nn.BCEWithLogitsLoss
-        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
+        loss_of = loss_of_logits(call, tensors, self.function(), self.criterion())
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
