@@ -63,7 +63,9 @@ def _compiling(id_: str, factory: str, distributions: tuple[str, ...]) -> Backen
 
 _BUILTIN = (
     BackendSpec("native", f"{_ADAPTERS}.native:NativeAdapter"),
-    BackendSpec("native:torch", f"{_ADAPTERS}.native_torch:NativeTorchAdapter", "torch", ("torch",)),
+    BackendSpec(
+        "native:torch", f"{_ADAPTERS}.native_torch:NativeTorchAdapter", "torch", ("torch",)
+    ),
     _compiling("native:jax", "native_jax:NativeJaxAdapter", ("jax",)),
     BackendSpec("torch", f"{_ADAPTERS}.torch:TorchAdapter", "", ("torch",)),
     _compiling("torch:compile", "torch:TorchCompileAdapter", ("torch",)),

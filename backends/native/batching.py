@@ -1,8 +1,8 @@
 """Batches of calls, as the vmap of frameworks makes them: one call of a kernel for a whole batch.
 
-Under ``mean`` and ``sum`` each sample has a result of its own. The loss of each is the gradient in a
-weight of 1 that is broadcast over the sample, and so is rounded once. Derivatives in forward mode
-are added up in the framework's widest format.
+Under ``mean`` and ``sum`` each sample has a result of its own. The loss of a sample is evaluated as
+the gradient in a weight of 1 that is broadcast over it, and so is rounded once. Derivatives in
+forward mode are added up in the framework's widest format.
 
 A rule takes the interface, the size of the batch, and the arguments of a primitive with the place
 of the batch's dimension in each, None where an argument has none. The batch comes first in what it
@@ -119,9 +119,7 @@ def derivative(
     each = interface.derivative(batch.operands(), batch.aligned(4), "none", name)
     if reduction == "none":
         return each
-    return interface.in_format(
-        interface.sums(interface.wide(each)) / batch.count(reduction), each
-    )
+    return interface.in_format(interface.sums(interface.wide(each)) / batch.count(reduction), each)
 
 
 def hessian(

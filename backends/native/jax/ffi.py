@@ -1,16 +1,26 @@
 """Calls of the kernels from programs that XLA compiles for the CPU, in XLA's own memory.
 
-The handler is a Python function behind a C pointer of ``ctypes``, which takes the interpreter's lock:
-no compiler is needed, and neither operands nor results are copied. The structures are those of
-XLA's stable C interface for custom calls, ``xla/ffi/api/c_api.h``, of major version 0. Where that
-differs, ``is_there`` says no and ``jax.pure_callback`` is used.
+The handler is a Python function behind a C pointer of ``ctypes``, which takes the lock of the
+interpreter. No compiler is needed, and neither operands nor results are copied. The structures are
+those of XLA's stable C interface for custom calls, ``xla/ffi/api/c_api.h``, of major version 0.
+Where that differs, ``is_there`` says no and ``jax.pure_callback`` is used.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char,
+    c_char_p,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_void_p,
+)
 from functools import lru_cache
 from typing import Any
 

@@ -76,7 +76,9 @@ def evaluate(kind: Kind, arguments: Sequence[Array], out: Array | None = None) -
     if kind.primitive == GRADIENT:
         into = None if out is None else {kind.name: out}
         wrt = (kind.name,)
-        _, found = value_and_grad(x, y, w, p, kind.reduction, wrt=wrt, cotangent=own[0], out=into)
+        # Without a cotangent the kernels of sums apply, with the same bits.
+        c = None if kind.reduction != "none" and own[0] == 1.0 else own[0]
+        _, found = value_and_grad(x, y, w, p, kind.reduction, wrt=wrt, cotangent=c, out=into)
         return found[kind.name]
     if kind.primitive == DERIVATIVE:
         result = jacobian_vector_product(x, y, own[0], w, p, kind.reduction, wrt=kind.name)

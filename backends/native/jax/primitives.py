@@ -40,9 +40,7 @@ def _evaluate_eagerly(*arguments: Any, kind: Kind) -> Any:
 def _through_callback(*arguments: Any, kind: Kind) -> Any:
     """Evaluate arguments of a program through the host's Python."""
     shape, dtype = host.shape_of(kind, arguments)
-    return jax.pure_callback(
-        host.callback(kind), jax.ShapeDtypeStruct(shape, dtype), *arguments
-    )
+    return jax.pure_callback(host.callback(kind), jax.ShapeDtypeStruct(shape, dtype), *arguments)
 
 
 def _abstract(*arguments: Any, kind: Kind) -> Any:
@@ -242,9 +240,7 @@ _transposed(_HESSIAN, _hessian_transpose)
 def _batched(primitive: Any, rule: Callable[..., Any]) -> None:
     """Register a rule of ``batching.py``."""
 
-    def batch(
-        arguments: Sequence[Any], axes: Sequence[Any], *, kind: Kind
-    ) -> tuple[Any, int]:
+    def batch(arguments: Sequence[Any], axes: Sequence[Any], *, kind: Kind) -> tuple[Any, int]:
         pairs = zip(arguments, axes, strict=True)
         size = next(a.shape[axis] for a, axis in pairs if axis is not None)
         settings = [kind.reduction] + ([kind.name] if kind.name else [])

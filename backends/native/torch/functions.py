@@ -11,24 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from .. import batching
 from . import operators, rules, tensors
-
-
-def transformed() -> bool:
-    """Whether a transform of ``torch.func`` or forward mode is under way."""
-    active: bool = torch._C._are_functorch_transforms_active()
-    return active or forward_ad._current_level >= 0
-
-
-# A tensor of ``is_grads_batched=True``: only operators are called sample by sample for it.
-_is_batched = torch._C._functorch.is_legacy_batchedtensor
-
-
-def _is_recorded() -> bool:
-    return torch.is_grad_enabled() or transformed()
+from .state import is_batched, is_recorded
 
 
 def _primitive(name: str) -> rules.Rule:
@@ -36,9 +23,9 @@ def _primitive(name: str) -> rules.Rule:
     evaluate, operator = getattr(tensors, name), getattr(operators, name)
 
     def call(*arguments: Any) -> Tensor:
-        if any(isinstance(a, Tensor) and _is_batched(a) for a in arguments):
+        if any(isinstance(a, Tensor) and is_batched(a) for a in arguments):
             return operator(*arguments)
-        return (_FUNCTIONS[name].apply if _is_recorded() else evaluate)(*arguments)
+        return (_FUNCTIONS[name].apply if is_recorded() else evaluate)(*arguments)
 
     return call
 
@@ -124,7 +111,7 @@ class Training(Function):
         """The gradients; recorded where the graph of this pass is kept."""
         # Given away: who keeps a reference makes autograd copy it.
         gradient, ctx.gradient = ctx.gradient, None
-        if _is_recorded() or _is_batched(cotangent):
+        if is_recorded() or is_batched(cotangent):
             return _recorded_backward(ctx, cotangent)
         if ctx.others != ("none",):
             Training.expects_one = cotangent.item() == 1.0
@@ -136,3 +123,10 @@ class Training(Function):
 
 
 _recorded_backward = rules.loss_backward(INTERFACE)
+
+
+def plain_loss(x: Tensor, y: Tensor, w: Tensor | None, p: Tensor | None, reduction: str) -> Tensor:
+    """The loss of tensors in memory, where nothing but plain differentiation is under way."""
+    if torch.is_grad_enabled():
+        return Training.apply(x, y, w, p, reduction)
+    return tensors.loss(x, y, w, p, reduction)

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 
 from ..arguments import check_broadcast, check_reduction
 from ..criterion import override
-from . import functions, operators, tensors
-
-# Types whose values are in memory. Others, such as those of a compiler that traces, have operators.
-_PLAIN = (Tensor, nn.Parameter)
+from . import functions, operators, state
 
 
-def _as_tensor(name: str, value: Any, like: Tensor) -> Tensor | None:
+def _as_weight(name: str, value: Any, like: Tensor) -> Tensor | None:
     """A weight as a tensor: a number counts as the real number that it is.
 
     Raises:
@@ -28,21 +25,15 @@ def _as_tensor(name: str, value: Any, like: Tensor) -> Tensor | None:
     raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors, numbers and None")
 
 
-def _check(input: Any, target: Any) -> None:
-    """Check that logits and targets are tensors; raises TypeError where one is not."""
-    for name, value in (("input", input), ("target", target)):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors")
-
-
-def _check_shapes(
-    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None
+def _check(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
 ) -> None:
-    """Check shapes as the kernels do, for calls that do not reach them at once.
+    """Check what the kernels would, for calls that are recorded before they reach them.
 
     Raises:
-        ValueError: they do not fit each other.
+        ValueError: a shape or the reduction is not accepted.
     """
+    check_reduction(reduction)
     if target.shape != input.shape:
         raise ValueError(
             f"target has shape {tuple(target.shape)} and input has shape {tuple(input.shape)}; "
@@ -60,10 +51,23 @@ def _autocast(value: Tensor | None) -> Tensor | None:
     return value.float()
 
 
-def _is_plain(*values: Tensor | None) -> bool:
-    """Whether the values are in memory, and nothing watches what is done to them."""
-    known = all(value is None or type(value) in _PLAIN for value in values)
-    return known and torch._C._len_torch_dispatch_stack() == 0
+def _any_loss(input: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Tensor:
+    """The loss of any arguments: numbers, under autocast, transformed or compiled."""
+    for name, value in (("input", input), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors")
+    weight = _as_weight("weight", weight, input)
+    pos_weight = _as_weight("pos_weight", pos_weight, input)
+    operands = input, target, weight, pos_weight
+    if torch.is_autocast_enabled(input.device.type):
+        operands = tuple(map(_autocast, operands))
+    if torch.compiler.is_compiling() or not state.are_plain(*operands):
+        _check(*operands, reduction)
+        return operators.loss(*operands, reduction)
+    if state.is_transformed():
+        _check(*operands, reduction)
+        return functions.Loss.apply(*operands, reduction)
+    return functions.plain_loss(*operands, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -112,23 +116,14 @@ def binary_cross_entropy_with_logits(
     """
     if size_average is not None or reduce is not None:
         reduction = override(reduction, size_average, reduce)
-    _check(input, target)
-    weight = _as_tensor("weight", weight, input)
-    pos_weight = _as_tensor("pos_weight", pos_weight, input)
-    if torch.is_autocast_enabled(input.device.type):
-        input, weight, pos_weight = _autocast(input), _autocast(weight), _autocast(pos_weight)
-        target = _autocast(target)
-    operands = input, target, weight, pos_weight
-    if torch.compiler.is_compiling() or not _is_plain(*operands):
-        check_reduction(reduction)
-        _check_shapes(*operands)
-        return operators.loss(*operands, reduction)
-    if functions.transformed():
-        check_reduction(reduction)
-        _check_shapes(*operands)
-        return functions.Loss.apply(*operands, reduction)
-    evaluate = functions.Training.apply if torch.is_grad_enabled() else tensors.loss
-    return evaluate(*operands, reduction)
+    if (
+        torch.compiler.is_compiling()
+        or not state.are_plain(input, target, weight, pos_weight)
+        or state.is_transformed()
+        or torch.is_autocast_enabled(input.device.type)
+    ):
+        return _any_loss(input, target, weight, pos_weight, reduction)
+    return functions.plain_loss(input, target, weight, pos_weight, reduction)
 
 
 class BCEWithLogitsLoss(nn.Module):

@@ -30,26 +30,25 @@ def array_of(tensor: Tensor) -> Any:
     """The memory of a tensor as an array of NumPy, or of numba on a CUDA device.
 
     Raises:
-        TypeError: the tensor is sparse, quantized, or on another kind of device.
+        TypeError: the tensor is not strided, or on another kind of device.
     """
-    tensor = tensor.detach()
-    if tensor.is_neg():  # imaginary parts of conjugates carry their sign as a flag
-        tensor = tensor.resolve_neg()
-    if not tensor.is_cpu or tensor.layout is not torch.strided:
-        return _array_of_other(tensor)
+    if not tensor.is_cpu:
+        return _array_on_device(tensor)
+    # By force: detached; and a sign that is only a flag, as of conjugates' parts, is written out.
     if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(_BFLOAT16)
-    return tensor.numpy()
+        return tensor.detach().view(torch.int16).numpy(force=True).view(_BFLOAT16)
+    return tensor.numpy(force=True)
 
 
-def _array_of_other(tensor: Tensor) -> Any:
-    if tensor.device.type not in ("cpu", "cuda") or tensor.layout is not torch.strided:
+def _array_on_device(tensor: Tensor) -> Any:
+    if tensor.device.type != "cuda" or tensor.layout is not torch.strided:
         raise TypeError(
             f"an operand is a {tensor.layout} tensor on {tensor.device.type}; accepted are strided "
             "tensors on the CPU or on a CUDA device: convert it with .to_dense() or .cpu()"
         )
     from numba import cuda
 
+    tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:
         return cuda.as_cuda_array(tensor.view(torch.int16)).view(_BFLOAT16)
     return cuda.as_cuda_array(tensor)
@@ -100,7 +99,10 @@ def gradients(
     operands: Sequence[Tensor | None], cotangent: Tensor, reduction: str, names: Sequence[str]
 ) -> dict[str, Tensor]:
     """The gradients in the operands ``names``, in one pass."""
-    x, y, w, p, c = _arrays(*operands, cotangent)
+    x, y, w, p = _arrays(*operands)
+    # Without a cotangent the kernels of sums apply, with the same bits.
+    is_one = reduction != "none" and cotangent.item() == 1.0
+    c = None if is_one else array_of(cotangent)
     _, found = value_and_grad(x, y, w, p, reduction, wrt=tuple(names), cotangent=c)
     return {name: tensor_of(found[name], cotangent.device) for name in names}
 
