@@ -66,7 +66,7 @@ def binary_cross_entropy_with_logits(
         >>> targets = jnp.array([1.0, 0.0, 1.0])
         >>> loss, gradient = jax.value_and_grad(binary_cross_entropy_with_logits)(logits, targets)
         >>> print(f"{loss:.6f}")
-        0.174222
+        0.174221
         >>> print(f"{gradient[0]:.6e}")
         -6.870512e-10
     """

@@ -7,9 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..arguments import check_broadcast, check_reduction
+from ..arguments import check_reduction
 from ..criterion import override
 from . import functions, operators, state
+
+# Those on which the kernels run.
+_DEVICES = ("cpu", "cuda")
 
 
 def _as_weight(name: str, value: Any, like: Tensor) -> Tensor | None:
@@ -23,6 +26,16 @@ def _as_weight(name: str, value: Any, like: Tensor) -> Tensor | None:
     if isinstance(value, bool | int | float):
         return torch.tensor(value, dtype=torch.float64, device=like.device)
     raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors, numbers and None")
+
+
+def _broadcasts(value: Tensor, like: Tensor) -> bool:
+    """Whether a weight broadcasts to the shape of the logits, of sizes that may be symbols."""
+    if value.dim() > like.dim():
+        return False
+    for size, wanted in zip(reversed(value.shape), reversed(like.shape), strict=False):
+        if size != 1 and size != wanted:
+            return False
+    return True
 
 
 def _check(
@@ -40,8 +53,11 @@ def _check(
             "accepted are equal shapes"
         )
     for name, value in (("weight", weight), ("pos_weight", pos_weight)):
-        if value is not None:
-            check_broadcast(name, value, tuple(input.shape), "input")
+        if value is not None and not _broadcasts(value, input):
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}, which does not broadcast to input of "
+                f"shape {tuple(input.shape)}"
+            )
 
 
 def _autocast(value: Tensor | None) -> Tensor | None:
@@ -59,7 +75,7 @@ def _any_loss(input: Any, target: Any, weight: Any, pos_weight: Any, reduction: 
     weight = _as_weight("weight", weight, input)
     pos_weight = _as_weight("pos_weight", pos_weight, input)
     operands = input, target, weight, pos_weight
-    if torch.is_autocast_enabled(input.device.type):
+    if input.device.type in _DEVICES and torch.is_autocast_enabled(input.device.type):
         operands = tuple(map(_autocast, operands))
     if torch.compiler.is_compiling() or not state.are_plain(*operands):
         _check(*operands, reduction)
@@ -109,7 +125,7 @@ def binary_cross_entropy_with_logits(
         >>> target = torch.tensor([1.0, 0.0, 1.0])
         >>> loss = binary_cross_entropy_with_logits(input, target)
         >>> print(f"{loss.item():.6f}")
-        0.174222
+        0.174221
         >>> loss.backward()
         >>> print(f"{input.grad[0].item():.6e}")
         -6.870512e-10

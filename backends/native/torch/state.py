@@ -25,6 +25,7 @@ def are_plain(logits: Any, targets: Any, weight: Any, pos_weight: Any) -> bool:
     """Whether all are tensors in memory or None, and no mode watches what is done to them."""
     return (
         type(logits) in _IN_MEMORY
+        and (logits.is_cpu or logits.is_cuda)
         and type(targets) in _IN_MEMORY
         and (weight is None or type(weight) in _IN_MEMORY)
         and (pos_weight is None or type(pos_weight) in _IN_MEMORY)
