@@ -37,7 +37,7 @@ def _evaluate_eagerly(*arguments: Any, kind: Kind) -> Any:
     return jax.device_put(found, devices[0] if len(devices) == 1 else None)
 
 
-def _through_callback(*arguments: Any, kind: Kind) -> Any:
+def through_callback(*arguments: Any, kind: Kind) -> Any:
     """Evaluate arguments of a program through the host's Python."""
     shape, dtype = host.shape_of(kind, arguments)
     return jax.pure_callback(host.callback(kind), jax.ShapeDtypeStruct(shape, dtype), *arguments)
@@ -51,7 +51,7 @@ def _primitive(name: str) -> Any:
     primitive = Primitive(f"bce_{name}")
     primitive.def_impl(_evaluate_eagerly)
     primitive.def_abstract_eval(_abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(_through_callback, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(through_callback, multiple_results=False))
     if ffi.is_there():
         mlir.register_lowering(
             primitive, mlir.lower_fun(ffi.call, multiple_results=False), platform="cpu"
