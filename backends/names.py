@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _SHOWN = 4  # names
-_FEW = 12  # names that are all told
+_FEW = 14  # names that are all told
 
 
 def nearest(unknown: str, known: Iterable[str]) -> str:

@@ -54,8 +54,9 @@ def fastest(medians: Mapping[tuple[str, Workload], float], workload: Workload) -
 
 
 def is_framework(series: str) -> bool:
-    """Whether a series is the first process of a backend other than the native one."""
-    return series not in (NATIVE, LIMIT) and not series.endswith(AGAIN)
+    """Whether a series is the first process of a backend that is not native in any form."""
+    is_native = series.partition(":")[0] == NATIVE
+    return not is_native and series != LIMIT and not series.endswith(AGAIN)
 
 
 def _record(

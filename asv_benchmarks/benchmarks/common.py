@@ -22,6 +22,8 @@ from bce_conformance.backends.registry import installed, resolve
 # `measure.py check`.
 BACKENDS = (
     "native",
+    "native:torch",
+    "native:jax",
     "torch",
     "torch:compile",
     "paddle",

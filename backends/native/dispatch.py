@@ -198,12 +198,7 @@ class Evaluation:
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
     def run_along(self, quantity: int, out: Array) -> None:
-        """Evaluate the derivative of the reduced loss along the cotangent, into ``out``.
-
-        Args:
-            quantity: the gradient in the operand that moves. The cotangent is its direction.
-            out: of the loss's shape.
-        """
+        """Evaluate the derivative of the reduced loss along the cotangent, a direction."""
         if self.reduction == "none" or self.size == 0:
             self.run(None, {quantity: out})
             return

@@ -15,6 +15,8 @@ from bce_conformance.backends import (
 
 IDS = [
     "native",
+    "native:torch",
+    "native:jax",
     "torch",
     "torch:compile",
     "paddle",
@@ -116,6 +118,7 @@ print(sorted(heavy & set(sys.modules)))
     [
         ("torch:compile", "torch"),
         ("optax:jit", "optax"),
+        ("native:torch", "native"),
         ("torch:compile@python=/elsewhere/python", "torch@python=/elsewhere/python"),
         ("torch", None),
         ("native", None),
