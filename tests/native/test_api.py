@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ from bce_conformance.native import (
     BCEWithLogitsLoss,
     binary_cross_entropy_with_logits,
     hessian_vector_product,
+    jacobian_vector_product,
     value_and_grad,
 )
 from tests.native.problems import FORMATS, OPERANDS, problem
@@ -136,6 +138,7 @@ def test_warmup_compiles_everything_and_reports_progress():
             value_and_grad(x[::-1], y, x[:, :1], y[0], reduction, wrt=OPERANDS)
             binary_cross_entropy_with_logits(x, y, reduction=reduction)
             value_and_grad(x, y, reduction=reduction)
+            jacobian_vector_product(x, y, y, reduction=reduction)
     after = {(module, name): len(getattr(module, name).overloads) for module, name in before}
     assert after == before
 
@@ -172,3 +175,40 @@ def test_a_cotangent_scales_gradients_and_not_the_loss():
     _, halved = value_and_grad(x, y, w, p, "none", cotangent=field)
     _, whole = value_and_grad(x, y, w, p, "none")
     np.testing.assert_array_equal(halved["logits"], whole["logits"] / 2)
+
+
+@pytest.mark.parametrize("name", OPERANDS)
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_forward_mode_is_the_gradient_along_a_direction_and_rounded_once(dtype, name):
+    given = problem(dtype)
+    x, y, w, p = given
+    direction = given[OPERANDS.index(name)][::-1]
+    full = {"weight": np.broadcast_to(w, x.shape), "pos_weight": np.broadcast_to(p, x.shape)}
+    _, each = value_and_grad(x, y, *full.values(), "none", wrt=(name,), cotangent=direction)
+    along = jacobian_vector_product(x, y, direction, w, p, "none", wrt=name)
+    assert along.tobytes() == each[name].tobytes()
+    wide = [np.broadcast_to(value, x.shape).astype(np.float64) for value in given]
+    moved = np.broadcast_to(direction, x.shape).astype(np.float64)
+    _, exact = value_and_grad(*wide, "none", wrt=(name,), cotangent=moved)
+    for reduction, count in (("sum", 1), ("mean", x.size)):
+        found = jacobian_vector_product(x, y, direction, w, p, reduction, wrt=name)
+        assert (found.shape, found.dtype) == ((), dtype)
+        right = math.fsum(exact[name].ravel()) / count
+        ulp = 2.0**-49 * abs(right) if dtype == np.float64 else 0.0
+        assert abs(float(found) - float(np.float64(right).astype(dtype))) <= ulp
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"vector": np.ones(4)}, ValueError, r"vector has shape \(4,\).*\(4, 3\)"),
+        ({"vector": np.ones(3, complex)}, TypeError, "vector has dtype complex128"),
+        ({"wrt": "bias"}, ValueError, "wrt has 'bias'"),
+        ({"wrt": "weight"}, ValueError, "weight is None"),
+        ({"reduction": "max"}, ValueError, "reduction is 'max'"),
+    ],
+)
+def test_misuse_of_forward_mode_is_refused_by_name(change, error, match):
+    arguments = {name: np.zeros((4, 3)) for name in ("logits", "targets", "vector")}
+    with pytest.raises(error, match=match):
+        jacobian_vector_product(**{**arguments, **change})

@@ -113,12 +113,12 @@ class Training(Function):
         gradient, ctx.gradient = ctx.gradient, None
         if is_recorded() or is_batched(cotangent):
             return _recorded_backward(ctx, cotangent)
-        if ctx.others != ("none",):
+        (reduction,) = ctx.others
+        if reduction != "none":
             Training.expects_one = cotangent.item() == 1.0
         if gradient is not None and Training.expects_one:
             return gradient, None, None, None, None
-        names = rules.needed(ctx)
-        found = tensors.gradients(ctx.saved_tensors, cotangent, *ctx.others, names)
+        found = tensors.gradients(ctx.saved_tensors, cotangent, reduction, rules.needed(ctx))
         return rules.returned(ctx, found)
 
 

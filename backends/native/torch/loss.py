@@ -67,16 +67,15 @@ def _autocast(value: Tensor | None) -> Tensor | None:
     return value.float()
 
 
-def _any_loss(input: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Tensor:
+def _any_loss(logits: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str) -> Tensor:
     """The loss of any arguments: numbers, under autocast, transformed or compiled."""
-    for name, value in (("input", input), ("target", target)):
+    for name, value in (("input", logits), ("target", targets)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} is a {type(value).__name__}; accepted are tensors")
-    weight = _as_weight("weight", weight, input)
-    pos_weight = _as_weight("pos_weight", pos_weight, input)
-    operands = input, target, weight, pos_weight
-    if input.device.type in _DEVICES and torch.is_autocast_enabled(input.device.type):
-        operands = tuple(map(_autocast, operands))
+    w, p = _as_weight("weight", weight, logits), _as_weight("pos_weight", pos_weight, logits)
+    operands = logits, targets, w, p
+    if logits.device.type in _DEVICES and torch.is_autocast_enabled(logits.device.type):
+        operands = _autocast(logits), _autocast(targets), _autocast(w), _autocast(p)
     if torch.compiler.is_compiling() or not state.are_plain(*operands):
         _check(*operands, reduction)
         return operators.loss(*operands, reduction)

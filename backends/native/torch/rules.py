@@ -140,9 +140,10 @@ def loss_backward(interface: Any) -> Rule:
     def backward(ctx: Any, cotangent: Any) -> tuple[Any, ...]:
         if cotangent is None:
             return returned(ctx, {})
-        operands = ctx.saved_tensors
+        (reduction,) = ctx.others
+        names = needed(ctx)
         pull = calculus.loss_pullback
-        return returned(ctx, pull(interface, operands, *ctx.others, cotangent, needed(ctx)))
+        return returned(ctx, pull(interface, ctx.saved_tensors, reduction, cotangent, names))
 
     return backward
 
@@ -151,7 +152,8 @@ def loss_jvp(interface: Any) -> Rule:
     """Forward mode of the loss."""
 
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        return calculus.loss_along(interface, ctx.saved_tensors, *ctx.others, _moved(tangents))
+        (reduction,) = ctx.others
+        return calculus.loss_along(interface, ctx.saved_tensors, reduction, _moved(tangents))
 
     return jvp
 

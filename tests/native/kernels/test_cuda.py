@@ -9,7 +9,8 @@ import ml_dtypes
 import numpy as np
 from numba import cuda
 from bce_conformance.native import (
-    BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad,
+    BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product,
+    jacobian_vector_product, value_and_grad,
 )
 
 OPERANDS = ("logits", "targets", "weight", "pos_weight")
@@ -39,6 +40,11 @@ for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
         compare(loss, expected)
         for name in OPERANDS:
             compare(gradients[name], exact[name])
+        vectors = on_device[1], y
+        compare(
+            jacobian_vector_product(*on_device[:2], vectors[0], *on_device[2:], reduction),
+            jacobian_vector_product(x, y, vectors[1], w, p, reduction),
+        )
     compare(
         hessian_vector_product(on_device[0], on_device[1], on_device[1]),
         hessian_vector_product(x, y, y),
@@ -74,4 +80,4 @@ def test_simulated_device_gives_the_processor_s_bits():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 2)}"
+    assert done.stdout.strip() == f"compared {3 * (2 * 6 + 2)}"
