@@ -1,6 +1,7 @@
 """The loss for JAX: bits, derivatives of every order, batches, programs, arguments and misuse."""
 
 import doctest
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from bce_conformance.native.jax import (  # noqa: E402
     primitives,
 )
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "native_loss.md"
 REDUCTIONS = ("none", "mean", "sum")
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
 
@@ -225,6 +227,14 @@ def test_misuse_is_refused_by_name(change, error, match):
     arguments = {"logits": np.zeros((4, 3)), "targets": np.zeros((4, 3)), **change}
     with pytest.raises(error, match=match):
         binary_cross_entropy_with_logits(**arguments)
+
+
+def test_the_example_of_the_page_runs():
+    blocks = PAGE.read_text("utf-8").split("```python\n")[1:]
+    (code,) = [block.partition("```")[0] for block in blocks if "native.jax" in block]
+    names = {}
+    exec(code, names)
+    assert names["loss"].shape == ()
 
 
 def test_examples_of_the_docstrings():

@@ -3,6 +3,7 @@
 import copy
 import doctest
 import inspect
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +21,8 @@ from bce_conformance.native.torch import (  # noqa: E402 - imports torch
     loss,
     tensors,
 )
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "native_loss.md"
 
 
 def tensor(array, requires_grad=False):
@@ -197,6 +200,14 @@ def test_autocast_acts_as_on_pytorchs_own_loss(dtype):
         assert found.dtype == own(logits, targets).dtype
     found.backward()
     assert logits.grad.dtype == dtype
+
+
+def test_the_example_of_the_page_runs():
+    blocks = PAGE.read_text("utf-8").split("```python\n")[1:]
+    (code,) = [block.partition("```")[0] for block in blocks if "native.torch" in block]
+    names = {}
+    exec(code, names)
+    assert names["loss"].shape == ()
 
 
 def test_examples_of_the_docstrings():
