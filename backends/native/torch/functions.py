@@ -114,19 +114,22 @@ class Training(Function):
         if is_recorded() or is_batched(cotangent):
             return _recorded_backward(ctx, cotangent)
         (reduction,) = ctx.others
-        if reduction != "none":
-            Training.expects_one = cotangent.item() == 1.0
-        if gradient is not None and Training.expects_one:
+        is_one = reduction != "none" and cotangent.item() == 1.0
+        if is_one is not Training.expects_one and reduction != "none":
+            Training.expects_one = is_one  # seldom: what is set on a class slows its next use
+        if gradient is not None and is_one:
             return gradient, None, None, None, None
         found = tensors.gradients(ctx.saved_tensors, cotangent, reduction, rules.needed(ctx))
         return rules.returned(ctx, found)
 
 
+# ``Training.apply`` without what it does for transforms.
+_train = super(Function, Training).apply
 _recorded_backward = rules.loss_backward(INTERFACE)
 
 
 def plain_loss(x: Tensor, y: Tensor, w: Tensor | None, p: Tensor | None, reduction: str) -> Tensor:
     """The loss of tensors in memory, where nothing but plain differentiation is under way."""
     if torch.is_grad_enabled():
-        return Training.apply(x, y, w, p, reduction)
+        return _train(x, y, w, p, reduction)
     return tensors.loss(x, y, w, p, reduction)

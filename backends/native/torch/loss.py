@@ -135,7 +135,7 @@ def binary_cross_entropy_with_logits(
         torch.compiler.is_compiling()
         or not state.are_plain(input, target, weight, pos_weight)
         or state.is_transformed()
-        or torch.is_autocast_enabled(input.device.type)
+        or torch.is_autocast_enabled("cpu" if input.is_cpu else "cuda")
     ):
         return _any_loss(input, target, weight, pos_weight, reduction)
     return functions.plain_loss(input, target, weight, pos_weight, reduction)

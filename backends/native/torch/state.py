@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 _IN_MEMORY = (Tensor, nn.Parameter)
 
 _are_transforms_active = torch._C._are_functorch_transforms_active
+_is_grad_enabled = torch.is_grad_enabled
 _modes = torch._C._len_torch_dispatch_stack
 
 is_batched = torch._C._functorch.is_legacy_batchedtensor
@@ -40,4 +41,4 @@ def is_transformed() -> bool:
 
 def is_recorded() -> bool:
     """Whether what is evaluated now may be differentiated."""
-    return torch.is_grad_enabled() or is_transformed()
+    return _is_grad_enabled() or _are_transforms_active() or forward_ad._current_level >= 0

@@ -58,10 +58,8 @@ def tensor_of(array: Any, device: torch.device) -> Tensor:
     """What a native function returned, as a tensor on ``device`` in the same memory."""
     is_bfloat16 = array.dtype == _BFLOAT16
     bits = array.view(_INT16) if is_bfloat16 else array
-    if isinstance(bits, np.ndarray):
-        tensor = torch.from_numpy(bits)
-    else:
-        tensor = torch.as_tensor(bits, device=device)
+    is_here = type(bits) is np.ndarray
+    tensor = torch.from_numpy(bits) if is_here else torch.as_tensor(bits, device=device)
     return tensor.view(torch.bfloat16) if is_bfloat16 else tensor
 
 
@@ -90,7 +88,9 @@ def loss_and_gradient(
     reduction: str,
 ) -> tuple[Tensor, Tensor]:
     """The loss, and its gradient in the logits under a cotangent of 1, in one pass."""
-    x, y, w, p = _arrays(logits, targets, weight, pos_weight)
+    x, y = array_of(logits), array_of(targets)
+    w = None if weight is None else array_of(weight)
+    p = None if pos_weight is None else array_of(pos_weight)
     found, gradients = value_and_grad(x, y, w, p, reduction)
     return tensor_of(found, logits.device), tensor_of(gradients["logits"], logits.device)
 
