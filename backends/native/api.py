@@ -295,5 +295,12 @@ def jacobian_vector_product(
     check_broadcast("vector", direction, operands.logits.shape)
     kernels = _kernels()
     result = np.empty(_loss_shape(operands, reduction), operands.dtype)
-    kernels.Evaluation(operands, reduction, direction).run_along(kernels.QUANTITY_OF[wrt], result)
+    evaluation, quantity = (
+        kernels.Evaluation(operands, reduction, direction),
+        kernels.QUANTITY_OF[wrt],
+    )
+    if reduction == "none" or not operands.logits.size:
+        evaluation.run(None, {quantity: result})
+    else:
+        evaluation.run_along(quantity, result)
     return result

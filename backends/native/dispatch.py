@@ -198,10 +198,7 @@ class Evaluation:
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
     def run_along(self, quantity: int, out: Array) -> None:
-        """Evaluate the derivative of the reduced loss along the cotangent, a direction."""
-        if self.reduction == "none" or self.size == 0:
-            self.run(None, {quantity: out})
-            return
+        """Evaluate the derivative of the sum or mean along the cotangent, a direction."""
         checks = self._checks(out.dtype)
         sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 

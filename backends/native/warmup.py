@@ -20,6 +20,8 @@ def compile_all(progress: Progress | None = None) -> None:
         progress: called before each step with the number of steps done, the number of all steps
             and what comes next, and once at the end.
     """
+    from .kernels.addressed import SMALL
+
     steps = list(product(FORMATS, ("plain", "weighted", "strided", "every gradient")))
     for done, (dtype, case) in enumerate(steps):
         if progress is not None:
@@ -30,6 +32,9 @@ def compile_all(progress: Progress | None = None) -> None:
             for reduction in ("mean", "none"):
                 binary_cross_entropy_with_logits(x, y, reduction=reduction)
                 value_and_grad(x, y, reduction=reduction)
+            results = np.empty_like(x), np.empty(1, dtype)
+            at = [array.ctypes.data for array in (x, y, *results)]
+            SMALL[dtype.name](*at[:3], x.size, 1.0, at[3])
         elif case == "weighted":
             binary_cross_entropy_with_logits(x, y, x, y)
             value_and_grad(x, y, x, y)

@@ -21,6 +21,8 @@ from ..api import (
     jacobian_vector_product,
     value_and_grad,
 )
+from ..kernels.addressed import SMALL
+from ..kernels.sum_float32 import CHUNK
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _INT16 = np.dtype(np.int16)
@@ -80,6 +82,27 @@ def loss(
     return tensor_of(found, logits.device)
 
 
+# Kernels of small plain calls, by format.
+_SMALL = {getattr(torch, name): kernel for name, kernel in SMALL.items()}
+
+
+def _is_small(logits: Tensor, targets: Tensor, reduction: str) -> bool:
+    """Whether these are plain tensors on the CPU of one format and shape, and few elements."""
+    return (
+        (reduction == "mean" or reduction == "sum")
+        and logits.dtype in _SMALL
+        and targets.dtype is logits.dtype
+        and logits.is_cpu
+        and targets.is_cpu
+        and logits.shape == targets.shape
+        and 0 < logits.numel() <= CHUNK
+        and logits.layout is targets.layout is torch.strided
+        and logits.is_contiguous()
+        and targets.is_contiguous()
+        and not (logits.is_neg() or targets.is_neg())
+    )
+
+
 def loss_and_gradient(
     logits: Tensor,
     targets: Tensor,
@@ -88,6 +111,13 @@ def loss_and_gradient(
     reduction: str,
 ) -> tuple[Tensor, Tensor]:
     """The loss, and its gradient in the logits under a cotangent of 1, in one pass."""
+    if weight is None and pos_weight is None and _is_small(logits, targets, reduction):
+        gradient = torch.empty_like(logits)
+        found = torch.empty((), dtype=logits.dtype)
+        count = float(logits.numel()) if reduction == "mean" else 1.0
+        at = logits.data_ptr(), targets.data_ptr(), gradient.data_ptr(), logits.numel(), count
+        if _SMALL[logits.dtype](*at, found.data_ptr()):
+            return found, gradient
     x, y = array_of(logits), array_of(targets)
     w = None if weight is None else array_of(weight)
     p = None if pos_weight is None else array_of(pos_weight)

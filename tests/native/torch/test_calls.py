@@ -227,6 +227,27 @@ def step(scale):
     assert bits(logits.grad) == expected["logits"].tobytes()
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("case", ["plain", "infinite", "transposed", "one", "long"])
+def test_a_small_step_has_the_bits_of_arrays(dtype, reduction, case, monkeypatch):
+    monkeypatch.setattr(functions.Training, "expects_one", True)
+    shape = {"one": (1, 1), "long": (40, 500)}.get(case, (4, 8))
+    x, y, _, _ = problem(dtype, shape)
+    if case == "infinite":
+        x[0, :3] = np.inf, -np.inf, np.nan
+    expected, gradients = value_and_grad(x, y, reduction=reduction)
+    logits = tensor(x, True)
+    if case == "transposed":
+        logits = tensor(x).T.contiguous().T.requires_grad_()
+        assert not logits.is_contiguous()
+    found = binary_cross_entropy_with_logits(logits, tensor(y), reduction=reduction)
+    (gradient,) = torch.autograd.grad(found, logits)
+    for result, right in ((found, expected), (gradient, gradients["logits"])):
+        wide = right.astype(np.float64)  # in which NumPy takes NaN for equal to NaN
+        np.testing.assert_array_equal(result.detach().double().numpy(), wide)
+
+
 def test_gradients_in_advance_are_tried_as_long_as_cotangents_are_one(monkeypatch):
     monkeypatch.setattr(functions.Training, "expects_one", True)
     for scale, expects in ((1.0, True), (3.0, False), (3.0, False), (1.0, True), (1.0, True)):
