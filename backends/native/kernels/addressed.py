@@ -38,6 +38,7 @@ def _arrays(x: int, y: int, g: int, out: int, size: int, like: Any) -> Any:
 
 @kernel
 def _float32(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
+    """A small call in float32, see ``SMALL``."""
     mode = default_mode()
     a, b, c, loss = _arrays(x, y, g, out, size, np.float32(0))
     stands = sum_small(a, b, c, True, count, loss)
@@ -47,6 +48,7 @@ def _float32(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
 
 @kernel
 def _float64(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
+    """A small call in float64, see ``SMALL``."""
     mode = default_mode()
     a, b, c, loss = _arrays(x, y, g, out, size, np.float64(0))
     stands = sum_small_wide(a, b, c, True, count, loss)
@@ -56,6 +58,7 @@ def _float64(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
 
 @kernel
 def _float16(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
+    """A small call in float16, see ``SMALL``."""
     mode = default_mode()
     a, b, c, loss = _arrays(x, y, g, out, size, np.int16(0))
     stands = sum_small_half(a, b, c, True, False, count, loss)
@@ -65,6 +68,7 @@ def _float16(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
 
 @kernel
 def _bfloat16(x: int, y: int, g: int, size: int, count: float, out: int) -> bool:
+    """A small call in bfloat16, see ``SMALL``."""
     mode = default_mode()
     a, b, c, loss = _arrays(x, y, g, out, size, np.uint16(0))
     stands = sum_small_half(a, b, c, True, True, count, loss)
