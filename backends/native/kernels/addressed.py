@@ -13,9 +13,11 @@ from numba.extending import intrinsic
 
 from ..arithmetic.intrinsics import inlined
 from ..compiled import default_mode, kernel, restore_mode
-from .sum_float32 import sum_small
+from .sum_float32 import CHUNK, sum_small
 from .sum_float64 import sum_small_wide
 from .sum_half import sum_small_half
+
+__all__ = ["CHUNK", "SMALL"]
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]

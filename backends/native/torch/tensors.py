@@ -21,8 +21,7 @@ from ..api import (
     jacobian_vector_product,
     value_and_grad,
 )
-from ..kernels.addressed import SMALL
-from ..kernels.sum_float32 import CHUNK
+from ..kernels.addressed import CHUNK, SMALL
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _INT16 = np.dtype(np.int16)
