@@ -14,7 +14,7 @@ import numpy as np
 from numba import cuda
 
 from .arguments import OPERANDS, Array, check_broadcast, check_reduction
-from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
+from .element.quantities import GRAD_LOGITS, HESSIAN, LOSS, QUANTITY_OF
 from .kernels.cuda import THREADS, elements, finish, sums
 
 MOST_BLOCKS = 1024
@@ -146,6 +146,17 @@ class Evaluation:
     def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The gradients in operands, by name, each of its operand's shape."""
         return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
+
+    def forward(self) -> Any:
+        """The derivative of the reduced loss along the vector."""
+        # The vector is the cotangent of the gradient in the logits.
+        for rows in (self.inputs, self.walks):
+            rows[4], rows[5] = rows[5], rows[4]
+        if self.reduction == "none":
+            return self.elementwise(GRAD_LOGITS)
+        if not self.size:
+            return self.loss()
+        return self.summed(GRAD_LOGITS, (), 1.0)
 
     def hessian(self) -> Array:
         """The Hessian-vector product."""

@@ -121,6 +121,8 @@ def _is_finite(operand: Array | None) -> bool:
 
 _FAINT = 2.0**-960  # below it a quotient may have lost digits that its rest cannot hold
 _LIFT = 2.0**120
+# Below it, what single losses lose to underflow may matter to their sum.
+_FAINT_LOSS = 2.0**-900
 
 
 class Evaluation:
@@ -213,17 +215,35 @@ class Evaluation:
         for out in gradients.values():
             np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
 
-    def _settle_loss(self, value: float, loss: Array) -> None:
-        """Round the sum or mean into ``loss``."""
-        if not np.isfinite(value):
-            # Infinities may make NaN, and sums leave float64's range that means do not. The loss
-            # is the gradient in a weight of 1, under the weight as cotangent.
+    def _settle_loss(self, value: float, cancels: bool, loss: Array) -> None:
+        """Round the sum or mean into ``loss``; again from the start where it may be lost.
+
+        Infinities may make NaN, sums leave float64's range that means do not, negative losses
+        cancel others, and losses below the smallest float64 add up.
+        """
+        faint = self.wide and value < _FAINT_LOSS
+        if cancels or faint or not np.isfinite(value):
+            # The loss is the gradient in a weight of 1, under the weight as cotangent.
             logits, targets, weight, pos_weight = self.inputs[:4]
-            total = np.empty(())
             inputs = [logits, targets, None, pos_weight, weight]
-            sum_broadcast.sum_gradient(GRAD_WEIGHT, inputs, self.count, stages.HARMLESS, total)
-            value = float(total)
-        settled(value, loss)
+            self._sum_carefully(GRAD_WEIGHT, inputs, loss)
+        else:
+            settled(value, loss)
+
+    def _sum_carefully(self, quantity: int, inputs: list[Array | None], out: Array) -> None:
+        sum_broadcast.sum_gradient(quantity, inputs, self.count, stages.HARMLESS, out, careful=True)
+
+    def run_forward(self, out: Array) -> None:
+        """Evaluate the derivative of the reduced loss along the vector into ``out``."""
+        if self.size == 0:
+            self._nothing(out, {})
+            return
+        inputs = [*self.inputs[:4], self.inputs[5]]
+        if self.reduction == "none":
+            # The Jacobian is diagonal.
+            Evaluation(self.operands, "none", inputs[4]).run(None, {GRAD_LOGITS: out})
+        else:
+            self._sum_carefully(GRAD_LOGITS, inputs, out)
 
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         if loss is not None and self.reduction != "none":
@@ -368,7 +388,7 @@ class Evaluation:
             length,
             first,
             last,
-            np.empty((0, 2)) if partials is None else partials,
+            np.empty((0, 3)) if partials is None else partials,
         )
 
     def _run_general(self, loss: Array | None, gradients: dict[int, Array]) -> None:
@@ -380,10 +400,11 @@ class Evaluation:
         planned[2][LOSS] = loss is not None
         dtype = self.dtype if summed else next(iter(outputs.values())).dtype
         chunks = -(-self.size // general.CHUNK)
-        partials = np.empty((chunks, 2)) if summed else None
+        partials = np.empty((chunks, 3)) if summed else None
         share(
             lambda first, last: self._evaluate(planned, dtype, first, last, partials=partials),
             chunks,
         )
         if loss is not None and partials is not None:
-            self._settle_loss(general.combine(partials, self.count), loss)
+            cancels = bool(partials[:, 2].any())
+            self._settle_loss(general.combine(partials, self.count), cancels, loss)
