@@ -119,8 +119,6 @@ def _is_finite(operand: Array | None) -> bool:
         return bool(((operand >= 0) & (operand < np.inf)).all())
 
 
-_FAINT = 2.0**-960  # below it a quotient may have lost digits that its rest cannot hold
-_LIFT = 2.0**120
 # Below it, what single losses lose to underflow may matter to their sum.
 _FAINT_LOSS = 2.0**-900
 
@@ -181,9 +179,6 @@ class Evaluation:
         if self.size == 0:
             self._nothing(loss, gradients)
             return
-        if self._has_faint_cotangent():
-            self._run_lifted(gradients)
-            gradients = {}
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
         if loss is not None and self._is_one_sum():
             with_gradient = self.inputs[4] is None
@@ -198,22 +193,6 @@ class Evaluation:
             if out.size != self.size:
                 checks = self._checks(out.dtype)
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
-
-    def _has_faint_cotangent(self) -> bool:
-        """Whether the cotangent of a mean loses digits when it is divided by the count."""
-        cotangent = self.inputs[4]
-        if self.reduction != "mean" or cotangent is None:
-            return False
-        return bool(0 < abs(float(cotangent)) < self.count * _FAINT)
-
-    def _run_lifted(self, gradients: dict[int, Array]) -> None:
-        """Evaluate gradients for 2^120 times the cotangent, and take the factor back."""
-        cotangent = self.inputs[4]
-        assert cotangent is not None  # see _has_faint_cotangent
-        lifted = np.array(float(cotangent) * _LIFT)
-        Evaluation(self.operands, self.reduction, lifted, self.inputs[5]).run(None, gradients)
-        for out in gradients.values():
-            np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
 
     def _settle_loss(self, value: float, cancels: bool, loss: Array) -> None:
         """Round the sum or mean into ``loss``; again from the start where it may be lost.

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..arithmetic.double_double import two_sum
 from ..arithmetic.half import near_tie, sticky
-from ..arithmetic.intrinsics import as_bits, fma, helper, inlined
+from ..arithmetic.intrinsics import as_bits, helper, inlined
 from ..arithmetic.underflow import raised_quotient
 from ..compiled import default_mode, kernel, restore_mode
-from ..element.ladder import beyond_pairs, from_pairs, is_open
+from ..element.ladder import beyond_pairs, from_pairs, is_open, scale_of
 from ..element.quantities import QUANTITIES
 from ..memory.strided import BFLOAT16, FLOAT16, FLOAT64, transfer
 from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, S, element_at
@@ -40,12 +40,9 @@ def gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
 
 @inlined
 def divide_cotangents(b: Any, n: int, count: float) -> None:
-    """S = C/count as a pair; exact where count is 1."""
+    """S = C/count as a pair."""
     for i in range(n):
-        q = b[C + i] / count
-        rest = fma(-q, count, b[C + i]) / count
-        b[S + i] = q
-        b[S_REST + i] = rest if abs(q) < np.inf else 0.0
+        b[S + i], b[S_REST + i] = scale_of(b[C + i], count)
 
 
 @inlined

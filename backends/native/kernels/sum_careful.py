@@ -156,13 +156,13 @@ def _settled(state: Any, count: float, like: Any) -> tuple[float, bool]:
     one_sign = state[POSITIVE] + state[NEGATIVE] < 2.0
     if state[POSITIVE] + state[NEGATIVE] == 0.0:
         return 0.0, True
-    total = normal(state[HIGH], state[MIDDLE], state[LOW], 0.0, 0.0, int(state[EXPONENT]))
-    vanishes = total[0] == 0.0 or float(total[4]) < _ABOVE_FAINT
-    if state[FAINT] != 0.0 and vanishes:
+    left = state[HIGH] + state[MIDDLE] + state[LOW]
+    exponent = float(math.frexp(left)[1]) + state[EXPONENT]
+    if state[FAINT] != 0.0 and (left == 0.0 or exponent < _ABOVE_FAINT):
         return (-0.0 if state[NEGATIVE] else 0.0), one_sign
-    left = math.ldexp(total[0], int(max(float(total[4]) - state[EXPONENT], _APART)))
     if abs(left) <= _CANCELLATION * state[MAGNITUDE]:
         return 0.0, False
+    total = normal(state[HIGH], state[MIDDLE], state[LOW], 0.0, 0.0, int(state[EXPONENT]))
     value, rest = rounded(over(total, count))
     wide = narrow(1.0 + 2.0**-50, like) != narrow(1.0, like)
     return (value if wide else sticky(value, rest)), True
