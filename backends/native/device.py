@@ -7,6 +7,7 @@ indexing, reductions and the element's arithmetic, but neither compilation for a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import ml_dtypes
@@ -149,14 +150,13 @@ class Evaluation:
 
     def forward(self) -> Any:
         """The derivative of the reduced loss along the vector."""
-        # The vector is the cotangent of the gradient in the logits.
-        for rows in (self.inputs, self.walks):
-            rows[4], rows[5] = rows[5], rows[4]
+        along = copy(self)
+        along.inputs, along.walks = (
+            [*rows[:4], rows[5], rows[4]] for rows in (self.inputs, self.walks)
+        )
         if self.reduction == "none":
-            return self.elementwise(GRAD_LOGITS)
-        if not self.size:
-            return self.loss()
-        return self.summed(GRAD_LOGITS, (), 1.0)
+            return along.elementwise(GRAD_LOGITS)
+        return along.summed(GRAD_LOGITS, (), 1.0) if self.size else self.loss()
 
     def hessian(self) -> Array:
         """The Hessian-vector product."""

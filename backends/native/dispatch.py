@@ -1,7 +1,8 @@
 """From checked operands to results: which kernel does what, on which piece of memory.
 
 The only module that knows all kernels; importing it imports the compiler, so ``api.py`` does so
-with the first call. Guarantees temporaries below 1 MiB for any input.
+with the first call. Guarantees temporaries below 1 MiB for any input, but for sums that are added
+up exactly: these may keep a number for each element.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from .arguments import Array, Operands
+from .compiled import in_default_mode
 from .element.quantities import (
     GRAD_LOGITS,
     GRAD_WEIGHT,
@@ -170,6 +172,7 @@ class Evaluation:
             return stages.ALL_FACTORS
         return stages.NOTHING if all(_is_finite(w) for w in weights) else stages.WEIGHTS
 
+    @in_default_mode()
     def run(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         """Evaluate the loss, where an array is given for it, and quantities, into these arrays.
 
@@ -212,6 +215,7 @@ class Evaluation:
     def _sum_carefully(self, quantity: int, inputs: list[Array | None], out: Array) -> None:
         sum_broadcast.sum_gradient(quantity, inputs, self.count, stages.HARMLESS, out, careful=True)
 
+    @in_default_mode()
     def run_forward(self, out: Array) -> None:
         """Evaluate the derivative of the reduced loss along the vector into ``out``."""
         if self.size == 0:

@@ -21,7 +21,7 @@ from ..arithmetic.exact_sums import UNIT, exact_sum, integer
 from ..arithmetic.half import narrow, sticky
 from ..arithmetic.intrinsics import helper
 from ..arithmetic.quad_double import normal, over, rounded
-from ..compiled import default_mode, kernel, restore_mode
+from ..compiled import default_mode, in_default_mode, kernel, restore_mode
 from ..element.addends import Scaled, addends
 from ..element.quantities import (
     GRAD_LOGITS,
@@ -280,6 +280,7 @@ class _Tally:
             self.coefficients[a] += near + far << UNIT
 
 
+@in_default_mode()
 def _exact_sums(quantity: int, terms: Terms, count: float, undecided: Array) -> dict[int, float]:
     """The undecided sums, by index."""
     tallies: defaultdict[int, _Tally] = defaultdict(_Tally)
