@@ -74,14 +74,22 @@ def exact_sum(
     if not terms and not constant:
         return 0.0
     # What all terms have in common is taken out, so that none is beyond a decimal's exponents.
-    least = Decimal(0 if constant else min(terms))
+    least = 0.0 if constant else min(terms)
+    # Of the first term at least a half is its coefficient, and nothing is added to the constant.
+    first = abs(constant) if constant else abs(terms[least])
+    excess = max(0, sum(map(abs, terms.values())).bit_length() - first.bit_length() + 2)
     digits = _DIGITS
     while True:
         context = decimal.Context(digits, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX, traps=[])
         with decimal.localcontext(context):
-            total, error = _total(constant, terms, least, logarithm)
+            # Together, all terms beyond are less than 10^-digits of the first.
+            reach = 1 + 2.31 * digits + 0.7 * excess
+            near = {a: terms[a] for a in terms if a - least < reach}
+            total, error = _total(constant, near, Decimal(least), logarithm)
             if abs(total) > error:
-                scaled = total * least.copy_negate().exp() / Decimal(2) ** unit / Decimal(count)
+                scaled = (
+                    total * Decimal(least).copy_negate().exp() / Decimal(2) ** unit / Decimal(count)
+                )
                 return float(scaled)
         digits *= 2
 
@@ -100,5 +108,5 @@ def _total(
         total += value
         # The exponent is rounded by a unit of its own last place, all else by a few of the value's.
         size += abs(value) * (1 + beyond)
-    roundings = 100 + 2 * len(terms)
+    roundings = 100 + 2 * len(terms)  # and what is beyond reach
     return total, size * roundings * Decimal(10) ** (_WANTED + 1 - decimal.getcontext().prec)

@@ -50,6 +50,17 @@ def test_what_underflows_keeps_the_sign_of_the_leading_term(constant, terms, log
     assert math.copysign(1, found) == sign
 
 
+def test_terms_of_vast_coefficients_count_however_small_their_function():
+    # (−1 + 0.99)·2^200·e^-800, and (−1 + 1.01)·2^200·e^-800.
+    for factor, sign in ((0.99, -1), (1.01, 1)):
+        with mp.workprec(3000):
+            vast = int(mpmath.exp(5000) * 2**200 * factor)
+        terms = {800.0: -(2**200), 5800.0: vast}
+        found = exact_sum(0, terms, 0, 1.0, logarithm=False)
+        assert math.copysign(1, found) == sign
+        assert found == pytest.approx(sign * 0.01 * 2.0**200 * math.exp(-400) ** 2, rel=1e-9)
+
+
 def test_cancellation_leaves_what_is_left():
     # 1/2 − σ(−a) = a/4 for a tiny a.
     assert exact_sum(1, {1e-200: -2}, 1, 1.0, logarithm=False) == pytest.approx(2.5e-201, rel=1e-15)
