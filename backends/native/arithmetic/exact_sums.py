@@ -75,7 +75,7 @@ def exact_sum(
         return 0.0
     # What all terms have in common is taken out, so that none is beyond a decimal's exponents.
     least = 0.0 if constant else min(terms)
-    # Of the first term at least a half is its coefficient, and nothing is added to the constant.
+    # The first term is the constant, or at least half of its coefficient.
     first = abs(constant) if constant else abs(terms[least])
     excess = max(0, sum(map(abs, terms.values())).bit_length() - first.bit_length() + 2)
     digits = _DIGITS
