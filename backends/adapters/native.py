@@ -1,8 +1,4 @@
-"""The native implementation of this package, through its public functions.
-
-It has no forward mode. Under reduction ``none`` the Jacobian is diagonal, so that the product with
-a tangent is the gradient with the tangent as cotangent; that is composed here.
-"""
+"""The native implementation of this package, through its public functions."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from bce_conformance.backends.calls import (
     BackendInfo,
     Device,
     LossCall,
-    UnsupportedCall,
 )
 
 from .base import (
@@ -45,7 +40,6 @@ class NativeAdapter(Adapter):
     """The native implementation on NumPy arrays."""
 
     framework = "native"
-    composed: ClassVar[tuple[str, ...]] = ("jvp_logits",)
     extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
     dispatch: ClassVar[tuple[str, ...]] = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
@@ -84,8 +78,6 @@ class NativeAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call``."""
         native = self.module()
-        if "jvp_logits" in call.quantities and call.reduction != "none":
-            raise UnsupportedCall("native has no forward mode through a reduction")
         tensors = self.place_all(call)
         pair = (tensors["logits"], tensors["targets"])
         options: tuple[Any, ...] = (
@@ -93,6 +85,7 @@ class NativeAdapter(Adapter):
             tensors.get("pos_weight"),
             call.reduction,
         )
+        forward = partial(native.jacobian_vector_product, *pair, call.tangent, *options)
         second_order = partial(native.hessian_vector_product, *pair, call.tangent, *options)
         evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
         if call.interface == "class":
@@ -117,8 +110,7 @@ class NativeAdapter(Adapter):
             if "hvp_logits" in call.quantities:
                 raw["hvp_logits"] = second_order(cotangent=call.cotangent)
             if "jvp_logits" in call.quantities:
-                _, products = differentiate(*pair, *options, cotangent=call.tangent)
-                raw["jvp_logits"] = products["logits"]
+                raw["jvp_logits"] = forward()
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk

@@ -8,6 +8,7 @@ Importing this package imports neither a framework nor a compiler.
 from .api import (
     binary_cross_entropy_with_logits,
     hessian_vector_product,
+    jacobian_vector_product,
     value_and_grad,
 )
 from .criterion import BCEWithLogitsLoss
@@ -16,5 +17,6 @@ __all__ = [
     "BCEWithLogitsLoss",
     "binary_cross_entropy_with_logits",
     "hessian_vector_product",
+    "jacobian_vector_product",
     "value_and_grad",
 ]

@@ -204,6 +204,61 @@ def value_and_grad(
     return loss, gradients
 
 
+def _direction(vector: Any, operands: Operands) -> Array:
+    """``vector`` as an array of the logits' shape."""
+    direction = as_format("vector", vector, exact=True)
+    shape = operands.logits.shape
+    if direction.shape != shape:
+        raise ValueError(
+            f"vector has shape {direction.shape} and logits has shape {shape}; "
+            "accepted are equal shapes"
+        )
+    return direction
+
+
+def jacobian_vector_product(
+    logits: Any,
+    targets: Any,
+    vector: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+) -> Array:
+    """The derivative of the reduced loss along ``vector``: forward mode in the logits.
+
+    Args:
+        logits: as for ``binary_cross_entropy_with_logits``.
+        targets: likewise.
+        vector: direction in the logits, of their shape.
+        weight: as for ``binary_cross_entropy_with_logits``.
+        pos_weight: likewise.
+        reduction: likewise.
+
+    Returns:
+        An array of the loss's shape, in the logits' format. A sum or mean is exact but for one
+        rounding, however much of it cancels.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape or the reduction is not accepted.
+
+    Example:
+        >>> x, y = np.array([0.0, 1.0]), np.array([1.0, 1.0])
+        >>> float(jacobian_vector_product(x, y, np.array([2.0, 0.0]), reduction="sum"))
+        -1.0
+    """
+    on_device = _on_device(logits, targets, weight, pos_weight, reduction, vector=vector)
+    if on_device is not None:
+        return on_device[0].forward()
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
+    direction = _direction(vector, operands)
+    kernels = _kernels()
+    result = np.empty(_loss_shape(operands, reduction), operands.dtype)
+    kernels.Evaluation(operands, reduction, None, direction).run_forward(result)
+    return result
+
+
 def hessian_vector_product(
     logits: Any,
     targets: Any,
@@ -239,15 +294,9 @@ def hessian_vector_product(
         return on_device[0].hessian()
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
-    direction = as_format("vector", vector, exact=True)
-    x = operands.logits
-    if direction.shape != x.shape:
-        raise ValueError(
-            f"vector has shape {direction.shape} and logits has shape {x.shape}; "
-            "accepted are equal shapes"
-        )
+    direction = _direction(vector, operands)
     given = check_cotangent(cotangent, _loss_shape(operands, reduction))
     kernels = _kernels()
-    result = np.empty(x.shape, operands.dtype)
+    result = np.empty(operands.logits.shape, operands.dtype)
     kernels.Evaluation(operands, reduction, given, direction).run(None, {kernels.HESSIAN: result})
     return result

@@ -7,6 +7,7 @@ indexing, reductions and the element's arithmetic, but neither compilation for a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import ml_dtypes
@@ -14,7 +15,7 @@ import numpy as np
 from numba import cuda
 
 from .arguments import OPERANDS, Array, check_broadcast, check_reduction
-from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
+from .element.quantities import GRAD_LOGITS, HESSIAN, LOSS, QUANTITY_OF
 from .kernels.cuda import THREADS, elements, finish, sums
 
 MOST_BLOCKS = 1024
@@ -146,6 +147,16 @@ class Evaluation:
     def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The gradients in operands, by name, each of its operand's shape."""
         return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
+
+    def forward(self) -> Any:
+        """The derivative of the reduced loss along the vector."""
+        along = copy(self)
+        along.inputs, along.walks = (
+            [*rows[:4], rows[5], rows[4]] for rows in (self.inputs, self.walks)
+        )
+        if self.reduction == "none":
+            return along.elementwise(GRAD_LOGITS)
+        return along.summed(GRAD_LOGITS, (), 1.0) if self.size else self.loss()
 
     def hessian(self) -> Array:
         """The Hessian-vector product."""

@@ -1,7 +1,8 @@
 """From checked operands to results: which kernel does what, on which piece of memory.
 
 The only module that knows all kernels; importing it imports the compiler, so ``api.py`` does so
-with the first call. Guarantees temporaries below 1 MiB for any input.
+with the first call. Guarantees temporaries below 1 MiB for any input, but for sums that are added
+up exactly: these may keep a number for each element.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from .arguments import Array, Operands
+from .compiled import in_default_mode
 from .element.quantities import (
     GRAD_LOGITS,
     GRAD_WEIGHT,
@@ -119,8 +121,8 @@ def _is_finite(operand: Array | None) -> bool:
         return bool(((operand >= 0) & (operand < np.inf)).all())
 
 
-_FAINT = 2.0**-960  # below it a quotient may have lost digits that its rest cannot hold
-_LIFT = 2.0**120
+# Below it, what single losses lose to underflow may matter to their sum.
+_FAINT_LOSS = 2.0**-900
 
 
 class Evaluation:
@@ -170,6 +172,7 @@ class Evaluation:
             return stages.ALL_FACTORS
         return stages.NOTHING if all(_is_finite(w) for w in weights) else stages.WEIGHTS
 
+    @in_default_mode()
     def run(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         """Evaluate the loss, where an array is given for it, and quantities, into these arrays.
 
@@ -179,9 +182,6 @@ class Evaluation:
         if self.size == 0:
             self._nothing(loss, gradients)
             return
-        if self._has_faint_cotangent():
-            self._run_lifted(gradients)
-            gradients = {}
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
         if loss is not None and self._is_one_sum():
             with_gradient = self.inputs[4] is None
@@ -197,33 +197,36 @@ class Evaluation:
                 checks = self._checks(out.dtype)
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
-    def _has_faint_cotangent(self) -> bool:
-        """Whether the cotangent of a mean loses digits when it is divided by the count."""
-        cotangent = self.inputs[4]
-        if self.reduction != "mean" or cotangent is None:
-            return False
-        return bool(0 < abs(float(cotangent)) < self.count * _FAINT)
+    def _settle_loss(self, value: float, cancels: bool, loss: Array) -> None:
+        """Round the sum or mean into ``loss``; again from the start where it may be lost.
 
-    def _run_lifted(self, gradients: dict[int, Array]) -> None:
-        """Evaluate gradients for 2^120 times the cotangent, and take the factor back."""
-        cotangent = self.inputs[4]
-        assert cotangent is not None  # see _has_faint_cotangent
-        lifted = np.array(float(cotangent) * _LIFT)
-        Evaluation(self.operands, self.reduction, lifted, self.inputs[5]).run(None, gradients)
-        for out in gradients.values():
-            np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
-
-    def _settle_loss(self, value: float, loss: Array) -> None:
-        """Round the sum or mean into ``loss``."""
-        if not np.isfinite(value):
-            # Infinities may make NaN, and sums leave float64's range that means do not. The loss
-            # is the gradient in a weight of 1, under the weight as cotangent.
+        Infinities may make NaN, sums leave float64's range that means do not, negative losses
+        cancel others, and losses below the smallest float64 add up.
+        """
+        faint = self.wide and value < _FAINT_LOSS
+        if cancels or faint or not np.isfinite(value):
+            # The loss is the gradient in a weight of 1, under the weight as cotangent.
             logits, targets, weight, pos_weight = self.inputs[:4]
-            total = np.empty(())
             inputs = [logits, targets, None, pos_weight, weight]
-            sum_broadcast.sum_gradient(GRAD_WEIGHT, inputs, self.count, stages.HARMLESS, total)
-            value = float(total)
-        settled(value, loss)
+            self._sum_carefully(GRAD_WEIGHT, inputs, loss)
+        else:
+            settled(value, loss)
+
+    def _sum_carefully(self, quantity: int, inputs: list[Array | None], out: Array) -> None:
+        sum_broadcast.sum_gradient(quantity, inputs, self.count, stages.HARMLESS, out, careful=True)
+
+    @in_default_mode()
+    def run_forward(self, out: Array) -> None:
+        """Evaluate the derivative of the reduced loss along the vector into ``out``."""
+        if self.size == 0:
+            self._nothing(out, {})
+            return
+        inputs = [*self.inputs[:4], self.inputs[5]]
+        if self.reduction == "none":
+            # The Jacobian is diagonal.
+            Evaluation(self.operands, "none", inputs[4]).run(None, {GRAD_LOGITS: out})
+        else:
+            self._sum_carefully(GRAD_LOGITS, inputs, out)
 
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         if loss is not None and self.reduction != "none":
@@ -368,7 +371,7 @@ class Evaluation:
             length,
             first,
             last,
-            np.empty((0, 2)) if partials is None else partials,
+            np.empty((0, 3)) if partials is None else partials,
         )
 
     def _run_general(self, loss: Array | None, gradients: dict[int, Array]) -> None:
@@ -380,10 +383,11 @@ class Evaluation:
         planned[2][LOSS] = loss is not None
         dtype = self.dtype if summed else next(iter(outputs.values())).dtype
         chunks = -(-self.size // general.CHUNK)
-        partials = np.empty((chunks, 2)) if summed else None
+        partials = np.empty((chunks, 3)) if summed else None
         share(
             lambda first, last: self._evaluate(planned, dtype, first, last, partials=partials),
             chunks,
         )
         if loss is not None and partials is not None:
-            self._settle_loss(general.combine(partials, self.count), loss)
+            cancels = bool(partials[:, 2].any())
+            self._settle_loss(general.combine(partials, self.count), cancels, loss)

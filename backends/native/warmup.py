@@ -7,7 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from .api import binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad
+from .api import (
+    binary_cross_entropy_with_logits,
+    hessian_vector_product,
+    jacobian_vector_product,
+    value_and_grad,
+)
 from .arguments import FORMATS, OPERANDS
 
 Progress = Callable[[int, int, str], None]
@@ -39,5 +44,7 @@ def compile_all(progress: Progress | None = None) -> None:
         else:
             value_and_grad(x, y, x[:1], y[:1], "none", wrt=OPERANDS)
             hessian_vector_product(x, y, x)
+            same, opposite = np.full_like(x, 1), np.array([[1, -1], [2, -2]]).astype(dtype)
+            jacobian_vector_product(same, same, opposite, reduction="sum")
     if progress is not None:
         progress(len(steps), len(steps), "done")

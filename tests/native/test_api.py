@@ -104,6 +104,7 @@ def test_warmup_compiles_everything_and_reports_progress():
     from bce_conformance.native.kernels import (
         general,
         sum_broadcast,
+        sum_careful,
         sum_float32,
         sum_float64,
         sum_half,
@@ -118,6 +119,7 @@ def test_warmup_compiles_everything_and_reports_progress():
     kernels = {
         general: ("evaluate", "combine"),
         sum_broadcast: ("accumulate", "settle"),
+        sum_careful: ("accumulate_carefully", "settle_carefully", "write"),
         sum_float32: ("sum_single", "sum_small", "pack", "unpack"),
         sum_float64: ("sum_wide", "sum_small_wide"),
         sum_half: ("sum_half", "sum_small_half"),

@@ -46,9 +46,6 @@ NOT_GIVEN = {
     "jax": {},
     "optax": {},
 }
-THROUGH_A_REDUCTION = {
-    "native": {"jvp_logits": "unsupported: native has no forward mode through a reduction"}
-}
 
 
 @pytest.mark.parametrize("name", DEFAULT)
@@ -77,7 +74,7 @@ def test_every_quantity_meets_the_formula_or_is_known_not_to_be_given(
     call = moderate(dtype, reduction=reduction)
     expected = formula(call)
     not_given = {}
-    lacking = NOT_GIVEN[name] | (THROUGH_A_REDUCTION.get(name, {}) if reduction != "none" else {})
+    lacking = NOT_GIVEN[name]
     given = [quantity for quantity in QUANTITIES if quantity not in lacking]
     for wanted in (tuple(given), *((quantity,) for quantity in lacking)):
         answer = process(name).evaluate(with_quantities(call, *wanted))

@@ -9,7 +9,8 @@ import ml_dtypes
 import numpy as np
 from numba import cuda
 from bce_conformance.native import (
-    BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad,
+    BCEWithLogitsLoss, binary_cross_entropy_with_logits, hessian_vector_product,
+    jacobian_vector_product, value_and_grad,
 )
 
 OPERANDS = ("logits", "targets", "weight", "pos_weight")
@@ -43,6 +44,10 @@ for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
         hessian_vector_product(on_device[0], on_device[1], on_device[1]),
         hessian_vector_product(x, y, y),
     )
+    for reduction in ("none", "mean"):
+        rows = [x[1:], y[1:], x[1:], w[1:], p]
+        forward = jacobian_vector_product(*map(cuda.to_device, rows), reduction)
+        compare(forward, jacobian_vector_product(*rows, reduction))
     compare(BCEWithLogitsLoss()(*on_device[:2]), BCEWithLogitsLoss()(x, y))
 
 twice = [binary_cross_entropy_with_logits(*on_device).copy_to_host().tobytes() for _ in range(2)]
@@ -74,4 +79,4 @@ def test_simulated_device_gives_the_processor_s_bits():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 2)}"
+    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 4)}"
