@@ -195,6 +195,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         if isinstance(info, BackendInfo):
             devices = ", ".join(device.kind for device in info.devices)
             text = f"{info.framework} {info.version} on {devices} ({info.instruction_set})"
+            text = "; ".join([text, *info.notes])
         lines.append(f"  {backend}: {text}")
     kept = config.stash[KEPT]
     if kept.cells:
@@ -267,6 +268,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if MATRIX in config.stash and not config.option.collectonly:
         checks = [check for item in session.items if (check := _check(item))]
         matrix = config.stash[MATRIX]
+        if why := matrix.processes.why_not_started(matrix.settings.backends):
+            raise pytest.exit.Exception(why, returncode=pytest.ExitCode.USAGE_ERROR)
         options = config.stash[OPTIONS]
         _require_measurable(options, matrix, [check.place for check in checks])
         if options.results is not None:

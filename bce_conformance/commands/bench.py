@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bce_conformance.backends import BackendSpec, builtin_backends, installed, resolve
+from bce_conformance.backends import BackendSpec, Failure, builtin_backends, installed, resolve
 from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
@@ -66,6 +66,8 @@ def bench(
     started = now()
     session = Session(specs, plan, rounds, ahead=real_time)
     try:
+        if backend:
+            _require_started(session, specs)
         _with_progress(session)
     finally:
         session.close()
@@ -99,6 +101,15 @@ def _specs(names: list[str]) -> list[BackendSpec]:
         if not installed(spec):
             misuse(f"backend {spec.id!r} is not installed")
     return specs
+
+
+def _require_started(session: Session, specs: list[BackendSpec]) -> None:
+    """Leave where a backend that was asked for by name does not start."""
+    infos = session.start()
+    for spec in specs:
+        info = infos[spec.id]
+        if isinstance(info, Failure):
+            misuse(f"backend {spec.id} does not start: {info.reason}")
 
 
 def _with_progress(session: Session) -> None:

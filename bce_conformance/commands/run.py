@@ -107,7 +107,7 @@ def _measure(settings: Settings, out: Path, *, resume: bool, quiet: bool, verbos
         )
     if results.exists() and results.stat().st_mtime_ns != before:
         _report(out, code, shown.pace, quiet=quiet)
-    elif code is not Exit.SUITE_FAILED:
+    elif code not in (Exit.SUITE_FAILED, Exit.MISUSE):
         errors.print("nothing was measured", style="red")
     return code
 

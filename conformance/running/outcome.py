@@ -153,6 +153,7 @@ def entry(info: BackendInfo) -> BackendEntry:
         tuple(info.composed),
         "ok",
         instruction_set=info.instruction_set,
+        notes=tuple(info.notes),
     )
 
 
