@@ -150,6 +150,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
             "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
             "worst": worst and [text(value) for value in vars(worst).values()],
             "flushed": cell.flushed,
+            "log": text(cell.log),
         }
 
     rows = [row(cell) for cell in results.cells]

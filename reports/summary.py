@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,9 @@ MARKS = {"fails": "F", "crashed": "C", "timeout": "T", "unsupported": "u", "not 
 
 SHOWN = 10
 """How many cells that are not as known are named before the rest is only counted."""
+
+LACKING = 4
+"""How many things that backends do not support are named before the rest is only counted."""
 
 FEW = 12
 """Up to so many different pairs of findings are shown whole; of more, the worst of each."""
@@ -226,10 +230,25 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
     yield from _wrapped(f"all of them: bce-conformance ledger check{_argument(folder)}", "  ")
     named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
-    for cell in named[:SHOWN]:
+    lacking = [cell for cell in named if cell.verdict == "unsupported"]
+    told = [cell for cell in named if cell.verdict != "unsupported"]
+    told.sort(key=lambda cell: VERDICTS.index(cell.verdict), reverse=True)
+    for cell in told[:SHOWN]:
         yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
-    if len(named) > SHOWN:
-        yield Text(f"  and {len(named) - SHOWN} more")
+    if len(told) > SHOWN:
+        yield Text(f"  and {len(told) - SHOWN} more")
+    yield from _unsupported_lines(lacking)
+
+
+def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
+    """What backends do not support, each once: a format that is not taken is one thing."""
+    counts = Counter((cell.backend, cell.detail) for cell in cells)
+    for (backend, detail), count in counts.most_common(LACKING):
+        cells_ = "1 cell" if count == 1 else f"{count} cells"
+        yield from _wrapped(f"{backend}: unsupported in {cells_}: {detail}", "  ")
+    others = sum(count for _, count in counts.most_common()[LACKING:])
+    if others:
+        yield Text(f"  and {others} cells more that are unsupported")
 
 
 def next_command(results: Results, folder: Path | None = None) -> str:

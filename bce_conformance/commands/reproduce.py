@@ -128,6 +128,8 @@ def _rows(cell: Cell, tier: str, seed: int) -> Iterable[tuple[str, str]]:
     yield "known", f"{cell.known}: {cell.reason}" if cell.reason else f"{cell.known}, no deviation"
     if cell.detail:
         yield "detail", cell.detail
+    if cell.log:
+        yield "what was raised", cell.log
     yield "inputs tried", f"{cell.inputs:,}, {cell.evidence}, tier {tier}, seed {seed}"
     if cell.ulp is not None:
         ulp = cell.ulp
