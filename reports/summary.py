@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -228,7 +229,8 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     worse = any(not cell.expected for cell in results.cells)
     for line in lines:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
-    yield from _wrapped(f"all of them: bce-conformance ledger check{_argument(folder)}", "  ")
+    command = f"bce-conformance ledger check{_argument(folder)}{_claims(results)}"
+    yield from _wrapped(f"all of them: {command}", "  ")
     named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
     lacking = [cell for cell in named if cell.verdict == "unsupported"]
     told = [cell for cell in named if cell.verdict != "unsupported"]
@@ -242,13 +244,18 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
 
 def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     """What backends do not support, each once: a format that is not taken is one thing."""
-    counts = Counter((cell.backend, cell.detail) for cell in cells)
+    counts = Counter((cell.backend, _lacks(cell)) for cell in cells)
     for (backend, detail), count in counts.most_common(LACKING):
         cells_ = "1 cell" if count == 1 else f"{count} cells"
         yield from _wrapped(f"{backend}: unsupported in {cells_}: {detail}", "  ")
     others = sum(count for _, count in counts.most_common()[LACKING:])
     if others:
         yield Text(f"  and {others} cells more that are unsupported")
+
+
+def _lacks(cell: Cell) -> str:
+    """What a backend does not support, by the first that a cell tells of it."""
+    return cell.detail.split("; ")[0].rpartition("unsupported: ")[2]
 
 
 def next_command(results: Results, folder: Path | None = None) -> str:
@@ -258,7 +265,7 @@ def next_command(results: Results, folder: Path | None = None) -> str:
         return _run_again(results, "--resume")
     worse = next((cell for cell in results.cells if not cell.expected), None)
     if worse is not None:
-        return reproduce(worse)
+        return reproduce(worse) + _claims(results)
     if STALE in standings and results.run.tier != "quick":
         return f"bce-conformance ledger update{_argument(folder)}"
     tiers = list(TIERS)
@@ -278,6 +285,18 @@ def _run_again(results: Results, option: str) -> str:
             if not word.startswith("--tier") and (place == 0 or words[place - 1] != "--tier")
         ]
     return shlex.join(["bce-conformance", "run", *(w for w in words if w != option), option])
+
+
+def _claims(results: Results) -> str:
+    """The claims that a run was held to, as options of another command."""
+    words = [word for argument in results.run.argv for word in _split(argument)]
+    pairs = [(n, v) for n, v in pairwise(words) if n in ("--claims", "--dtypes", "--without")]
+    return "".join(f" {shlex.join(pair)}" for pair in pairs)
+
+
+def _split(argument: str) -> list[str]:
+    """An option as its name and its value, where they are one word."""
+    return argument.split("=", 1) if argument.startswith("--") else [argument]
 
 
 def _argument(folder: Path | None) -> str:

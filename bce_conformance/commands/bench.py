@@ -71,10 +71,7 @@ def bench(
         _with_progress(session)
     finally:
         session.close()
-    if all(timing.seconds is None for timing in session.timings):
-        reasons = "; ".join(sorted({timing.status for timing in session.timings}))
-        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
-        raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
+    _require_measured(session)
     timed = outcome.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
     found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
     write(found, path)
@@ -87,6 +84,14 @@ def bench(
         raise typer.Exit(Exit.INTERRUPTED)
     html.write(found, out / "report.html")
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _require_measured(session: Session) -> None:
+    """Leave where nothing was measured, and say why."""
+    if all(timing.seconds is None for timing in session.timings):
+        reasons = "; ".join(sorted({timing.status for timing in session.timings}))
+        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
+        raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
 
 
 def _specs(names: list[str]) -> list[BackendSpec]:
