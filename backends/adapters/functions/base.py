@@ -97,15 +97,18 @@ class FunctionAdapter(Adapter):
             self._refuse()
         return replace(found, composed=composed, notes=notes)
 
+    def _probe(self, dtype: str) -> LossCall:
+        reduction = self.loss.returns if self.loss.reduces else "mean"
+        return replace(super()._probe(dtype), reduction=reduction)
+
     def _refuse(self) -> NoReturn:
         """Say why the function takes no logits.
 
         Raises:
             TargetError: so it is.
         """
-        ones = np.ones(1, np.float32)
         try:
-            self.fetch(self.bind(LossCall(ones, ones))())
+            self.fetch(self.bind(self._probe("float32"))())
         except Exception as error:
             line = line_in(self._target.where, error)
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -144,7 +147,7 @@ class FunctionAdapter(Adapter):
             found = own(operands, call.reduction, cotangent)
             lacking = [name for name in wanted if name not in found]
             if lacking:
-                raise UnsupportedCall(f"{own.name} returns no gradient in {', '.join(lacking)}")
+                raise UnsupportedCall(f"{own.name} gives no gradient in {', '.join(lacking)}")
             raw.update({f"grad_{name}": found[name] for name in wanted})
             return self.synchronise({q: raw[q] for q in call.quantities}, call.device)
 

@@ -23,6 +23,9 @@ Gradients = dict[str, Any]
 class OwnGradient:
     """The gradients of a composition by a function of the user's own.
 
+    A function without a cotangent is for ones. Its gradient in a weight that is broadcast sums over
+    elements, so that it is not given where each has a cotangent of its own.
+
     Attributes:
         loss: the composition.
         backward: a function of logits, targets and of those of ``has`` by keyword.
@@ -89,8 +92,8 @@ class OwnGradient:
         at_zero = self._asked(x, 0 * ones, passed, "none", operations.times(1 - y, outer))
         for name in at_one.keys() & {"logits", "weight"}:
             found[name] = at_one[name] + at_zero[name]
-        options = self.loss.passed(passed) | self.loss.reduction("none")
-        positive, negative = self.loss.at_labels(x, options)
+        positive = self.loss.elements(x, ones, passed)
+        negative = self.loss.elements(x, 0 * ones, passed)
         difference = operations.times(p, positive) - negative
         found["targets"] = operations.cast(operations.times(difference, outer), y)
         along = operations.times(y, operations.times(positive, outer))
@@ -105,20 +108,17 @@ class OwnGradient:
         takes_cotangent = "cotangent" in self.has
         if takes_cotangent:
             options["cotangent"] = self._full(x, reduction) if cotangent is None else cotangent
-        found = self._by_name(self.backward(x, y, **options))
+        returned = self._by_name(self.backward(x, y, **options))
+        found = {n: g for n, g in returned.items() if n in ("logits", "targets", *given)}
         if takes_cotangent or cotangent is None:
             return found
-        return {name: self._contracted(name, g, cotangent) for name, g in found.items()}
+        # A gradient for ones times the cotangent: of one element, or of one loss, that is all.
+        scaled = {n: g for n, g in found.items() if shape_of(cotangent) in ((), shape_of(g))}
+        return {n: self.loss.operations.times(cotangent, g) for n, g in scaled.items()}
 
     def _full(self, logits: Any, reduction: str) -> Any:
         ones = self.loss.operations.ones(logits)
         return ones if reduction == "none" else self.loss.operations.mean(ones)
-
-    def _contracted(self, name: str, gradient: Any, cotangent: Any) -> Any:
-        """A gradient for ones times the cotangent: of one element, or of one loss, that is all."""
-        if shape_of(cotangent) not in ((), shape_of(gradient)):
-            raise UnsupportedCall(f"{self.name} has no argument cotangent to sum grad_{name} with")
-        return self.loss.operations.times(cotangent, gradient)
 
     def _by_name(self, returned: Any) -> Gradients:
         """What the function returned, by operand."""
