@@ -73,7 +73,7 @@ class Claims:
             unknown = [one for one in given if one not in accepted]
             if unknown or not (given or name == "without"):
                 what = f"{unknown[0]!r}, which is unknown" if unknown else "nothing"
-                near = nearest(unknown[0] if unknown else "", accepted)
+                near = nearest(str(unknown[0]) if unknown else "", accepted)
                 raise LedgerError(f"claims: {name} has {what}; {near}")
 
     def is_about(self, backend: str) -> bool:
