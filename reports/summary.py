@@ -230,7 +230,7 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     for line in lines:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
     command = f"bce-conformance ledger check{_argument(folder)}{_claims(results)}"
-    yield from _wrapped(f"all of them: {command}", "  ")
+    yield Text(f"  all of them: {command}")
     named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
     lacking = [cell for cell in named if cell.verdict == "unsupported"]
     told = [cell for cell in named if cell.verdict != "unsupported"]

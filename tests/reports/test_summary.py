@@ -119,6 +119,24 @@ def test_more_than_the_shown_are_counted(document: Document) -> None:
     assert "  and 9 more\n" in text  # 17 here, and the two that the document has anyway
 
 
+def test_what_fails_comes_first_and_what_is_not_taken_is_one_line(document: Document) -> None:
+    torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
+    for cell in document["cells"]:
+        cell["expected"] = True
+    for cell in torch[: SHOWN + 3]:
+        cell |= {"expected": False, "verdict": "unsupported", "detail": "takes no float16 logits"}
+    refused = "class refused: unsupported: its adapter has no interface; and more"
+    torch[SHOWN + 3] |= {"expected": False, "verdict": "unsupported", "detail": refused}
+    torch[SHOWN + 4] |= {"expected": False, "verdict": "A"}
+    torch[SHOWN + 5] |= {"expected": False, "verdict": "fails"}
+    text = _text(summary(from_document(document)))
+    named = re.findall(r"^  \S+: expected AAA, found (.+)$", text, re.MULTILINE)
+    assert named == ["fails", "A"]
+    assert f"  torch: unsupported in {SHOWN + 3} cells: takes no float16 logits\n" in text
+    assert "  torch: unsupported in 1 cell: its adapter has no interface\n" in text
+    assert "more\n" not in text
+
+
 def test_the_worst_two_findings_are_named(document: Document) -> None:
     """By verdict, then number of cells, then error; a mechanism is one finding over its cells."""
     torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
