@@ -23,7 +23,6 @@ FACTORIES = {
     "torch": "torch:TorchFunction",
     "torch:compile": "torch:TorchCompileFunction",
     "paddle": "paddle:PaddleFunction",
-    "paddle:static": "paddle:PaddleStaticFunction",
     "tensorflow": "tensorflow:TensorflowFunction",
     "tensorflow:xla": "tensorflow:TensorflowXlaFunction",
     "jax": "jax:JaxFunction",

@@ -132,7 +132,7 @@ def claimed(text: str, dtypes: Iterable[str] = (), without: Iterable[str] = ()) 
     """
     dtypes, without = tuple(dtypes), tuple(without)
     if text in LEVELS:
-        level: Verdict = next(one for one in ("AAA", "AA", "A") if one == text)  # type: ignore[assignment]
+        level: Verdict = next(one for one in ("AAA", "AA", "A") if one == text)
         return Claims(level, dtypes or DTYPES, without)
     path = Path(text)
     if path.suffix != ".toml" and not path.exists():

@@ -1,11 +1,11 @@
-"""A user's function of Paddle tensors, dynamic or as a static graph."""
+"""A user's function of Paddle tensors, in its dynamic mode."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from bce_conformance.backends.adapters.paddle import PaddleAdapter, PaddleStaticAdapter
+from bce_conformance.backends.adapters.paddle import PaddleAdapter
 
 from .base import FunctionAdapter
 from .operations import Operations
@@ -39,13 +39,3 @@ class PaddleFunction(FunctionAdapter, PaddleAdapter):
         if device != "cpu":
             self.module().device.synchronize()
         return raw
-
-
-class PaddleStaticFunction(PaddleFunction, PaddleStaticAdapter):
-    """A function as a static graph."""
-
-    def function(self) -> Callable[..., Any]:
-        """Return the function as a static graph, traced anew for every kind of arguments."""
-        if self._static is None:
-            self._static = self.module().jit.to_static(self.loss.__call__, full_graph=True)
-        return self._static
