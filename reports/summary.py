@@ -24,7 +24,7 @@ from bce_conformance.results.model import BackendEntry, Results
 
 from .findings import Finding, findings
 from .grid import Square, families, grid
-from .standing import STALE, WORSE, counted, moved, standing
+from .standing import STALE, WORSE, counted, moved, standing, unexpected
 from .timings import summary_line
 
 WIDTH = 80
@@ -226,20 +226,18 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
         if results.cells:
             yield Text("every cell is as known", style="green")
         return
-    worse = any(not cell.expected for cell in results.cells)
+    worse = unexpected(results.cells)
     for line in lines:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
     command = f"bce-conformance ledger check{_argument(folder)}{_claims(results)}"
     yield Text(f"  all of them: {command}")
-    named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
-    lacking = [cell for cell in named if cell.verdict == "unsupported"]
+    named = worse or [cell for cell in results.cells if cell.better]
     told = [cell for cell in named if cell.verdict != "unsupported"]
-    told.sort(key=lambda cell: VERDICTS.index(cell.verdict), reverse=True)
     for cell in told[:SHOWN]:
         yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
     if len(told) > SHOWN:
         yield Text(f"  and {len(told) - SHOWN} more")
-    yield from _unsupported_lines(lacking)
+    yield from _unsupported_lines([cell for cell in named if cell.verdict == "unsupported"])
 
 
 def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
@@ -263,9 +261,9 @@ def next_command(results: Results, folder: Path | None = None) -> str:
     standings = {standing(cell): cell for cell in reversed(results.cells)}
     if results.run.interrupted:
         return _run_again(results, "--resume")
-    worse = next((cell for cell in results.cells if not cell.expected), None)
-    if worse is not None:
-        return reproduce(worse) + _claims(results)
+    worse = unexpected(results.cells)
+    if worse:
+        return reproduce(worse[0]) + _claims(results)
     if STALE in standings and results.run.tier != "quick":
         return f"bce-conformance ledger update{_argument(folder)}"
     tiers = list(TIERS)

@@ -135,6 +135,7 @@ def test_what_fails_comes_first_and_what_is_not_taken_is_one_line(document: Docu
     assert f"  torch: unsupported in {SHOWN + 3} cells: takes no float16 logits\n" in text
     assert "  torch: unsupported in 1 cell: its adapter has no interface\n" in text
     assert "more\n" not in text
+    assert f"next: bce-conformance reproduce {torch[SHOWN + 5]['requirement']}/torch/cpu/" in text
 
 
 def test_the_worst_two_findings_are_named(document: Document) -> None:
@@ -254,6 +255,8 @@ def test_no_word_is_broken_to_fit(document: Document) -> None:
     document["backends"][0]["id"] = path
     for cell in document["cells"][:80]:
         cell["backend"] = path
+    for cell in document["cells"]:
+        cell["expected"] = True
     document["cells"][0] |= {"expected": False, "verdict": "A"}
     text = _text(summary(from_document(document | {"curves": []})), width=80)
     assert f"  VAL-1/{path}/cpu/float16:\n" in text
