@@ -30,6 +30,10 @@ def test_a_function_of_a_file_or_a_module(function: str) -> None:
     assert resolve(f"numpy::{function}").distributions == ()
 
 
+def test_an_adapter_may_be_in_the_working_directory_too() -> None:
+    assert resolve("kernels.deep:Adapter").factory == "kernels.deep:Adapter"
+
+
 def test_a_function_where_it_runs() -> None:
     spec = resolve("jax:jit::kernel.py:loss@python=/some/python")
     assert (spec.function, spec.python, spec.variant) == ("kernel.py:loss", "/some/python", "jit")

@@ -20,7 +20,7 @@ from bce_conformance.backends.calls import OPERANDS, BackendInfo, LossCall, Unsu
 from .composition import Composition, Returns, returned
 from .gradient import OwnGradient
 from .operations import Operations
-from .signature import signature
+from .signature import returning_arrays, signature
 from .target import Loaded, Target, TargetError, line_in, load
 
 _PROBED = 3  # elements that tell a mean, a sum and no reduction apart
@@ -58,7 +58,7 @@ class FunctionAdapter(Adapter):
     def loss(self) -> Composition:
         """The function with what it lacks composed."""
         read = signature(self.loaded.target, self.loaded.loss)
-        called = read.bound(self.loaded.loss)
+        called = returning_arrays(read.bound(self.loaded.loss), self.loaded.target.name)
         returns: Returns = "none"
         if "reduction" not in read.options:
             returns = self._returned(called)

@@ -52,6 +52,19 @@ class Signature:
         return call
 
 
+def returning_arrays(loss: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """``loss``, with an error of its own where it returns no array, as for want of a ``return``."""
+
+    def call(logits: Any, targets: Any, **options: Any) -> Any:
+        found = loss(logits, targets, **options)
+        if not hasattr(found, "shape"):
+            kind = type(found).__name__
+            raise TypeError(f"{name} returned an object of type {kind}; accepted is an array")
+        return found
+
+    return call
+
+
 def signature(target: Target, loss: Any, more: tuple[str, ...] = ()) -> Signature:
     """Read how ``loss`` is called.
 

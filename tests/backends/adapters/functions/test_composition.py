@@ -8,6 +8,7 @@ import pytest
 
 from bce_conformance.backends import LossCall, LossResult, UnsupportedCall
 from bce_conformance.backends.adapters.functions.numpy import NumpyFunction
+from bce_conformance.backends.adapters.functions.target import TargetError
 from tests.backends.adapters.formula import formula, moderate, with_quantities
 
 OPTIONS = ("weight", "pos_weight", "reduction")
@@ -214,3 +215,10 @@ def test_a_gradient_has_no_second_order(tmp_path: Path) -> None:
     assert "gradients by loss_backward, and no second order or forward mode" in adapter.info().notes
     with pytest.raises(UnsupportedCall, match="loss_backward is a gradient"):
         evaluate(adapter, with_quantities(moderate("float64"), "hvp_logits"))
+
+
+def test_a_function_that_returns_nothing_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "losses.py"
+    path.write_text("def loss(logits, targets):\n    logits - targets\n", "utf-8")
+    with pytest.raises(TargetError, match="TypeError: loss returned an object of type NoneType"):
+        NumpyFunction(f"{path}:loss").info()
