@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -242,11 +241,15 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
 
 def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     """What backends do not support, each once: a format that is not taken is one thing."""
-    counts = Counter((cell.backend, _lacks(cell)) for cell in cells)
-    for (backend, detail), count in counts.most_common(LACKING):
-        cells_ = "1 cell" if count == 1 else f"{count} cells"
-        yield from _wrapped(f"{backend}: unsupported in {cells_}: {detail}", "  ")
-    others = sum(count for _, count in counts.most_common()[LACKING:])
+    alike: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        alike.setdefault((cell.backend, _lacks(cell)), []).append(cell.requirement)
+    ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
+    for (backend, detail), requirements in ranked[:LACKING]:
+        number = f"{len(requirements)} cells, such as of" if len(requirements) > 1 else "a cell of"
+        where = f"{number} {requirements[0]}"
+        yield from _wrapped(f"{backend}: unsupported in {where}: {detail}", "  ")
+    others = sum(len(requirements) for _, requirements in ranked[LACKING:])
     if others:
         yield Text(f"  and {others} cells more that are unsupported")
 

@@ -132,8 +132,10 @@ def test_what_fails_comes_first_and_what_is_not_taken_is_one_line(document: Docu
     text = _text(summary(from_document(document)))
     named = re.findall(r"^  \S+: expected AAA, found (.+)$", text, re.MULTILINE)
     assert named == ["fails", "A"]
-    assert f"  torch: unsupported in {SHOWN + 3} cells: takes no float16 logits\n" in text
-    assert "  torch: unsupported in 1 cell: its adapter has no interface\n" in text
+    first, one = torch[0]["requirement"], torch[SHOWN + 3]["requirement"]
+    cells = f"{SHOWN + 3} cells, such as of {first}"
+    assert f"  torch: unsupported in {cells}: takes no float16 logits\n" in text
+    assert f"  torch: unsupported in a cell of {one}: its adapter has no interface\n" in text
     assert "more\n" not in text
     assert f"next: bce-conformance reproduce {torch[SHOWN + 5]['requirement']}/torch/cpu/" in text
 
