@@ -21,10 +21,10 @@ from tests.backends.adapters.formula import formula, moderate, with_quantities
 
 GRADIENTS = ("grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
 SOFTPLUS = {
-    "torch": "from torch.nn.functional import softplus",
-    "jax": "from jax.nn import softplus",
-    "tensorflow": "from tensorflow.nn import softplus",
-    "paddle": "from paddle.nn.functional import softplus",
+    "torch": "from torch.nn.functional import sigmoid, softplus",
+    "jax": "from jax.nn import sigmoid, softplus",
+    "tensorflow": "from tensorflow.nn import sigmoid, softplus",
+    "paddle": "from paddle.nn.functional import sigmoid, softplus",
 }
 PLAIN = """
 {softplus}
@@ -46,6 +46,14 @@ def raises(logits, targets, reduction="mean"):
     return logits
 
 criterion = Criterion()
+
+def by_hand(logits, targets):
+    return loss(logits, targets)
+
+def by_hand_backward(logits, targets, cotangent):
+    near, far = sigmoid(logits), sigmoid(-logits)
+    slope = (1 - targets) * near - targets * far
+    return cotangent * slope, cotangent * (softplus(-logits) - softplus(logits))
 """
 FRAMEWORKS = ("torch", "jax", "jax:jit", "tensorflow", "paddle")
 
@@ -113,6 +121,20 @@ def test_a_class_and_an_object(
     made = () if name == "Criterion" else ("pos_weight",)
     assert info.composed == ("weight", *made, "reduction")
     require_formula(process, with_quantities(moderate("float64"), "loss", *GRADIENTS))
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax", "tensorflow", "paddle"])
+def test_a_gradient_of_ones_own_is_composed_in_the_frameworks_operations(
+    function: Callable[[str, str], BackendProcess], framework: str
+) -> None:
+    process = function(framework, "by_hand")
+    for reduction in ("none", "mean", "sum"):
+        call = moderate("float64", reduction=reduction)
+        require_formula(process, with_quantities(call, "loss", *GRADIENTS))
+    failure = process.evaluate(with_quantities(call, "hvp_logits"))
+    assert failure == Failure(
+        "unsupported", "by_hand_backward is a gradient: there is no hvp_logits"
+    )
 
 
 def test_what_a_function_raised_has_its_line_and_its_traceback(
