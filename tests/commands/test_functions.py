@@ -52,7 +52,7 @@ def invoke(folder: Path, *arguments: str, code: int) -> str:
         env={**environment, "COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     output = done.stdout + done.stderr
