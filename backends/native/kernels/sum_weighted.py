@@ -15,10 +15,10 @@ from ..arithmetic.half import narrow, near_tie, widen
 from ..arithmetic.intrinsics import as_bits, helper
 from ..compiled import default_mode, kernel, restore_mode
 from ..element.float64 import cancels, narrow_gradient, narrow_loss
+from ..memory.chunks import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 from ..memory.strided import transfer
-from .sum_float32 import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 
-# Behind what ``sum_float32.py`` has in its buffer: rows of weight and pos_weight.
+# Behind what ``chunks.py`` lays out: rows of weight and pos_weight.
 _W = SIZE
 _P = SIZE + LANES
 _SIZE = SIZE + 2 * LANES
