@@ -142,6 +142,11 @@ class Failure:
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.kind != "raised" else f"raised {self.detail}"
 
+    @property
+    def reason(self) -> str:
+        """Why a backend does not start: what was found wrong with a function in its own words."""
+        return self.message if self.error_type == "TargetError" else str(self)
+
 
 class UnsupportedCall(Exception):  # noqa: N818 - a statement about the framework, not an error
     """Raised by an adapter for a call that its framework does not offer at all."""
@@ -153,6 +158,14 @@ class Device:
 
     kind: str
     name: str
+
+
+_EXAMPLES = {
+    "devices": "Device('cpu', 'cpu')",
+    "dtypes": "'float32'",
+    "composed": "'weight'",
+    "notes": "'gradients by hand'",
+}
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,11 @@ class BackendInfo:
             own function lacks it: argument names and quantities.
         instruction_set: that its code for the CPU was made for, such as ``x86-64-v3/intel``; empty
             where the adapter does not say.
+        notes: what else a reader of its results should know, a few words each.
+
+    Raises:
+        TypeError: a field is of another type.
+        ValueError: a field has a value that is not accepted.
     """
 
     id: str
@@ -180,6 +198,26 @@ class BackendInfo:
     dtypes: tuple[str, ...] = DTYPES
     composed: tuple[str, ...] = field(default=())
     instruction_set: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts = ("id", "framework", "version", "variant", "instruction_set")
+        for name in texts:
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(f"BackendInfo.{name} is {value!r}; accepted is a string")
+        if not self.id:
+            raise ValueError("BackendInfo.id is empty; accepted is a name, such as my_package")
+        for name, kind in (("devices", Device), ("dtypes", str), ("composed", str), ("notes", str)):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
+                of = f"of {kind.__name__}, such as ({_EXAMPLES[name]},)"
+                raise TypeError(f"BackendInfo.{name} is {value!r}; accepted is a tuple {of}")
+        if not self.devices or not all(device.kind for device in self.devices):
+            raise ValueError(f"BackendInfo.devices is {self.devices}; accepted are named devices")
+        unknown = sorted(set(self.dtypes) - set(DTYPES))
+        if unknown:
+            raise ValueError(f"BackendInfo.dtypes has {unknown}; accepted are {list(DTYPES)}")
 
 
 class Backend(Protocol):

@@ -6,13 +6,12 @@ Nothing here imports a framework: a backend is an import path until its own proc
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import re
 import subprocess
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import instruction_sets
+from . import function_ids, instruction_sets
 from .names import nearest
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
@@ -28,8 +27,8 @@ class BackendSpec:
     """A backend that can be started.
 
     Attributes:
-        id: ``framework[:variant]`` or ``package.module:Class``, with ``@python=…`` and ``@isa=…``
-            where given.
+        id: ``framework[:variant]``, ``framework[:variant]::function`` or ``package.module:Class``,
+            with ``@python=…`` and ``@isa=…`` where given.
         factory: import path ``package.module:Class`` of its adapter.
         variant: such as ``"compile"``; empty for the default.
         distributions: names under which the framework is distributed, any one of which suffices;
@@ -39,6 +38,8 @@ class BackendSpec:
             shape takes it a tenth of a second, or seconds, instead of microseconds.
         instruction_set: the level that its code is held to, one of ``instruction_sets.LEVELS``;
             empty for all that the processor has.
+        function: of a user's own that is judged, ``package.module:name`` or ``path.py:name``; empty
+            for the framework's own loss.
     """
 
     id: str
@@ -48,6 +49,7 @@ class BackendSpec:
     python: str = ""
     compiles: bool = False
     instruction_set: str = ""
+    function: str = ""
 
 
 _ADAPTERS = "bce_conformance.backends.adapters"
@@ -97,9 +99,10 @@ def resolve(name: str) -> BackendSpec:
     """Return the backend that ``name`` means.
 
     Args:
-        name: a built-in id, the name of an entry point, or ``package.module:Class``; each may be
-            followed by ``@python=/path/to/python`` to run it in another interpreter, and by
-            ``@isa=x86-64-v3`` to hold its code to an instruction set.
+        name: a built-in id, the name of an entry point, ``package.module:Class``, or a function of
+            the user's own, such as ``torch::package.module:name`` or ``torch::./path.py:name``;
+            each may be followed by ``@python=/path/to/python`` to run it in another interpreter,
+            and by ``@isa=x86-64-v3`` to hold its code to an instruction set.
 
     Raises:
         ValueError: there is no such backend; the message names the nearest of those that there are.
@@ -110,14 +113,29 @@ def resolve(name: str) -> BackendSpec:
     python = given.get("python", "")
     known = {spec.id: spec for spec in (*entry_point_backends(), *_BUILTIN)}
     spec = known.get(backend)
+    if spec is None and function_ids.SEPARATOR in backend:
+        spec = _function(backend, elsewhere=bool(python))
     if spec is None and _is_import_path(backend, known, elsewhere=bool(python)):
         spec = BackendSpec(backend, backend)
     if spec is None:
         raise ValueError(
-            f"backend {name!r} is unknown; {nearest(backend, known)}; "
-            "or name package.module:Class of an importable adapter"
+            f"backend {name!r} is unknown; {nearest(backend, known)}; or name package.module:Class "
+            "of an importable adapter, or a function of your own as torch::./path.py:name"
         )
     return replace(spec, id=name, **given) if given else spec
+
+
+def _function(backend: str, *, elsewhere: bool) -> BackendSpec:
+    """The backend of a user's own function, in the framework of a built-in one.
+
+    Raises:
+        ValueError: there is no such framework, or no such function.
+    """
+    framework, function = function_ids.split(backend)
+    function_ids.check_target(backend, function, elsewhere=elsewhere)
+    of = {spec.id: spec for spec in _BUILTIN}.get(framework, BackendSpec(framework, ""))
+    factory = f"{_ADAPTERS}.functions.{function_ids.FACTORIES[framework]}"
+    return replace(of, id=backend, factory=factory, function=function)
 
 
 def _locations(name: str, locations: list[str]) -> dict[str, Any]:
@@ -144,15 +162,14 @@ def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: b
     package = backend.partition(":")[0].partition(".")[0]
     if backend.partition(":")[0] in known:  # a variant that there is not, such as torch:fast
         return False
-    return elsewhere or importlib.util.find_spec(package) is not None
+    return elsewhere or function_ids.importable(package)
 
 
 def sibling(spec: BackendSpec) -> BackendSpec | None:
     """Return the backend whose compiled variant ``spec`` is, held and placed as it is, or None."""
     if not spec.variant:
         return None
-    backend, at, location = spec.id.partition("@")
-    eager = resolve(f"{backend.partition(':')[0]}{at}{location}")
+    eager = resolve(spec.id.replace(f":{spec.variant}", "", 1))
     return replace(eager, instruction_set=spec.instruction_set)
 
 

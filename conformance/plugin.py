@@ -19,6 +19,7 @@ import pytest
 
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.conformance.ledger.claims import claimed
 from bce_conformance.conformance.running import journal, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix
@@ -86,6 +87,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ledger", type=Path, metavar="FILE", help="ledger of a backend (repeatable)", **many
     )
+    group.addoption("--claims", metavar="LEVEL|FILE", help="what a backend of your own reaches")
     group.addoption("--memory", metavar="AMOUNT", help="for the suite's own process, as in 2GiB")
     group.addoption(
         "--isa", default="", metavar="NAME", help="instruction set that all code is held to"
@@ -124,6 +126,7 @@ def read_options(option: Namespace) -> RunOptions:
             memory.default_bound() if option.memory is None else memory.parse(option.memory),
             option.isa,
             option.strict_ledger,
+            claimed(option.claims) if option.claims else None,
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
@@ -195,6 +198,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         if isinstance(info, BackendInfo):
             devices = ", ".join(device.kind for device in info.devices)
             text = f"{info.framework} {info.version} on {devices} ({info.instruction_set})"
+            text = "; ".join([text, *info.notes])
         lines.append(f"  {backend}: {text}")
     kept = config.stash[KEPT]
     if kept.cells:
@@ -267,6 +271,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if MATRIX in config.stash and not config.option.collectonly:
         checks = [check for item in session.items if (check := _check(item))]
         matrix = config.stash[MATRIX]
+        if why := matrix.processes.why_not_started(matrix.settings.backends):
+            raise pytest.exit.Exception(why, returncode=pytest.ExitCode.USAGE_ERROR)
         options = config.stash[OPTIONS]
         _require_measurable(options, matrix, [check.place for check in checks])
         if options.results is not None:

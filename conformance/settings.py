@@ -18,6 +18,7 @@ from bce_conformance.backends import (
 )
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import nearest
+from bce_conformance.conformance.ledger.claims import Claims
 from bce_conformance.conformance.ledger.reading import read
 from bce_conformance.conformance.ledger.standing import Ledger
 from bce_conformance.results.cells import Cell
@@ -53,6 +54,7 @@ class Settings:
             is computed again.
         instruction_set: that the code of all backends is held to; empty for all that the processor
             has.
+        claims: what the author of a backend says of all its cells; None for nothing.
         strict: whether a cell is an error that is better than an entry of the ledger which was
             measured on the same version and instruction set.
         ledger: what is expected, by the suite's own ledger and by ``ledgers``.
@@ -72,6 +74,7 @@ class Settings:
     memory: int = field(default_factory=default_bound)
     instruction_set: str = ""
     strict: bool = False
+    claims: Claims | None = None
     ledger: Ledger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +97,12 @@ class Settings:
         absent = [path for path in self.ledgers if not path.exists()]
         if absent:
             raise ValueError(NO_LEDGER.format(absent[0]))
-        object.__setattr__(self, "ledger", read(self.ledgers))
+        if self.claims and not any(self.claims.is_about(spec.id) for spec in self.specs()):
+            raise ValueError(
+                "claims are about a backend of your own, and all that are measured are built in; "
+                "name yours with --backend"
+            )
+        object.__setattr__(self, "ledger", read(self.ledgers, claims=self.claims))
 
     def specs(self) -> list[BackendSpec]:
         """The backends to measure, each once.

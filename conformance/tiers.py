@@ -158,8 +158,8 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(3, 2),
-            random_calls=(50, 0),
+            call_strength=(0, 0),
+            random_calls=(0, 0),
             drawn_for_variants=False,
             causes=2,
             left_out=(
@@ -167,7 +167,7 @@ TIERS: dict[str, Tier] = {
                 "reductions over more than 10⁷ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
-                "calls drawn for compiled variants (ANY), and for jax and optax but in float32",
+                "calls drawn from the space of calls (ANY)",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
                 "of what compiles for each shape the derivatives of each rank, reduction and size",

@@ -22,7 +22,7 @@ from bce_conformance.timing.plan import title
 
 from .charts import packed_curves, specifications, vega_script
 from .grid import FAMILIES, Square, families, grid, square
-from .standing import counted, standing
+from .standing import counted, standing, unexpected
 from .timings import by_workload, chart, duration, noise_line
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -85,7 +85,7 @@ def render(results: Results) -> str:
         family_names=FAMILIES,
         by_requirement=_by_requirement(results),
         total=square(results.cells),
-        unexpected=[cell for cell in results.cells if not cell.expected],
+        unexpected=unexpected(results.cells),
         better=[cell for cell in results.cells if cell.expected and cell.better],
         not_as_known=counted(results.cells),
         shown=UNEXPECTED_SHOWN,
@@ -150,6 +150,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
             "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
             "worst": worst and [text(value) for value in vars(worst).values()],
             "flushed": cell.flushed,
+            "log": text(cell.log),
         }
 
     rows = [row(cell) for cell in results.cells]

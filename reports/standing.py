@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bce_conformance.results.cells import Cell
+from bce_conformance.results.cells import VERDICTS, Cell
 
 AS_KNOWN = "as known"
 WORSE = "worse"
@@ -24,6 +24,15 @@ def standing(cell: Cell) -> str:
         return STALE
     where = f": another {' and '.join(cell.elsewhere)}" if cell.elsewhere else ""
     return (BETTER if cell.expected else WORSE) + where
+
+
+def unexpected(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells that are worse than known: those of the worst verdict first, the rest in order.
+
+    What is unsupported comes last: a format that is not taken is many cells, and hides the others.
+    """
+    worse = [cell for cell in cells if not cell.expected]
+    return sorted(worse, key=lambda c: (c.verdict == "unsupported", -VERDICTS.index(c.verdict)))
 
 
 def moved(cell: Cell) -> str:

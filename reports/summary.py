@@ -11,6 +11,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -22,7 +23,7 @@ from bce_conformance.results.model import BackendEntry, Results
 
 from .findings import Finding, findings
 from .grid import Square, families, grid
-from .standing import STALE, WORSE, counted, moved, standing
+from .standing import STALE, WORSE, counted, moved, standing, unexpected
 from .timings import summary_line
 
 WIDTH = 80
@@ -44,6 +45,9 @@ MARKS = {"fails": "F", "crashed": "C", "timeout": "T", "unsupported": "u", "not 
 
 SHOWN = 10
 """How many cells that are not as known are named before the rest is only counted."""
+
+LACKING = 4
+"""How many things that backends do not support are named before the rest is only counted."""
 
 FEW = 12
 """Up to so many different pairs of findings are shown whole; of more, the worst of each."""
@@ -221,15 +225,38 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
         if results.cells:
             yield Text("every cell is as known", style="green")
         return
-    worse = any(not cell.expected for cell in results.cells)
+    worse = unexpected(results.cells)
     for line in lines:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
-    yield from _wrapped(f"all of them: bce-conformance ledger check{_argument(folder)}", "  ")
-    named = [cell for cell in results.cells if not cell.expected or (not worse and cell.better)]
-    for cell in named[:SHOWN]:
+    command = f"bce-conformance ledger check{_argument(folder)}{_claims(results)}"
+    yield Text(f"  all of them: {command}")
+    named = worse or [cell for cell in results.cells if cell.better]
+    told = [cell for cell in named if cell.verdict != "unsupported"]
+    for cell in told[:SHOWN]:
         yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
-    if len(named) > SHOWN:
-        yield Text(f"  and {len(named) - SHOWN} more")
+    if len(told) > SHOWN:
+        yield Text(f"  and {len(told) - SHOWN} more")
+    yield from _unsupported_lines([cell for cell in named if cell.verdict == "unsupported"])
+
+
+def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
+    """What backends do not support, each once: a format that is not taken is one thing."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        alike.setdefault((cell.backend, _lacks(cell)), []).append(cell.requirement)
+    ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
+    for (backend, detail), requirements in ranked[:LACKING]:
+        number = f"{len(requirements)} cells, such as of" if len(requirements) > 1 else "a cell of"
+        where = f"{number} {requirements[0]}"
+        yield from _wrapped(f"{backend}: unsupported in {where}: {detail}", "  ")
+    others = sum(len(requirements) for _, requirements in ranked[LACKING:])
+    if others:
+        yield Text(f"  and {others} cells more that are unsupported")
+
+
+def _lacks(cell: Cell) -> str:
+    """What a backend does not support, by the first that a cell tells of it."""
+    return cell.detail.split("; ")[0].rpartition("unsupported: ")[2]
 
 
 def next_command(results: Results, folder: Path | None = None) -> str:
@@ -237,9 +264,9 @@ def next_command(results: Results, folder: Path | None = None) -> str:
     standings = {standing(cell): cell for cell in reversed(results.cells)}
     if results.run.interrupted:
         return _run_again(results, "--resume")
-    worse = next((cell for cell in results.cells if not cell.expected), None)
-    if worse is not None:
-        return reproduce(worse)
+    worse = unexpected(results.cells)
+    if worse:
+        return reproduce(worse[0]) + _claims(results)
     if STALE in standings and results.run.tier != "quick":
         return f"bce-conformance ledger update{_argument(folder)}"
     tiers = list(TIERS)
@@ -259,6 +286,18 @@ def _run_again(results: Results, option: str) -> str:
             if not word.startswith("--tier") and (place == 0 or words[place - 1] != "--tier")
         ]
     return shlex.join(["bce-conformance", "run", *(w for w in words if w != option), option])
+
+
+def _claims(results: Results) -> str:
+    """The claims that a run was held to, as options of another command."""
+    words = [word for argument in results.run.argv for word in _split(argument)]
+    pairs = [(n, v) for n, v in pairwise(words) if n in ("--claims", "--dtypes", "--without")]
+    return "".join(f" {shlex.join(pair)}" for pair in pairs)
+
+
+def _split(argument: str) -> list[str]:
+    """An option as its name and its value, where they are one word."""
+    return argument.split("=", 1) if argument.startswith("--") else [argument]
 
 
 def _argument(folder: Path | None) -> str:

@@ -154,6 +154,8 @@ class Cell:
         known: the verdict that the ledger says, AAA where it has no entry.
         elsewhere: in what the run differs from those that the ledger's word for the cell was
             measured in: ``version``, ``instruction set``, both, or nothing.
+        log: the end of the traceback of an error that ``detail`` tells of, or of what the process
+            wrote before it died; else the empty string.
     """
 
     requirement: str
@@ -174,6 +176,7 @@ class Cell:
     witness: Witness | None = None
     known: str = "AAA"
     elsewhere: tuple[str, ...] = ()
+    log: str = ""
 
     @property
     def stale(self) -> bool:

@@ -106,6 +106,7 @@ class BackendEntry:
     """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured.
 
     ``instruction_set`` is that which its code for the CPU was made for; empty where unknown.
+    ``notes`` are what else a reader should know.
     """
 
     id: str
@@ -118,6 +119,7 @@ class BackendEntry:
     status: str
     subnormals: tuple[Subnormals, ...] = ()
     instruction_set: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,7 @@ def _timings(entry: dict[str, Any]) -> Timings:
 def _backend(entry: dict[str, Any]) -> BackendEntry:
     lists = {name: tuple(entry[name]) for name in ("dtypes", "composed")}
     lists["devices"] = tuple(Device(**device) for device in entry["devices"])
+    lists["notes"] = tuple(entry.get("notes", ()))
     lists["subnormals"] = tuple(Subnormals(**one) for one in entry.get("subnormals", ()))
     return BackendEntry(**{**entry, **lists})
 

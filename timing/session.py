@@ -67,6 +67,13 @@ class Session:
         turns = self.rounds * sum(len(group.entries) for group in self.plan)
         return turns + (len(UNPAIRED) if has_goals(self.plan) else 0)
 
+    def start(self) -> dict[str, BackendInfo | Failure]:
+        """Start all processes, and return what each says of itself, or why it does not start."""
+        if not self.infos:
+            infos = self._starters.map(BackendProcess.info, self._processes.values())
+            self.infos = dict(zip(self._processes, infos, strict=True))
+        return self.infos
+
     def run(self, told: Told) -> None:
         """Measure; an interruption ends it and keeps what there is.
 
@@ -74,8 +81,7 @@ class Session:
             told: is given the name of each measurement when it is done.
         """
         try:
-            infos = self._starters.map(BackendProcess.info, self._processes.values())
-            self.infos = dict(zip(self._processes, infos, strict=True))
+            self.start()
             for group in self.plan:
                 self._measure(group, told)
             if has_goals(self.plan) and isinstance(self.infos[NATIVE], BackendInfo):

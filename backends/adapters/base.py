@@ -135,10 +135,14 @@ class Adapter(ABC):
         """Return what the framework holds now of the arrays that ``place_all`` gave it last."""
         return {name: self.to_numpy(tensor) for name, tensor in self._placed.items()}
 
-    def _takes(self, dtype: str) -> bool:
+    def _probe(self, dtype: str) -> LossCall:
+        """A call of one element in a format, which whoever takes it evaluates."""
         ones = np.ones(1, BFLOAT16 if dtype == BFLOAT16.name else dtype)
+        return LossCall(ones, ones)
+
+    def _takes(self, dtype: str) -> bool:
         try:
-            self.fetch(self.bind(LossCall(ones, ones))())
+            self.fetch(self.bind(self._probe(dtype))())
         except Exception:
             return False
         return True

@@ -61,6 +61,7 @@ class NativeAdapter(Adapter):
             version=self.version(),
             devices=self.devices(),
             dtypes=DTYPES,
+            composed=self.composed,
             instruction_set=self.instruction_set(),
         )
 
@@ -84,8 +85,8 @@ class NativeAdapter(Adapter):
             tensors.get("pos_weight"),
             call.reduction,
         )
+        forward = partial(native.jacobian_vector_product, *pair, call.tangent, *options)
         second_order = partial(native.hessian_vector_product, *pair, call.tangent, *options)
-        forward_mode = partial(native.jacobian_vector_product, *pair, call.tangent, *options)
         evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
         if call.interface == "class":
             evaluate = instance_of(native.BCEWithLogitsLoss, call, tensors)
@@ -109,7 +110,7 @@ class NativeAdapter(Adapter):
             if "hvp_logits" in call.quantities:
                 raw["hvp_logits"] = second_order(cotangent=call.cotangent)
             if "jvp_logits" in call.quantities:
-                raw["jvp_logits"] = forward_mode()
+                raw["jvp_logits"] = forward()
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk

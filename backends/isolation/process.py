@@ -235,8 +235,9 @@ class BackendProcess:
             "parent": os.getpid(),
             "log": log,
             "factory": self.spec.factory,
+            "function": self.spec.function,
             # Another interpreter has its own packages; this one's belong to this one.
-            "path": [] if self.spec.python else [os.path.abspath(entry) for entry in sys.path],
+            "path": [*map(os.path.abspath, [] if self.spec.python else sys.path), os.getcwd()],
             "packages": packages,
         }
 

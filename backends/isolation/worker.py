@@ -26,6 +26,8 @@ from typing import Any
 MESSAGE_LENGTH = 300
 LOG_LENGTH = 2000
 PR_SET_PDEATHSIG = 1
+# Modules whose frames a traceback begins after; this one is sent, and runs under the first name.
+OWN = ("__channelexec__", "bce_conformance.")
 
 # Frameworks that log to the terminal or take all of a GPU's memory, asked to do neither. What the
 # user has set stays.
@@ -85,18 +87,49 @@ def shortened(text: str) -> str:
     return text[:start] + gap + text[start + len(gap) - MESSAGE_LENGTH :]
 
 
-def failure(error: Exception) -> dict[str, Any]:
-    """Return ``error`` as a message; an adapter's refusal is told from the framework's error."""
+def failure(error: Exception, *, located: bool = False) -> dict[str, Any]:
+    """Return ``error`` as a message; an adapter's refusal is told from the framework's error.
+
+    With ``located``, its detail says which line of the user's file it came from.
+    """
     name = type(error).__name__
     message = " ".join(str(error).split())[:LOG_LENGTH]
-    text = shortened(message)
-    log = traceback.format_exc()[-LOG_LENGTH:]
+    text = shortened(message) + (line_of(error) if located else "")
+    log = traceback_of(error)
     if name == "UnsupportedCall":
         return {"failure": {"kind": "unsupported", "detail": text, "log": log}}
     detail = f"{name}: {text}" if text else name
     bases = tuple(base.__name__ for base in type(error).__mro__[1:])
     raised = {"kind": "raised", "detail": detail, "error_type": name, "error_bases": bases}
     return {"failure": {**raised, "message": message, "log": log}}
+
+
+def traceback_of(error: Exception) -> str:
+    """Return the end of an error's traceback, from the first frame that is not this package's."""
+    here, frames = error.__traceback__, error.__traceback__
+    while here is not None and here.tb_frame.f_globals.get("__name__", "").startswith(OWN):
+        here = here.tb_next
+    lines = traceback.format_exception(type(error), error, here or frames)
+    return "".join(lines)[-LOG_LENGTH:].strip()
+
+
+def line_of(error: Exception) -> str:
+    """Return the last line that an error came by in the user's file, in words; empty without one.
+
+    That is the first file which is neither this package's nor Python's importing.
+    """
+    names = {f.f_code.co_filename: str(f.f_globals.get("__name__")) for f, _ in frames_of(error)}
+    lines = [(frame.f_code.co_filename, line) for frame, line in frames_of(error)]
+    others = [f for f in names if not names[f].startswith((*OWN, "importlib"))]
+    if not others or isinstance(error, SyntaxError):  # whose text has the line
+        return ""
+    line = [number for file, number in lines if file == others[0]][-1]
+    return f" ({os.path.basename(others[0])}, line {line})"
+
+
+def frames_of(error: Exception) -> list[tuple[Any, int]]:
+    """Return the frames of an error's traceback with their lines, the outermost first."""
+    return list(traceback.walk_tb(error.__traceback__))
 
 
 def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +158,36 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     return transport.pack_result(replace(result, warnings=texts, modified=changed))
 
 
+def made(factory: str, function: str) -> Any:
+    """Return an adapter, of a user's function where one is named.
+
+    Raises:
+        TypeError: it lacks a method of an adapter.
+    """
+    module, _, name = factory.partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    adapter = kind(function) if function else kind()
+    lacking = [m for m in ("info", "bind", "fetch") if not callable(getattr(adapter, m, None))]
+    if lacking:
+        raise TypeError(f"{name} is no adapter: it has no method {', '.join(lacking)}")
+    return adapter
+
+
+def described(adapter: Any) -> Any:
+    """Return what an adapter says of itself.
+
+    Raises:
+        TypeError: that is no BackendInfo.
+    """
+    from bce_conformance.backends.calls import BackendInfo
+
+    info = adapter.info()
+    if not isinstance(info, BackendInfo):
+        given = f"an object of type {type(info).__name__}"
+        raise TypeError(f"info() returned {given}; accepted is a BackendInfo")
+    return info
+
+
 def serve(channel: Any) -> None:
     """Answer the parent: a process id, a description, then whatever it asks for."""
     config = channel.receive()
@@ -135,12 +198,11 @@ def serve(channel: Any) -> None:
         from bce_conformance.backends.measuring.timer import Timer
         from bce_conformance.backends.measuring.workload import Workload
 
-        module, _, name = config["factory"].partition(":")
-        adapter = getattr(importlib.import_module(module), name)()
+        adapter = made(config["factory"], config["function"])
         timer = Timer(adapter)
-        message = transport.pack_info(adapter.info())
+        message = transport.pack_info(described(adapter))
     except Exception as error:
-        channel.send(failure(error))
+        channel.send(failure(error, located=True))
         return
     channel.send(message)
     while True:
@@ -156,7 +218,7 @@ def serve(channel: Any) -> None:
             else:
                 message = evaluate(adapter, message)
         except Exception as error:
-            message = failure(error)
+            message = failure(error, located=bool(config["function"]))
         channel.send(message)
 
 

@@ -15,7 +15,6 @@ from .arguments import (
     Array,
     Operands,
     as_format,
-    check_broadcast,
     check_cotangent,
     check_operands,
     check_out,
@@ -205,6 +204,83 @@ def value_and_grad(
     return loss, gradients
 
 
+def _check_direction(vector: Any, operand: Any, name: str) -> None:
+    """Check that the direction has the shape of the operand ``name``."""
+    given, wanted = tuple(getattr(vector, "shape", ())), tuple(operand.shape)
+    if given != wanted:
+        raise ValueError(
+            f"vector has shape {given} and {name} has shape {wanted}; accepted are equal shapes"
+        )
+
+
+def _along(
+    logits: Any,
+    targets: Any,
+    vector: Any,
+    weight: Any,
+    pos_weight: Any,
+    reduction: str,
+    *,
+    wrt: str = "logits",
+    cotangent: Any = None,
+) -> Any:
+    """The evaluation of a call with a direction in an operand: on a CUDA device, or here."""
+    on_device = _on_device(
+        logits, targets, weight, pos_weight, reduction, cotangent=cotangent, vector=vector
+    )
+    if on_device is not None:
+        evaluation, arrays = on_device
+        check_wrt((wrt,), arrays)
+        _check_direction(vector, arrays[wrt], wrt)
+        return evaluation
+    check_reduction(reduction)
+    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
+    check_wrt((wrt,), operands.named())
+    direction = as_format("vector", vector, exact=True)
+    _check_direction(direction, getattr(operands, wrt), wrt)
+    given = check_cotangent(cotangent, _loss_shape(operands, reduction))
+    return _kernels().Evaluation(operands, reduction, given, direction)
+
+
+def jacobian_vector_product(
+    logits: Any,
+    targets: Any,
+    vector: Any,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: str = "mean",
+    *,
+    wrt: str = "logits",
+) -> Array:
+    """The derivative of the reduced loss along ``vector``: forward mode in one operand.
+
+    Args:
+        logits: as for ``binary_cross_entropy_with_logits``.
+        targets: likewise.
+        vector: direction in the operand ``wrt``, of its shape.
+        weight: as for ``binary_cross_entropy_with_logits``.
+        pos_weight: likewise.
+        reduction: likewise.
+        wrt: the operand that moves: ``"logits"``, ``"targets"``, ``"weight"`` or
+            ``"pos_weight"``.
+
+    Returns:
+        An array of the loss's shape, in the logits' format. A sum or mean is exact but for one
+        rounding, however much of it cancels.
+
+    Raises:
+        TypeError: an argument is not an array of an accepted dtype.
+        ValueError: a shape, the reduction or ``wrt`` is not accepted.
+
+    Example:
+        >>> x, y = np.array([0.0, 1.0]), np.array([1.0, 1.0])
+        >>> float(jacobian_vector_product(x, y, np.array([2.0, 0.0]), reduction="sum"))
+        -1.0
+    """
+    along = _along(logits, targets, vector, weight, pos_weight, reduction, wrt=wrt)
+    return along.forward(wrt)
+
+
 def hessian_vector_product(
     logits: Any,
     targets: Any,
@@ -233,74 +309,5 @@ def hessian_vector_product(
         TypeError: an argument is not an array of an accepted dtype.
         ValueError: a shape or the reduction is not accepted.
     """
-    on_device = _on_device(
-        logits, targets, weight, pos_weight, reduction, cotangent=cotangent, vector=vector
-    )
-    if on_device is not None:
-        return on_device[0].hessian()
-    check_reduction(reduction)
-    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
-    direction = as_format("vector", vector, exact=True)
-    x = operands.logits
-    if direction.shape != x.shape:
-        raise ValueError(
-            f"vector has shape {direction.shape} and logits has shape {x.shape}; "
-            "accepted are equal shapes"
-        )
-    given = check_cotangent(cotangent, _loss_shape(operands, reduction))
-    kernels = _kernels()
-    result = np.empty(x.shape, operands.dtype)
-    kernels.Evaluation(operands, reduction, given, direction).run(None, {kernels.HESSIAN: result})
-    return result
-
-
-def jacobian_vector_product(
-    logits: Any,
-    targets: Any,
-    vector: Any,
-    weight: Any = None,
-    pos_weight: Any = None,
-    reduction: str = "mean",
-    *,
-    wrt: str = "logits",
-) -> Array:
-    """The derivative of the loss along ``vector``: forward mode.
-
-    Args:
-        logits: as for ``binary_cross_entropy_with_logits``.
-        targets: likewise.
-        vector: direction in the operand ``wrt``, broadcastable to the shape of ``logits``.
-        weight: as for ``binary_cross_entropy_with_logits``.
-        pos_weight: likewise.
-        reduction: likewise. Sums and means are rounded once.
-        wrt: the operand that moves: ``"logits"``, ``"targets"``, ``"weight"`` or
-            ``"pos_weight"``.
-
-    Returns:
-        An array of the loss's shape and of the logits' format.
-
-    Raises:
-        TypeError: an argument is not an array of an accepted dtype.
-        ValueError: a shape, the reduction or ``wrt`` is not accepted.
-    """
-    on_device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=vector)
-    if on_device is not None:
-        evaluation, arrays = on_device
-        check_wrt((wrt,), arrays)
-        return evaluation.along(wrt)
-    check_reduction(reduction)
-    operands = check_operands(logits, targets, weight, pos_weight, check_targets=False)
-    check_wrt((wrt,), operands.named())
-    direction = as_format("vector", vector, exact=True)
-    check_broadcast("vector", direction, operands.logits.shape)
-    kernels = _kernels()
-    result = np.empty(_loss_shape(operands, reduction), operands.dtype)
-    evaluation, quantity = (
-        kernels.Evaluation(operands, reduction, direction),
-        kernels.QUANTITY_OF[wrt],
-    )
-    if reduction == "none" or not operands.logits.size:
-        evaluation.run(None, {quantity: result})
-    else:
-        evaluation.run_along(quantity, result)
-    return result
+    along = _along(logits, targets, vector, weight, pos_weight, reduction, cotangent=cotangent)
+    return along.hessian()

@@ -231,3 +231,27 @@ def check_out(
         if array is not None and np.shares_memory(out, array):
             raise ValueError(f"{name} shares memory with {other}; accepted is memory of its own")
     return out
+
+
+# So many elements of an operand are looked at for being all ones, or harmless.
+FEW = 4096
+# Beyond these, products of four operands may leave float64's range (see ``double_double.py``).
+_LOW, _HIGH = 2.0**-240, 2.0**240
+
+
+def is_harmless(operand: Array | None) -> bool:
+    """Whether an operand, seen in float64, cannot take products out of range."""
+    if operand is None or operand.dtype.newbyteorder("=") != np.float64:
+        return True
+    size = np.abs(operand) if operand.size <= FEW else np.array(np.nan)
+    return bool(((size == 0) | ((size >= _LOW) & (size <= _HIGH))).all())
+
+
+def is_finite(operand: Array | None) -> bool:
+    """Whether an operand is known to have no infinity, no NaN and nothing negative."""
+    if operand is None or operand.dtype.kind in "bu":
+        return True
+    if operand.size > FEW:
+        return False
+    with np.errstate(invalid="ignore"):  # NaN
+        return bool(((operand >= 0) & (operand < np.inf)).all())

@@ -9,7 +9,8 @@ nothing fails.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,23 @@ def kernel(function: Callable[..., Any]) -> Any:
     except (RuntimeError, OSError):  # numba found no place to write to
         return dispatcher
     return dispatcher
+
+
+@kernel
+def _enter() -> int:
+    return default_mode()  # type: ignore[no-any-return, call-arg, unused-ignore]
+
+
+@kernel
+def _leave(mode: int) -> None:
+    restore_mode(mode)
+
+
+@contextmanager
+def in_default_mode() -> Iterator[None]:
+    """Run NumPy and Python in the default mode too: they compute in the mode of their thread."""
+    mode = _enter()
+    try:
+        yield
+    finally:
+        _leave(mode)

@@ -7,6 +7,7 @@ indexing, reductions and the element's arithmetic, but neither compilation for a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import ml_dtypes
@@ -35,7 +36,8 @@ class Evaluation:
         operands: device arrays by name; ``"weight"`` and ``"pos_weight"`` may be absent.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
         cotangent: device array or scalar that broadcasts to the loss, or None.
-        vector: direction of a Hessian-vector product, or None.
+        vector: direction in an operand, for forward mode, or in the logits, for a Hessian-vector
+            product; or None.
 
     Raises:
         TypeError: the logits have no accepted format, or another operand another one.
@@ -79,9 +81,9 @@ class Evaluation:
         if np.dtype(value.dtype) != self.dtype:
             raise TypeError(f"{name} has dtype {value.dtype}; on a device accepted is {self.dtype}")
         shape = tuple(value.shape)
-        if name in ("targets", "vector") and shape != self.shape:
+        if name == "targets" and shape != self.shape:
             raise ValueError(
-                f"{name} has shape {shape} and logits has shape {self.shape}; "
+                f"targets has shape {shape} and logits has shape {self.shape}; "
                 "accepted are equal shapes"
             )
         check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
@@ -147,12 +149,15 @@ class Evaluation:
         """The gradients in operands, by name, each of its operand's shape."""
         return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
 
-    def along(self, name: str) -> Any:
-        """The derivative of the reduced loss along the cotangent, a direction in ``name``."""
-        quantity = QUANTITY_OF[name]
+    def forward(self, name: str) -> Any:
+        """The derivative of the reduced loss along the vector, a direction in operand ``name``."""
+        along = copy(self)
+        along.inputs, along.walks = (
+            [*rows[:4], rows[5], rows[4]] for rows in (self.inputs, self.walks)
+        )
         if self.reduction == "none":
-            return self.elementwise(quantity)
-        return self.summed(quantity, (), 1.0)
+            return along.elementwise(QUANTITY_OF[name])
+        return along.summed(QUANTITY_OF[name], (), 1.0) if self.size else self.loss()
 
     def hessian(self) -> Array:
         """The Hessian-vector product."""

@@ -1,7 +1,8 @@
 """From checked operands to results: which kernel does what, on which piece of memory.
 
 The only module that knows all kernels; importing it imports the compiler, so ``api.py`` does so
-with the first call. Guarantees temporaries below 1 MiB for any input.
+with the first call. Guarantees temporaries below 1 MiB for any input, but for sums that are added
+up exactly: these may keep a number for each element.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from .arguments import Array, Operands
+from .arguments import FEW, Array, Operands, is_finite, is_harmless
+from .compiled import in_default_mode
 from .element.quantities import (
     GRAD_LOGITS,
     GRAD_WEIGHT,
@@ -23,6 +25,7 @@ from .element.quantities import (
     QUANTITY_OF,
 )
 from .kernels import (
+    each_float32,
     general,
     stages,
     sum_broadcast,
@@ -31,96 +34,34 @@ from .kernels import (
     sum_half,
     sum_weighted,
 )
-from .memory.plans import VIEWS, flat, is_plain, plans_of
+from .memory import chunks
+from .memory.plans import flat, is_plain, plans_of
 from .memory.strided import CODES
 from .memory.threads import share
+from .small.arrays import is_small, small_loss
 
-__all__ = ["HESSIAN", "QUANTITY_OF", "Evaluation"]
+__all__ = ["QUANTITY_OF", "Evaluation", "is_small", "small_loss"]
 
-# So many elements of an operand are looked at for being all ones, or harmless.
-_FEW = 4096
-# Beyond these, products of four operands may leave float64's range (see ``double_double.py``).
-_LOW, _HIGH = 2.0**-240, 2.0**240
-_FLOAT16 = np.dtype(np.float16)
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
-# How a small plain call of a format is made: the kernel, how it sees memory, what it is told.
-_SMALL: dict[np.dtype[Any], tuple[Callable[..., bool], Any, tuple[bool, ...]]] = {
-    _FLOAT16: (sum_half.sum_small_half, VIEWS[_FLOAT16], (False,)),
-    _BFLOAT16: (sum_half.sum_small_half, VIEWS[_BFLOAT16], (True,)),
-    _FLOAT32: (sum_float32.sum_small, _FLOAT32, ()),
-    _FLOAT64: (sum_float64.sum_small_wide, _FLOAT64, ()),
-}
-
-
-def small_loss(
-    logits: Array, targets: Array, reduction: str, gradient: Array | None
-) -> Array | None:
-    """The loss of a small plain call (see ``is_small``); None where something needs care.
-
-    The gradient in the logits is written into ``gradient``, unless it is None.
-    """
-    dtype = logits.dtype
-    kernel, view, told = _SMALL[dtype]
-    count = float(logits.size) if reduction == "mean" else 1.0
-    out = np.empty(1, view)
-    x, y = logits.reshape(-1), targets.reshape(-1)
-    g = x if gradient is None else gradient.reshape(-1)
-    if view is not dtype:
-        x, y, g = x.view(view), y.view(view), g.view(view)
-    stands = kernel(x, y, g, gradient is not None, *told, count, out)
-    return out.view(dtype).reshape(()) if stands else None
-
-
-def is_small(logits: Any, targets: Any, reduction: Any) -> bool:
-    """Whether these are arrays of one format, plain, of one shape, and no more than a chunk."""
-    return (
-        type(logits) is np.ndarray
-        and type(targets) is np.ndarray
-        and logits.dtype in _SMALL
-        and targets.dtype is logits.dtype
-        and logits.shape == targets.shape
-        and 0 < logits.size <= sum_float32.CHUNK
-        and (reduction == "mean" or reduction == "sum")
-        and logits.flags.carray
-        and targets.flags.carray
-    )
-
-
 def settled(value: float, out: Array) -> Array:
     """Round ``value`` once into the 0-d array ``out``."""
     if out.flags.c_contiguous and out.flags.aligned:
-        sum_float32.rounded(value, flat(out))
+        chunks.rounded(value, flat(out))
     else:
         fresh = np.empty((), out.dtype)
-        sum_float32.rounded(value, flat(fresh))
+        chunks.rounded(value, flat(fresh))
         out[...] = fresh
     return out
 
 
-def _is_harmless(operand: Array | None) -> bool:
-    """Whether an operand, seen in float64, cannot take products out of range."""
-    if operand is None or operand.dtype.newbyteorder("=") != _FLOAT64:
-        return True
-    size = np.abs(operand) if operand.size <= _FEW else np.array(np.nan)
-    return bool(((size == 0) | ((size >= _LOW) & (size <= _HIGH))).all())
-
-
-def _is_finite(operand: Array | None) -> bool:
-    """Whether an operand is known to have no infinity, no NaN and nothing negative."""
-    if operand is None or operand.dtype.kind in "bu":
-        return True
-    if operand.size > _FEW:
-        return False
-    with np.errstate(invalid="ignore"):  # NaN
-        return bool(((operand >= 0) & (operand < np.inf)).all())
-
-
-_FAINT = 2.0**-960  # below it a quotient may have lost digits that its rest cannot hold
-_LIFT = 2.0**120
+# Below it, what single losses lose to underflow may matter to their sum.
+_FAINT_LOSS = 2.0**-900
+# Beyond its reciprocal and itself, a cotangent's products are for blocks, which check them.
+_LARGE_COTANGENT = 2.0**60
 
 
 class Evaluation:
@@ -130,7 +71,8 @@ class Evaluation:
         operands: the checked operands.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
         cotangent: broadcastable to the loss's shape, or None.
-        vector: direction of a Hessian-vector product, or None.
+        vector: direction in an operand, for forward mode, or in the logits, for a Hessian-vector
+            product; or None.
     """
 
     def __init__(
@@ -147,7 +89,7 @@ class Evaluation:
         self.size = operands.logits.size
         self.count = float(max(self.size, 1)) if reduction == "mean" else 1.0
         pos_weight = operands.pos_weight
-        if pos_weight is not None and pos_weight.size <= _FEW and bool((pos_weight == 1).all()):
+        if pos_weight is not None and pos_weight.size <= FEW and bool((pos_weight == 1).all()):
             pos_weight = None  # the same kernels, so the same bits
         scales = [operands.weight, pos_weight]
         self.inputs = [operands.logits, operands.targets, *scales, cotangent, vector]
@@ -163,13 +105,14 @@ class Evaluation:
 
     @cached_property
     def _narrow_checks(self) -> int:
-        if not all(_is_harmless(operand) for operand in self.inputs[1:]):
+        if not all(is_harmless(operand) for operand in self.inputs[1:]):
             return stages.WIDE_OPERANDS
         weights, others = self.inputs[2:4], self.inputs[4:]
-        if not all(_is_finite(operand) for operand in others):
+        if not all(is_finite(operand) for operand in others):
             return stages.ALL_FACTORS
-        return stages.NOTHING if all(_is_finite(w) for w in weights) else stages.WEIGHTS
+        return stages.NOTHING if all(is_finite(w) for w in weights) else stages.WEIGHTS
 
+    @in_default_mode()
     def run(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         """Evaluate the loss, where an array is given for it, and quantities, into these arrays.
 
@@ -179,12 +122,9 @@ class Evaluation:
         if self.size == 0:
             self._nothing(loss, gradients)
             return
-        if self._has_faint_cotangent():
-            self._run_lifted(gradients)
-            gradients = {}
         whole = {q: out for q, out in gradients.items() if out.size == self.size}
         if loss is not None and self._is_one_sum():
-            with_gradient = self.inputs[4] is None
+            with_gradient = self.inputs[4] is None or self._takes_cotangent()
             self._run_sum(loss, whole.pop(GRAD_LOGITS, None) if with_gradient else None)
             loss = None
         if loss is not None:
@@ -197,38 +137,43 @@ class Evaluation:
                 checks = self._checks(out.dtype)
                 sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
 
-    def run_along(self, quantity: int, out: Array) -> None:
-        """Evaluate the derivative of the sum or mean along the cotangent, a direction."""
-        checks = self._checks(out.dtype)
-        sum_broadcast.sum_gradient(quantity, self.inputs, self.count, checks, out)
+    def _settle_loss(self, value: float, cancels: bool, loss: Array) -> None:
+        """Round the sum or mean into ``loss``; again from the start where it may be lost.
 
-    def _has_faint_cotangent(self) -> bool:
-        """Whether the cotangent of a mean loses digits when it is divided by the count."""
-        cotangent = self.inputs[4]
-        if self.reduction != "mean" or cotangent is None:
-            return False
-        return bool(0 < abs(float(cotangent)) < self.count * _FAINT)
-
-    def _run_lifted(self, gradients: dict[int, Array]) -> None:
-        """Evaluate gradients for 2^120 times the cotangent, and take the factor back."""
-        cotangent = self.inputs[4]
-        assert cotangent is not None  # see _has_faint_cotangent
-        lifted = np.array(float(cotangent) * _LIFT)
-        Evaluation(self.operands, self.reduction, lifted, self.inputs[5]).run(None, gradients)
-        for out in gradients.values():
-            np.multiply(out, 1 / _LIFT, out=out, casting="same_kind")
-
-    def _settle_loss(self, value: float, loss: Array) -> None:
-        """Round the sum or mean into ``loss``."""
-        if not np.isfinite(value):
-            # Infinities may make NaN, and sums leave float64's range that means do not. The loss
-            # is the gradient in a weight of 1, under the weight as cotangent.
+        Infinities may make NaN, sums leave float64's range that means do not, negative losses
+        cancel others, and losses below the smallest float64 add up.
+        """
+        faint = self.wide and value < _FAINT_LOSS
+        if cancels or faint or not np.isfinite(value):
+            # The loss is the gradient in a weight of 1, under the weight as cotangent.
             logits, targets, weight, pos_weight = self.inputs[:4]
-            total = np.empty(())
             inputs = [logits, targets, None, pos_weight, weight]
-            sum_broadcast.sum_gradient(GRAD_WEIGHT, inputs, self.count, stages.HARMLESS, total)
-            value = float(total)
-        settled(value, loss)
+            self._sum_carefully(GRAD_WEIGHT, inputs, loss)
+        else:
+            settled(value, loss)
+
+    def _sum_carefully(self, quantity: int, inputs: list[Array | None], out: Array) -> None:
+        sum_broadcast.sum_gradient(quantity, inputs, self.count, stages.HARMLESS, out, careful=True)
+
+    @in_default_mode()
+    def forward(self, name: str) -> Array:
+        """The derivative of the reduced loss along the vector, a direction in operand ``name``."""
+        quantity, inputs = QUANTITY_OF[name], [*self.inputs[:4], self.inputs[5]]
+        out = np.empty(self.shape if self.reduction == "none" else (), self.dtype)
+        if self.size == 0:
+            self._nothing(out, {})
+        elif self.reduction == "none":
+            # The Jacobian is diagonal.
+            Evaluation(self.operands, "none", inputs[4]).run(None, {quantity: out})
+        else:
+            self._sum_carefully(quantity, inputs, out)
+        return out
+
+    def hessian(self) -> Array:
+        """The Hessian-vector product."""
+        out = np.empty(self.shape, self.dtype)
+        self.run(None, {HESSIAN: out})
+        return out
 
     def _nothing(self, loss: Array | None, gradients: dict[int, Array]) -> None:
         if loss is not None and self.reduction != "none":
@@ -238,14 +183,31 @@ class Evaluation:
 
     # The sum kernels.
 
+    @property
+    def _in_vectors(self) -> bool:
+        """Whether ``sum_float32.py`` sums the losses: its gradients are not those of blocks."""
+        return self.dtype == _FLOAT32 and not self.weighted
+
     def _is_one_sum(self) -> bool:
         targets = self.operands.targets.dtype
+        fits = targets == np.bool_ or targets.newbyteorder("=") == self.dtype
         return (
             self.reduction != "none"
             and not (self.wide and self.weighted)
             and self._checks(self.dtype) != stages.WIDE_OPERANDS
-            and (targets == np.bool_ or targets.newbyteorder("=") == self.dtype)
+            and (fits or self._in_vectors)
         )
+
+    def _takes_cotangent(self) -> bool:
+        """Whether the sum kernel multiplies gradients by the cotangent, as one of 1 would be."""
+        size = abs(self._cotangent)
+        return self._in_vectors and 1 / _LARGE_COTANGENT <= size <= _LARGE_COTANGENT
+
+    @property
+    def _cotangent(self) -> float:
+        """The cotangent of a sum or mean."""
+        cotangent = self.inputs[4]
+        return 1.0 if cotangent is None else float(cotangent)
 
     def _kernel(self, with_gradient: bool) -> Callable[..., None]:
         """The sum kernel, as a function of (x, y, g, origin, first, last, partials)."""
@@ -255,28 +217,22 @@ class Evaluation:
             )
         if self.weighted:
             plans, shape = plans_of(self.inputs[2:4], self.shape)
+            told = self.count, with_gradient
             return lambda x, y, g, origin, *rest: sum_weighted.sum_weighted(
-                x,
-                y,
-                g,
-                plans,
-                shape,
-                origin,
-                self.count,
-                with_gradient,
-                *rest,
+                x, y, g, plans, shape, origin, *told, *rest
             )
         if self.dtype != _FLOAT32:
             has_tails = self.dtype == _BFLOAT16
             return lambda x, y, g, origin, *rest: sum_half.sum_half(
                 x, y, g, with_gradient, has_tails, self.count, *rest
             )
-        return lambda x, y, g, origin, *rest: sum_float32.sum_single(
-            x, y, g, with_gradient, self.count, *rest
+        cotangent = self._cotangent if with_gradient else 1.0
+        return lambda x, y, g, origin, *rest: sum_float32.sum_and_decide(
+            x, y, g, with_gradient, cotangent, self.count, *rest
         )
 
     def _run_sum(self, loss: Array, gradient: Array | None) -> None:
-        partials = np.zeros((-(-self.size // sum_float32.CHUNK), 4))
+        partials = np.zeros((-(-self.size // chunks.CHUNK), 4))
         logits, targets = self.operands.logits, self.operands.targets
         call = self._kernel(gradient is not None)
         plain = is_plain(logits, self.dtype) and is_plain(targets, self.dtype)
@@ -284,47 +240,28 @@ class Evaluation:
             x, y = flat(logits), flat(targets)
             g = x if gradient is None else flat(gradient)
             share(lambda first, last: call(x, y, g, 0, first, last, partials), len(partials))
-        else:
-            self._sum_by_chunks(call, gradient, partials)
+        elif not chunks.by_chunks((logits, targets, gradient), self.dtype, call, partials):
+            # Targets that float32 does not have.
+            self._run_general(loss, {} if gradient is None else {GRAD_LOGITS: gradient})
+            return
         combine = sum_float64.combine if self.wide else general.combine
         value = combine(partials, self.count)
         if not np.isfinite(value) or (self.weighted and partials[:, 3].any()):
             # Terms that cancel, or an infinity that may have to be NaN.
-            self._run_general(loss, {} if gradient is None else {GRAD_LOGITS: gradient})
+            again = {} if gradient is None or self._in_vectors else {GRAD_LOGITS: gradient}
+            self._run_general(loss, again)
             return
         if gradient is not None and not self.wide and partials[:, 2].any():
-            self._climb(gradient, partials)
+            self._climb({GRAD_LOGITS: gradient}, partials)
         settled(value, loss)
 
-    def _sum_by_chunks(
-        self, call: Callable[..., None], gradient: Array | None, partials: Array
-    ) -> None:
-        """As in place, on packed copies of one chunk at a time: the same bits for any layout."""
-        rows = [self.operands.logits, self.operands.targets, gradient]
-        plans, shape = plans_of(rows, self.shape)
-
-        def work(first: int, last: int) -> None:
-            buffer = np.empty(sum_float32.LANES)
-            packed = np.empty((3, min(sum_float32.CHUNK, self.size)), VIEWS[self.dtype])
-            for chunk in range(first, last):
-                start = chunk * sum_float32.CHUNK
-                n = min(sum_float32.CHUNK, self.size - start)
-                x, y, g = packed[0, :n], packed[1, :n], packed[2, :n]
-                sum_float32.pack(plans[0], shape, start, buffer, x)
-                sum_float32.pack(plans[1], shape, start, buffer, y)
-                call(x, y, g, start, 0, 1, partials[chunk : chunk + 1])
-                if gradient is not None:
-                    sum_float32.unpack(plans[2], shape, start, buffer, g)
-
-        share(work, len(partials))
-
-    def _climb(self, gradient: Array, partials: Array) -> None:
-        """Evaluate gradients of whole groups again in blocks, where the ladder has to decide one.
+    def _climb(self, outputs: dict[int, Array], partials: Array) -> None:
+        """Evaluate quantities of whole groups again in blocks, where the ladder has to decide one.
 
         A block starts with the same operations, so that the others keep their bits.
         """
-        planned = self._plan({GRAD_LOGITS: gradient})
-        groups = sum_float32.CHUNK // sum_float32.GROUP
+        planned = self._plan(outputs)
+        groups = chunks.CHUNK // chunks.GROUP
         marked = [
             chunk * groups + group
             for chunk, marks in enumerate(partials[:, 2])
@@ -334,9 +271,37 @@ class Evaluation:
 
         def work(first: int, last: int) -> None:
             for group in marked[first:last]:
-                self._evaluate(planned, self.dtype, group, group + 1, sum_float32.GROUP)
+                self._evaluate(planned, self.dtype, group, group + 1, chunks.GROUP)
 
         share(work, len(marked))
+
+    # Elements of float32.
+
+    def _are_plain_elements(self, outputs: dict[int, Array]) -> bool:
+        """Whether ``each_float32.py`` evaluates these quantities."""
+        rows = [self.operands.logits, self.operands.targets, *outputs.values()]
+        rows += [] if self.inputs[4] is None else [self.inputs[4]]
+        return (
+            self.reduction == "none"
+            and not self.weighted
+            and outputs.keys() <= {LOSS, GRAD_LOGITS}
+            and all(row.size == self.size and is_plain(row, _FLOAT32) for row in rows)
+        )
+
+    def _run_each(self, outputs: dict[int, Array]) -> None:
+        x, y = flat(self.operands.logits), flat(self.operands.targets)
+        c = np.empty(0, np.float32) if self.inputs[4] is None else flat(self.inputs[4])
+        loss, gradient = (flat(outputs.get(quantity, x)) for quantity in (LOSS, GRAD_LOGITS))
+        wanted = (LOSS in outputs) + 2 * (GRAD_LOGITS in outputs)
+        partials = np.zeros((-(-self.size // chunks.CHUNK), 3))
+        share(
+            lambda *some: each_float32.each_single(
+                x, y, c, loss, gradient, wanted, *some, partials
+            ),
+            len(partials),
+        )
+        if partials[:, 2].any():
+            self._climb(outputs, partials)
 
     # The general.
 
@@ -373,7 +338,7 @@ class Evaluation:
             length,
             first,
             last,
-            np.empty((0, 2)) if partials is None else partials,
+            np.empty((0, 3)) if partials is None else partials,
         )
 
     def _run_general(self, loss: Array | None, gradients: dict[int, Array]) -> None:
@@ -381,14 +346,18 @@ class Evaluation:
         outputs = dict(gradients)
         if loss is not None and not summed:
             outputs[LOSS] = loss
+        if self._are_plain_elements(outputs):
+            self._run_each(outputs)
+            return
         planned = self._plan(outputs)
         planned[2][LOSS] = loss is not None
         dtype = self.dtype if summed else next(iter(outputs.values())).dtype
-        chunks = -(-self.size // general.CHUNK)
-        partials = np.empty((chunks, 2)) if summed else None
+        number = -(-self.size // general.CHUNK)
+        partials = np.empty((number, 3)) if summed else None
         share(
             lambda first, last: self._evaluate(planned, dtype, first, last, partials=partials),
-            chunks,
+            number,
         )
         if loss is not None and partials is not None:
-            self._settle_loss(general.combine(partials, self.count), loss)
+            cancels = bool(partials[:, 2].any())
+            self._settle_loss(general.combine(partials, self.count), cancels, loss)

@@ -7,7 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from .api import binary_cross_entropy_with_logits, hessian_vector_product, value_and_grad
+from .api import (
+    binary_cross_entropy_with_logits,
+    hessian_vector_product,
+    jacobian_vector_product,
+    value_and_grad,
+)
 from .arguments import FORMATS, OPERANDS
 
 Progress = Callable[[int, int, str], None]
@@ -20,13 +25,13 @@ def compile_all(progress: Progress | None = None) -> None:
         progress: called before each step with the number of steps done, the number of all steps
             and what comes next, and once at the end.
     """
-    from .kernels.addressed import SMALL
+    from .small.addresses import SMALL
 
     steps = list(product(FORMATS, ("plain", "weighted", "strided", "every gradient")))
     for done, (dtype, case) in enumerate(steps):
         if progress is not None:
             progress(done, len(steps), f"{dtype.name}, {case}")
-        x = np.array([[1.0, -2.0], [0.25, 800.0 if dtype == np.float64 else 3.0]]).astype(dtype)
+        x = np.array([[1.0, -2.0], [0.0, 800.0 if dtype == np.float64 else 3.0]]).astype(dtype)
         y = np.array([[1.0, 0.0], [0.5, 1.0]]).astype(dtype)
         if case == "plain":
             for reduction in ("mean", "none"):
@@ -44,5 +49,7 @@ def compile_all(progress: Progress | None = None) -> None:
         else:
             value_and_grad(x, y, x[:1], y[:1], "none", wrt=OPERANDS)
             hessian_vector_product(x, y, x)
+            same, opposite = np.full_like(x, 1), np.array([[1, -1], [2, -2]]).astype(dtype)
+            jacobian_vector_product(same, same, opposite, reduction="sum")
     if progress is not None:
         progress(len(steps), len(steps), "done")

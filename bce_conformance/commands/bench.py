@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bce_conformance.backends import BackendSpec, builtin_backends, installed, resolve
+from bce_conformance.backends import BackendSpec, Failure, builtin_backends, installed, resolve
 from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
@@ -66,13 +66,12 @@ def bench(
     started = now()
     session = Session(specs, plan, rounds, ahead=real_time)
     try:
+        if backend:
+            _require_started(session, specs)
         _with_progress(session)
     finally:
         session.close()
-    if all(timing.seconds is None for timing in session.timings):
-        reasons = "; ".join(sorted({timing.status for timing in session.timings}))
-        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
-        raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
+    _require_measured(session)
     timed = outcome.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
     found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
     write(found, path)
@@ -87,6 +86,14 @@ def bench(
     console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
 
 
+def _require_measured(session: Session) -> None:
+    """Leave where nothing was measured, and say why."""
+    if all(timing.seconds is None for timing in session.timings):
+        reasons = "; ".join(sorted({timing.status for timing in session.timings}))
+        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
+        raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
+
+
 def _specs(names: list[str]) -> list[BackendSpec]:
     """The backends asked for, which must be there, or all that are installed."""
     if not names:
@@ -99,6 +106,15 @@ def _specs(names: list[str]) -> list[BackendSpec]:
         if not installed(spec):
             misuse(f"backend {spec.id!r} is not installed")
     return specs
+
+
+def _require_started(session: Session, specs: list[BackendSpec]) -> None:
+    """Leave where a backend that was asked for by name does not start."""
+    infos = session.start()
+    for spec in specs:
+        info = infos[spec.id]
+        if isinstance(info, Failure):
+            misuse(f"backend {spec.id} does not start: {info.reason}")
 
 
 def _with_progress(session: Session) -> None:

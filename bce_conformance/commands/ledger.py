@@ -20,7 +20,7 @@ from bce_conformance.conformance.settings import NO_LEDGER
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.terminal.console import console, misuse, read
 
-from .options import OUT, Ledgers
+from .options import OUT, Claim, ClaimedDtypes, Ledgers, Without, claims_of
 
 if TYPE_CHECKING:
     from bce_conformance.results.model import Results
@@ -34,6 +34,9 @@ ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help
 def ledger_check(
     folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
     ledger: Ledgers = [],  # noqa: B006
+    claims: Claim = None,
+    dtypes: ClaimedDtypes = "",
+    without: Without = "",
 ) -> None:
     """Show every cell of a run that is not as the ledger says now.
 
@@ -44,8 +47,8 @@ def ledger_check(
         if not path.exists():
             misuse(NO_LEDGER.format(path))
     try:
-        known = read_ledger(ledger)
-    except LedgerError as error:
+        known = read_ledger(ledger, claims=claims_of(claims, dtypes, without))
+    except ValueError as error:
         misuse(str(error))
     lines: list[Text] = []
     found = read(folder)

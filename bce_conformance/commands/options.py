@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bce_conformance.conformance.ledger.claims import Claims, claimed
+
 OUT = Path("reports/out")
 
 Ledgers = Annotated[
@@ -18,6 +20,41 @@ Ledgers = Annotated[
 InstructionSet = Annotated[
     str, typer.Option("--isa", metavar="NAME", help="hold all code to one, such as x86-64-v3")
 ]
+
+Claim = Annotated[
+    str | None,
+    typer.Option(
+        "--claims", metavar="LEVEL|FILE", help="what a backend of your own reaches: AAA, AA or A"
+    ),
+]
+ClaimedDtypes = Annotated[
+    str, typer.Option("--dtypes", metavar="NAMES", help="formats that --claims is about: a,b")
+]
+Without = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help="what --claims is not about: second-order, forward-mode, class, families, numbers",
+    ),
+]
+
+
+def claims_of(claims: str | None, dtypes: str, without: str) -> Claims | None:
+    """The claims that the three options make; None where they make none.
+
+    Raises:
+        ValueError: they are not valid.
+    """
+    if claims is None:
+        if dtypes or without:
+            raise ValueError(
+                "--dtypes and --without say what --claims is about, which is missing; --dtype "
+                "measures a format alone"
+            )
+        return None
+    return claimed(
+        claims, *([n.strip() for n in t.split(",") if n.strip()] for t in (dtypes, without))
+    )
 
 
 class TierName(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,16 @@ from bce_conformance.results.cells import Cell, Place
 from bce_conformance.terminal.console import console, errors, misuse, read
 from bce_conformance.terminal.progress import reporter
 
-from .options import OUT, InstructionSet, Ledgers, TierName
+from .options import (
+    OUT,
+    Claim,
+    ClaimedDtypes,
+    InstructionSet,
+    Ledgers,
+    TierName,
+    Without,
+    claims_of,
+)
 from .run import print_stop, print_suite_failure
 
 
@@ -38,6 +48,9 @@ def reproduce(
     ] = None,
     isa: InstructionSet = "",
     ledger: Ledgers = [],  # noqa: B006 - typer reads it, nobody writes it
+    claims: Claim = None,
+    dtypes: ClaimedDtypes = "",
+    without: Without = "",
     out: Annotated[Path, typer.Option(help="folder of the run that measured it, if any")] = OUT,
 ) -> None:
     """Measure one cell again and show its evidence; nothing is written.
@@ -48,7 +61,12 @@ def reproduce(
     place = _place(cell)
     before, its_tier, its_seed = _before(place, out)
     chosen = str(tier or its_tier), its_seed if seed is None else seed
-    found = _measured(place, *chosen, tuple(ledger), isa)
+    try:
+        settings = _settings(place, *chosen, tuple(ledger), isa)
+        settings = replace(settings, claims=claims_of(claims, dtypes, without))
+    except ValueError as error:
+        misuse(str(error))
+    found = _measured(place, settings)
     console.print(_evidence(found, *chosen))
     if " explain " in found.reproduce:  # whole, so that it can be copied
         console.print(Text(found.reproduce), soft_wrap=True)
@@ -88,27 +106,27 @@ def _before(place: Place, folder: Path) -> tuple[Cell | None, str, int]:
     return None, str(TierName.default), 0
 
 
-def _measured(place: Place, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Cell:
+def _settings(place: Place, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Settings:
     requirement, backend, device, dtype = place
-    try:
-        settings = Settings(
-            (backend,),
-            (device,),
-            (dtype,),
-            (requirement,),
-            tier,
-            seed,
-            ledgers=ledgers,
-            instruction_set=isa,
-        )
-    except ValueError as error:
-        misuse(str(error))
+    return Settings(
+        (backend,),
+        (device,),
+        (dtype,),
+        (requirement,),
+        tier,
+        seed,
+        ledgers=ledgers,
+        instruction_set=isa,
+    )
+
+
+def _measured(place: Place, settings: Settings) -> Cell:
     with reporter(errors) as shown:
         code = run_matrix(settings, None, shown, print_suite_failure, print_stop)
     if shown.pace.cells:
         return shown.pace.cells[0]
     if code is Exit.AS_EXPECTED:
-        misuse(f"tier {tier} does not try {place}; give a larger one with --tier")
+        misuse(f"tier {settings.tier} does not try {place}; give a larger one with --tier")
     raise typer.Exit(code)
 
 
@@ -125,9 +143,12 @@ def _rows(cell: Cell, tier: str, seed: int) -> Iterable[tuple[str, str]]:
     yield "cell", cell.id
     yield "requirement", requirements()[cell.requirement].text
     yield "verdict", cell.verdict if cell.expected else f"{cell.verdict}, worse than known"
-    yield "known", f"{cell.known}: {cell.reason}" if cell.reason else f"{cell.known}, no deviation"
+    why = f": {cell.reason}" if cell.reason else ", no deviation"
+    yield "known", cell.known + (", claimed" if not cell.reason and cell.known != "AAA" else why)
     if cell.detail:
         yield "detail", cell.detail
+    if cell.log:
+        yield "what was raised", cell.log
     yield "inputs tried", f"{cell.inputs:,}, {cell.evidence}, tier {tier}, seed {seed}"
     if cell.ulp is not None:
         ulp = cell.ulp

@@ -20,7 +20,17 @@ from bce_conformance.terminal.console import console, errors, misuse, read
 from bce_conformance.terminal.pace import Pace
 from bce_conformance.terminal.progress import parts_line, reporter, slow_line
 
-from .options import OUT, DtypeName, InstructionSet, Ledgers, TierName
+from .options import (
+    OUT,
+    Claim,
+    ClaimedDtypes,
+    DtypeName,
+    InstructionSet,
+    Ledgers,
+    TierName,
+    Without,
+    claims_of,
+)
 from .report import render
 
 Memory = Annotated[
@@ -56,6 +66,9 @@ def run(
     memory: Memory = None,
     ledger: Ledgers = [],  # noqa: B006
     isa: InstructionSet = "",
+    claims: Claim = None,
+    dtypes: ClaimedDtypes = "",
+    without: Without = "",
     strict: Strict = False,
     exit_zero: ExitZero = False,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
@@ -85,6 +98,7 @@ def run(
             default_bound() if memory is None else parse(memory),
             isa,
             strict,
+            claims_of(claims, dtypes, without),
         )
         folder.require_writable(out)
         if not resume and not overwrite:
@@ -107,7 +121,7 @@ def _measure(settings: Settings, out: Path, *, resume: bool, quiet: bool, verbos
         )
     if results.exists() and results.stat().st_mtime_ns != before:
         _report(out, code, shown.pace, quiet=quiet)
-    elif code is not Exit.SUITE_FAILED:
+    elif code not in (Exit.SUITE_FAILED, Exit.MISUSE):
         errors.print("nothing was measured", style="red")
     return code
 

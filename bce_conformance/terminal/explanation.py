@@ -33,7 +33,7 @@ def render(call: LossCall, explanation: Explanation) -> RenderableType:
     rows = [*_call_rows(call), *_rest(call)]
     if explanation.expected is None:
         rows += [("exact", f"none: {explanation.no_truth}"), *_raw(call, explanation)]
-        return _rows(rows)
+        return Group(_rows(rows), *_logs(explanation))
     for quantity, expected in explanation.expected.results.items():
         rows += _quantity_rows(call, quantity, expected, explanation)
         tables = list(_tables(quantity, expected, explanation))
@@ -42,7 +42,8 @@ def render(call: LossCall, explanation: Explanation) -> RenderableType:
             rows = []
     for backend, judgement in explanation.judgements.items():
         rows += [(backend, str(fault)) for fault in judgement.faults]
-    return Group(*parts, _rows(rows)) if rows else Group(*parts)
+    parts += [_rows(rows)] if rows else []
+    return Group(*parts, *_logs(explanation))
 
 
 def _rows(rows: list[Row]) -> Table:
@@ -129,6 +130,13 @@ def _faulty(found: Judgement | Fault, outcome: object, quantity: str) -> str:
         return f"nothing: {outcome}"
     got = getattr(outcome, "values", {}).get(quantity)
     return str(found) if got is None else f"{found}: {_numbers(got)}"
+
+
+def _logs(explanation: Explanation) -> Iterator[Text]:
+    """The traceback of what each backend raised, or what it wrote before it died."""
+    for backend, outcome in explanation.outcomes.items():
+        if isinstance(outcome, Failure) and outcome.kind != "unsupported" and outcome.log:
+            yield Text(f"\n{backend}:\n{outcome.log}")
 
 
 def _numbers(array: Array) -> str:

@@ -75,7 +75,8 @@ class LedgerFile:
     def is_about(self, backend: str) -> bool:
         """Whether a backend, wherever it lives, is this file's or a variant of it."""
         name = backend.partition("@")[0]
-        return name == self.backend or name.startswith(f"{self.backend}:")
+        variant = name.startswith(f"{self.backend}:") and not name.startswith(f"{self.backend}::")
+        return name == self.backend or variant
 
     def usual_sets(self, tier: str) -> tuple[str, ...]:
         """The instruction sets of a deviation that names none: of the thorough tier not recorded.

@@ -45,6 +45,7 @@ from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Place, Verdict, Witness
 from bce_conformance.results.reading import witness as read_witness
 
+from .claims import Claims
 from .model import CPU, MADE_WITH, Deviation, LedgerError, LedgerFile, Mechanism
 from .standing import Ledger
 
@@ -59,10 +60,11 @@ _CONDITIONS = ("device", "tier", "versions", "instruction_sets")
 Table = Mapping[str, Any]
 
 
-def read(files: Iterable[Path] = (), folder: Path = LEDGER) -> Ledger:
+def read(files: Iterable[Path] = (), folder: Path = LEDGER, claims: Claims | None = None) -> Ledger:
     """The suite's own ledger files and those of others, which win for the backends they name.
 
     One of ``files`` that does not exist yet is an empty ledger, to be filled by an update.
+    ``claims`` hold for the cells of other backends than built-in ones that no file has.
 
     Raises:
         LedgerError: a file is not valid, or two of ``files`` are about one backend.
@@ -73,7 +75,7 @@ def read(files: Iterable[Path] = (), folder: Path = LEDGER) -> Ledger:
     if twice:
         raise LedgerError(f"two ledger files are about {', '.join(twice)}")
     ours = [read_file(path) for path in sorted(folder.glob("*.toml"))]
-    return Ledger([*(file for file in ours if file.backend not in names), *theirs])
+    return Ledger([*(file for file in ours if file.backend not in names), *theirs], claims)
 
 
 def read_file(path: Path) -> LedgerFile:

@@ -21,7 +21,11 @@ from typing import Literal
 from bce_conformance.backends.instruction_sets import LEVELS
 from bce_conformance.results.cells import VERDICTS, Place, is_better
 
+from .claims import Claims
 from .model import CPU, MADE_WITH, Deviation, LedgerError, LedgerFile, known_as, public, tries_less
+
+NOT_CLAIMED = "not claimed"
+"""How the reason begins of a cell that the author of its backend does not claim."""
 
 Difference = Literal["version", "instruction set", "device"]
 
@@ -77,6 +81,7 @@ class Ledger:
 
     Args:
         files: of one backend and its variants each.
+        claims: what is known of cells without an entry, of backends that are not built in.
 
     Attributes:
         witnesses: inputs that every run tries.
@@ -85,7 +90,8 @@ class Ledger:
         LedgerError: a cell has two entries for one device and instruction set.
     """
 
-    def __init__(self, files: Iterable[LedgerFile]) -> None:
+    def __init__(self, files: Iterable[LedgerFile], claims: Claims | None = None) -> None:
+        self._claims = claims
         self._files = {file.backend: file for file in files}
         self.witnesses = tuple(w for file in self._files.values() for w in file.witnesses)
         self._cells: dict[Place, list[Deviation]] = {}  # on any device
@@ -131,6 +137,8 @@ class Ledger:
             conditions: under which it was found.
         """
         entry = self.deviation(place, conditions.instruction_set)
+        if entry is None and self._claims and self._claims.is_about(place.backend):
+            return claimed_standing(self._claims, place, verdict)
         elsewhere = tuple(self._differences(known_as(place), entry, conditions))
         if entry is None:
             worse = verdict not in ("AAA", "not measured")
@@ -155,6 +163,15 @@ class Ledger:
     def _file(self, backend: str) -> LedgerFile | None:
         """The file that a backend or its variant is in; None for one that none is about."""
         return self._files.get(backend) or self._files.get(backend.rpartition(":")[0])
+
+
+def claimed_standing(claims: Claims, place: Place, verdict: str) -> Standing:
+    """How a verdict stands to what is claimed of its cell, if it is claimed."""
+    left_out = claims.left_out(place)
+    if left_out:
+        return Standing("not measured", f"{NOT_CLAIMED}: {left_out}", False, False, ())
+    known = claims.known(place)
+    return Standing(known, "", verdict != "not measured" and is_better(known, verdict), False, ())
 
 
 def of_instruction_set(

@@ -143,7 +143,7 @@ def _files(
 def _only_other(path: Path, frameworks: Sequence[str], found: Sequence[Found]) -> str:
     """The backend that a new file is about: the only one of a run that is not built in."""
     ids = {cell.place.backend.partition("@")[0] for cell in found}
-    others = sorted(name for name in ids if name.partition(":")[0] not in frameworks)
+    others = sorted(n for n in ids if "::" in n or n.partition(":")[0] not in frameworks)
     if len(others) != 1:
         raise LedgerError(
             f"{path.name} does not exist, and the run has {len(others)} backends that are not "

@@ -171,7 +171,7 @@ class Matrix:
             return self._keep(place, "not measured", NOT_INSTALLED)
         if isinstance(info, Failure):
             verdict = VERDICT_OF_FAILURE[info.kind]
-            return self._keep(place, verdict, f"does not start: {info}")
+            return self._keep(place, verdict, f"does not start: {info}", log=info.log)
         if place.device.partition(":")[0] not in {device.kind for device in info.devices}:
             return self._keep(place, "not measured", f"no device {place.device}")
         if place.dtype not in info.dtypes:
@@ -190,7 +190,7 @@ class Matrix:
         if failure is not None:
             verdict = VERDICT_OF_FAILURE[failure.kind]
             detail = "; ".join(filter(None, [str(failure), detail]))
-        return self._keep(place, verdict, detail, subject.kept)
+        return self._keep(place, verdict, detail, subject.kept, subject.log_of(detail))
 
     def _keep(
         self,
@@ -198,6 +198,7 @@ class Matrix:
         verdict: Verdict,
         detail: str,
         record: Record | None = None,
+        log: str = "",
     ) -> Cell:
         worst = record.worst() if record else None
         again = self._again(place, worst, record.smallest() if record else None)
@@ -218,6 +219,7 @@ class Matrix:
             record.witness() if record else None,
             standing.known,
             standing.elsewhere,
+            log,
         )
         added = self.curves.take(record.curves) if record else {}
         if self.journal:

@@ -50,6 +50,7 @@ def identity_of_settings(settings: Settings) -> dict[str, Any]:
         "dtypes": list(settings.dtypes or DTYPES),
         "time limit": settings.time_limit,
         "instruction set": settings.instruction_set,
+        "claims": str(settings.claims or "none"),
         "ledger": hashlib.sha256(content).hexdigest()[:12],
     }
 
@@ -153,6 +154,7 @@ def entry(info: BackendInfo) -> BackendEntry:
         tuple(info.composed),
         "ok",
         instruction_set=info.instruction_set,
+        notes=tuple(info.notes),
     )
 
 

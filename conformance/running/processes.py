@@ -6,7 +6,7 @@ Guarantees that a process starts when it is first needed and ends when nothing i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
@@ -98,6 +98,15 @@ class Processes:
         """``ok``, or why a backend cannot be measured."""
         info = self.info(backend)
         return "ok" if isinstance(info, BackendInfo) else str(info or NOT_INSTALLED)
+
+    def why_not_started(self, named: Collection[str]) -> str:
+        """A line for each of the backends in ``named`` that does not start; empty where all do."""
+        failures = {b: info for b in self._specs if isinstance(info := self.info(b), Failure)}
+        return "\n".join(
+            f"backend {backend} does not start: {failure.reason}"
+            for backend, failure in failures.items()
+            if backend in named
+        )
 
     def own(self, backend: str) -> SlottedProcess:
         """The process of a backend that is there."""

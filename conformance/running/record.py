@@ -67,6 +67,7 @@ class Record:
         self._exhaustive: list[bool] = []
         self._witnesses = Witnesses()
         self._causes = ""
+        self._scope = ""
         self._smallest: LossCall | None = None
 
     # --- what is kept --------------------------------------------------------------------------
@@ -143,6 +144,10 @@ class Record:
         """Keep the smallest call that shows what was seen: the first that is told."""
         self._smallest = self._smallest or call
 
+    def scope(self, text: str) -> None:
+        """Keep how much of a space was tried, which is told in any case."""
+        self._scope = text
+
     def refusal(self, text: str) -> None:
         """Keep a refusal that the requirement allows: it says nothing about quality."""
         self._refusals += [text] * (text not in self._refusals)
@@ -178,7 +183,8 @@ class Record:
         if not seen and self._least is not None:
             seen = [self._least[1]]
         seen += [f"causes: {self._causes}"] if self._causes else []
-        return "; ".join(seen or self._notes[:_DETAILS] or self._refusals[:_DETAILS])
+        told = seen or self._notes[:_DETAILS] or self._refusals[:_DETAILS]
+        return "; ".join([*told, self._scope] if self._scope else told)
 
     def evidence(self) -> Evidence:
         """``exhaustive`` if every input that the requirement names was tried."""

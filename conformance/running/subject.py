@@ -99,6 +99,7 @@ class Subject:
         self._process = process
         self._pools = pools
         self._severities: list[NDArray[np.float64]] = []  # of the elements judged last
+        self._logs: dict[str, str] = {}  # of failures, by what they say of themselves
 
     def pool(self, builder: Builder) -> Inputs:
         """The elements that ``builder`` draws in this format, shared by all backends."""
@@ -122,7 +123,18 @@ class Subject:
     def try_evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate a call of which a failure may be the right answer."""
         self.kept.tried += max(1, call.logits.size)
-        return self._process.evaluate(call)
+        outcome = self._process.evaluate(call)
+        if isinstance(outcome, Failure):
+            self._keep_log(outcome)
+        return outcome
+
+    def _keep_log(self, failure: Failure) -> None:
+        if failure.kind != "unsupported" and failure.log:
+            self._logs.setdefault(str(failure), failure.log)
+
+    def log_of(self, detail: str) -> str:
+        """The traceback, or the last output, of a failure that a cell's detail tells of."""
+        return next((log for failure, log in self._logs.items() if failure in detail), "")
 
     def evaluate(self, call: LossCall) -> LossResult:
         """Evaluate a call.
@@ -274,6 +286,7 @@ class Subject:
     def take_refusal(self, refusal: Refusal, may_refuse: bool) -> None:
         """Take in levels with which there is no result."""
         what = in_words(refusal.cause)
+        self._keep_log(refusal.failure)
         if may_refuse or refusal.failure.kind == "unsupported":
             self.refused(refusal.failure, what)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.conformance.covering.arrays import cover
+from bce_conformance.conformance.covering.arrays import Coverage, cover, coverage
 from bce_conformance.conformance.covering.combinations import Rows, Space
 from bce_conformance.conformance.covering.files import read
 
@@ -184,11 +184,19 @@ def forbidden() -> frozenset[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 @cache
-def space() -> Space:
-    """The space of calls, for a generator of covering arrays."""
+def space(dtype: str = "") -> Space:
+    """The space of calls, for a generator of covering arrays.
+
+    Args:
+        dtype: the only format that the logits have; all four where it is empty.
+    """
+    first, *others = FACTORS
+    kept = [i for i, name in enumerate(first.names) if dtype in ("", name)]
+    renumbered = {(0, old): (0, new) for new, old in enumerate(kept)}
+    forbidden_ones = [pair for pair in forbidden() if pair[0][0] or pair[0] in renumbered]
     return Space(
-        tuple(len(factor.levels) for factor in FACTORS),
-        forbidden(),
+        (len(kept), *(len(factor.levels) for factor in others)),
+        frozenset((renumbered.get(one, one), other) for one, other in forbidden_ones),
         frozenset(
             (i, j)
             for i, factor in enumerate(FACTORS)
@@ -196,6 +204,15 @@ def space() -> Space:
             if level.costly
         ),
     )
+
+
+def covered(combinations: Iterable[Combination], dtype: str, strength: int) -> Coverage:
+    """How many of the combinations of levels that can occur in a format do in some calls."""
+    rows = [
+        [0, *(factor.names.index(levels[factor.name]) for factor in FACTORS[1:])]
+        for levels in combinations
+    ]
+    return coverage(space(dtype), np.array(rows, np.int64).reshape(-1, len(FACTORS)), strength)
 
 
 def costly_rows(seeds: Iterable[int]) -> Rows:

@@ -40,13 +40,15 @@ class CallStore:
         self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
         self._lock = Lock()
 
-    def get(self, levels: Combination, number: int = 0) -> ExpectedCall:
-        """The call of a combination, with its exact results."""
+    def get(
+        self, levels: Combination, number: int = 0, drawn: LossCall | None = None
+    ) -> ExpectedCall:
+        """The call of a combination, with its exact results; ``drawn`` is that call, if at hand."""
         key = (tuple(levels[factor.name] for factor in FACTORS), number)
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                call = self.call(levels, number)
+                call = drawn or self.call(levels, number)
                 is_small = call.logits.size <= _SMALL
                 found = expectations(call, cached=not is_small)
                 if is_small and len(self._kept) < _KEPT:

@@ -71,7 +71,7 @@ def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
     """Evaluate a call with backends, each in its process, and judge everything that comes back.
 
     Raises:
-        ValueError: a backend is unknown.
+        ValueError: a backend is unknown, or does not start.
     """
     specs = {name: resolve(name) for name in backends}
     expected, no_truth = None, ""
@@ -83,7 +83,9 @@ def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
     for name, spec in specs.items():
         with BackendProcess(spec) as process:
             info = process.info()
-            outcomes[name] = process.evaluate(call) if isinstance(info, BackendInfo) else info
+            if not isinstance(info, BackendInfo):
+                raise ValueError(f"backend {name} does not start: {info.reason}")
+            outcomes[name] = process.evaluate(call)
     judged = {} if expected is None else {n: judge_call(expected, o) for n, o in outcomes.items()}
     return Explanation(expected, no_truth, outcomes, judged)
 

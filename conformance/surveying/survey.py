@@ -141,9 +141,10 @@ class Surveyor:
             if plainer is None:
                 return None
             levels = plainer
-            outcome = self.evaluate(self.store.call(levels, number))
+            call = self.store.call(levels, number)
+            outcome = self.evaluate(call)
             if isinstance(outcome, LossResult):
-                return self._surveyed(levels, self.store.get(levels, number), outcome)
+                return self._surveyed(levels, self.store.get(levels, number, call), outcome)
             refusals.find(levels, number, outcome)
         return None
 

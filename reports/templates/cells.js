@@ -41,6 +41,7 @@ report.cells = (() => {
       ulp: value("ulp"),
       worst: value("worst"),
       flushed: value("flushed"),
+      log: text(value("log")),
       family: requirements[text(value("requirement"))][0],
     };
   });
@@ -153,6 +154,7 @@ report.cells = (() => {
     ]));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
     if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));
+    if (cell.log) box.append(heading("what was raised"), element("pre", {}, cell.log));
     if (cell.ulp) {
       const [max, p99, mean, rounded] = cell.ulp;
       const proven = cell.evidence === "exhaustive" ? "maximum (proven)" : "maximum found";

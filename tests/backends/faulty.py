@@ -195,3 +195,18 @@ class CrashesOnImport(Echo):
 class HangsOnImport(Echo):
     def info(self):
         time.sleep(1000)
+
+
+class SaysNothing(Echo):
+    def info(self):
+        return None
+
+
+class SaysNonsense(Echo):
+    def info(self):
+        return BackendInfo(id="echo", framework="echo", version="1", dtypes=("fp32",))
+
+
+class IsNoAdapter:
+    def info(self):
+        return BackendInfo(id="echo", framework="echo", version="1")

@@ -56,13 +56,20 @@ def test_output_of_a_backend_does_no_harm(tmp_path: Path) -> None:
     assert verdicts(document) == {"impaired:Talkative": "AAA"}
 
 
-def test_a_backend_that_raises_on_import_has_failing_cells(tmp_path: Path) -> None:
-    code, document, _ = run("--backend=impaired:RaisesOnImport", *RIGHT, out=tmp_path)
-    assert code == 1
-    assert verdicts(document) == {"impaired:RaisesOnImport": "fails", "impaired:Right": "AAA"}
-    (cell,) = (c for c in document["cells"] if c["backend"] != "impaired:Right")
-    assert "undefined symbol" in cell["detail"]
-    assert "undefined symbol" in document["backends"][0]["status"]
+def test_a_named_backend_that_does_not_start_is_one_line_and_misuse(tmp_path: Path) -> None:
+    code, document, output = run("--backend=impaired:RaisesOnImport", *RIGHT, out=tmp_path)
+    assert (code, document) == (2, {})
+    (line,) = (line for line in output.splitlines() if "does not start" in line)
+    assert line.startswith("backend impaired:RaisesOnImport does not start: raised OSError: ")
+    assert "undefined symbol" in line
+    assert line.endswith(f"(impaired.py, line {line_of('undefined symbol')})")
+    assert "nothing was measured" not in output
+
+
+def line_of(text: str) -> int:
+    """The number of the line of the impaired backends that has a text."""
+    lines = (HERE / "impaired.py").read_text("utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
 
 
 def without_frameworks(folder: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bce_conformance.conformance import plugin, settings
+from bce_conformance.conformance.ledger.claims import Claims
 from bce_conformance.conformance.ledger.standing import Ledger
 from bce_conformance.conformance.running.progress import Progress
 from bce_conformance.conformance.settings import Settings
@@ -27,9 +28,9 @@ def test_a_session_measures_what_it_is_handed_and_the_ledger_is_read_once(
 ) -> None:
     reads: list[tuple[Path, ...]] = []
 
-    def read(files: tuple[Path, ...]) -> Ledger:
+    def read(files: tuple[Path, ...], claims: Claims | None) -> Ledger:
         reads.append(files)
-        return Ledger([])
+        return Ledger([], claims)
 
     monkeypatch.setattr(settings, "read", read)
     options = plugin.RunOptions(Settings(), None, resume=False, progress=Progress())

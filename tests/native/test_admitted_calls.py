@@ -247,13 +247,18 @@ def test_memory_of_results_is_their_own():
 
 FLUSHING = """
 import numpy as np, torch
-from bce_conformance.native import hessian_vector_product, value_and_grad
+from bce_conformance.native import (
+    hessian_vector_product, jacobian_vector_product, value_and_grad,
+)
 
 calls = []
+cancelling = []
 for dtype, reach in ((np.float32, 104), (np.float64, 745)):
     x = np.linspace(reach * 0.7, reach, 40_000).astype(dtype)
     tiny = np.finfo(dtype).smallest_subnormal * np.arange(x.size, dtype=dtype)
     calls.append((x, np.ones_like(x), tiny))
+    signed = np.concatenate([tiny[1:50], -tiny[:49]])
+    cancelling.append((np.tile(tiny[:49], 2), np.ones(98, dtype), signed, signed[50:51]))
 
 def results():
     found = []
@@ -265,6 +270,10 @@ def results():
             loss, gradients = value_and_grad(x[:50], y[:50])
             found += [loss.tobytes(), gradients["logits"].tobytes()]
         found.append(hessian_vector_product(x, y, tiny).tobytes())
+    for x, y, c, w in cancelling:
+        found.append(jacobian_vector_product(x, y, c, c, reduction="sum").tobytes())
+        gradients = value_and_grad(x, y, w, w, "none", wrt=("weight", "pos_weight"), cotangent=c)[1]
+        found += [gradient.tobytes() for gradient in gradients.values()]
     return found
 
 before = results()

@@ -104,13 +104,16 @@ def test_importing_the_package_imports_no_compiler():
 
 def test_warmup_compiles_everything_and_reports_progress():
     from bce_conformance.native.kernels import (
+        each_float32,
         general,
         sum_broadcast,
+        sum_careful,
         sum_float32,
         sum_float64,
         sum_half,
         sum_weighted,
     )
+    from bce_conformance.native.memory import chunks
     from bce_conformance.native.warmup import compile_all
 
     reported = []
@@ -120,7 +123,10 @@ def test_warmup_compiles_everything_and_reports_progress():
     kernels = {
         general: ("evaluate", "combine"),
         sum_broadcast: ("accumulate", "settle"),
-        sum_float32: ("sum_single", "sum_small", "pack", "unpack"),
+        sum_careful: ("accumulate_carefully", "settle_carefully", "write"),
+        chunks: ("pack", "unpack"),
+        each_float32: ("each_single", "decide"),
+        sum_float32: ("sum_single", "sum_small"),
         sum_float64: ("sum_wide", "sum_small_wide"),
         sum_half: ("sum_half", "sum_small_half"),
         sum_weighted: ("sum_weighted",),

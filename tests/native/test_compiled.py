@@ -32,7 +32,8 @@ def test_any_change_of_any_module_changes_the_fingerprint(tmp_path: Path) -> Non
 def test_every_kernel_runs_in_the_default_floating_point_mode() -> None:
     kernels = [
         node
-        for path in sorted((FOLDER / "kernels").glob("*.py"))
+        for room in ("kernels", "memory", "small")
+        for path in sorted((FOLDER / room).glob("*.py"))
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef)
         and "kernel" in [ast.unparse(mark) for mark in node.decorator_list]

@@ -34,6 +34,7 @@ def calls() -> Iterator[LossCall]:
         yield LossCall(logits, targets, reduction="none", quantities=both)
         few = np.clip(logits.astype(np.float64), -8, 8).astype(format_.dtype)
         yield LossCall(few, targets, reduction="mean", quantities=both)
+        yield LossCall(ordinary, np.round(targets[-ordinary.size :]), quantities=both)
         yield LossCall(few, targets, *weights, reduction="mean", quantities=("loss", *GRADIENTS))
 
 

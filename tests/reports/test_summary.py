@@ -119,6 +119,27 @@ def test_more_than_the_shown_are_counted(document: Document) -> None:
     assert "  and 9 more\n" in text  # 17 here, and the two that the document has anyway
 
 
+def test_what_fails_comes_first_and_what_is_not_taken_is_one_line(document: Document) -> None:
+    torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
+    for cell in document["cells"]:
+        cell["expected"] = True
+    for cell in torch[: SHOWN + 3]:
+        cell |= {"expected": False, "verdict": "unsupported", "detail": "takes no float16 logits"}
+    refused = "class refused: unsupported: its adapter has no interface; and more"
+    torch[SHOWN + 3] |= {"expected": False, "verdict": "unsupported", "detail": refused}
+    torch[SHOWN + 4] |= {"expected": False, "verdict": "A"}
+    torch[SHOWN + 5] |= {"expected": False, "verdict": "fails"}
+    text = _text(summary(from_document(document)))
+    named = re.findall(r"^  \S+: expected AAA, found (.+)$", text, re.MULTILINE)
+    assert named == ["fails", "A"]
+    first, one = torch[0]["requirement"], torch[SHOWN + 3]["requirement"]
+    cells = f"{SHOWN + 3} cells, such as of {first}"
+    assert f"  torch: unsupported in {cells}: takes no float16 logits\n" in text
+    assert f"  torch: unsupported in a cell of {one}: its adapter has no interface\n" in text
+    assert "more\n" not in text
+    assert f"next: bce-conformance reproduce {torch[SHOWN + 5]['requirement']}/torch/cpu/" in text
+
+
 def test_the_worst_two_findings_are_named(document: Document) -> None:
     """By verdict, then number of cells, then error; a mechanism is one finding over its cells."""
     torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
@@ -236,6 +257,8 @@ def test_no_word_is_broken_to_fit(document: Document) -> None:
     document["backends"][0]["id"] = path
     for cell in document["cells"][:80]:
         cell["backend"] = path
+    for cell in document["cells"]:
+        cell["expected"] = True
     document["cells"][0] |= {"expected": False, "verdict": "A"}
     text = _text(summary(from_document(document | {"curves": []})), width=80)
     assert f"  VAL-1/{path}/cpu/float16:\n" in text

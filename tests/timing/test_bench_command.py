@@ -116,11 +116,11 @@ def test_real_time_that_is_not_permitted_is_misuse(monkeypatch: pytest.MonkeyPat
     assert "CAP_SYS_NICE" in output
 
 
-def test_measuring_nothing_is_no_success(tmp_path) -> None:
+def test_a_named_backend_that_does_not_start_is_misuse(tmp_path) -> None:
     arguments = ("--backend", "faulty:NotInstalled", "--size", "32", "--out", str(tmp_path))
     code, output = invoke(*arguments)
-    assert code == 1
-    assert "nothing was measured" in output
+    assert code == 2
+    assert "backend faulty:NotInstalled does not start: raised ModuleNotFoundError" in output
     assert not (tmp_path / "results.json").exists()
 
 

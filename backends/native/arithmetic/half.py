@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .intrinsics import DOUBLE, FLOAT, INT16, INT32, INT64, as_bits, from_bits, inlined
+from .intrinsics import DOUBLE, FLOAT, INT16, INT32, INT64, as_bits, from_bits, has_feature, inlined
 
 
 def _converts_half(context: Any) -> bool:
@@ -22,10 +22,8 @@ def _converts_half(context: Any) -> bool:
 
     Only what is known to have them counts, as the integer code is right everywhere.
     """
-    triple, name, features = context.codegen().magic_tuple()[:3]
-    if not triple.startswith("x86_64"):
-        return True
-    return name in ("x86-64-v3", "x86-64-v4") or "+f16c" in features.split(",")
+    triple = context.codegen().magic_tuple()[0]
+    return not triple.startswith("x86_64") or has_feature(context, "f16c")
 
 
 def _single_of_float16(context: Any, builder: Any, bits: Any) -> Any:

@@ -24,6 +24,20 @@ INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
 INT16 = ir.IntType(16)
 
+# What the names of levels stand for, of what is asked for here.
+_LEVELS = {
+    "x86-64-v3": frozenset({"avx", "f16c"}),
+    "x86-64-v4": frozenset({"avx", "f16c", "avx512vl"}),
+}
+
+
+def has_feature(context: Any, feature: str) -> bool:
+    """Whether code is compiled for an x86-64 processor that is known to have ``feature``."""
+    triple, name, features = context.codegen().magic_tuple()[:3]
+    if not triple.startswith("x86_64"):
+        return False
+    return feature in _LEVELS.get(name, ()) or f"+{feature}" in features.split(",")
+
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def out_of_line(typing_context: Any) -> Any:

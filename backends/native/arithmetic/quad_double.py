@@ -22,7 +22,7 @@ _TERMS = 18
 
 
 @helper
-def _normal(a: float, b: float, c: float, d: float, rest: float, exponent: int) -> Quad:
+def normal(a: float, b: float, c: float, d: float, rest: float, exponent: int) -> Quad:
     """The sum of five terms of falling size, as a quad with its head in [1/2, 1)."""
     out_of_line()
     d, rest = two_sum(d, rest)
@@ -87,7 +87,7 @@ def plus(left: Quad, right: Quad) -> Quad:
     d, f3 = two_sum(d, e3)
     d, g2 = two_sum(d, f2)
     d, g3 = two_sum(d, g1)
-    return _normal(a, b, c, d, e4 + f3 + g2 + g3, left[4])
+    return normal(a, b, c, d, e4 + f3 + g2 + g3, left[4])
 
 
 @helper
@@ -113,7 +113,7 @@ def times(left: Quad, right: Quad) -> Quad:
     d = fma(left[0], right[3], fma(left[1], right[2], fma(left[2], right[1], left[3] * right[0])))
     d += e3 + e4 + e5 + g1 + g2 + g3 + g4 + g5 + g6
     rest = fma(left[1], right[3], fma(left[2], right[2], left[3] * right[1]))
-    return _normal(a, b, c, d, rest, left[4] + right[4])
+    return normal(a, b, c, d, rest, left[4] + right[4])
 
 
 @helper
@@ -139,7 +139,7 @@ def over(value: Quad, n: float) -> Quad:
     rest, tail = two_sum(rest, value[2])
     c = rest / n
     d = (fma(-c, n, rest) + (error + tail + value[3])) / n
-    return _normal(a, b, c, d, 0.0, value[4])
+    return normal(a, b, c, d, 0.0, value[4])
 
 
 @helper

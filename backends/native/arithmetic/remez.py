@@ -1,10 +1,10 @@
-"""Writes ``coefficients.py``: minimax polynomials, rounded to float64, each with a proven error.
+"""Writes ``coefficients.py``: minimax polynomials, rounded, each with a proven error.
 
 Run ``python -m bce_conformance.native.arithmetic.remez`` to print the module. The
 polynomials come from Remez exchange in mpmath; the error printed beside each table does not rely on
-that: after the coefficients are rounded to float64, the relative error is enclosed with interval
-arithmetic over the whole interval, from the Taylor series of the function with a bound on its
-remainder.
+that: after the coefficients are rounded to their format, the relative error is enclosed with
+interval arithmetic over the whole interval, from the Taylor series of the function with a bound on
+its remainder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from mpmath import iv, mp, mpf
 
 PRECISION = 300
@@ -32,6 +33,7 @@ class Table:
         low: lower end of the interval.
         high: upper end of the interval.
         degree: of the polynomial.
+        round: to the format of the coefficients.
     """
 
     name: str
@@ -40,10 +42,17 @@ class Table:
     low: mpf
     high: mpf
     degree: int
+    round: Callable[[mpf], float] = float
+
+
+def _single(value: mpf) -> float:
+    """``value`` rounded to float32, by way of a float64 that is no tie."""
+    return float(np.float32(float(value)))
 
 
 def _tables() -> tuple[Table, ...]:
     half_ln2 = mp.log(2) / 2 * mpf("1.0001")  # the rounding of k leaves r a little outside ln2/2
+    eighth_ln2 = mp.log(2) / 8 * mpf("1.0001")
     third = mpf(1) / 9 * mpf("1.0001")
     reduced = (mp.sqrt(2) - 1) ** 4 * mpf("1.001")
 
@@ -56,6 +65,15 @@ def _tables() -> tuple[Table, ...]:
     return (
         Table("EXP", "exp(r)", exp_from(0), -half_ln2, half_ln2, 9),
         Table("EXP_SINGLE", "exp(r)", exp_from(0), -half_ln2, half_ln2, 6),
+        Table(
+            "EXP_VECTOR",
+            "(exp(r) − 1 − r) / r²",
+            exp_from(2),
+            -eighth_ln2,
+            eighth_ln2,
+            3,
+            _single,
+        ),
         Table(
             "EXP_TAIL",
             "(exp(r) − 1 − r − r²/2 − r³/6 − r⁴/24) / r⁵",
@@ -158,6 +176,23 @@ def proven_error(table: Table, coefficients: list[float]) -> mpf:
     return (mpf(worst.b) + 2 * rest) / smallest * (1 + mpf(2) ** -40)
 
 
+def _quarters() -> list[str]:
+    """What ``vector_exp.py`` reduces by: steps of ln 2/4, and powers of 2^(1/4), in float32."""
+    quarter = mp.log(2) / 4
+    step = _single(quarter)
+    roots = [_single(mpf(2) ** (mpf(j) / 4)) for j in range(4)]
+    rests = [_single(mpf(2) ** (mpf(j) / 4) / root - 1) for j, root in enumerate(roots)]
+    return [
+        "# ln 2/4 = QUARTER_LN2 − QUARTER_LN2_EXCESS to 2^-55; the first has 21 bits.",
+        f"QUARTER_LN2 = {step!r}",
+        f"QUARTER_LN2_EXCESS = {_single(step - quarter)!r}",
+        f"QUARTERS_A_LN2 = {_single(1 / quarter)!r}",
+        "# 2^(j/4) = ROOTS[j]·(1 + ROOT_RESTS[j]) to 2^-49.",
+        f"ROOTS = {tuple(roots)!r}",
+        f"ROOT_RESTS = {tuple(rests)!r}",
+    ]
+
+
 def table_module() -> str:
     """The text of ``coefficients.py``."""
     mp.prec = PRECISION
@@ -166,7 +201,7 @@ def table_module() -> str:
         "",
     ]
     for table in _tables():
-        rounded = [float(value) for value in minimax(table)]
+        rounded = [table.round(value) for value in minimax(table)]
         error = proven_error(table, rounded)
         lines += [
             f"# {table.meaning} on [{mp.nstr(table.low, 6)}, {mp.nstr(table.high, 6)}].",
@@ -195,6 +230,7 @@ def table_module() -> str:
         *[f"    {part!r}," for part in parts],
         ")",
     ]
+    lines += _quarters()
     high = mp.ldexp(mp.floor(mp.ldexp(mp.log(2), 40)), -40)
     rest = float(mp.log(2) - high)
     lines += [

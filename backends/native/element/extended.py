@@ -31,14 +31,14 @@ _SAFE_HIGH = 2.0**40
 
 
 @helper
-def extended_exp(a: float) -> DD:
-    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98, or 2^-1074 in all beyond 670."""
+def extended_power(a: float) -> tuple[float, float, int]:
+    """The pair t and the integer k with exp(−a) = t·2^k, 0 ≤ a < 20 000, relative error < 2^-98."""
     k = float(math.floor(0.5 - a * LOG2_E))
     p, p_rest = pairs.two_product(k, -LN2_PARTS[0])
     r, r_rest = pairs.two_sum(-a, p)
     q, q_rest = pairs.two_product(k, -LN2_PARTS[1])
     r, r_rest = pairs.dd_plus(r, r_rest, p_rest, 0.0)
-    r, r_rest = pairs.dd_plus(r, r_rest, q, q_rest)
+    r, r_rest = pairs.dd_plus(r, r_rest, q, q_rest - k * LN2_PARTS[2])
     r *= 2.0**-_HALVINGS
     r_rest *= 2.0**-_HALVINGS
     # exp(r) − 1 by its series, doubled by (1 + t)² − 1 = 2t + t².
@@ -51,7 +51,14 @@ def extended_exp(a: float) -> DD:
         s, s_rest = pairs.dd_times(t, t_rest, t, t_rest)
         t, t_rest = pairs.dd_plus(2.0 * t, 2.0 * t_rest, s, s_rest)
     t, t_rest = pairs.dd_plus(1.0, 0.0, t, t_rest)
-    scale = math.ldexp(1.0, int(k))
+    return t, t_rest, int(k)
+
+
+@helper
+def extended_exp(a: float) -> DD:
+    """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98, or 2^-1074 in all beyond 670."""
+    t, t_rest, k = extended_power(a)
+    scale = math.ldexp(1.0, k)
     return t * scale, t_rest * scale
 
 

@@ -27,6 +27,8 @@ from .quad_double import quad_double_element
 from .quantities import GRAD_LOGITS, LOSS, Element
 from .special import is_finite, is_nan, relevant, special
 
+_SMALLEST = 2.0**-1074
+
 
 @inlined
 def is_out_of_range(of: Element, s: float, quantity: int) -> int:
@@ -36,17 +38,22 @@ def is_out_of_range(of: Element, s: float, quantity: int) -> int:
 
 
 @inlined
-def _scale(of: Element, count: float) -> DD:
-    """What gradients are multiplied by: c/count."""
-    s = of.c / count
-    return s, fma(-s, count, of.c) / count if abs(s) < math.inf else 0.0
+def scale_of(c: float, count: float) -> DD:
+    """c/count, which gradients are multiplied by; exact where the count is 1.
+
+    One that vanishes is the smallest number, which is marked as out of range.
+    """
+    s = c / count
+    rest = fma(-s, count, c) / count
+    s = s if (s != 0.0) | (c == 0.0) else math.copysign(_SMALLEST, c)
+    return s, rest if abs(s) < math.inf else 0.0
 
 
 @helper
 def from_extended(quantity: int, of: Element, count: float) -> tuple[float, float, bool]:
     """Loss or gradient in the logits in extended precision, and whether that suffices."""
     out_of_line()
-    s, s_rest = _scale(of, count)
+    s, s_rest = scale_of(of.c, count)
     if not is_finite(of):
         return 0.0, 0.0, False
     if abs(of.x) >= RAISED_FROM:
@@ -79,7 +86,7 @@ def beyond_pairs(quantity: int, of: Element, count: float) -> DD:
 def from_pairs(quantity: int, of: Element, count: float, weighted: bool) -> DD:
     """One quantity from double-double on."""
     out_of_line()
-    s = _scale(of, count)
+    s = scale_of(of.c, count)
     e = wide_exp(abs(of.x))
     vanished = math.inf if weighted else VANISHED
     value, rest, needed = wide_element(quantity, of, e, wide_softplus(e[0], e[1]), s, vanished)

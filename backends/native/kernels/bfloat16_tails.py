@@ -14,9 +14,9 @@ from ..arithmetic.functions import narrow_log1p, single_exp
 from ..arithmetic.half import bfloat16_of_raised, lowering, single_of_half
 from ..arithmetic.intrinsics import helper, inlined, signed_single
 from ..element.float32 import raised_gradient, raised_step
-from .sum_float32 import EXPS, GROUP, LANES, SIZE
+from ..memory.chunks import EXPS, GROUP, LANES, SIZE
 
-# Behind what ``sum_float32.py`` has in its buffer: rows of linear terms and of products.
+# Behind what ``chunks.py`` lays out: rows of linear terms and of products.
 TOTALS = SIZE
 RAISED = SIZE + LANES
 TAIL_SIZE = SIZE + 2 * LANES

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.double_double import DD, two_sum
+from ..arithmetic.double_double import two_sum
 from ..arithmetic.half import near_tie, sticky
-from ..arithmetic.intrinsics import fma, helper, inlined
+from ..arithmetic.intrinsics import as_bits, helper, inlined
 from ..arithmetic.underflow import raised_quotient
 from ..compiled import default_mode, kernel, restore_mode
-from ..element.ladder import beyond_pairs, from_pairs, is_open
+from ..element.ladder import beyond_pairs, from_pairs, is_open, scale_of
 from ..element.quantities import QUANTITIES
 from ..memory.strided import BFLOAT16, FLOAT16, FLOAT64, transfer
 from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, S, element_at
@@ -40,12 +40,9 @@ def gather(plans: Any, shape: Any, start: int, n: int, b: Any) -> None:
 
 @inlined
 def divide_cotangents(b: Any, n: int, count: float) -> None:
-    """S = C/count as a pair; exact where count is 1."""
+    """S = C/count as a pair."""
     for i in range(n):
-        q = b[C + i] / count
-        rest = fma(-q, count, b[C + i]) / count
-        b[S + i] = q
-        b[S_REST + i] = rest if abs(q) < np.inf else 0.0
+        b[S + i], b[S_REST + i] = scale_of(b[C + i], count)
 
 
 @inlined
@@ -110,12 +107,15 @@ def evaluate_block(b: Any, n: int, wanted: Any, code: int, checks: int, count: f
 
 
 @inlined
-def _sum(b: Any, n: int) -> DD:
-    """The sum of a block's losses as a pair, in a fixed tree of exact additions."""
+def _sum(b: Any, n: int) -> tuple[float, float, bool]:
+    """The sum of a block's losses as a pair, in a fixed tree of exact additions; if any is < 0."""
     values = b[RESULTS : RESULTS + LENGTH]
     rests = b[RESTS : RESTS + LENGTH]
     values[n:] = 0.0
     rests[n:] = 0.0
+    signs = 0
+    for i in range(n):
+        signs |= as_bits(values[i])
     half = LENGTH // 2
     while half:
         for i in range(half):
@@ -123,7 +123,7 @@ def _sum(b: Any, n: int) -> DD:
             values[i] = total
             rests[i] = rests[i] + rests[i + half] + error
         half //= 2
-    return values[0], rests[0]
+    return values[0], rests[0], signs < 0
 
 
 @kernel
@@ -157,7 +157,8 @@ def evaluate(
         length: of a chunk, a multiple of LENGTH.
         first: first chunk.
         last: one past the last chunk.
-        partials: where the losses' sums and rests go, a row a chunk; without rows, nowhere.
+        partials: where the losses' sums and rests go, and 1 where one is negative, a row a chunk;
+            without rows, nowhere.
     """
     mode = default_mode()
     summed = partials.shape[0] > 0
@@ -166,6 +167,7 @@ def evaluate(
     for chunk in range(first, last):
         total = 0.0
         rest = 0.0
+        signed = False
         for start in range(chunk * length, min(size, (chunk + 1) * length), LENGTH):
             n = min(LENGTH, size - start)
             gather(plans, shape, start, n, b)
@@ -175,12 +177,14 @@ def evaluate(
                 if plans[OUTPUTS + quantity, 1]:
                     transfer(plans[OUTPUTS + quantity], shape, start, b[row : row + n], False)
             if summed:
-                value, error = _sum(b, n)
+                value, error, negative = _sum(b, n)
+                signed |= negative
                 total, carried = two_sum(total, value)
                 rest += error + carried
         if summed:
             partials[chunk, 0] = total
             partials[chunk, 1] = rest
+            partials[chunk, 2] = signed
     restore_mode(mode)
 
 

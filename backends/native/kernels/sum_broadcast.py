@@ -1,11 +1,13 @@
 """Gradients in broadcast operands: summed over what the operand was broadcast along.
 
 Guarantees that each element's result and rest are added exactly, in an order that depends on the
-shapes only, and that the sum is rounded once.
+shapes only, and that the sum is rounded once. Sums that cancel, or over- or underflow, are left to
+``sum_careful.py``.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,19 +17,20 @@ from ..arithmetic.double_double import two_sum
 from ..arithmetic.half import narrow
 from ..compiled import default_mode, kernel, restore_mode
 from ..element.quantities import QUANTITIES
-from ..memory.plans import flat, plans_of, regions_of, unpinned
-from ..memory.strided import CODES
+from ..memory.plans import flat, regions_of, unpinned
+from ..memory.strided import CODES, FLOAT64
 from ..memory.threads import share
 from .block import LENGTH, RESTS, RESULTS, SIZE, V
-from .general import CHUNK, evaluate_block, gather
-from .stages import HARMLESS
+from .general import evaluate_block, gather
+from .sum_careful import PIECE, Terms, sum_carefully
 
-# Sums are kept for so many elements of the operand at a time; where it has fewer, for each of a few
-# parts of the logits.
-_PIECE = 8192
-_PARTS = 8
-# What terms are made smaller by where their sum leaves float64's range.
-_LOWERED = 2.0**900
+# A sum is decided where no more cancels than leaves half a unit in the last place to the errors of
+# its terms: 2^-56.9 of float64 terms, 2^-42 of narrower ones for float32 and less.
+_WIDE_CANCELLATION = 2.0**-2
+_NARROW_CANCELLATION = 2.0**-16
+# Beside smaller sums, what single terms lose to underflow, and to clamped exponentials, may matter.
+_WIDE_FLOOR = 2.0**-960
+_NARROW_FLOOR = 2.0**-160
 
 
 @kernel
@@ -43,8 +46,11 @@ def accumulate(
     last: int,
     sums: Any,
     rests: Any,
+    sizes: Any,
 ) -> None:
     """Add one quantity of elements ``first`` to ``last`` up into ``sums`` with ``rests``.
+
+    ``sizes`` are the sums of what the terms are in size.
 
     The vector is read as indices into ``sums``: that of the broadcast operand's element.
     """
@@ -59,24 +65,40 @@ def accumulate(
             at = int(b[V + i])
             sums[at], error = two_sum(sums[at], b[RESULTS + quantity * LENGTH + i])
             rests[at] += error + b[RESTS + quantity * LENGTH + i]
+            sizes[at] += abs(b[RESULTS + quantity * LENGTH + i])
     restore_mode(mode)
 
 
 @kernel
-def settle(sums: Any, rests: Any, out: Any) -> None:
-    """Round sums and rests, each a row for each part of the elements, into ``out``."""
+def settle(sums: Any, rests: Any, sizes: Any, wide: bool, undecided: Any, out: Any) -> None:
+    """Round sums and rests, each a row for each part of the elements, into ``out``.
+
+    ``undecided`` tells where terms cancel, or over- or underflow; nothing is written there.
+    """
     mode = default_mode()
+    least = _WIDE_CANCELLATION if wide else _NARROW_CANCELLATION
+    floor = _WIDE_FLOOR if wide else _NARROW_FLOOR
     for i in range(out.size):
-        total, rest = sums[0, i], rests[0, i]
+        total, rest, size = sums[0, i], rests[0, i], sizes[0, i]
         for part in range(1, sums.shape[0]):
             total, error = two_sum(total, sums[part, i])
             rest += error + rests[part, i]
-        out[i] = narrow(total + rest if abs(total) < np.inf else total, out[i])
+            size += sizes[part, i]
+        decided = abs(total) >= max(floor, least * size) and size < math.inf
+        undecided[i] = not decided
+        if decided:
+            out[i] = narrow(total + rest, out[i])
     restore_mode(mode)
 
 
 def sum_gradient(
-    quantity: int, inputs: list[Array | None], count: float, checks: int, out: Array
+    quantity: int,
+    inputs: list[Array | None],
+    count: float,
+    checks: int,
+    out: Array,
+    *,
+    careful: bool = False,
 ) -> None:
     """Sum one gradient into ``out``, over the dimensions along which its operand was broadcast.
 
@@ -86,6 +108,7 @@ def sum_gradient(
         count: what gradients are divided by.
         checks: see ``general.evaluate``.
         out: of the operand's shape.
+        careful: whether all sums are left to ``sum_careful.py``, as for the gradient in the logits.
     """
     logits = inputs[0]
     assert logits is not None
@@ -94,7 +117,7 @@ def sum_gradient(
         None if operand is None else np.broadcast_to(operand, logits.shape)
         for operand in inputs[:5]
     ]
-    regions = regions_of(full.shape, _PIECE)
+    regions = regions_of(full.shape, PIECE)
 
     def work(first: int, last: int) -> None:
         for region in regions[first:last]:
@@ -102,67 +125,46 @@ def sum_gradient(
             box: tuple[Any, ...] = (..., *region)
             part: tuple[Any, ...] = (..., *unpinned(region, full.shape))
             views = [None if operand is None else operand[part] for operand in broadcast]
-            alone = len(regions) == 1
-            _sum_region(quantity, views, count, checks, full[box], alone)
+            into = full[box]
+            index = np.arange(into.size).reshape(into.shape)
+            assert views[0] is not None
+            terms = Terms(
+                views, np.broadcast_to(index, views[0].shape), into.size, len(regions) == 1
+            )
+            _sum_region(quantity, terms, count, None if careful else checks, into)
 
     share(work, len(regions))
 
 
-def _sum_region(
-    quantity: int,
-    inputs: list[Array | None],
-    count: float,
-    checks: int,
-    out: Array,
-    alone: bool,
-) -> None:
-    """Sum into one box of the operand; threads share its parts out where it is ``alone``."""
+def _sum_region(quantity: int, terms: Terms, count: float, checks: int | None, out: Array) -> None:
+    """Sum into one box of the operand; carefully from the start where ``checks`` is None."""
     result = np.empty(out.size, out.dtype)
-    kind = CODES[out.dtype], checks
-    sums, rests = _sums(quantity, inputs, count, kind, out.shape, alone)
-    settle(sums, rests, flat(result))
-    with np.errstate(over="ignore", invalid="ignore"):
-        lost = ~np.isfinite(sums.sum(axis=0))
-    if lost.any():
-        # Terms of both signs may have left float64's range, and the sum be finite.
-        lowered = np.empty(out.size)
-        kind = CODES[lowered.dtype], HARMLESS
-        settle(*_sums(quantity, inputs, count * _LOWERED, kind, out.shape, alone), lowered)
-        with np.errstate(over="ignore"):
-            raised = (lowered * _LOWERED).astype(out.dtype)
-        result = np.where(lost, raised, result)
+    undecided = np.ones(out.size, np.bool_)
+    if checks is not None:
+        code = CODES[out.dtype]
+        sums = _sums(quantity, terms, count, code, checks)
+        settle(*sums, code == FLOAT64, undecided, flat(result))
+    if undecided.any():
+        sum_carefully(quantity, terms, count, undecided, flat(result))
     out[...] = result.reshape(out.shape)
 
 
-def _sums(
-    quantity: int,
-    inputs: list[Array | None],
-    count: float,
-    kind: tuple[int, int],
-    shape: tuple[int, ...],
-    alone: bool,
-) -> tuple[Array, Array]:
-    """Sums and rests for an operand of ``shape``, a row for each part of the elements.
+def _sums(quantity: int, terms: Terms, count: float, code: int, checks: int) -> Array:
+    """Sums, rests and sizes, a row for each part of the elements.
 
-    ``kind`` has the format of the terms (see ``strided.CODES``), and what they are checked for.
+    The terms are evaluated for the format ``code`` (see ``strided.CODES``).
     """
-    logits = inputs[0]
-    assert logits is not None
-    size = int(np.prod(shape, dtype=np.int64))
-    index = np.broadcast_to(np.arange(size).reshape(shape), logits.shape)
-    plans, dimensions = plans_of([*inputs, index, *[None] * QUANTITIES], logits.shape)
+    plans, dimensions = terms.plans()
     wanted = np.zeros(QUANTITIES, np.uint8)
     wanted[quantity] = 1
-    blocks = -(-logits.size // CHUNK)
-    parts = min(_PARTS, blocks, _PIECE // size) if alone else 1
-    bounds = [part * blocks // parts * CHUNK for part in range(parts)] + [logits.size]
-    sums, rests = np.zeros((2, parts, size))
+    bounds = terms.bounds
+    found = np.zeros((3, len(bounds) - 1, terms.size))
 
     def work(first: int, last: int) -> None:
         for part in range(first, last):
             ends = bounds[part], bounds[part + 1]
-            into = sums[part], rests[part]
-            accumulate(plans, dimensions, wanted, *kind, count, quantity, *ends, *into)
+            into = found[0, part], found[1, part], found[2, part]
+            accumulate(plans, dimensions, wanted, code, checks, count, quantity, *ends, *into)
 
-    share(work, parts)
-    return sums, rests
+    share(work, len(bounds) - 1)
+    return found

@@ -25,7 +25,7 @@ from ..element.double_double import FAINT, RAISED_FROM, one_factor_more, plain_g
 from ..element.float64 import shares
 from ..element.ladder import beyond_pairs
 from ..element.quantities import GRAD_LOGITS, LOSS, Element
-from .sum_float32 import BLOCK, CHUNK, GROUP, LANES
+from ..memory.chunks import BLOCK, CHUNK, GROUP, LANES
 
 # Only targets far outside [0, 1] have such shares.
 _HUGE = 2.0**100

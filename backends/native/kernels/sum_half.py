@@ -21,8 +21,8 @@ from ..compiled import default_mode, kernel, restore_mode
 from ..element.float32 import single_gradient, single_step
 from ..element.ladder import first_rung, from_extended
 from ..element.quantities import GRAD_LOGITS, Element
+from ..memory.chunks import CHUNK, EXPS, GROUP, LANES, PRODUCTS, add_lanes
 from .bfloat16_tails import TAIL_SIZE, TOTALS, tail_exps, tail_gradients, tail_lane, tail_sums
-from .sum_float32 import CHUNK, EXPS, GROUP, LANES, PRODUCTS, add_lanes
 
 _BLOCK = 4 * GROUP
 

@@ -15,10 +15,10 @@ from ..arithmetic.half import narrow, near_tie, widen
 from ..arithmetic.intrinsics import as_bits, helper
 from ..compiled import default_mode, kernel, restore_mode
 from ..element.float64 import cancels, narrow_gradient, narrow_loss
+from ..memory.chunks import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 from ..memory.strided import transfer
-from .sum_float32 import BLOCK, CHUNK, EXPS, GROUP, LANES, SIZE, add_lanes
 
-# Behind what ``sum_float32.py`` has in its buffer: rows of weight and pos_weight.
+# Behind what ``chunks.py`` lays out: rows of weight and pos_weight.
 _W = SIZE
 _P = SIZE + LANES
 _SIZE = SIZE + 2 * LANES
@@ -42,10 +42,10 @@ def _exps(x: Any, b: Any) -> None:
 
 @helper
 def _sums(x: Any, y: Any, b: Any) -> bool:
-    """The second: losses, added to the lanes; whether a pos_weight is negative."""
+    """The second: losses, added to the lanes; whether a weight is negative."""
     signs = 0
     for i in range(x.size):
-        signs |= as_bits(b[_P + i])
+        signs |= as_bits(b[_W + i]) | as_bits(b[_P + i])
         b[i] += narrow_loss(widen(x[i]), widen(y[i]), b[_W + i], b[_P + i], b[EXPS + i])
     return signs < 0
 
@@ -83,7 +83,7 @@ def sum_weighted(
     """See ``sum_float32.sum_single``.
 
     ``plans`` has a row each for weight and pos_weight, read from element ``origin`` on.
-    ``partials[chunk, 3]`` is not 0 where a negative pos_weight makes terms of losses cancel.
+    ``partials[chunk, 3]`` is not 0 where a negative weight or pos_weight makes losses cancel.
     """
     mode = default_mode()
     b = np.ones(_SIZE)

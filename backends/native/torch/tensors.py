@@ -21,7 +21,7 @@ from ..api import (
     jacobian_vector_product,
     value_and_grad,
 )
-from ..kernels.addressed import CHUNK, SMALL
+from ..small.addresses import CHUNK, SMALL
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _INT16 = np.dtype(np.int16)

@@ -7,6 +7,7 @@ import pytest
 from bce_conformance.conformance.judging.calls import Fault
 from bce_conformance.conformance.running.refusals import is_clear, type_of
 from bce_conformance.conformance.running.subject import Subject
+from bce_conformance.conformance.space.rules import covered
 from bce_conformance.conformance.surveying.refusals import Refusal
 from bce_conformance.conformance.surveying.survey import Surveyed
 
@@ -61,6 +62,11 @@ def test_any_call_is_taken(subject: Subject) -> None:
     subject.kept.condition(bool(survey.calls), "no drawn call gave a result")
     for refusal in survey.refusals:
         subject.take_refusal(refusal, may_refuse(refusal))
+    pairs = covered((surveyed.levels for surveyed in survey.calls), subject.format.name, 2)
+    subject.kept.scope(
+        f"{len(survey.calls):,} drawn calls gave results, {survey.left} did not, whatever else was "
+        f"drawn instead; {pairs} of levels that can meet gave results"
+    )
 
 
 def may_refuse(refusal: Refusal) -> bool:

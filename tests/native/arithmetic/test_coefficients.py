@@ -9,7 +9,7 @@ from pathlib import Path
 from bce_conformance.native.arithmetic import coefficients
 
 # What ACCURACY.md relies on, in the order of the tables.
-CLAIMED = (-45.0, -28.0, -50.9, -45.5, -48.6, -51.7)
+CLAIMED = (-45.0, -28.0, -24.5, -50.9, -45.5, -48.6, -51.7)
 
 
 def test_the_generator_writes_the_tables_that_are_used(tmp_path):
@@ -22,7 +22,7 @@ def test_the_generator_writes_the_tables_that_are_used(tmp_path):
     written = tmp_path / "written.py"
     written.write_text(done.stdout)
     names = {name: value for name, value in runpy.run_path(str(written)).items() if name.isupper()}
-    assert len(names) == 12
+    assert len(names) == 18
     for name, value in names.items():
         assert getattr(coefficients, name) == value, name
     assert re.findall(r"2\^(\S+), proven", done.stdout) == re.findall(

@@ -26,3 +26,25 @@ def test_gradients_of_a_mean_keep_digits_and_sign(cotangent: float, operand: str
     )
     assert (ulp_error(found, truth) < 1).all()
     assert not wrong_sign(found, truth).any()
+
+
+def test_a_faint_cotangent_beside_a_huge_weight() -> None:
+    logits, targets = np.array([-3.0, -2.0, 1e300]), np.array([1.0, 0.5, 0.0])
+    weight, pos_weight = np.full(3, 1e300), np.array([0.5, 1.0, 2.0], np.float16)
+    c = np.float64(-4e-321)
+    found = value_and_grad(
+        logits, targets, weight, pos_weight, "mean", wrt=("pos_weight", "weight"), cotangent=c
+    )[1]
+    for operand, gradient in found.items():
+        truth = ground_truth(
+            logits,
+            targets,
+            weight,
+            pos_weight,
+            quantity=f"grad_{operand}",
+            reduction="mean",
+            cotangent=c,
+            dtype=gradient.dtype,
+        )
+        assert (ulp_error(gradient, truth) < 1).all()
+        assert not wrong_sign(gradient, truth).any()

@@ -13,9 +13,10 @@ from numba.extending import intrinsic
 
 from ..arithmetic.intrinsics import inlined
 from ..compiled import default_mode, kernel, restore_mode
-from .sum_float32 import CHUNK, sum_small
-from .sum_float64 import sum_small_wide
-from .sum_half import sum_small_half
+from ..kernels.sum_float32 import sum_small
+from ..kernels.sum_float64 import sum_small_wide
+from ..kernels.sum_half import sum_small_half
+from ..memory.chunks import CHUNK
 
 __all__ = ["CHUNK", "SMALL"]
 

@@ -1,0 +1,1 @@
+"""Functions of a user's own, judged by the adapters of their frameworks."""

@@ -1,0 +1,1 @@
+"""Small plain calls: the kernels of sums, with nothing broadcast, converted or checked."""
