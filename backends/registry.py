@@ -38,6 +38,8 @@ class BackendSpec:
             shape takes it a tenth of a second, or seconds, instead of microseconds.
         instruction_set: the level that its code is held to, one of ``instruction_sets.LEVELS``;
             empty for all that the processor has.
+        same_kernels: whether it computes with the kernels of the backend whose variant it is: how
+            right it is hangs on them.
         function: of a user's own that is judged, ``package.module:name`` or ``path.py:name``; empty
             for the framework's own loss.
     """
@@ -49,6 +51,7 @@ class BackendSpec:
     python: str = ""
     compiles: bool = False
     instruction_set: str = ""
+    same_kernels: bool = False
     function: str = ""
 
 
@@ -63,12 +66,18 @@ def _compiling(id_: str, factory: str, distributions: tuple[str, ...]) -> Backen
     return BackendSpec(id_, f"{_ADAPTERS}.{factory}", variant, distributions, compiles=True)
 
 
+def _same_kernels(spec: BackendSpec) -> BackendSpec:
+    return replace(spec, same_kernels=True)
+
+
 _BUILTIN = (
     BackendSpec("native", f"{_ADAPTERS}.native:NativeAdapter"),
-    BackendSpec(
-        "native:torch", f"{_ADAPTERS}.native_torch:NativeTorchAdapter", "torch", ("torch",)
+    _same_kernels(
+        BackendSpec(
+            "native:torch", f"{_ADAPTERS}.native_torch:NativeTorchAdapter", "torch", ("torch",)
+        )
     ),
-    _compiling("native:jax", "native_jax:NativeJaxAdapter", ("jax",)),
+    _same_kernels(_compiling("native:jax", "native_jax:NativeJaxAdapter", ("jax",))),
     BackendSpec("torch", f"{_ADAPTERS}.torch:TorchAdapter", "", ("torch",)),
     _compiling("torch:compile", "torch:TorchCompileAdapter", ("torch",)),
     BackendSpec("paddle", f"{_ADAPTERS}.paddle:PaddleAdapter", "", _PADDLE),

@@ -19,7 +19,9 @@ BY_FORMAT = ("VAL", "RED")
 # A backend that compiles for each shape is not tried with everything: each combination of shapes,
 # types or threads costs it a compilation of a tenth of a second to seconds. Least of all a compiled
 # variant under requirements (or families) about how a call is made, where it has the front door of
-# its framework.
+# its framework. A variant that compiles nothing, such as native:torch, is tried with every shape.
+# One that has the kernels of its backend is tried in one format wherever anything is, and there
+# not with OF_KERNELS.
 ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 # Requirements of BY_FORMAT that ask what comes out, not how right it is.
 ABOUT_RESULTS = ("RED-1", "RED-3")
@@ -30,6 +32,8 @@ MANY_SHAPES = (
     *("GRAD-21", "GRAD-25", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
     *("BRD-13", "BRD-14", "BRD-15", "BRD-16", "DTY-12"),
 )
+# Many elements, on which nothing is judged but kernels.
+OF_KERNELS = ("LAT", "VAL-11")
 # Requirements about calls that are drawn from the space of calls.
 DRAWN = "ANY"
 # What is tried in one format only is tried in this one.
@@ -52,11 +56,11 @@ class Tier:
         exhaustive: whether every bit pattern of the 16-bit formats is tried.
         lattice: how dense the lattice of special values is: 0, 1 or 2.
         variants: whether compiled variants are tried without being asked for.
-        compiling: families that backends are tried with which compile for each shape.
-        not_compiling: requirements of those families that they are not tried with.
-        one_format: those of them, or of their requirements, that those backends are tried with in
-            one format only.
-        variants_one_format: likewise for compiled variants of a framework.
+        compiling: families that variants are tried with, and backends which compile for each shape.
+        not_compiling: requirements of those families that what compiles is not tried with.
+        one_format: those of them, or of their requirements, that variants and those backends are
+            tried with in one format only.
+        variants_one_format: likewise for variants only.
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
         call_strength: how many levels of different factors occur together in drawn calls, in every
@@ -99,10 +103,15 @@ class Tier:
             return False
         if requirement.family == DRAWN and not self._draws(spec):
             return False
-        if not spec.compiles:
+        if not spec.compiles and not spec.variant:
             return True
-        if requirement.family not in self.compiling or requirement.id in self.not_compiling:
+        if requirement.family not in self.compiling:
             return False
+        if spec.compiles and requirement.id in self.not_compiling:
+            return False
+        if spec.same_kernels and self.one_format:
+            of_kernels = {requirement.family, requirement.id} & set(OF_KERNELS)
+            return dtype == ONE_FORMAT and not of_kernels
         one_format = self.one_format + (self.variants_one_format if spec.variant else ())
         return dtype == ONE_FORMAT or not {requirement.family, requirement.id} & set(one_format)
 
@@ -137,7 +146,7 @@ TIERS: dict[str, Tier] = {
                 "reductions over more than 10⁵ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "calls drawn from the space of calls (ANY)",
-                "compiled variants, unless they are asked for",
+                "variants, unless they are asked for",
                 "backends that compile for each shape (jax and optax too) but in float32, and of "
                 "those all but values, infinities, gradients and the lattice",
             ),
@@ -168,6 +177,8 @@ TIERS: dict[str, Tier] = {
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
                 "calls drawn from the space of calls (ANY)",
+                "of native:torch and native:jax the lattice (LAT), most bit patterns of float32, "
+                "and other formats than float32",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
                 "of what compiles for each shape the derivatives of each rank, reduction and size",

@@ -82,6 +82,17 @@ def test_only_the_thorough_tier_tries_other_instruction_sets_unasked(
         ("thorough", "torch:compile", "API-1", ["float32"]),
         ("thorough", "torch:compile", "BRD-10", ["float32"]),
         ("thorough", "torch:compile", "BRD-1", list(DTYPES)),
+        ("quick", "native:torch", "LAY-1", []),
+        ("default", "native:torch", "VAL-1", ["float32"]),
+        ("default", "native:torch", "BRD-13", ["float32"]),
+        ("default", "native:jax", "VAL-1", ["float32"]),
+        ("default", "native:jax", "BRD-13", []),
+        ("default", "native:jax", "LAT-1", []),
+        ("default", "native:torch", "VAL-11", []),
+        ("thorough", "native:torch", "LAT-1", list(DTYPES)),
+        ("thorough", "native:torch", "VAL-1", list(DTYPES)),
+        ("thorough", "native:torch", "API-1", ["float32"]),
+        ("thorough", "native:jax", "BRD-13", list(DTYPES)),
     ],
 )
 def test_formats(tier: str, backend: str, requirement: str, expected: list[str]) -> None:
