@@ -60,7 +60,7 @@ class Tier:
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
         call_strength: how many levels of different factors occur together in drawn calls, in every
-            combination; the second for backends that compile for each shape. 0 draws none.
+            combination; the second for backends to which a new shape costs much. 0 draws none.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.
@@ -91,7 +91,7 @@ class Tier:
     def _draws(self, spec: BackendSpec) -> bool:
         """Whether calls are drawn for a backend."""
         of_variants = self.drawn_for_variants or not spec.variant
-        return bool(self.call_strength[spec.compiles]) and of_variants
+        return bool(self.call_strength[spec.few_shapes]) and of_variants
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
