@@ -24,7 +24,8 @@ ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 # Requirements of BY_FORMAT that ask what comes out, not how right it is.
 ABOUT_RESULTS = ("RED-1", "RED-3")
 # Each shape, reduction or kind of derivative of these is a compilation of its own: they are left to
-# the thorough tier, and in the others to calls that are drawn.
+# the thorough tier, and in the others to calls that are drawn. What traces some of them only is
+# tried with them in one format.
 MANY_SHAPES = (
     *("INF-15", "INF-16", "INF-17", "INF-18", "INF-20", "INF-21", "INF-22", "INF-23", "INF-24"),
     *("GRAD-21", "GRAD-25", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
@@ -99,6 +100,8 @@ class Tier:
             return False
         if requirement.family == DRAWN and not self._draws(spec):
             return False
+        if spec.traces and requirement.id in self.not_compiling:
+            return dtype == ONE_FORMAT
         if not spec.compiles:
             return True
         if requirement.family not in self.compiling or requirement.id in self.not_compiling:
@@ -158,8 +161,8 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(0, 0),
-            random_calls=(0, 0),
+            call_strength=(3, 2),
+            random_calls=(50, 0),
             drawn_for_variants=False,
             causes=2,
             left_out=(
@@ -167,10 +170,11 @@ TIERS: dict[str, Tier] = {
                 "reductions over more than 10⁷ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
-                "calls drawn from the space of calls (ANY)",
+                "drawn calls (ANY) beyond every three levels, and for compiled variants",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
-                "of what compiles for each shape the derivatives of each rank, reduction and size",
+                "of what compiles for each shape the derivatives of each rank, reduction and size; "
+                "of tensorflow, which traces some, in other formats than float32",
             ),
         ),
         Tier(
