@@ -132,7 +132,8 @@ def _is_safe(
 
 def _allowed_by_term(larger_term: Floats, format_: Format, bounds: Bounds) -> Floats:
     """log₂ of the error that level AA allows: some ulps of the larger of two terms."""
-    return np.log2(_ULPS * bounds.growth) + _ulp_exponent(larger_term.ravel(), format_)
+    allowed: Floats = np.log2(_ULPS * bounds.growth) + _ulp_exponent(larger_term.ravel(), format_)
+    return allowed
 
 
 def _allowed_by_scale(format_: Format, bounds: Bounds) -> Floats:
