@@ -16,6 +16,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 
 # The levels of the x86-64 psABI, least first, and processors of 2023 and later, which compute in
@@ -116,6 +117,14 @@ def maker() -> str:
     """Who made the processor: ``intel``, ``amd``, or what it says itself; empty where unknown."""
     vendor = _cpuinfo("vendor_id")
     return _MAKERS.get(vendor, vendor.lower())
+
+
+@cache
+def processor() -> str:
+    """A short name of the processor with all that it offers: code is compiled for one of them."""
+    flags = sorted(_cpuinfo("flags").split())
+    parts = (platform.machine(), _cpuinfo("model name"), *flags)
+    return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def level_of(flags: Iterable[str]) -> str:

@@ -36,6 +36,8 @@ class BackendSpec:
         python: path of the interpreter it runs in; empty for the running one.
         compiles: whether it compiles anew for each shape that it meets, so that a call of a new
             shape takes it a tenth of a second, or seconds, instead of microseconds.
+        traces: whether it does so for a derivative only, as TensorFlow does for forward mode, whose
+            traces are searched one by one at every operation.
         instruction_set: the level that its code is held to, one of ``instruction_sets.LEVELS``;
             empty for all that the processor has.
         same_kernels: whether it computes with the kernels of the backend whose variant it is: how
@@ -50,9 +52,15 @@ class BackendSpec:
     distributions: tuple[str, ...] = ()
     python: str = ""
     compiles: bool = False
+    traces: bool = False
     instruction_set: str = ""
     same_kernels: bool = False
     function: str = ""
+
+    @property
+    def few_shapes(self) -> bool:
+        """Whether new shapes cost it so much that calls are drawn with few."""
+        return self.compiles or self.traces
 
 
 _ADAPTERS = "bce_conformance.backends.adapters"
@@ -82,7 +90,13 @@ _BUILTIN = (
     _compiling("torch:compile", "torch:TorchCompileAdapter", ("torch",)),
     BackendSpec("paddle", f"{_ADAPTERS}.paddle:PaddleAdapter", "", _PADDLE),
     _compiling("paddle:static", "paddle:PaddleStaticAdapter", _PADDLE),
-    BackendSpec("tensorflow", f"{_ADAPTERS}.tensorflow:TensorflowAdapter", "", _TENSORFLOW),
+    BackendSpec(
+        "tensorflow",
+        f"{_ADAPTERS}.tensorflow:TensorflowAdapter",
+        "",
+        _TENSORFLOW,
+        traces=True,
+    ),
     _compiling("tensorflow:xla", "tensorflow:TensorflowXlaAdapter", _TENSORFLOW),
     _compiling("jax", "jax:JaxAdapter", ("jax",)),
     _compiling("jax:jit", "jax:JaxJitAdapter", ("jax",)),

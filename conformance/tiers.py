@@ -26,7 +26,8 @@ ABOUT_CALLS = ("DTY", "DET-2", "ERR", "API", "DEV", "BRD-10", "BRD-11")
 # Requirements of BY_FORMAT that ask what comes out, not how right it is.
 ABOUT_RESULTS = ("RED-1", "RED-3")
 # Each shape, reduction or kind of derivative of these is a compilation of its own: they are left to
-# the thorough tier, and in the others to calls that are drawn.
+# the thorough tier, and in the others to calls that are drawn. What traces some of them only is
+# tried with them in one format.
 MANY_SHAPES = (
     *("INF-15", "INF-16", "INF-17", "INF-18", "INF-20", "INF-21", "INF-22", "INF-23", "INF-24"),
     *("GRAD-21", "GRAD-25", "GRAD-26", "GRAD-27", "GRAD-28", "GRAD-31", "GRAD-32"),
@@ -64,7 +65,7 @@ class Tier:
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
         call_strength: how many levels of different factors occur together in drawn calls, in every
-            combination; the second for backends that compile for each shape. 0 draws none.
+            combination; the second for backends to which a new shape costs much. 0 draws none.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.
@@ -95,7 +96,7 @@ class Tier:
     def _draws(self, spec: BackendSpec) -> bool:
         """Whether calls are drawn for a backend."""
         of_variants = self.drawn_for_variants or not spec.variant
-        return bool(self.call_strength[spec.compiles]) and of_variants
+        return bool(self.call_strength[spec.few_shapes]) and of_variants
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
@@ -103,6 +104,8 @@ class Tier:
             return False
         if requirement.family == DRAWN and not self._draws(spec):
             return False
+        if spec.traces and requirement.id in self.not_compiling:
+            return dtype == ONE_FORMAT
         if not spec.compiles and not spec.variant:
             return True
         if requirement.family not in self.compiling:
@@ -167,8 +170,8 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(0, 0),
-            random_calls=(0, 0),
+            call_strength=(3, 2),
+            random_calls=(50, 0),
             drawn_for_variants=False,
             causes=2,
             left_out=(
@@ -176,12 +179,13 @@ TIERS: dict[str, Tier] = {
                 "reductions over more than 10⁷ elements",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
-                "calls drawn from the space of calls (ANY)",
+                "drawn calls (ANY) beyond every three levels, and for variants",
                 "of native:torch and native:jax the lattice (LAT), most bit patterns of float32, "
                 "and other formats than float32",
                 "of what compiles for each shape (jax, optax, compiled variants) in other formats "
                 "than float32 all but the accuracy of values and, of jax and optax, of reductions",
-                "of what compiles for each shape the derivatives of each rank, reduction and size",
+                "of what compiles for each shape the derivatives of each rank, reduction and size; "
+                "of tensorflow, which traces some, in other formats than float32",
             ),
         ),
         Tier(

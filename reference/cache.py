@@ -75,9 +75,9 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
-def compiled_folder() -> Path:
-    """Return the folder for the code that Numba compiled from these sources."""
-    return folder() / "compiled" / sources_digest()
+def compiled_folder(name: str = "") -> Path:
+    """Return the folder for compiled code: that of these sources by Numba, or another's by name."""
+    return folder() / "compiled" / (name or sources_digest())
 
 
 def _key(problem: Problem, method: str) -> str:

@@ -83,11 +83,15 @@ class Truth:
         Raises:
             IndexError: outside the result.
         """
-        flat = np.arange(self.nearest.size).reshape(self.nearest.shape)
-        chosen = flat.reshape(-1)[index] if isinstance(index, int) else flat[index]
-        if np.ndim(chosen):
-            raise IndexError(f"index is {index}; the result has shape {self.nearest.shape}")
-        return exact_value(self._problem, int(chosen), _EXACT_BITS)
+        shape = self.nearest.shape
+        if not isinstance(index, tuple):
+            return exact_value(self._problem, range(self.nearest.size)[index], _EXACT_BITS)
+        if len(index) != len(shape):
+            raise IndexError(f"index is {index}; the result has shape {shape}")
+        chosen = 0
+        for length, position in zip(shape, index, strict=True):
+            chosen = chosen * length + range(length)[position]
+        return exact_value(self._problem, chosen, _EXACT_BITS)
 
 
 def ground_truth(

@@ -66,7 +66,7 @@ class Matrix:
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.processes = Processes(self.specs, settings.time_limit, self.slots, self.progress)
         self.flushes: dict[Probed, Flushes] = {}
-        self.calls = {c: CallStore(settings.seed, compiles=c) for c in (False, True)}
+        self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
         self.journal: Journal | None = None
 
@@ -133,8 +133,8 @@ class Matrix:
     def _surveyor(self, probed: Probed, evaluator: SlottedProcess) -> Surveyor:
         """What evaluates drawn calls, for all requirements about them."""
         if probed not in self._surveyors:
-            tier, compiles = self.pools.tier, self.specs[probed.backend].compiles
-            calls, causes = self.calls[compiles], 0 if compiles else tier.causes
+            tier, spec = self.pools.tier, self.specs[probed.backend]
+            calls, causes = self.calls[spec.few_shapes], 0 if spec.compiles else tier.causes
             plan = partial(calls.planned, tier, probed.dtype)
             kin = [
                 other

@@ -21,6 +21,7 @@ from bce_conformance.backends import (
     sibling,
 )
 from bce_conformance.conformance.settings import COMPILING
+from bce_conformance.reference import cache
 
 from .call_slots import CallSlots, SlottedProcess
 from .progress import Progress
@@ -32,6 +33,22 @@ _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 # They share the memory, too: glibc gives large blocks back at once, where by default it comes to
 # keep those of up to 32 MiB.
 _FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
+
+
+def _remembering() -> dict[str, str]:
+    """What has JAX keep all code that it compiles, for its variants and for later runs.
+
+    Empty where nothing is kept.
+    """
+    if not cache.enabled():
+        return {}
+    folder = cache.compiled_folder(f"jax-{instruction_sets.processor()}")
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
+    }
 
 
 class Processes:
@@ -147,7 +164,8 @@ class Processes:
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         limit = self._time_limit * (COMPILING if spec.compiles else 1)
-        return BackendProcess(spec, time_limit=limit, environment=_PATIENT | _FRUGAL)
+        environment = _PATIENT | _FRUGAL | _remembering()
+        return BackendProcess(spec, time_limit=limit, environment=environment)
 
     def release(self) -> None:
         """End the processes of backends that have nothing left to do: each holds much memory."""

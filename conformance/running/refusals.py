@@ -75,9 +75,11 @@ def unless_refused(
 
 
 def type_of(call: LossCall, operand: str) -> str:
-    """The name of the type in which an operand is handed over."""
+    """The name of the type in which an operand is handed over; ``>f4`` in the other byte order."""
     array: Array = getattr(call, operand)
-    return type(array.item()).__name__ if operand in call.forms else array.dtype.name
+    if operand in call.forms:
+        return type(array.item()).__name__
+    return array.dtype.name if array.dtype.isnative else array.dtype.str
 
 
 def is_conventional(failure: Failure) -> bool:
@@ -92,8 +94,12 @@ def names_argument(failure: Failure, argument: str) -> bool:
 
 
 def names_type(failure: Failure, dtype: str) -> bool:
-    """Whether the error's text names a type, in one of the frameworks' spellings."""
-    return _has_word(failure, f"{dtype}|{_TYPES.get(dtype, dtype)}")
+    """Whether the error's text names a type, in one of the frameworks' spellings.
+
+    The byte order is what is wrong with a type in the other one.
+    """
+    spelling = "byte order" if dtype.startswith(("<", ">")) else _TYPES.get(dtype, dtype)
+    return _has_word(failure, f"{dtype}|{spelling}")
 
 
 def names_shape(failure: Failure, shape: tuple[int, ...]) -> bool:

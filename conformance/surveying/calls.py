@@ -23,20 +23,20 @@ _SMALL = 10_000  # elements of calls that are kept
 
 
 class CallStore:
-    """Draws calls once for all backends, or for all that compile for each shape.
+    """Draws calls once for all backends, or for all to which a new shape costs much.
 
     What a combination draws is the same in every run; the seed is that of the combinations beyond
     the covering array.
 
     Args:
         seed: the run's.
-        compiles: whether the calls are for backends that compile for each shape: then they have as
-            few shapes as the levels about shapes allow.
+        few_shapes: whether the calls are for backends to which each new shape costs much: then they
+            have as few as the levels about shapes allow.
     """
 
-    def __init__(self, seed: int, *, compiles: bool = False) -> None:
+    def __init__(self, seed: int, *, few_shapes: bool = False) -> None:
         self.seed = seed
-        self._compiles = compiles
+        self._few_shapes = few_shapes
         self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
         self._lock = Lock()
 
@@ -57,7 +57,7 @@ class CallStore:
 
     def call(self, levels: Combination, number: int = 0) -> LossCall:
         """The call of a combination, without exact results."""
-        return draw(levels, number, few_shapes=self._compiles)
+        return draw(levels, number, few_shapes=self._few_shapes)
 
     def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
         """The combinations that a tier draws in a format: those that cover the space, then others.
@@ -66,9 +66,9 @@ class CallStore:
             tier: says how many.
             dtype: of the logits.
         """
-        array = covering(tier.call_strength[self._compiles])
+        array = covering(tier.call_strength[self._few_shapes])
         yield from (levels for levels in array if levels["dtype"] == dtype)
-        yield from self.random(dtype, tier.random_calls[self._compiles])
+        yield from self.random(dtype, tier.random_calls[self._few_shapes])
 
     def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:
         """Combinations at random, other ones with each seed."""

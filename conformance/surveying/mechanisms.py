@@ -73,15 +73,20 @@ class Investigation:
             calls: those below the best level, with theirs.
         """
         found: list[Finding] = []
-        left = 0
+        looked, left = 0, 0
         for call, level in sorted(calls, key=_rank):
             known = next((i for i, f in enumerate(found) if is_part_of(f.cause, call.levels)), None)
-            if known is not None:
-                found[known] = replace(found[known], calls=found[known].calls + 1)
-            elif len(found) < self._most and call.expected.call.logits.size <= _QUICK:
-                found.append(self._investigated(call, level))
-            else:
+            if known is None and (looked == self._most or call.expected.call.logits.size > _QUICK):
                 left += 1
+                continue
+            if known is None:
+                looked += 1
+                one = self._investigated(call, level)
+                known = next((i for i, f in enumerate(found) if f.cause == one.cause), None)
+                if known is None:
+                    found.append(one)
+                    continue
+            found[known] = replace(found[known], calls=found[known].calls + 1)
         return found, left
 
     def _investigated(self, call: Surveyed, level: Level) -> Finding:

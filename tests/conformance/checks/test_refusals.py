@@ -60,6 +60,9 @@ def test_the_error_names_the_argument_itself(message: str, argument: str, named:
         ("was expected to be a half tensor but is a double tensor", "float64", True),
         ("must be Tensor, but got float", "float", True),
         ("unsupported operand", "bool", False),
+        ("given numpy array has byte order different from the native byte order", ">f8", True),
+        ("Dtype >f4 is not a valid JAX array type", ">f4", True),
+        ("Dtype >f4 is not a valid JAX array type", ">f8", False),
     ],
 )
 def test_a_clear_error_names_the_type_or_the_argument(
@@ -81,3 +84,5 @@ def test_the_type_of_an_operand_is_that_in_which_it_is_handed_over() -> None:
     assert type_of(LossCall(x, x), "logits") == "float16"
     call = LossCall(x, x, weight=np.array(3), forms={"weight": "number"})
     assert type_of(call, "weight") == "int"
+    swapped = np.ones(2, ">f4" if np.dtype("=f4").str == "<f4" else "<f4")
+    assert type_of(LossCall(x, swapped), "targets") == swapped.dtype.str

@@ -1,11 +1,16 @@
-"""The processes of backends: they end when nothing is left for them to do."""
+"""The processes of backends: what they are given, and when they end."""
 
+from pathlib import Path
 from typing import Any
 
-from bce_conformance.backends import resolve
+import numpy as np
+import pytest
+
+from bce_conformance.backends import LossCall, LossResult, resolve
 from bce_conformance.conformance.running.call_slots import CallSlots
 from bce_conformance.conformance.running.processes import Processes
 from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.reference import cache
 
 
 class Process:
@@ -37,3 +42,19 @@ def test_a_process_ends_when_neither_its_backend_nor_a_variant_of_it_has_anythin
     kept.release()
     assert closed() == set(every)
     kept.close()
+
+
+@pytest.mark.parametrize(("setting", "kept"), [("folder", True), ("off", False)])
+def test_what_jax_compiles_is_kept_beside_the_truths_unless_nothing_is(
+    setting: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path) if setting == "folder" else setting)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    processes = Processes({"jax": resolve("jax")}, 60.0, CallSlots(1), Progress())
+    assert processes.status("jax") == "ok"
+    x = np.ones(3, np.float32)
+    assert isinstance(processes.own("jax").evaluate(LossCall(x, x)), LossResult)
+    processes.close()
+    assert any(tmp_path.rglob("jit_*")) == kept
+    assert not kept or cache.info().compiled_bytes > 0
