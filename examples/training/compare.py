@@ -130,7 +130,7 @@ def main() -> None:
     for epoch, losses in enumerate(zip(*(curve for curve, _ in trained.values()), strict=True), 1):
         print(f"{epoch:5}", *(f"{loss:16.7f}" for loss in losses))
     print("wall time, seconds")
-    print("     ", *(f"{seconds:16.2f}" for _, seconds in trained.values()))
+    print("     ", *(f"{seconds:16.4f}" for _, seconds in trained.values()))
 
 
 if __name__ == "__main__":
