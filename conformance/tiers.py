@@ -64,8 +64,9 @@ class Tier:
         variants_one_format: likewise for variants only.
         instruction_sets: whether results are compared between instruction sets without being asked
             for.
-        call_strength: how many levels of different factors occur together in drawn calls, in every
-            combination; the second for backends to which a new shape costs much. 0 draws none.
+        call_strengths: how many levels of different factors occur together in drawn calls, in every
+            combination: those of the covering arrays that are drawn one after the other; the second
+            for backends to which a new shape costs much.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.
@@ -87,7 +88,7 @@ class Tier:
     one_format: tuple[str, ...]
     variants_one_format: tuple[str, ...]
     instruction_sets: bool
-    call_strength: tuple[int, int]
+    call_strengths: tuple[tuple[int, ...], tuple[int, ...]]
     random_calls: tuple[int, int]
     drawn_for_variants: bool
     causes: int
@@ -96,7 +97,7 @@ class Tier:
     def _draws(self, spec: BackendSpec) -> bool:
         """Whether calls are drawn for a backend."""
         of_variants = self.drawn_for_variants or not spec.variant
-        return bool(self.call_strength[spec.few_shapes]) and of_variants
+        return bool(self.call_strengths[spec.few_shapes]) and of_variants
 
     def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
         """Whether a requirement is tried with a backend in a format."""
@@ -138,7 +139,7 @@ TIERS: dict[str, Tier] = {
             one_format=FAMILIES,
             variants_one_format=(),
             instruction_sets=False,
-            call_strength=(0, 0),
+            call_strengths=((), ()),
             random_calls=(0, 0),
             drawn_for_variants=False,
             causes=0,
@@ -170,7 +171,7 @@ TIERS: dict[str, Tier] = {
             one_format=(*(f for f in FAMILIES if f not in BY_FORMAT), *ABOUT_RESULTS),
             variants_one_format=("RED",),
             instruction_sets=False,
-            call_strength=(3, 2),
+            call_strengths=((3,), (2,)),
             random_calls=(50, 0),
             drawn_for_variants=False,
             causes=2,
@@ -204,7 +205,7 @@ TIERS: dict[str, Tier] = {
             one_format=(),
             variants_one_format=ABOUT_CALLS,
             instruction_sets=True,
-            call_strength=(3, 2),
+            call_strengths=((4,), (2, 3)),
             random_calls=(2_000, 0),
             drawn_for_variants=True,
             causes=8,

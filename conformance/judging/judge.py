@@ -29,10 +29,27 @@ _BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a form
 
 @dataclass(frozen=True)
 class Judgement:
-    """Levels (int8, see ``Level``) and ULP errors (float64) of one array, flattened."""
+    """What came of the elements of one array.
+
+    Attributes:
+        levels: int8, see ``Level``; one an element, flattened.
+        ulp: the errors in units in the last place, likewise.
+        counts: how many elements each entry stands for; None: one.
+    """
 
     levels: NDArray[np.int8]
     ulp: Floats
+    counts: NDArray[np.int64] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many elements were judged."""
+        return self.levels.size if self.counts is None else int(self.counts.sum())
+
+    def condensed(self) -> Judgement:
+        """The same with equal entries once: where they stood is lost."""
+        pairs, counts = np.unique(np.stack([self.levels, self.ulp]), axis=1, return_counts=True)
+        return Judgement(pairs[0].astype(np.int8), pairs[1], counts.astype(np.int64))
 
     @property
     def level(self) -> Level:

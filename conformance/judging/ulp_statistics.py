@@ -26,25 +26,32 @@ class ErrorStatistics:
         self._max = self._drawn_max = 0.0
         self._intervals = np.zeros(2 * _INFINITE + 1, np.int64)
 
-    def add(self, ulp: NDArray[np.float64]) -> None:
-        """Take in errors in units in the last place, none of them NaN."""
+    def add(self, ulp: NDArray[np.float64], counts: NDArray[np.int64] | None = None) -> None:
+        """Take in errors in units in the last place, none of them NaN.
+
+        Args:
+            ulp: the errors.
+            counts: how often each occurred; None: once.
+        """
         if not ulp.size:
             return
-        self._count += ulp.size
-        self._right += int((ulp <= 0.5).sum())
+        times = np.ones(ulp.size, np.int64) if counts is None else counts
+        self._count += int(times.sum())
+        self._right += int(times[ulp <= 0.5].sum())
         with np.errstate(over="ignore", divide="ignore"):
-            self._sum += float(ulp.sum())
+            self._sum += float((ulp * times).sum())
             intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
         self._drawn_max = max(self._drawn_max, float(ulp.max()))
         self._max = max(self._max, self._drawn_max)
         is_between = (intervals > _ZERO) & (intervals < _INFINITE)
-        self._intervals[0] += np.count_nonzero(intervals <= _ZERO)
-        self._intervals[-1] += np.count_nonzero(intervals >= _INFINITE)
+        self._intervals[0] += times[intervals <= _ZERO].sum()
+        self._intervals[-1] += times[intervals >= _INFINITE].sum()
         numbers = intervals[is_between].astype(np.int64) - _ZERO
         if numbers.size:  # they lie close together: most intervals are not looked at
             first = int(numbers.min())
-            counts = np.bincount(numbers - first)
-            self._intervals[first : first + counts.size] += counts
+            found = np.zeros(int(numbers.max()) - first + 1, np.int64)
+            np.add.at(found, numbers - first, times[is_between])
+            self._intervals[first : first + found.size] += found
 
     def widen(self, ulp: NDArray[np.float64]) -> None:
         """Take in errors that were searched for: they say how large errors get, not how often."""

@@ -120,7 +120,7 @@ class Record:
         self._conditions += 1
         self._level = min(self._level, judgement.level)
         self._witnesses.lasts(judgement.level)
-        self._errors.add(judgement.ulp)
+        self._errors.add(judgement.ulp, judgement.counts)
         rank = judgement.level, -float(judgement.ulp[judgement.worst()])
         if self._least is None or rank < self._least[0]:
             self._least = rank, describe(judgement.worst())

@@ -242,7 +242,7 @@ class Subject:
         below = []
         for surveyed, found in self.survey().judged(quantity):
             if isinstance(found, Judgement) and found.levels.size:
-                self.kept.tried += found.levels.size
+                self.kept.tried += found.size
                 self.take_drawn(surveyed, quantity, found)
                 below += [(surveyed, found.level)] if found.level < Level.AAA else []
         self._investigate(below, lambda surveyor, levels, call: surveyor.level(quantity, call))
@@ -276,7 +276,7 @@ class Subject:
 
         below = []
         for surveyed in self.survey().calls:
-            self.kept.tried += max(1, surveyed.expected.call.logits.size)
+            self.kept.tried += max(1, surveyed.size)
             found = list(faults(surveyed))
             where = in_words(mechanism(surveyed.levels))
             self.require(not found, f"{'; '.join(found)} in a call with {where}")

@@ -1,6 +1,6 @@
 """Writes the covering arrays anew: ``python -m bce_conformance.conformance.space``."""
 
-from bce_conformance.conformance.covering.files import write
+from bce_conformance.conformance.covering.files import read, write
 
 from .rules import ARRAYS, costly_rows, space
 
@@ -9,3 +9,5 @@ from .rules import ARRAYS, costly_rows, space
 # could show them gave NaN.
 print(write(space(), 2, 0, ARRAYS))
 print(write(space(), 3, 4, ARRAYS, costly_rows(seeds=range(1, 5))))
+# What the default tier draws comes first, so that the thorough one draws it, too.
+print(write(space(), 4, 4, ARRAYS, read(space(), 3, ARRAYS)))

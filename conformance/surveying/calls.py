@@ -19,7 +19,7 @@ from bce_conformance.conformance.space.rules import covering, repaired
 from bce_conformance.conformance.tiers import Tier
 
 _KEPT = 4_000  # calls: more than cover the space with triples
-_SMALL = 10_000  # elements of calls that are kept
+_SMALL = 1_000  # elements of calls that are kept
 
 
 class CallStore:
@@ -66,8 +66,8 @@ class CallStore:
             tier: says how many.
             dtype: of the logits.
         """
-        array = covering(tier.call_strength[self._few_shapes])
-        yield from (levels for levels in array if levels["dtype"] == dtype)
+        for strength in tier.call_strengths[self._few_shapes]:
+            yield from (levels for levels in covering(strength) if levels["dtype"] == dtype)
         yield from self.random(dtype, tier.random_calls[self._few_shapes])
 
     def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:

@@ -24,8 +24,6 @@ from .calls import CallStore
 from .refusals import cause_of
 from .survey import Surveyed
 
-_QUICK = 1_000  # elements
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -76,21 +74,21 @@ class Investigation:
         looked, left = 0, 0
         for call, level in sorted(calls, key=_rank):
             known = next((i for i, f in enumerate(found) if is_part_of(f.cause, call.levels)), None)
-            if known is None and (looked == self._most or call.expected.call.logits.size > _QUICK):
-                left += 1
-                continue
-            if known is None:
+            if known is None and call.call is not None and looked < self._most:
                 looked += 1
-                one = self._investigated(call, level)
+                one = self._investigated(call.levels, call.call, level)
                 known = next((i for i, f in enumerate(found) if f.cause == one.cause), None)
                 if known is None:
                     found.append(one)
                     continue
-            found[known] = replace(found[known], calls=found[known].calls + 1)
+            if known is None:
+                left += 1
+            else:
+                found[known] = replace(found[known], calls=found[known].calls + 1)
         return found, left
 
-    def _investigated(self, call: Surveyed, level: Level) -> Finding:
-        shown: dict[tuple[str, ...], LossCall] = {tuple(call.levels.values()): call.expected.call}
+    def _investigated(self, found: Combination, call: LossCall, level: Level) -> Finding:
+        shown: dict[tuple[str, ...], LossCall] = {tuple(found.values()): call}
 
         def shows(levels: Combination) -> bool:
             for number in (0, 1):
@@ -100,7 +98,7 @@ class Investigation:
                     return True
             return False
 
-        plainest = shrink(call.levels, shows)
+        plainest = shrink(found, shows)
         cause = cause_of(plainest, shows)
         smallest = shrink_call(
             shown[tuple(plainest.values())], lambda c: self._is_as_bad(plainest, c, level)
@@ -118,5 +116,4 @@ class Investigation:
 def _rank(found: tuple[Surveyed, Level]) -> tuple[bool, Level, int]:
     """Calls that are quickly made again come first, of those the worst, then the smallest."""
     call, level = found
-    size = call.expected.call.logits.size
-    return size > _QUICK, level, size
+    return call.call is None, level, call.size

@@ -30,6 +30,7 @@ from .refusals import Refusal, Refusals
 
 _DETOURS = 6  # how often the levels of one call are made plainer before it is left
 _ALONE_UP_TO = 10_000  # elements
+_KEPT_UP_TO = 1_000  # elements of results and calls that are kept as they are
 
 
 class Evaluator(Protocol):
@@ -41,11 +42,12 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Surveyed:
-    """One call and what came back.
+    """One call and what came back, without arrays of many elements.
 
     Attributes:
         levels: the combination that it was drawn for.
-        expected: the call and its exact results.
+        size: of the logits.
+        call: the call; None where it is large.
         judgement: of every array that came back.
         repeated: in what the same call gave other bits at once after it; empty where it did not.
         alone: for one of several quantities that were asked for together: how it agrees with what
@@ -53,7 +55,8 @@ class Surveyed:
     """
 
     levels: Combination
-    expected: ExpectedCall
+    size: int
+    call: LossCall | None
     judgement: CallJudgement
     repeated: str = ""
     alone: tuple[str, Judgement] | None = None
@@ -172,7 +175,10 @@ class Surveyor:
         repeated = ""
         if levels["repetition"] == "twice":
             repeated = difference(outcome, self.evaluate(expected.call))
-        return Surveyed(levels, expected, judgement, repeated, self._alone(expected, outcome))
+        alone = self._alone(expected, outcome)
+        size, kept = expected.call.logits.size, _condensed(judgement)
+        small = expected.call if size <= _KEPT_UP_TO else None
+        return Surveyed(levels, size, small, kept, repeated, alone)
 
     def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
         """How one of several quantities agrees with what the call gives for it alone."""
@@ -190,7 +196,18 @@ class Surveyor:
             return None
         if got.dtype != wanted.truth.nearest.dtype or got.shape != wanted.truth.nearest.shape:
             return None
-        return quantity, agreement(got, alone, wanted.truth.format, wanted.bounds)
+        return quantity, _small(agreement(got, alone, wanted.truth.format, wanted.bounds))
+
+
+def _condensed(judgement: CallJudgement) -> CallJudgement:
+    """The judgement of a call, that of large results with equal elements once."""
+    found = judgement.results
+    results = {q: _small(one) if isinstance(one, Judgement) else one for q, one in found.items()}
+    return replace(judgement, results=results)
+
+
+def _small(judgement: Judgement) -> Judgement:
+    return judgement.condensed() if judgement.size > _KEPT_UP_TO else judgement
 
 
 def difference(first: LossResult, second: LossResult | Failure) -> str:

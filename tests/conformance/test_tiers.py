@@ -1,10 +1,14 @@
 """What each tier tries: backends, formats and requirements."""
 
+from dataclasses import replace
+from itertools import islice
+
 import pytest
 
 from bce_conformance.backends import DTYPES, builtin_backends, resolve
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
+from bce_conformance.conformance.surveying.calls import CallStore
 from bce_conformance.conformance.tiers import DRAWN, TIERS
 
 
@@ -32,7 +36,7 @@ def test_all_and_one_of_ones_own_are_measured_together() -> None:
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_backend_that_compiles_nothing_is_tried_with_everything(tier: str) -> None:
     torch = resolve("torch")
-    drawn = TIERS[tier].call_strength[0] > 0  # whether it draws calls
+    drawn = bool(TIERS[tier].call_strengths[0])  # whether it draws calls
     for requirement in requirements().values():
         if not requirement.each_instruction_set and (drawn or requirement.family != DRAWN):
             assert all(TIERS[tier].tries(requirement, torch, dtype) for dtype in DTYPES)
@@ -107,3 +111,17 @@ def test_only_the_thorough_tier_tries_other_instruction_sets_unasked(
 def test_formats(tier: str, backend: str, requirement: str, expected: list[str]) -> None:
     chosen, spec = requirements()[requirement], resolve(backend)
     assert [d for d in DTYPES if TIERS[tier].tries(chosen, spec, d)] == expected
+
+
+@pytest.mark.parametrize("few_shapes", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_the_default_tier_draws_the_thorough_one_draws_first(
+    dtype: str, few_shapes: bool
+) -> None:
+    store = CallStore(0, few_shapes=few_shapes)
+    alone = {name: replace(tier, random_calls=(0, 0)) for name, tier in TIERS.items()}
+    default = list(store.planned(alone["default"], dtype))
+    thorough = store.planned(alone["thorough"], dtype)
+    assert default
+    assert list(islice(thorough, len(default))) == default
+    assert next(thorough, None) is not None

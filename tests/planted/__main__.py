@@ -45,7 +45,7 @@ def main() -> int:
 def count_processes(tier: Tier, seed: int) -> int:
     """Print how many impostors in processes of their own are caught, and how many are not."""
     chosen = sampled(PROCESSES, seed)
-    through = [one for one in chosen if not catches(one, tier.call_strength[False], seed)]
+    through = [one for one in chosen if not catches(one, tier.call_strengths[False][-1], seed)]
     print(f"in processes: {len(chosen) - len(through)} of {len(chosen)} caught", flush=True)
     for one in through:
         print(f"  walks through: {one}")

@@ -102,7 +102,7 @@ def test_together_and_alone(subject: Subject) -> None:
     """Compare one of the quantities of each call with what it is when it is asked for alone."""
     for surveyed in subject.survey().calls:
         if surveyed.alone is not None:
-            subject.kept.tried += surveyed.alone[1].levels.size
+            subject.kept.tried += surveyed.alone[1].size
             subject.take_drawn(surveyed, *surveyed.alone)
 
 

@@ -6,7 +6,7 @@ import pytest
 from bce_conformance.backends import LossCall
 from bce_conformance.conformance.inputs.bounds import Bounds, bounds_for
 from bce_conformance.conformance.inputs.inputs import hex_of
-from bce_conformance.conformance.judging.judge import judge, severity
+from bce_conformance.conformance.judging.judge import Judgement, judge, severity
 from bce_conformance.reference import FLOAT16, FLOAT32, FORMATS, Format, ground_truth
 from bce_conformance.results.cells import Level
 
@@ -322,3 +322,15 @@ def test_a_signalling_nan_is_judged_without_a_warning() -> None:
     truth, call = ground_truth(x, x, dtype="float32"), LossCall(x, x, reduction="none")
     assert judge(signalling, truth, FLOAT32, bounds_for(call, "loss")).level is Level.FAILS
     assert hex_of(signalling[0]) == "nan"
+
+
+def test_a_condensed_judgement_has_each_entry_once_and_counts_it() -> None:
+    levels = np.array([3, 1, 3, 3, 0, 1], np.int8)
+    ulp = np.array([0.5, 9.0, 0.5, 0.25, np.inf, 9.0])
+    full = Judgement(levels, ulp)
+    small = full.condensed()
+    assert (small.size, small.levels.size, small.level) == (full.size, 4, full.level)
+    assert small.ulp[small.worst()] == full.ulp[full.worst()]
+    assert small.counts is not None
+    entries = zip(small.levels, small.ulp, small.counts, strict=True)
+    assert sorted(map(tuple, entries)) == [(0, np.inf, 1), (1, 9.0, 2), (3, 0.25, 1), (3, 0.5, 2)]

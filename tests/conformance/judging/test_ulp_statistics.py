@@ -53,3 +53,13 @@ def test_edges(errors: list[float], p99: float, largest: float) -> None:
     found = of(errors).summary()
     assert found is not None
     assert (found.p99, found.max) == (p99, largest)
+
+
+def test_errors_with_counts_are_errors_that_occur_so_often() -> None:
+    random = np.random.default_rng(1)
+    errors = random.choice([0.0, 0.25, 0.5, 3.7, 1e9, np.inf], 5_000)
+    values, counts = np.unique(errors, return_counts=True)
+    counted, one_by_one = ErrorStatistics(), ErrorStatistics()
+    counted.add(values, counts)
+    one_by_one.add(errors)
+    assert counted.summary() == one_by_one.summary()
