@@ -80,6 +80,22 @@ def from_bits(typing_context: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+@inlined
+def power(k: int) -> float:
+    """2^k, for k beyond -1022 and 1023 the nearest of these."""
+    return from_bits(min(max(k, -1022), 1023) + 1023 << 52)
+
+
+@inlined
+def apart(value: float) -> tuple[float, int]:
+    """The m and k with m·2^k = ``value`` and 1 ≤ |m| < 2, for a finite value; 0 has 0 and 0."""
+    raised = value * 2.0**54 if abs(value) < 2.0**-1022 else value
+    k = (as_bits(raised) >> 52 & 2047) - 1023
+    m = from_bits(as_bits(raised) - (k << 52))
+    k -= 54 if abs(value) < 2.0**-1022 else 0
+    return (m if value != 0.0 else 0.0), (k if value != 0.0 else 0)
+
+
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def fma_single(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """a·b + c in float32, rounded once."""

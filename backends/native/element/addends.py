@@ -50,7 +50,7 @@ def factor(value: float) -> Scaled:
 
 
 @helper
-def _softplus_share(e: float, e_rest: float) -> DD:
+def softplus_share(e: float, e_rest: float) -> DD:
     """log(1 + e)/e for 0 ≤ e ≤ 1, relative error below 2^-98: 2/(2 + e) times a series in s²."""
     out_of_line()
     d, d_rest = two_sum(2.0, e)
@@ -80,7 +80,7 @@ def _functions(quantity: int, a: float) -> tuple[Scaled, Scaled]:
         near, near_rest = wide_quotient(1.0, 0.0, d, d_rest + e_rest)
         far, far_rest = dd_times(t, t_rest, near, near_rest)
         return scaled(near, near_rest, 0), scaled(far, far_rest, k)
-    share, share_rest = _softplus_share(e, e_rest)
+    share, share_rest = softplus_share(e, e_rest)
     far, far_rest = dd_times(t, t_rest, share, share_rest)
     near, near_rest = dd_plus(a, 0.0, math.ldexp(far, k), math.ldexp(far_rest, k))
     return scaled(near, near_rest, 0), scaled(far, far_rest, k)

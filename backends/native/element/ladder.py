@@ -23,8 +23,8 @@ from .double_double import (
 )
 from .extended import extended_gradient, extended_tail
 from .float64 import narrow_element
-from .quad_double import quad_double_element
 from .quantities import GRAD_LOGITS, LOSS, Element
+from .scaled import finite_element
 from .special import is_finite, is_nan, relevant, special
 
 _SMALLEST = 2.0**-1074
@@ -79,7 +79,7 @@ def beyond_pairs(quantity: int, of: Element, count: float) -> DD:
         value, rest, trusted = from_extended(quantity, of, count)
         if trusted:
             return value, rest
-    return quad_double_element(quantity, of, count)
+    return finite_element(quantity, of, count)
 
 
 @helper
