@@ -23,8 +23,6 @@ _NORMAL_BITS = (RAISED - 1022 + 1023) << 52
 _SIGN = -(1 << 63)
 # Sums below this are rounded as raised ones; beside others, what is raised is nothing.
 _FAINT_SUM = 2.0**-400
-# Of a float64 that lies in the middle between two of float32 or narrower, these bits are 0.
-_BELOW_TIES = (1 << 28) - 1
 
 
 @inlined
@@ -88,21 +86,34 @@ def raised_quotient(
     return number
 
 
+@inlined
+def is_tie(value: float, kept: int) -> bool:
+    """Whether ``value`` may lie in the middle between two numbers of the format with so many bits.
+
+    Of float64, none does. Below the smallest normal number of the others, adding that brings the
+    grid of the subnormals to the bits where that of the normals is.
+    """
+    least = 2.0**-14 if kept == 11 else 2.0**-126
+    magnitude = abs(value) + least if abs(value) < least else value
+    half = 1 << 52 - min(kept, 52)
+    return kept < 53 and as_bits(magnitude) & (2 * half - 1) == half
+
+
 @helper
 def rounded_within(
-    value: float, rest: float, error: float, k: int, signed: bool
+    value: float, rest: float, error: float, k: int, signed: bool, kept: int
 ) -> tuple[float, float, bool]:
     """(value + rest)·2^k, known to ± error·2^k, as the nearest float64 and its rest, if it decides.
 
     ``signed`` tells that the sign is known all the same. As of a quad, the rest of a result that is
-    not normal is 0. The rest of one that could be a tie of a narrower format has the right sign.
+    not normal is 0. That of a tie of the format with ``kept`` bits has the right sign.
     """
     value, rest = fast_two_sum(value, rest)
     _, shift = apart(value)
     scale = power(-shift)
     value, rest, error = value * scale, rest * scale, error * scale
     k += shift
-    if value == 0.0 or not error <= abs(value):
+    if value == 0.0 or not error <= 1.25 * abs(value):
         return 0.0, 0.0, False
     if k < -1080:
         return math.copysign(0.0, value), 0.0, signed
@@ -111,9 +122,10 @@ def rounded_within(
     if k < -1021:
         return _rounded_subnormal(value, rest, error, k, signed)
     decided = value + (rest - error) == value and value + (rest + error) == value
-    decided = decided and (abs(rest) > error or as_bits(value) & _BELOW_TIES != 0)
     first, second = power(k >> 1), power(k - (k >> 1))
-    return value * first * second, rest * first * second, decided
+    rounded = value * first * second
+    decided = decided and (abs(rest) > error or not is_tie(rounded, kept))
+    return rounded, rest * first * second, decided
 
 
 @inlined
@@ -128,4 +140,4 @@ def _rounded_subnormal(
     low, high = beyond + (rest - error * unit), beyond + (rest + error * unit)
     whole += 1.0 if low > 0.0 else 0.0
     decided = (low > 0.0 or high < 0.0) and (signed or whole > 0.0)
-    return math.copysign(whole * 2.0**-537 * 2.0**-537, value), 0.0, decided
+    return with_sign(from_bits(int(whole)), value), 0.0, decided

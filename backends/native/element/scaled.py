@@ -1,8 +1,8 @@
 """One element of any quantity as a pair, coefficients taken apart into mantissa and exponent.
 
 The rung between extended and quad-double: whatever coefficients and logits are in size, no product
-leaves float64's range, and powers of two come out exactly. A result comes with a bound of its error,
-and is taken only if all within the bound rounds to the same float64, so that it is the nearest one.
+leaves float64's range, and powers of two come out exactly. A result has a bound of its error, and
+is taken only if all within the bound rounds to the same float64, so that it is the nearest one.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _VANISHED = 1.0e5
 # From here on, log(1 + e) is e; beside a, it is nothing.
 _ONE_TERM = -64
 _LINE_ONLY = 64.0
+# Below it, a is nothing beside 1; arithmetic with subnormal numbers is slow.
+_NOTHING = 2.0**-300
 # Beside numbers that are so much larger, all others are a hint of their sign.
 _APART = -900
 
@@ -96,15 +98,17 @@ def _coefficients(quantity: int, of: Element) -> tuple[Scaled, Scaled]:
 def _exponential(a: float, extended: bool) -> tuple[float, float, int, float]:
     """exp(−a) as a pair in [1/2, 2] times a power of two, and its relative error."""
     if a >= _UNKNOWN_FROM:
-        k = int(math.floor(-min(a, _VANISHED) * LOG2_E)) + 1
+        k = math.floor(-min(a, _VANISHED) * LOG2_E) + 1
         return (0.5 if a < math.inf else 0.0), 0.0, k, 1.0
+    if a < _NOTHING:
+        return 1.0, 0.0, 0, (_NOTHING if a > 0.0 else 0.0)
     if extended:
         t, t_rest, k = extended_power(a)
         return t, t_rest, k, _EXTENDED
     r, rest, tail, _ = wide_reduced(a, 0)
     t, t_rest = wide_expanded(r, rest, tail, 1.0)
     k = int(fma(a, -LOG2_E, ROUNDER) - ROUNDER)
-    return t, t_rest, k, (_EXP if a > 0.0 else 0.0)
+    return t, t_rest, k, _EXP
 
 
 @inlined
@@ -117,13 +121,15 @@ def _softplus(
         share, share_rest = softplus_share(e[0] * scale, e[1] * scale)
         far, error = _times((share, share_rest, 0), e), 2.0 * error
     elif e[2] < _ONE_TERM:
-        far, error = e, 2.0 * error
+        far, error = e, min(2.0 * error, 1.0)
     else:
         scale = power(e[2])
         value, rest = wide_softplus(e[0] * scale, e[1] * scale)
         far, error = (value, rest, 0), _SOFTPLUS
     if a >= _LINE_ONLY:
         return far, error, _single(a), 0.0
+    if a < _NOTHING:
+        return far, error, far, error + 2.0 * _NOTHING
     scale = power(far[2])
     value, rest = dd_plus(a, 0.0, far[0] * scale, far[1] * scale)
     return far, error, (value, rest, 0), error * far[0] * scale / value
@@ -178,13 +184,13 @@ def _divisor(quantity: int, e: Scaled, count: float) -> DD:
 
 @helper
 def scaled_element(
-    quantity: int, of: Element, count: float, extended: bool
+    quantity: int, of: Element, count: float, kept: int, extended: bool
 ) -> tuple[float, float, bool]:
     """``quantity`` of one element, gradients times c/count, with its rest, and if it is decided.
 
     Finite operands, but that the logit may be infinite for the gradient in the logits. The result
-    is the nearest float64, and the one of ``quad_double_element``. ``extended`` asks for functions
-    to 2^-96, at several times the cost.
+    is the nearest float64, and the one of ``quad_double_element``; its rest decides a tie of the
+    format with ``kept`` bits. ``extended`` asks for functions to 2^-96, at several times the cost.
     """
     out_of_line()
     common = _common(quantity, of)
@@ -202,14 +208,14 @@ def scaled_element(
     error = error * abs(common[0]) / d
     value, rest = wide_quotient(value, rest, d, d_rest)
     error += abs(value) * (_PAIR + 2.0 * e_error * power(e[2]))
-    return rounded_within(value, rest, error, k + common[2], signed)
+    return rounded_within(value, rest, error, k + common[2], signed, kept)
 
 
 @helper
-def finite_element(quantity: int, of: Element, count: float) -> DD:
-    """``quantity`` of one element as its nearest float64 and its rest; for ``scaled_element``'s."""
+def finite_element(quantity: int, of: Element, count: float, kept: int) -> DD:
+    """``quantity`` of one element as its nearest float64 and its rest: see ``scaled_element``."""
     out_of_line()
-    value, rest, decided = scaled_element(quantity, of, count, False)
+    value, rest, decided = scaled_element(quantity, of, count, kept, False)
     if not decided:
-        value, rest, decided = scaled_element(quantity, of, count, True)
+        value, rest, decided = scaled_element(quantity, of, count, kept, True)
     return (value, rest) if decided else quad_double_element(quantity, of, count)

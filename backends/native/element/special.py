@@ -82,7 +82,7 @@ def _bends_down(of: Element) -> bool:
 
 
 @helper
-def special(quantity: int, of: Element, count: float) -> DD:
+def special(quantity: int, of: Element, count: float, kept: int) -> DD:
     """One quantity of an element with an infinite operand that it depends on; see ``ladder.py``."""
     out_of_line()
     a, b = _coefficients(quantity, of)
@@ -96,5 +96,5 @@ def special(quantity: int, of: Element, count: float) -> DD:
     if a == 0.0:
         return 0.0 if quantity == LOSS else 0.0 * b, 0.0
     if quantity == GRAD_LOGITS:
-        return finite_element(quantity, of, count)
+        return finite_element(quantity, of, count, kept)
     return a * math.inf, 0.0
