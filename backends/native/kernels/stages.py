@@ -15,7 +15,7 @@ from ..arithmetic.functions import (
     wide_exp,
     wide_softplus,
 )
-from ..arithmetic.intrinsics import as_bits, helper, inlined
+from ..arithmetic.intrinsics import as_bits, helper, inlined, out_of_line
 from ..element import quantities as q
 from ..element.double_double import (
     VANISHED,
@@ -86,6 +86,7 @@ def _set_aside(b: Any, n: int) -> None:
 
     Arithmetic with subnormal numbers is slow, and these results are not used.
     """
+    out_of_line()
     b[ASIDE:] = b[:E]
     for i in range(n):
         if b[MARK + i] != 0.0:
@@ -98,6 +99,7 @@ def _set_aside(b: Any, n: int) -> None:
 @helper
 def _bring_back(b: Any) -> None:
     """Undo ``_set_aside``."""
+    out_of_line()
     b[:E] = b[ASIDE:]
 
 
