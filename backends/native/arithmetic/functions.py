@@ -157,10 +157,10 @@ def wide_expanded(r: float, rl: float, tail: float, scale: float) -> DD:
     """The exponential from what ``wide_reduced`` returns: Horner's last steps, in pairs."""
     h, low = fast_two_sum(1.0 / 24.0, tail)
     low += _REST_24
-    h, low = _step(h, low, r, rl, 1.0 / 6.0, _REST_6)
-    h, low = _step(h, low, r, rl, 0.5, 0.0)
-    h, low = _step(h, low, r, rl, 1.0, 0.0)
-    h, low = _step(h, low, r, rl, 1.0, 0.0)
+    h, low = horner_step(h, low, r, rl, 1.0 / 6.0, _REST_6)
+    h, low = horner_step(h, low, r, rl, 0.5, 0.0)
+    h, low = horner_step(h, low, r, rl, 1.0, 0.0)
+    h, low = horner_step(h, low, r, rl, 1.0, 0.0)
     h, low = fast_two_sum(h, low)
     return h * scale, low * scale
 
@@ -172,8 +172,8 @@ _REST_6 = 2.0**-56 / 1.5
 
 
 @inlined
-def _step(h: float, low: float, r: float, rl: float, c: float, rest: float) -> DD:
-    """C + rest + (h + low)·(r + rl)."""
+def horner_step(h: float, low: float, r: float, rl: float, c: float, rest: float) -> DD:
+    """C + rest + (h + low)·(r + rl), for a c above the product; the low part is not normalised."""
     p, e = two_product(h, r)
     s, f = fast_two_sum(c, p)
     return s, f + (e + fma(low, r, fma(h, rl, rest)))

@@ -268,6 +268,17 @@ def near_tie(typing_context: Any, value: Any, like: Any) -> Any:
 
 
 @inlined
+def precision(like: Any) -> int:
+    """How many bits numbers of the format of ``like`` have, the leading one included."""
+    one = narrow(1.0, like)
+    if narrow(1.0 + 2.0**-7, like) == one or narrow(1.0 + 2.0**-10, like) == one:
+        return 8
+    if narrow(1.0 + 2.0**-23, like) == one:
+        return 11
+    return 24 if narrow(1.0 + 2.0**-52, like) == one else 53
+
+
+@inlined
 def sticky(value: float, rest: float) -> float:
     """``value + rest`` rounded to odd, so that a later rounding to fewer bits is correct."""
     bits = as_bits(value)

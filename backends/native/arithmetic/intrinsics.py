@@ -24,6 +24,8 @@ INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
 INT16 = ir.IntType(16)
 
+_FRACTION, _ONE = (1 << 52) - 1, 1023 << 52
+
 # What the names of levels stand for, of what is asked for here.
 _LEVELS = {
     "x86-64-v3": frozenset({"avx", "f16c"}),
@@ -78,6 +80,25 @@ def from_bits(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], DOUBLE)
 
     return types.float64(types.int64), generate
+
+
+@inlined
+def power(k: int) -> float:
+    """2^k, for k beyond -1022 and 1023 the nearest of these."""
+    return from_bits(min(max(k, -1022), 1023) + 1023 << 52)
+
+
+@inlined
+def apart(value: float) -> tuple[float, int]:
+    """The m and k with m·2^k = ``value`` and 1 ≤ |m| < 2, for a finite value; 0 has 0 and 0."""
+    bits = as_bits(value) & (1 << 63) - 1
+    sign = as_bits(value) - bits
+    if bits < 1 << 52:  # by its bits: arithmetic with subnormal numbers is slow
+        if bits == 0:
+            return 0.0, 0
+        bits = as_bits(float(bits))
+        return from_bits((bits & _FRACTION | _ONE) | sign), (bits >> 52) - 1023 - 1074
+    return from_bits((bits & _FRACTION | _ONE) | sign), (bits >> 52) - 1023
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]

@@ -10,7 +10,7 @@ import math
 
 from .double_double import DD, fast_two_sum, two_sum
 from .functions import wide_expanded, wide_reduced
-from .intrinsics import as_bits, fma, from_bits, helper, inlined
+from .intrinsics import apart, as_bits, fma, from_bits, helper, inlined, power
 
 RAISED = 600
 RAISE = 2.0**RAISED
@@ -84,3 +84,60 @@ def raised_quotient(
     q, rest = fast_two_sum(q, (fma(-q, count, total) + rest) / count)
     number, _ = lowered_pair(q, rest)
     return number
+
+
+@inlined
+def is_tie(value: float, kept: int) -> bool:
+    """Whether ``value`` may lie in the middle between two numbers of the format with so many bits.
+
+    Of float64, none does. Below the smallest normal number of the others, adding that brings the
+    grid of the subnormals to the bits where that of the normals is.
+    """
+    least = 2.0**-14 if kept == 11 else 2.0**-126
+    magnitude = abs(value) + least if abs(value) < least else value
+    half = 1 << 52 - min(kept, 52)
+    return kept < 53 and as_bits(magnitude) & (2 * half - 1) == half
+
+
+@helper
+def rounded_within(
+    value: float, rest: float, error: float, k: int, signed: bool, kept: int
+) -> tuple[float, float, bool]:
+    """(value + rest)·2^k, known to ± error·2^k, as the nearest float64 and its rest, if it decides.
+
+    ``signed`` tells that the sign is known all the same. As of a quad, the rest of a result that is
+    not normal is 0. That of a tie of the format with ``kept`` bits has the right sign.
+    """
+    value, rest = fast_two_sum(value, rest)
+    _, shift = apart(value)
+    scale = power(-shift)
+    value, rest, error = value * scale, rest * scale, error * scale
+    k += shift
+    if value == 0.0 or not error <= 1.25 * abs(value):
+        return 0.0, 0.0, False
+    if k < -1080:
+        return math.copysign(0.0, value), 0.0, signed
+    if k > 1023:
+        return math.copysign(math.inf, value), 0.0, error < 2.0**-1
+    if k < -1021:
+        return _rounded_subnormal(value, rest, error, k, signed)
+    decided = value + (rest - error) == value and value + (rest + error) == value
+    first, second = power(k >> 1), power(k - (k >> 1))
+    rounded = value * first * second
+    decided = decided and (abs(rest) > error or not is_tie(rounded, kept))
+    return rounded, rest * first * second, decided
+
+
+@inlined
+def _rounded_subnormal(
+    value: float, rest: float, error: float, k: int, signed: bool
+) -> tuple[float, float, bool]:
+    """As ``rounded_within``, for 1 ≤ |value| < 2 and -1080 ≤ k < -1021."""
+    unit = power(k + 1074)
+    magnitude, rest = abs(value) * unit, math.copysign(unit, value) * rest
+    whole = float(math.floor(magnitude))
+    beyond = magnitude - whole - 0.5
+    low, high = beyond + (rest - error * unit), beyond + (rest + error * unit)
+    whole += 1.0 if low > 0.0 else 0.0
+    decided = (low > 0.0 or high < 0.0) and (signed or whole > 0.0)
+    return with_sign(from_bits(int(whole)), value), 0.0, decided

@@ -14,7 +14,8 @@ import math
 from fractions import Fraction
 
 from ..arithmetic.double_double import DD, dd_plus, dd_times, fast_two_sum, two_sum, wide_quotient
-from ..arithmetic.intrinsics import helper, inlined, out_of_line
+from ..arithmetic.functions import horner_step
+from ..arithmetic.intrinsics import apart, fma, helper, inlined, out_of_line, power
 from .extended import extended_power
 from .quantities import GRAD_LOGITS, GRAD_POS_WEIGHT, GRAD_TARGETS, GRAD_WEIGHT, Element
 
@@ -27,13 +28,15 @@ FAINT_FROM = 1.0e4
 _ODD = tuple((1.0 / n, float(Fraction(1, n) - Fraction(1.0 / n))) for n in range(1, 2 * 32, 2))
 # So many of them are enough where s² is below _FEW_BELOW.
 _FEW, _FEW_BELOW = 9, 2.0**-12
+# Terms from these on are below 2^-48 of the sum: float64 is enough for them.
+_PLAIN_FROM, _FEW_PLAIN_FROM = 14, 4
 
 
 @inlined
 def scaled(a: float, b: float, k: int) -> Scaled:
     """(a + b)·2^k with its head in [1/2, 1)."""
-    head, shift = math.frexp(a)
-    return head, math.ldexp(b, -shift), k + shift
+    head, shift = apart(a)
+    return 0.5 * head, b * power(-shift - 1), k + shift + 1
 
 
 @inlined
@@ -50,18 +53,19 @@ def factor(value: float) -> Scaled:
 
 
 @helper
-def _softplus_share(e: float, e_rest: float) -> DD:
+def softplus_share(e: float, e_rest: float) -> DD:
     """log(1 + e)/e for 0 ≤ e ≤ 1, relative error below 2^-98: 2/(2 + e) times a series in s²."""
     out_of_line()
     d, d_rest = two_sum(2.0, e)
     d_rest += e_rest
     s, s_rest = wide_quotient(e, e_rest, d, d_rest)
     u, u_rest = dd_times(s, s_rest, s, s_rest)
-    last = len(_ODD) - 1 if u > _FEW_BELOW else _FEW
-    h, h_rest = _ODD[last]
-    for n in range(last - 1, -1, -1):
-        h, h_rest = dd_times(h, h_rest, u, u_rest)
-        h, h_rest = dd_plus(_ODD[n][0], _ODD[n][1], h, h_rest)
+    last, plain = (len(_ODD) - 1, _PLAIN_FROM) if u > _FEW_BELOW else (_FEW, _FEW_PLAIN_FROM)
+    h, h_rest = _ODD[last][0], 0.0
+    for n in range(last - 1, plain - 1, -1):
+        h = fma(h, u, _ODD[n][0])
+    for n in range(plain - 1, -1, -1):
+        h, h_rest = horner_step(h, h_rest, u, u_rest, _ODD[n][0], _ODD[n][1])
     q, q_rest = wide_quotient(2.0, 0.0, d, d_rest)
     return dd_times(h, h_rest, q, q_rest)
 
@@ -74,15 +78,16 @@ def _functions(quantity: int, a: float) -> tuple[Scaled, Scaled]:
     if a >= FAINT_FROM:
         return (factor(1.0) if quantity == GRAD_LOGITS else factor(a)), nothing
     t, t_rest, k = extended_power(a)
-    e, e_rest = math.ldexp(t, k), math.ldexp(t_rest, k)
+    scale = power(k)
+    e, e_rest = t * scale, t_rest * scale
     if quantity == GRAD_LOGITS:
         d, d_rest = fast_two_sum(1.0, e)
         near, near_rest = wide_quotient(1.0, 0.0, d, d_rest + e_rest)
         far, far_rest = dd_times(t, t_rest, near, near_rest)
         return scaled(near, near_rest, 0), scaled(far, far_rest, k)
-    share, share_rest = _softplus_share(e, e_rest)
+    share, share_rest = softplus_share(e, e_rest)
     far, far_rest = dd_times(t, t_rest, share, share_rest)
-    near, near_rest = dd_plus(a, 0.0, math.ldexp(far, k), math.ldexp(far_rest, k))
+    near, near_rest = dd_plus(a, 0.0, far * scale, far_rest * scale)
     return scaled(near, near_rest, 0), scaled(far, far_rest, k)
 
 

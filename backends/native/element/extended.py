@@ -12,8 +12,8 @@ import math
 from ..arithmetic import double_double as pairs
 from ..arithmetic.coefficients import INVERSE_FACTORIALS, LN2_PARTS, LOG2_E
 from ..arithmetic.double_double import DD
-from ..arithmetic.functions import CLAMPED
-from ..arithmetic.intrinsics import helper, out_of_line
+from ..arithmetic.functions import CLAMPED, horner_step
+from ..arithmetic.intrinsics import fma, helper, out_of_line, power
 from ..arithmetic.underflow import lowered_pair, raised_exp
 from .double_double import RAISED_FROM
 from .float64 import shares
@@ -22,6 +22,8 @@ from .quantities import LOSS
 # Numerators that cancel further than this keep less than 58 correct bits.
 _CANCELLATION = 2.0**-40
 _HALVINGS = 4
+# Terms of exp's series from this one on are below 2^-54 of the sum: float64 is enough for them.
+_PLAIN_FROM = 7
 # From here on exp(−a), times such coefficients, is below half of the smallest float64.
 _VANISHED = 990.0
 _HINT = 2.0**-900
@@ -42,14 +44,16 @@ def extended_power(a: float) -> tuple[float, float, int]:
     r *= 2.0**-_HALVINGS
     r_rest *= 2.0**-_HALVINGS
     # exp(r) − 1 by its series, doubled by (1 + t)² − 1 = 2t + t².
-    t, t_rest = INVERSE_FACTORIALS[13]
-    for i in range(12, -1, -1):
-        t, t_rest = pairs.dd_times(t, t_rest, r, r_rest)
-        t, t_rest = pairs.dd_plus(INVERSE_FACTORIALS[i][0], INVERSE_FACTORIALS[i][1], t, t_rest)
+    t, t_rest = INVERSE_FACTORIALS[13][0], 0.0
+    for i in range(12, _PLAIN_FROM - 1, -1):
+        t = fma(t, r, INVERSE_FACTORIALS[i][0])
+    for i in range(_PLAIN_FROM - 1, -1, -1):
+        t, t_rest = horner_step(
+            t, t_rest, r, r_rest, INVERSE_FACTORIALS[i][0], INVERSE_FACTORIALS[i][1]
+        )
     t, t_rest = pairs.dd_times(t, t_rest, r, r_rest)
     for _ in range(_HALVINGS):
-        s, s_rest = pairs.dd_times(t, t_rest, t, t_rest)
-        t, t_rest = pairs.dd_plus(2.0 * t, 2.0 * t_rest, s, s_rest)
+        t, t_rest = horner_step(t, t_rest, t, t_rest, 2.0 * t, 2.0 * t_rest)
     t, t_rest = pairs.dd_plus(1.0, 0.0, t, t_rest)
     return t, t_rest, int(k)
 
@@ -58,7 +62,7 @@ def extended_power(a: float) -> tuple[float, float, int]:
 def extended_exp(a: float) -> DD:
     """exp(−a) for 0 ≤ a < 700 as a pair, relative error < 2^-98, or 2^-1074 in all beyond 670."""
     t, t_rest, k = extended_power(a)
-    scale = math.ldexp(1.0, k)
+    scale = power(k)
     return t * scale, t_rest * scale
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..arithmetic.double_double import DD, dd_times, two_sum
 from ..arithmetic.functions import narrow_exp, narrow_softplus, wide_exp, wide_softplus
-from ..arithmetic.half import narrow, near_tie, sticky, widen
+from ..arithmetic.half import narrow, near_tie, precision, sticky, widen
 from ..arithmetic.intrinsics import fma, helper, inlined, out_of_line
 from .double_double import (
     RAISED_FROM,
@@ -23,8 +23,8 @@ from .double_double import (
 )
 from .extended import extended_gradient, extended_tail
 from .float64 import narrow_element
-from .quad_double import quad_double_element
 from .quantities import GRAD_LOGITS, LOSS, Element
+from .scaled import finite_element
 from .special import is_finite, is_nan, relevant, special
 
 _SMALLEST = 2.0**-1074
@@ -67,23 +67,26 @@ def from_extended(quantity: int, of: Element, count: float) -> tuple[float, floa
 
 
 @helper
-def beyond_pairs(quantity: int, of: Element, count: float) -> DD:
-    """One quantity where pairs do not suffice: a value and its rest, gradients over ``count``."""
+def beyond_pairs(quantity: int, of: Element, count: float, kept: int) -> DD:
+    """One quantity where pairs do not suffice: a value and its rest, gradients over ``count``.
+
+    The rest decides a tie of the format with ``kept`` bits.
+    """
     out_of_line()
     of = relevant(quantity, of)
     if is_nan(of):
         return math.nan, 0.0
     if not is_finite(of):
-        return special(quantity, of, count)
+        return special(quantity, of, count, kept)
     if quantity in (LOSS, GRAD_LOGITS):
         value, rest, trusted = from_extended(quantity, of, count)
         if trusted:
             return value, rest
-    return quad_double_element(quantity, of, count)
+    return finite_element(quantity, of, count, kept)
 
 
 @helper
-def from_pairs(quantity: int, of: Element, count: float, weighted: bool) -> DD:
+def from_pairs(quantity: int, of: Element, count: float, weighted: bool, kept: int) -> DD:
     """One quantity from double-double on."""
     out_of_line()
     s = scale_of(of.c, count)
@@ -92,7 +95,7 @@ def from_pairs(quantity: int, of: Element, count: float, weighted: bool) -> DD:
     value, rest, needed = wide_element(quantity, of, e, wide_softplus(e[0], e[1]), s, vanished)
     needed |= is_out_of_range(of, s[0], quantity) if weighted else 0
     if needed or abs(of.x) == math.inf:
-        return beyond_pairs(quantity, of, count)
+        return beyond_pairs(quantity, of, count, kept)
     return value, rest
 
 
@@ -123,13 +126,13 @@ def evaluate(quantity: int, of: Element, count: float, weighted: bool, like: Any
         like: an element of the result's format (see ``half.widen``).
     """
     out_of_line()
-    wide = narrow(1.0 + 2.0**-50, like) != narrow(1.0, like)
-    if wide:
-        return from_pairs(quantity, of, count, weighted)
+    kept = precision(like)
+    if kept == 53:
+        return from_pairs(quantity, of, count, weighted, kept)
     e = narrow_exp(abs(of.x))
     value, needed = first_rung(quantity, of, e, narrow_softplus(e), of.c / count, like)
     if needed or (weighted and (of.p < 0.0 or not is_finite(of))):
-        value, rest = from_pairs(quantity, of, count, weighted)
+        value, rest = from_pairs(quantity, of, count, weighted, kept)
         value = sticky(value, rest)
     return value, 0.0
 

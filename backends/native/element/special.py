@@ -12,7 +12,6 @@ import math
 
 from ..arithmetic.double_double import DD, dd_plus, two_product, two_sum
 from ..arithmetic.intrinsics import helper, inlined, out_of_line
-from .quad_double import quad_double_element
 from .quantities import (
     GRAD_LOGITS,
     GRAD_POS_WEIGHT,
@@ -22,6 +21,7 @@ from .quantities import (
     LOSS,
     Element,
 )
+from .scaled import finite_element
 
 
 @inlined
@@ -82,7 +82,7 @@ def _bends_down(of: Element) -> bool:
 
 
 @helper
-def special(quantity: int, of: Element, count: float) -> DD:
+def special(quantity: int, of: Element, count: float, kept: int) -> DD:
     """One quantity of an element with an infinite operand that it depends on; see ``ladder.py``."""
     out_of_line()
     a, b = _coefficients(quantity, of)
@@ -96,5 +96,5 @@ def special(quantity: int, of: Element, count: float) -> DD:
     if a == 0.0:
         return 0.0 if quantity == LOSS else 0.0 * b, 0.0
     if quantity == GRAD_LOGITS:
-        return quad_double_element(quantity, of, count)
+        return finite_element(quantity, of, count, kept)
     return a * math.inf, 0.0

@@ -26,7 +26,9 @@ GRADIENTS = ALL - (MARKED << 2 * LOSS)
 # The result of quantity q, and its rest: zero where float64 is enough.
 RESULTS = LENGTH * 13
 RESTS = RESULTS + LENGTH * QUANTITIES
-SIZE = RESTS + LENGTH * QUANTITIES
+# Where the operands wait that would only slow the first rung down.
+ASIDE = RESTS + LENGTH * QUANTITIES
+SIZE = ASIDE + LENGTH * 6
 
 
 @inlined

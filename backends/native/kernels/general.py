@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.double_double import two_sum
-from ..arithmetic.half import near_tie, sticky
+from ..arithmetic.half import near_tie, precision, sticky
 from ..arithmetic.intrinsics import as_bits, helper, inlined
 from ..arithmetic.underflow import raised_quotient
 from ..compiled import default_mode, kernel, restore_mode
 from ..element.ladder import beyond_pairs, from_pairs, is_open, scale_of
 from ..element.quantities import QUANTITIES
 from ..memory.strided import BFLOAT16, FLOAT16, FLOAT64, transfer
-from .block import LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, S, element_at
+from .block import ASIDE, LENGTH, MARK, RESTS, RESULTS, S_REST, SIZE, C, S, element_at
 from .stages import NOTHING, narrow_stage, wide_stage
 
 # One partial sum is kept for each chunk: the unit that threads share out.
@@ -58,7 +58,7 @@ def _settle_wide(b: Any, n: int, wanted: Any, count: float) -> None:
             continue
         for quantity in range(QUANTITIES):
             if wanted[quantity] and _is_marked(b, i, quantity):
-                value, rest = beyond_pairs(quantity, element_at(b, i), count)
+                value, rest = beyond_pairs(quantity, element_at(b, i), count, 53)
                 b[RESULTS + quantity * LENGTH + i] = value
                 b[RESTS + quantity * LENGTH + i] = rest
 
@@ -84,7 +84,9 @@ def _settle_narrow(b: Any, n: int, wanted: Any, count: float, marked: int, like:
             for i in range(n):
                 at = RESULTS + quantity * LENGTH + i
                 if _is_marked(b, i, quantity) or is_open(b[at], like):
-                    value, rest = from_pairs(quantity, element_at(b, i), count, True)
+                    value, rest = from_pairs(
+                        quantity, element_at(b, i), count, True, precision(like)
+                    )
                     b[at] = sticky(value, rest)
 
 
@@ -163,7 +165,7 @@ def evaluate(
     mode = default_mode()
     summed = partials.shape[0] > 0
     b = np.ones(SIZE)
-    b[RESTS:] = 0.0
+    b[RESTS:ASIDE] = 0.0
     for chunk in range(first, last):
         total = 0.0
         rest = 0.0

@@ -15,7 +15,7 @@ from ..arithmetic.functions import (
     wide_exp,
     wide_softplus,
 )
-from ..arithmetic.intrinsics import as_bits, helper, inlined
+from ..arithmetic.intrinsics import as_bits, helper, inlined, out_of_line
 from ..element import quantities as q
 from ..element.double_double import (
     VANISHED,
@@ -28,6 +28,7 @@ from ..element.double_double import (
 from ..element.float64 import narrow_element, suspicion
 from .block import (
     ALL,
+    ASIDE,
     E_REST,
     GRADIENTS,
     LENGTH,
@@ -39,8 +40,12 @@ from .block import (
     SP,
     SP_REST,
     E,
+    P,
     S,
+    V,
+    W,
     X,
+    Y,
     element_at,
 )
 
@@ -70,7 +75,32 @@ def _ranges(b: Any, n: int, limit: float) -> int:
         needed += GRADIENTS if unsafe(b[S + i]) | unsafe(of.v) else 0
         b[MARK + i] += needed
         marked |= needed
+    if marked:
+        _set_aside(b, n)
     return marked
+
+
+@helper
+def _set_aside(b: Any, n: int) -> None:
+    """Keep the operands of what is marked, and replace them by ordinary numbers.
+
+    Arithmetic with subnormal numbers is slow, and these results are not used.
+    """
+    out_of_line()
+    b[ASIDE:] = b[:E]
+    for i in range(n):
+        if b[MARK + i] != 0.0:
+            b[S + i] = b[V + i] = 1.0
+            b[S_REST + i] = 0.0
+        if b[MARK + i] >= ALL:
+            b[X + i] = b[Y + i] = b[W + i] = b[P + i] = 1.0
+
+
+@helper
+def _bring_back(b: Any) -> None:
+    """Undo ``_set_aside``."""
+    out_of_line()
+    b[:E] = b[ASIDE:]
 
 
 @helper
@@ -136,7 +166,8 @@ _narrow_grad_weight, _narrow_grad_pos_weight, _narrow_hessian = map(
 @helper
 def narrow_stage(b: Any, n: int, wanted: Any, checks: int) -> int:
     """Fill the wanted results of the first ``n`` elements; not 0 where one is marked."""
-    marked = _narrow_ranges(b, n, checks) if checks >= WEIGHTS else 0
+    aside = _narrow_ranges(b, n, checks) if checks >= WEIGHTS else 0
+    marked = aside
     for i in range(n):
         b[E + i] = narrow_exp(abs(b[X + i]))
     if _needs_softplus(wanted):
@@ -154,6 +185,8 @@ def narrow_stage(b: Any, n: int, wanted: Any, checks: int) -> int:
         marked |= _narrow_grad_pos_weight(b, n)
     if wanted[q.HESSIAN]:
         marked |= _narrow_hessian(b, n)
+    if aside:
+        _bring_back(b)
     return marked
 
 
@@ -192,11 +225,10 @@ _wide_grad_weight, _wide_grad_pos_weight, _wide_hessian = map(
 def wide_stage(b: Any, n: int, wanted: Any, weighted: bool) -> int:
     """Fill the wanted results of the first ``n`` elements; not 0 where one is marked."""
     vanished = math.inf if weighted else VANISHED
-    marked = 0
+    aside = _wide_ranges(b, n) if weighted else 0
+    marked = aside
     for i in range(n):
         b[E + i], b[E_REST + i] = wide_exp(abs(b[X + i]))
-    if weighted:
-        marked |= _wide_ranges(b, n)
     if _needs_softplus(wanted):
         for i in range(n):
             b[SP + i], b[SP_REST + i] = wide_softplus(b[E + i], b[E_REST + i])
@@ -212,4 +244,6 @@ def wide_stage(b: Any, n: int, wanted: Any, weighted: bool) -> int:
         marked |= _wide_grad_pos_weight(b, n, vanished)
     if wanted[q.HESSIAN]:
         marked |= _wide_hessian(b, n, vanished)
+    if aside:
+        _bring_back(b)
     return marked

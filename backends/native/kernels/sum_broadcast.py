@@ -20,7 +20,7 @@ from ..element.quantities import QUANTITIES
 from ..memory.plans import flat, regions_of, unpinned
 from ..memory.strided import CODES, FLOAT64
 from ..memory.threads import share
-from .block import LENGTH, RESTS, RESULTS, SIZE, V
+from .block import ASIDE, LENGTH, RESTS, RESULTS, SIZE, V
 from .general import evaluate_block, gather
 from .sum_careful import PIECE, Terms, sum_carefully
 
@@ -56,7 +56,7 @@ def accumulate(
     """
     mode = default_mode()
     b = np.ones(SIZE)
-    b[RESTS:] = 0.0
+    b[RESTS:ASIDE] = 0.0
     for start in range(first, last, LENGTH):
         n = min(LENGTH, last - start)
         gather(plans, shape, start, n, b)

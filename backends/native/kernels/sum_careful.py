@@ -19,7 +19,7 @@ from ..arguments import Array
 from ..arithmetic.double_double import two_sum
 from ..arithmetic.exact_sums import UNIT, exact_sum, integer
 from ..arithmetic.half import narrow, sticky
-from ..arithmetic.intrinsics import helper
+from ..arithmetic.intrinsics import helper, inlined, power
 from ..arithmetic.quad_double import normal, over, rounded
 from ..compiled import default_mode, in_default_mode, kernel, restore_mode
 from ..element.addends import Scaled, addends
@@ -52,7 +52,13 @@ _EMPTY = -1.0e9
 PIECE = 8192
 _PARTS = 8
 # Further apart in exponents, the smaller of two is nothing beside the larger.
-_APART = -1100.0
+_APART = -1000.0
+
+
+@inlined
+def _shift(exponent: float) -> float:
+    """2^exponent for an integer up to 0; 0 where that is nothing."""
+    return power(int(exponent)) if exponent > _APART else 0.0
 
 
 @helper
@@ -60,8 +66,8 @@ def _place(state: Any, exponent: float) -> float:
     """Bring the state to at least this exponent; what a term of it is to be multiplied by."""
     behind = state[EXPONENT] - exponent
     if behind >= 0.0:
-        return math.ldexp(1.0, int(max(-behind, _APART)))
-    down = math.ldexp(1.0, int(max(behind, _APART)))
+        return _shift(-behind)
+    down = _shift(behind)
     for i in range(MAGNITUDE + 1):
         state[i] *= down
     state[EXPONENT] = exponent
@@ -128,7 +134,7 @@ def accumulate_carefully(
                 continue
             x = 0.0 if quantity == GRAD_LOGITS else of.x  # whose function has limits
             if not is_finite(Element(x, of.y, of.w, of.p, of.c, of.v)):
-                value, _ = special(quantity, of, 1.0)
+                value, _ = special(quantity, of, 1.0, 53)
                 state[SPECIAL] += value
                 continue
             up, down, up_faint, down_faint = addends(quantity, of)
