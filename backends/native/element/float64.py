@@ -84,8 +84,8 @@ def annihilate(c: float, term: float) -> float:
 
 @inlined
 def coefficient(away: float, p: float, towards: float) -> float:
-    """S = (1 − y) + p·y, exactly 1 where p is."""
-    return 1.0 if p == 1.0 else away + towards
+    """S = (1 − y) + p·y, exactly 1 where p is; NaN where y is infinite."""
+    return 1.0 if p == 1.0 and abs(towards) < math.inf else away + towards
 
 
 @inlined
@@ -136,7 +136,7 @@ def narrow_element(quantity: int, of: Element, e: float, sp: float, s: float) ->
         factor = s * of.w * of.y
         return annihilate(factor, softplus_negative(of.x, sp)), 0
     d = 1.0 + e
-    total = coefficient(away, of.p, towards) if abs(of.y) < math.inf else away + towards
+    total = coefficient(away, of.p, towards)
     return s * of.w * of.v * total * (e / (d * d)), 0
 
 

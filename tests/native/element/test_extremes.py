@@ -1,12 +1,14 @@
 """Logits at zero and at the ends of float64: the same alone and in a sum, exact where due."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 
 from bce_conformance.native import binary_cross_entropy_with_logits, value_and_grad
 from bce_conformance.native.element.extended import extended_gradient
+from bce_conformance.reference import ground_truth
 from tests.native.problems import FORMATS
 
 
@@ -50,3 +52,21 @@ def test_extreme_float64_is_the_same_alone_and_in_a_sum():
         one = binary_cross_entropy_with_logits(x[at : at + 1], y[at : at + 1])
         np.testing.assert_array_equal(one, losses[at], err_msg=f"x={x[at]!r} y={y[at]!r}")
         assert not np.signbit(one) or np.isnan(one)
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_infinite_targets_follow_extended_arithmetic(dtype):
+    """∞ − ∞ and 0·∞ are NaN, also under a weight of zero, alone and beside the gradients."""
+    logits = [-np.inf, -800.0, -3.0, -0.0, 0.0, 1.0, 90.0, 800.0, np.inf]
+    x, y = (np.ravel(g).astype(dtype) for g in np.meshgrid(logits, [np.inf, -np.inf]))
+    for w, p in product((None, 0.0, 1.5, -1.0, np.inf), (None, 0.0, 1.0, 2.0, np.inf, -1.0)):
+        w, p = (None if each is None else np.full_like(x, each) for each in (w, p))
+        alone = binary_cross_entropy_with_logits(x, y, w, p, reduction="none")
+        beside, gradients = value_and_grad(x, y, w, p, "none")
+        for quantity, got in {"loss": beside, "grad_logits": gradients["logits"]}.items():
+            exact = ground_truth(x, y, w, p, quantity=quantity, dtype=dtype, cached=False)
+            np.testing.assert_array_equal(got.astype(float), exact.nearest.astype(float))
+        np.testing.assert_array_equal(alone.astype(float), beside.astype(float))
+        total = binary_cross_entropy_with_logits(x, y, w, p, reduction="sum")
+        exact = ground_truth(x, y, w, p, reduction="sum", dtype=dtype, cached=False)
+        np.testing.assert_array_equal(total.astype(float), exact.nearest.astype(float))
