@@ -141,7 +141,7 @@ class NoStatistics(ErrorStatistics):
     def __init__(self) -> None:
         """Keep nothing."""
 
-    def add(self, ulp: NDArray[np.float64]) -> None:
+    def add(self, ulp: NDArray[np.float64], counts: NDArray[np.int64] | None = None) -> None:
         """Forget errors."""
 
 
