@@ -15,15 +15,9 @@ from bce_conformance.reference import FORMATS, Format
 from . import values
 from .arrangement import arranged, repeated_rows
 from .factors import Combination
+from .shapes import DISTINCT, LARGE_FROM, Random, Shape, broadcast_shape, shape_of
 
-Shape = tuple[int, ...]
-Random = np.random.Generator
-
-_WIDTHS = (8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129)
-_DISTINCT = 997  # elements of a call that differ, a prime: no row of a matrix is like another
 _DISTINCT_BROADCAST = 5
-_CHUNK = 2_000, 9_000  # elements
-_LARGE = 100_000, 150_000
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
@@ -53,7 +47,7 @@ class _Drawing:
         self.random = random
         self.few_shapes = few_shapes
         self.format: Format = FORMATS[combination["dtype"]]
-        self.shape = _shape(combination, self._of_shapes())
+        self.shape = shape_of(combination, self._of_shapes())
 
     def _of_shapes(self) -> Random:
         """What chooses a shape."""
@@ -95,11 +89,11 @@ class _Drawing:
         since they meet every one of the logits.
         """
         size, elements = int(np.prod(shape)), int(np.prod(self.shape))
-        if elements > _DISTINCT and shape != self.shape:
+        if elements > DISTINCT and shape != self.shape:
             return min(size, _DISTINCT_BROADCAST)
-        if elements >= _LARGE[0] and "stride 0" in self.levels.values():
+        if elements >= LARGE_FROM and "stride 0" in self.levels.values():
             return shape[-1]  # each row like the others, as that of stride 0 is
-        return min(size, _DISTINCT)
+        return min(size, DISTINCT)
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
@@ -123,7 +117,7 @@ class _Drawing:
         broadcast = self.levels[f"{operand} shape"]
         if broadcast in ("none", "weight's"):
             return None
-        shape = _broadcast_shape(broadcast, self.shape, self._of_shapes())
+        shape = broadcast_shape(broadcast, self.shape, self._of_shapes())
         size, level = self._distinct(shape), self.levels[operand]
         kind = self.levels[f"{operand} format"]
         if kind in ("int", "uint", "bool"):
@@ -181,59 +175,3 @@ class _Drawing:
 def has_derivative(operand: Array) -> bool:
     """Whether the loss can be differentiated in an operand: it is of one of the four formats."""
     return operand.dtype.kind not in "biu"
-
-
-def _shape(levels: Combination, random: Random) -> Shape:
-    """A shape of the level of the factor ``shape``."""
-
-    def sides(count: int, largest: int) -> Shape:
-        drawn = random.integers(2, largest + 1, count)
-        if count > 2 and random.random() < 0.2:
-            drawn[random.integers(1, count)] = 1
-        return tuple(int(side) for side in drawn)
-
-    level = levels["shape"]
-    side = int(random.integers(2, 40))
-    by_level = {
-        "0-d": (),
-        "one": (1,) * int(random.integers(1, 5)),
-        "few": sides(1, 7),
-        "vector": (int(random.choice(_WIDTHS)),),
-        "column": (side, 1),
-        "row": (1, side),
-        "matrix": sides(2, 9),
-        "3-d": sides(3, 5),
-        "4-d": sides(4, 4),
-        "5-d": sides(5, 3),
-        "empty": ((0,), (0, 3), (3, 0), (2, 0, 3))[random.integers(4)],
-    }
-    if level in by_level:
-        return by_level[level]
-    size = int(random.integers(*(_CHUNK if level == "chunk" else _LARGE)))
-    flat = not {"last", "lead"} & {levels["weight shape"], levels["pos_weight shape"]}
-    if flat and not {"F", "stride 0"} & set(levels.values()) and random.random() < 0.5:
-        return (size,)
-    fewest = size // _DISTINCT + 1 if "stride 0" in levels.values() else 2
-    rows = int(random.integers(fewest, 400))
-    return (rows, max(2, size // rows))
-
-
-def _broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
-    """A shape of the level of a factor about a weight's shape, which broadcasts to ``shape``."""
-    if level == "0-d":
-        return ()
-    if level == "full":
-        return shape
-    if level == "ones":
-        return (1,) * int(random.integers(1, len(shape) + 1))
-    if level == "last":
-        return shape[int(random.integers(1, len(shape))) :] if len(shape) > 1 else shape
-    if level == "lead":
-        return (shape[0], *(1,) * (len(shape) - 1))
-    inner = list(shape)
-    last = max(axis for axis, side in enumerate(shape) if side > 1)
-    inner[last if random.random() < 0.5 else 0] = 1
-    if random.random() < 0.5:
-        inner[0] = 1
-        inner[-1] = 1
-    return tuple(inner)
