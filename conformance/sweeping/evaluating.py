@@ -86,9 +86,10 @@ def exact_of(call: LossCall, quantity: str, format_: Format) -> Exact:
     NaN logits, and NaN targets where the quantity depends on the target, are NaN by definition and
     are not evaluated.
     """
-    unknown = np.isnan(call.logits)
-    if quantity in _WITH_TARGETS:
-        unknown |= np.isnan(call.targets)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        unknown = np.isnan(call.logits)
+        if quantity in _WITH_TARGETS:
+            unknown |= np.isnan(call.targets)
     if not unknown.any():
         return _evaluated(call, quantity, format_)
     nearest, offset = np.full(unknown.size, np.nan), np.full(unknown.size, np.nan)
@@ -120,9 +121,7 @@ def _evaluated(call: LossCall, quantity: str, format_: Format) -> Exact:
     return Exact(nearest, offset, left.size)
 
 
-def summed_up(
-    call: LossCall, quantity: str, got: Array, exact: Exact, format_: Format
-) -> Summary:
+def summed_up(call: LossCall, quantity: str, got: Array, exact: Exact, format_: Format) -> Summary:
     """The summary of one quantity of a piece."""
     size = got.size
     computed = as_float64(got)
@@ -142,14 +141,13 @@ def summed_up(
         _judge_open(call, quantity, got, level, format_)
     summary = Summary(format_, size, right, exact.undecided)
     patterns = _patterns(call.logits, format_)
-    buckets = (patterns >> np.uint64(bucket_shift(format_))).astype(np.int64)
     at = np.full(summary.peak.size, -1)
     summary.flushed = tally(
         error,
         error.view(np.int64),
         level,
-        buckets,
         patterns,
+        bucket_shift(format_),
         summary.bins,
         summary.lost,
         summary.first,

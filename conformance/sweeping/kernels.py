@@ -108,8 +108,8 @@ def tally(
     error: Floats,
     error_bits: Int64,
     level: Int8,
-    buckets: Int64,
     patterns: UInt64,
+    shift: int,
     bins: Int64,
     lost: Int64,
     first: UInt64,
@@ -123,8 +123,8 @@ def tally(
         error: errors in ulps.
         error_bits: the same memory as integers.
         level: levels, or ``FLUSHED``, which counts as AA and is left out of the errors.
-        buckets: of each logit.
-        patterns: its bit pattern.
+        patterns: bit patterns of the logits.
+        shift: by how many bits they are shifted to give their bucket.
         bins: [BINS] is added to.
         lost: [buckets, 3] is added to: how many are below AAA, AA and A.
         first: [buckets, 3] is lowered to the patterns of these.
@@ -137,7 +137,8 @@ def tally(
     """
     flushed = 0
     for i in range(error.size):
-        bucket, pattern, reached = buckets[i], patterns[i], level[i]
+        pattern, reached = patterns[i], level[i]
+        bucket = np.int64(pattern >> np.uint64(shift))
         if reached == FLUSHED:
             flushed += 1
             reached = 2

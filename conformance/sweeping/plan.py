@@ -22,8 +22,11 @@ PIECE = 1 << 20
 QUANTITIES = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight")
 """What can be swept."""
 
-GROUPS = ("unit", "outside", "all")
-"""The names of groups of targets; ``all`` stands for the other two."""
+GROUPS = ("unit", "outside", "special")
+"""The names of groups of targets: from 0 to 1, other finite numbers, and infinities and NaNs."""
+
+ALL = "all"
+"""Stands for all groups."""
 
 _WEYL = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: the increment of SplitMix64
 
@@ -33,7 +36,7 @@ class Group:
     """Targets whose results are summed up together.
 
     Attributes:
-        name: the target in decimal, ``unit`` or ``outside``.
+        name: the target in decimal, or one of ``GROUPS``.
         patterns: bit patterns of the targets, ascending.
     """
 
@@ -137,7 +140,7 @@ def plan(
 
     Args:
         dtype: the name of a format.
-        targets: numbers, separated by commas; for 16-bit formats ``unit``, ``outside`` or ``all``.
+        targets: numbers, separated by commas; for 16-bit formats ``GROUPS`` or ``all``.
         quantities: some of ``QUANTITIES``, separated by commas.
         range_: bit patterns ``LO:HI`` of the logits in hex, both included; None for all.
         pos_weight: one number for all points.
@@ -197,8 +200,8 @@ def _pattern(argument: str, value: float, format_: Format) -> int:
 
 def _groups(text: str, format_: Format) -> Iterator[Group]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if "all" in names:
-        names = list(dict.fromkeys([*(name for name in names if name != "all"), *GROUPS[:2]]))
+    if ALL in names:
+        names = list(dict.fromkeys([*(name for name in names if name != ALL), *GROUPS]))
     if not names:
         raise ValueError("targets is empty; accepted are numbers such as 0,1,0.5")
     for name in names:
@@ -209,7 +212,7 @@ def _groups(text: str, format_: Format) -> Iterator[Group]:
                 value = float(name)
             except ValueError as error:
                 raise ValueError(
-                    f"targets has {name!r}; accepted are numbers and {', '.join(GROUPS)}"
+                    f"targets has {name!r}; accepted are numbers and {', '.join((*GROUPS, ALL))}"
                 ) from error
             yield Group(f"{value:g}", (_pattern("targets", value, format_),))
 
@@ -221,5 +224,6 @@ def _named_group(name: str, format_: Format) -> Group:
         )
     every = np.arange(1 << 16, dtype=np.uint64)
     values = _values(every, format_).astype(np.float64)
-    within = (values >= 0) & (values <= 1)
-    return Group(name, tuple(every[within if name == "unit" else ~within].tolist()))
+    finite, within = np.isfinite(values), (values >= 0) & (values <= 1)
+    chosen = {"unit": within, "outside": finite & ~within, "special": ~finite}[name]
+    return Group(name, tuple(every[chosen].tolist()))

@@ -101,8 +101,15 @@ class Summary:
 
     @property
     def max(self) -> float:
-        """The largest error in ulps; 0 where there is none."""
-        return max(float(self.peak.max()), 0.0)
+        """The largest error in ulps at finite logits; 0 where there is none."""
+        return max(float(self.peak[~self.special].max()), 0.0)
+
+    @property
+    def special(self) -> NDArray[np.bool_]:
+        """[buckets]: which are those of infinities and NaNs."""
+        exponents = np.arange(self.peak.size) >> _EXACT_TO
+        top = (1 << (bits_of(self.format) - self.format.precision)) - 1
+        return np.asarray(exponents & top == top)
 
     def encoded(self) -> bytes:
         """The summary as bytes, the same for the same summary."""

@@ -27,7 +27,14 @@ from .summaries import Summary
 
 _AHEAD = 2  # pieces that a stage may be ahead of the next
 _HOPELESS = 3  # failed pieces after which a sweep without a single result ends
-_SOURCES = ("reference", "backends", "native", "conformance.sweeping", "conformance.judging")
+# Packages, and patterns of their files.
+_SOURCES = {
+    "reference": ["*.py"],
+    "backends": ["*.py"],
+    "native": ["*.py"],
+    "conformance.judging": ["judge.py"],
+    "conformance.sweeping": ["plan.py", "kernels.py", "evaluating.py", "summaries.py"],
+}
 
 Outcome = LossResult | Failure
 Report = Callable[[int, int], None]
@@ -68,17 +75,19 @@ class _Work:
 def code_digest() -> str:
     """A digest of the sources that decide results: other code is another sweep."""
     digest = blake2b(digest_size=8)
-    for name in _SOURCES:
+    for name, patterns in _SOURCES.items():
         spec = find_spec(f"{bce_conformance.__name__}.{name}")
         folders = spec.submodule_search_locations if spec else None
         root = Path(next(iter(folders or [])))
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted({path for pattern in patterns for path in root.rglob(pattern)}):
             digest.update(f"{name}/{path.relative_to(root).as_posix()}".encode())
             digest.update(b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def identity(info: BackendInfo, function: str, plan: Plan, group: Group, quantity: str) -> dict[str, str]:
+def identity(
+    info: BackendInfo, function: str, plan: Plan, group: Group, quantity: str
+) -> dict[str, str]:
     """All that decides the results of one quantity with one group of targets, by name.
 
     Args:
