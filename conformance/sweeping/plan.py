@@ -194,7 +194,11 @@ def _pattern(argument: str, value: float, format_: Format) -> int:
     try:
         exact = format_.exactly(value)
     except ValueError as error:
-        raise ValueError(f"{argument} is {value!r}, which is no {format_.name}") from error
+        with np.errstate(over="ignore"):
+            near = float(np.asarray(value).astype(format_.dtype).astype(np.float64))
+        raise ValueError(
+            f"{argument} is {value!r}, which is no {format_.name}; the nearest is {near!r}"
+        ) from error
     return int(exact.reshape(1).view(format_.bits_dtype)[0])
 
 
@@ -209,12 +213,12 @@ def _groups(text: str, format_: Format) -> Iterator[Group]:
             yield _named_group(name, format_)
         else:
             try:
-                value = float(name)
+                value = float.fromhex(name) if "0x" in name.lower() else float(name)
             except ValueError as error:
                 raise ValueError(
                     f"targets has {name!r}; accepted are numbers and {', '.join((*GROUPS, ALL))}"
                 ) from error
-            yield Group(f"{value:g}", (_pattern("targets", value, format_),))
+            yield Group(repr(value).removesuffix(".0"), (_pattern("targets", value, format_),))
 
 
 def _named_group(name: str, format_: Format) -> Group:
