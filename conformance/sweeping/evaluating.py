@@ -15,10 +15,12 @@ from bce_conformance.backends.calls import Array, Failure, LossCall, LossResult
 from bce_conformance.conformance.inputs.bounds import as_float64, bounds_for
 from bce_conformance.conformance.inputs.truths import truth_of
 from bce_conformance.conformance.judging.judge import judge
-from bce_conformance.reference import Format, ground_truth
+from bce_conformance.reference import Format
+from bce_conformance.reference.fast.fast_path import evaluate_fast
+from bce_conformance.reference.problem import read_problem
 
 from .kernels import OPEN, measure, tally, units_of
-from .plan import Group, Piece, Plan
+from .plan import Group, Piece, Plan, bits_of
 from .summaries import Summary, bucket_shift
 
 _WITH_TARGETS = ("loss", "grad_logits", "grad_weight", "grad_pos_weight")
@@ -102,23 +104,51 @@ def exact_of(call: LossCall, quantity: str, format_: Format) -> Exact:
 
 
 def _evaluated(call: LossCall, quantity: str, format_: Format) -> Exact:
-    truth = ground_truth(
-        call.logits,
-        call.targets,
-        call.weight,
-        call.pos_weight,
-        quantity=quantity,
-        dtype=format_.name,
-        method="fast",
-        cached=False,
+    problem = read_problem(
+        *(call.logits, call.targets, call.weight, call.pos_weight),
+        *(quantity, "none", None, format_, None),
     )
-    nearest, offset = as_float64(truth.nearest), truth.offset
-    left = np.flatnonzero(truth.undecided)
+    fast = evaluate_fast(problem)
+    nearest, offset = fast.outcome.nearest, fast.outcome.offset
+    left = np.flatnonzero(fast.undecided)
     if left.size:
-        # Certified; a call of its own, so that few elements are no reason to recompute all.
         certified = truth_of(_part(call, left), quantity, cached=False)
         nearest[left], offset[left] = as_float64(certified.nearest), certified.offset
     return Exact(nearest, offset, left.size)
+
+
+class Truths:
+    """Exact values of pieces, those of target 1 taken from target 0 where they were just computed.
+
+    loss(x, 1) = loss(−x, 0) and grad_logits(x, 1) = −grad_logits(−x, 0), exactly, without a
+    pos_weight: a hard target costs half when both are swept.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._sign = 1 << (bits_of(plan.format) - 1)
+        self._one = int(np.ones(1, plan.format.dtype).view(plan.format.bits_dtype)[0])
+        self._mirrored: dict[tuple[int, int], dict[str, Exact]] = {}
+
+    def of(self, call: LossCall, group: Group, piece: Piece) -> dict[str, Exact]:
+        """The exact values of a piece by quantity; ``call`` is the one that evaluates it."""
+        plan = self._plan
+        plain = set(plan.quantities) <= {"loss", "grad_logits"} and plan.pos_weight is None
+        halves = not plan.sampled and piece.first // self._sign == (piece.last - 1) // self._sign
+        if plain and halves and group.patterns == (self._one,):
+            kept = self._mirrored.pop((piece.first ^ self._sign, piece.last - piece.first), None)
+            if kept is not None:
+                return {name: _mirror(name, exact) for name, exact in kept.items()}
+        found = {name: exact_of(call, name, plan.format) for name in plan.quantities}
+        if plain and halves and group.patterns == (0,):
+            self._mirrored = {(piece.first, piece.last - piece.first): found}
+        return found
+
+
+def _mirror(quantity: str, exact: Exact) -> Exact:
+    if quantity == "loss":
+        return exact
+    return Exact(-exact.nearest, -exact.offset, exact.undecided)
 
 
 def summed_up(call: LossCall, quantity: str, got: Array, exact: Exact, format_: Format) -> Summary:

@@ -93,13 +93,34 @@ class Plan:
 
     def pieces(self, group: Group) -> Iterator[Piece]:
         """The pieces of a group, in order; their bounds are multiples where the range allows."""
-        width = PIECE if self.sampled else min(PIECE, 1 << bits_of(self.format))
+        single = len(group.patterns) == 1 and not self.sampled
+        most = 1 << (bits_of(self.format) - single)  # a single target's end at the sign
+        width = PIECE if self.sampled else min(PIECE, most)
         height = PIECE // width
         for row in range(0, len(group.patterns), height):
             last_row = min(row + height, len(group.patterns))
             for start in range(self.first - self.first % width, self.last, width):
                 first, last = max(start, self.first), min(start + width, self.last)
                 yield Piece(row, last_row, first, last)
+
+    def in_order(self) -> Iterator[tuple[Group, Piece]]:
+        """All pieces with their groups, in the order that lets truths serve twice.
+
+        Those of target 1 come right after those of target 0 with the negated logits.
+        """
+        by_name = {group.name: group for group in self.groups}
+        paired = {"0", "1"} <= by_name.keys() and not self.sampled
+        rest = [group for group in self.groups if not (paired and group.name in ("0", "1"))]
+        if paired:
+            half = 1 << (bits_of(self.format) - 1)
+            ones = {piece.first ^ half: piece for piece in self.pieces(by_name["1"])}
+            for piece in self.pieces(by_name["0"]):
+                yield by_name["0"], piece
+                if piece.first in ones:
+                    yield by_name["1"], ones.pop(piece.first)
+            yield from ((by_name["1"], piece) for piece in ones.values())
+        for group in rest:
+            yield from ((group, piece) for piece in self.pieces(group))
 
     def operands(self, group: Group, piece: Piece) -> tuple[Array, Array]:
         """The logits and the targets of a piece, each of shape [points]."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import bce_conformance
 from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, LossResult
 
-from .evaluating import Exact, call_of, exact_of, summed_up, values_of
+from .evaluating import Exact, Truths, call_of, summed_up, values_of
 from .journal import Finished, Journal
 from .plan import Group, Piece, Plan
 from .summaries import Summary
@@ -137,6 +137,7 @@ class Sweep:
                 f"{info.id} has no {plan.format.name}; it has {', '.join(info.dtypes)}"
             )
         self.info = info
+        self._truths = Truths(plan)
         self._keys = {
             (group, quantity): journal.open(
                 identity(info, process.spec.function, plan, group, quantity)
@@ -194,22 +195,18 @@ class Sweep:
             summing.shutdown(wait=True, cancel_futures=True)
 
     def _works(self, backend: ThreadPoolExecutor) -> Iterator[_Work]:
-        for group in self.plan.groups:
-            kept = self._kept(group)
-            for piece in self.plan.pieces(group):
-                if piece not in kept:
-                    call = call_of(self.plan, group, piece)
-                    outcome = backend.submit(self._process.evaluate, call)
-                    yield _Work(group, piece, call, outcome)
+        kept = {group: self._kept(group) for group in self.plan.groups}
+        for group, piece in self.plan.in_order():
+            if piece not in kept[group]:
+                call = call_of(self.plan, group, piece)
+                outcome = backend.submit(self._process.evaluate, call)
+                yield _Work(group, piece, call, outcome)
 
     def _judged(
         self, work: _Work, summing: ThreadPoolExecutor
     ) -> tuple[_Work, Future[Mapping[str, Finished]]]:
         """Compute the truth of a piece, and have its results summed up."""
-        exact = {
-            quantity: exact_of(work.call, quantity, self.plan.format)
-            for quantity in self.plan.quantities
-        }
+        exact = self._truths.of(work.call, work.group, work.piece)
         return work, summing.submit(self._finished, work, exact)
 
     def _finished(self, work: _Work, exact: Mapping[str, Exact]) -> dict[str, Finished]:
