@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,13 +104,29 @@ def _found(
         if overwrite:
             begun.forget()
         elif begun.done and not resume:
-            raise SweepError(
+            misuse(
                 f"{NAME} has {begun.done:,} of {wanted.points:,} points of this sweep: go on with "
                 "--resume, or start anew with --overwrite"
             )
-        with reporter(errors, quiet=quiet) as report:
+        with _interrupted_by_signals(begun), reporter(errors, quiet=quiet) as report:
             begun.run(report)
         return document(wanted, begun.info, begun.results())
+
+
+@contextmanager
+def _interrupted_by_signals(begun: Sweep) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a sweep between two pieces.
+
+    Where Python raises by itself, an exception may be lost in code that is called from C, as
+    Numba's is.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: begun.stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show(backend: str, out: Path) -> None:

@@ -248,7 +248,8 @@ def _named_group(name: str, format_: Format) -> Group:
             f"targets is {name!r}, which only formats of 16 bits have; {format_.name} takes numbers"
         )
     every = np.arange(1 << 16, dtype=np.uint64)
-    values = _values(every, format_).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        values = _values(every, format_).astype(np.float64)
     finite, within = np.isfinite(values), (values >= 0) & (values <= 1)
     chosen = {"unit": within, "outside": finite & ~within, "special": ~finite}[name]
     return Group(name, tuple(every[chosen].tolist()))

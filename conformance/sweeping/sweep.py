@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -26,6 +26,7 @@ from .plan import Group, Piece, Plan
 from .summaries import Summary
 
 _AHEAD = 2  # pieces that a stage may be ahead of the next
+_PATIENCE = 0.2  # seconds between two looks whether the sweep is to end
 _HOPELESS = 3  # failed pieces after which a sweep without a single result ends
 # Packages, and patterns of their files.
 _SOURCES = {
@@ -138,6 +139,7 @@ class Sweep:
             )
         self.info = info
         self._truths = Truths(plan)
+        self._stopped = False
         self._keys = {
             (group, quantity): journal.open(
                 identity(info, process.spec.function, plan, group, quantity)
@@ -169,6 +171,7 @@ class Sweep:
 
         Raises:
             SweepError: the backend gives no result for any piece.
+            KeyboardInterrupt: it was told to stop.
             JournalError: the journal cannot be written.
         """
         backend, summing = ThreadPoolExecutor(1, "backend"), ThreadPoolExecutor(1, "summing")
@@ -178,15 +181,16 @@ class Sweep:
         failed = 0
         try:
             for work in self._works(backend):
+                self._end_if_told()
                 ahead.append(work)
                 if len(ahead) > _AHEAD:
                     behind.append(self._judged(ahead.popleft(), summing))
                 while len(behind) > _AHEAD:
                     failed += self._add(*behind.popleft(), report, failed)
-            for work in ahead:
-                behind.append(self._judged(work, summing))
-            for pair in behind:
-                failed += self._add(*pair, report, failed)
+            while ahead:
+                behind.append(self._judged(ahead.popleft(), summing))
+            while behind:
+                failed += self._add(*behind.popleft(), report, failed)
         except BaseException:
             self._process.close()  # what the backend's thread waits for
             raise
@@ -227,7 +231,7 @@ class Sweep:
         self, work: _Work, future: Future[Mapping[str, Finished]], report: Report, failed: int
     ) -> bool:
         """Put a piece into the journal; return whether it failed."""
-        finished = future.result()
+        finished = self._waited_for(future)
         self._journal.add(work.piece, finished)
         self.done += work.piece.points
         report(self.done, self.plan.points)
@@ -235,6 +239,20 @@ class Sweep:
         if reason and failed + 1 >= _HOPELESS and not self._any_result():
             raise SweepError(f"{self.info.id} gives no result: {reason}")
         return bool(reason)
+
+    def stop(self) -> None:
+        """Let ``run`` end with a KeyboardInterrupt after what it does at the moment, a second."""
+        self._stopped = True
+
+    def _end_if_told(self) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
+
+    def _waited_for(self, future: Future[Mapping[str, Finished]]) -> Mapping[str, Finished]:
+        """What a future gives, unless the sweep is stopped meanwhile: a backend may hang."""
+        while not wait([future], timeout=_PATIENCE).done:
+            self._end_if_told()
+        return future.result()
 
     def _any_result(self) -> bool:
         return any(self._kept(group) for group in self.plan.groups)
