@@ -120,12 +120,9 @@ def worst(summary: Summary, left_out: NDArray[np.bool_]) -> list[dict[str, Any]]
         if peak[bucket] > 0:
             names = ("target", "logit", "got", "exact")
             values = (_hex(pattern, summary.format) for pattern in summary.worst[bucket].tolist())
-            found.append(dict(zip(names, values, strict=True)) | {"ulp": _peak(summary, bucket)})
+            one: dict[str, Any] = dict(zip(names, values, strict=True))
+            found.append(one | {"ulp": number(float(summary.peak[bucket]))})
     return found
-
-
-def _peak(summary: Summary, bucket: int) -> float | str:
-    return number(float(summary.peak[bucket]))
 
 
 def intervals(summary: Summary, level: str) -> list[dict[str, Any]]:

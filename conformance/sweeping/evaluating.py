@@ -104,10 +104,8 @@ def exact_of(call: LossCall, quantity: str, format_: Format) -> Exact:
 
 
 def _evaluated(call: LossCall, quantity: str, format_: Format) -> Exact:
-    problem = read_problem(
-        *(call.logits, call.targets, call.weight, call.pos_weight),
-        *(quantity, "none", None, format_, None),
-    )
+    operands = (call.logits, call.targets, call.weight, call.pos_weight)
+    problem = read_problem(*operands, quantity, "none", None, format_, None)
     fast = evaluate_fast(problem)
     nearest, offset = fast.outcome.nearest, fast.outcome.offset
     left = np.flatnonzero(fast.undecided)

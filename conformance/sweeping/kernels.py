@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.reference.fast.compiled import kernel
+from bce_conformance.reference.fast.compiled import inlined, kernel
 
 Floats = NDArray[np.float64]
 Int8 = NDArray[np.int8]
@@ -33,6 +33,12 @@ def edge(number: int) -> float:
         return 0.0
     octave, eighth = divmod(number - 2, 8)
     return float("inf") if number == BINS - 1 else 2.0 ** (octave - 10) * (1 + eighth / 8)
+
+
+@inlined
+def _in_ulps(value: float, unit: float, top: float) -> float:
+    """A value in ulps, exactly; an infinity counts as 2^(emax+1), ``top`` being 2^emax."""
+    return np.copysign(2.0 * (top / unit), value) if np.isinf(value) else value / unit
 
 
 @kernel()
@@ -73,12 +79,7 @@ def measure(
         if below & (bits & 0x000FFFFFFFFFFFFF == 0) & (bits != 0x7FF0000000000000):
             exponent = max(exponent - 1, emin)
         unit = units[exponent - emin]
-        a, b = value / unit, near / unit
-        if np.isinf(value):
-            a = np.copysign(2.0 * (top / unit), value)
-        if np.isinf(near):
-            b = np.copysign(2.0 * (top / unit), near)
-        far = abs((a - b) - off)
+        far = abs((_in_ulps(value, unit, top) - _in_ulps(near, unit, top)) - off)
         far = far if far <= _LARGEST else _LARGEST
         if (not np.isfinite(off)) | np.isnan(value):
             far = np.inf

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class Summary:
         bins = np.flatnonzero(self.bins)
         head = {name: getattr(self, name) for name in _COUNTS}
         head |= {"buckets": used.size, "bins": bins.size}
-        parts = [used, bins, self.bins[bins], self.lost[used]]
+        parts: list[NDArray[Any]] = [used, bins, self.bins[bins], self.lost[used]]
         parts += [self.first[used], self.last[used], self.peak[used], self.worst[used]]
         body = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
         return zlib.compress(json.dumps(head).encode() + b"\n" + body, 1)
