@@ -148,6 +148,7 @@ class Sweep:
             for quantity in plan.quantities
         }
         self.done = sum(piece.points for group in plan.groups for piece in self._kept(group))
+        self._any_result = self.done > 0
 
     def forget(self) -> None:
         """Delete what the journal has of this sweep."""
@@ -236,7 +237,8 @@ class Sweep:
         self.done += work.piece.points
         report(self.done, self.plan.points)
         reason = next(iter(finished.values())).failure
-        if reason and failed + 1 >= _HOPELESS and not self._any_result():
+        self._any_result |= not reason
+        if failed + 1 >= _HOPELESS and not self._any_result:
             raise SweepError(f"{self.info.id} gives no result: {reason}")
         return bool(reason)
 
@@ -253,9 +255,6 @@ class Sweep:
         while not wait([future], timeout=_PATIENCE).done:
             self._end_if_told()
         return future.result()
-
-    def _any_result(self) -> bool:
-        return any(self._kept(group) for group in self.plan.groups)
 
     def results(self) -> list[Swept]:
         """What the journal has of every quantity and group, failures included."""
