@@ -18,7 +18,7 @@ from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
 from bce_conformance.conformance.sweeping.plan import Plan, plan
-from bce_conformance.conformance.sweeping.sweep import Sweep, SweepError
+from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, SweepError
 from bce_conformance.terminal.console import console, errors, misuse
 from bce_conformance.terminal.sweeping import reporter
 
@@ -78,6 +78,8 @@ def sweep(
         with Journal(out) as journal:
             found = _found(wanted, spec, journal, time_limit, (resume, overwrite), quiet)
         write(found, out)
+    except FormatError as error:
+        misuse(str(error))
     except (SweepError, JournalError, OSError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.SUITE_FAILED) from None

@@ -45,6 +45,10 @@ class SweepError(Exception):
     """The sweep cannot go on; the text says why."""
 
 
+class FormatError(SweepError):
+    """The backend has no such format."""
+
+
 @dataclass(frozen=True)
 class Swept:
     """The results of one quantity with the targets of one group.
@@ -125,7 +129,8 @@ class Sweep:
         journal: where finished pieces go.
 
     Raises:
-        SweepError: the backend does not start, or has no such format.
+        SweepError: the backend does not start.
+        FormatError: it has no such format.
     """
 
     def __init__(self, plan: Plan, process: BackendProcess, journal: Journal) -> None:
@@ -134,7 +139,7 @@ class Sweep:
         if isinstance(info, Failure):
             raise SweepError(f"{process.spec.id} does not start: {info.reason}")
         if plan.format.name not in info.dtypes:
-            raise SweepError(
+            raise FormatError(
                 f"{info.id} has no {plan.format.name}; it has {', '.join(info.dtypes)}"
             )
         self.info = info

@@ -26,7 +26,8 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(PLANTED), "COLUMNS": "300", "NO_COLOR": "1"}
+    path = os.pathsep.join(map(str, (PLANTED, PLANTED.parent)))
+    environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "300", "NO_COLOR": "1"}
     return subprocess.Popen(
         command(folder, *arguments),
         env=environment,
@@ -130,6 +131,7 @@ def test_a_sweep_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
         (("nativ",), "backend 'nativ' is unknown"),
         (("native", "--targets=2.1"), "targets is 2.1, which is no float32"),
         (("native", "--isa=x86-64-v9"), "instruction set 'x86-64-v9' cannot be chosen"),
+        (("impaired:Right", "--dtype=float16"), "impaired:Right has no float16; it has float32"),
         (("native", "--status"), "has no sweeps.sqlite: nothing was swept there"),
     ],
 )
