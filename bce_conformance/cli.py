@@ -20,6 +20,7 @@ from bce_conformance.commands.ledger import ledger_app
 from bce_conformance.commands.report import compare, report
 from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
+from bce_conformance.commands.sweep import sweep
 from bce_conformance.conformance.run import Exit
 from bce_conformance.terminal.console import console, errors
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (run, report, compare, bench, warmup, backends, explain, reproduce):
+for command in (run, sweep, report, compare, bench, warmup, backends, explain, reproduce):
     app.command()(command)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cache_app, name="cache")

@@ -1,0 +1,150 @@
+"""``bce-conformance sweep``: every bit pattern of the logits, judged."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
+from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
+from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
+from bce_conformance.conformance.sweeping.plan import Plan, plan
+from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, SweepError
+from bce_conformance.terminal.console import console, errors, misuse
+from bce_conformance.terminal.sweeping import reporter
+
+from .options import DtypeName, InstructionSet
+
+FOLDER = Path("reports/sweep")
+# So that threads of the backend which wait take no time from the truth, and memory goes back.
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def sweep(
+    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="id or package.module:Class")],
+    dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
+    targets: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="such as 0,1,0.5; 16 bits: unit, outside, all")
+    ] = "0,1",
+    quantity: Annotated[
+        str, typer.Option(metavar="NAMES", help="such as loss,grad_logits")
+    ] = "loss,grad_logits",
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", metavar="LO:HI", help="bit patterns in hex, both included"),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="of float64: how many bit patterns are drawn")
+    ] = None,
+    pos_weight: Annotated[float | None, typer.Option(help="one number for all points")] = None,
+    isa: InstructionSet = "",
+    out: Annotated[Path, typer.Option(help="folder for the journal and the results")] = FOLDER,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where one stopped")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="show how far the backend's sweeps are, and leave")
+    ] = False,
+    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = 10 * TIME_LIMIT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+) -> None:
+    """Judge every bit pattern of the logits, one target at a time.
+
+    Writes sweep.json, sweep.csv and sweep.tex into --out. Finished pieces are in a journal there at
+    once: with --resume, a sweep that was interrupted or killed goes on where it stopped. Exits 1 if
+    the backend gave no result for some points.
+    """
+    if status:
+        _show(backend, out)
+        return
+    try:
+        wanted = plan(str(dtype), targets, quantity, range_, pos_weight, samples)
+        spec = resolve(f"{backend}@isa={isa}" if isa else backend)
+    except ValueError as error:
+        misuse(str(error))
+    if not installed(spec):
+        misuse(f"{backend} is not installed")
+    try:
+        with Journal(out) as journal:
+            found = _found(wanted, spec, journal, time_limit, (resume, overwrite), quiet)
+        write(found, out)
+    except FormatError as error:
+        misuse(str(error))
+    except (SweepError, JournalError, OSError) as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(Exit.SUITE_FAILED) from None
+    except KeyboardInterrupt:
+        errors.print("interrupted; go on with --resume", markup=False, highlight=False)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    console.print(as_csv(rows(found)), markup=False, highlight=False, soft_wrap=True, end="")
+    failed = any(result["failed"] for result in found["results"])
+    raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
+
+
+def _found(
+    wanted: Plan,
+    spec: BackendSpec,
+    journal: Journal,
+    time_limit: float,
+    choice: tuple[bool, bool],
+    quiet: bool,
+) -> Mapping[str, Any]:
+    """Sweep what the journal lacks, and return the document of all of it."""
+    resume, overwrite = choice
+    with BackendProcess(spec, time_limit=time_limit, environment=_ENVIRONMENT) as process:
+        begun = Sweep(wanted, process, journal)
+        if overwrite:
+            begun.forget()
+        elif begun.done and not resume:
+            misuse(
+                f"{NAME} has {begun.done:,} of {wanted.points:,} points of this sweep: go on with "
+                "--resume, or start anew with --overwrite"
+            )
+        with _interrupted_by_signals(begun), reporter(errors, quiet=quiet) as report:
+            begun.run(report)
+        return document(wanted, begun.info, begun.results())
+
+
+@contextmanager
+def _interrupted_by_signals(begun: Sweep) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a sweep between two pieces.
+
+    Where Python raises by itself, an exception may be lost in code that is called from C, as
+    Numba's is.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: begun.stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(backend: str, out: Path) -> None:
+    """Show how far the sweeps of a backend in a folder are."""
+    if not (out / NAME).exists():
+        misuse(f"{out} has no {NAME}: nothing was swept there")
+    names = ("version", "instruction_set", "dtype", "quantity", "targets", "pos_weight", "with")
+    table = Table(*names, "points", "failed pieces", "code")
+    try:
+        with Journal(out) as journal:
+            for standing in journal.standing():
+                identity = standing.identity
+                if identity["backend"].split("@isa=")[0] == backend.split("@isa=")[0]:
+                    cells = [identity[name] for name in names]
+                    points = f"{standing.points:,}"
+                    table.add_row(*cells, points, str(standing.failed), identity["code"])
+    except (JournalError, json.JSONDecodeError) as error:
+        misuse(str(error))
+    console.print(table)

@@ -1,0 +1,1 @@
+"""Exhaustive sweeps: every bit pattern of the logits, judged against the truth."""

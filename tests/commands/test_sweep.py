@@ -1,0 +1,150 @@
+"""``bce-conformance sweep`` as a process: killed, resumed, interrupted, refused."""
+
+import contextlib
+import csv
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
+FILES = ("sweep.json", "sweep.csv", "sweep.tex")
+TARGETS = ",".join(str(number / 32) for number in range(20))
+SLOW = ("planted:Slow", "--dtype=float16", f"--targets={TARGETS}", "--quantity=loss")
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bce_conformance", "sweep", f"--out={folder}", *arguments]
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join(map(str, (PLANTED, PLANTED.parent)))
+    environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "300", "NO_COLOR": "1"}
+    return subprocess.Popen(
+        command(folder, *arguments),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def sweep(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    process = started(folder, *arguments)
+    output, errors = process.communicate(timeout=170)
+    return process.returncode, output, errors
+
+
+def points(folder: Path) -> int:
+    """How many points the journal has, by ``--status``."""
+    _, output, _ = sweep(folder, "planted:Slow", "--status")
+    cells = [line.split("│") for line in output.splitlines() if "float16" in line]
+    return sum(int(row[8].replace(",", "")) for row in cells)
+
+
+def pieces(folder: Path) -> int:
+    """How many pieces the journal has, while another process adds to it."""
+    with contextlib.closing(sqlite3.connect(folder / "sweeps.sqlite", timeout=30)) as base:
+        (count,) = base.execute("SELECT count(*) FROM pieces").fetchone()
+    return int(count)
+
+
+def started_and_going(folder: Path) -> subprocess.Popen[str]:
+    """A resumed sweep that has just finished a piece, and some time more."""
+    process = started(folder, *SLOW, "--resume")
+    assert process.stderr is not None
+    process.stderr.readline()  # the journal is there
+    before, limit = pieces(folder), time.monotonic() + 60
+    while pieces(folder) == before and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(random.Random(before).uniform(0, 0.2))
+    return process
+
+
+def test_a_killed_sweep_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert sweep(whole, *SLOW)[0] == 0
+    seen = [0]
+    for _ in range(3):
+        process = started_and_going(killed)
+        process.kill()
+        process.communicate()
+        seen.append(points(killed))
+    assert seen == sorted(set(seen))
+    assert seen[-1] < 20 << 16
+    code, _, progress = sweep(killed, *SLOW, "--resume")
+    assert code == 0
+    assert progress.startswith(f"{seen[-1]:,} of 1,310,720 points")
+    for name in FILES:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_ctrl_c_ends_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = started_and_going(tmp_path)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert output == ""
+    assert errors.splitlines()[-1] == "interrupted; go on with --resume"
+    assert "Traceback" not in errors
+    code, _, errors = sweep(tmp_path, *SLOW)
+    assert code == 2
+    assert re.search(r"of 1,310,720 points of this sweep: go on with --resume", errors)
+
+
+def test_a_sweep_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
+    what = ("native", "--dtype=float16", "--targets=0,1,0.5")
+    tables = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        code, output, progress = sweep(folder, *what)
+        assert code == 0
+        assert "of 196,608 points" in progress
+        assert output == (folder / "sweep.csv").read_text("utf-8")
+        tables.append([(folder / name).read_bytes() for name in FILES])
+    assert tables[0] == tables[1]
+    rows = list(csv.DictReader(output.splitlines()))
+    assert [(row["quantity"], row["targets"]) for row in rows] == [
+        (quantity, target) for target in ("0", "1", "0.5") for quantity in ("loss", "grad_logits")
+    ]
+    assert {row["evidence"] for row in rows} == {"exhaustive"}
+    found = json.loads((tmp_path / "one" / "sweep.json").read_text("utf-8"))
+    for result, row in zip(found["results"], rows, strict=True):
+        assert sum(one["count"] for one in result["histogram"]) == 1 << 16
+        assert sum(result["levels"].values()) == int(row["points"]) == 1 << 16
+        assert float(row["max_ulp"]) == result["worst"][0]["ulp"] < 1
+    assert "native 0.1.0 & float16 & grad\\_logits & 0.5 & 65536 & 0.5 &" in (
+        (tmp_path / "one" / "sweep.tex").read_text("utf-8")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nativ",), "backend 'nativ' is unknown"),
+        (("native", "--targets=2.1"), "targets is 2.1, which is no float32"),
+        (("native", "--isa=x86-64-v9"), "instruction set 'x86-64-v9' cannot be chosen"),
+        (("impaired:Right", "--dtype=float16"), "impaired:Right has no float16; it has float32"),
+        (("native", "--status"), "has no sweeps.sqlite: nothing was swept there"),
+    ],
+)
+def test_misuse_is_refused(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    code, output, errors = sweep(tmp_path, *arguments)
+    assert (code, output) == (2, "")
+    assert message in errors
+
+
+def test_failed_pieces_are_told_and_tried_again(tmp_path: Path) -> None:
+    what = ("planted:DiesOnce", "--targets=0", "--quantity=loss", "--range=0:2fffff")
+    for more in ((), ("--resume",)):
+        code, output, _ = sweep(tmp_path, *what, *more)
+        assert code == 1
+        assert output.splitlines()[1].endswith(",1")
+        assert ",incomplete,2097152," in output
