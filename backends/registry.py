@@ -68,24 +68,30 @@ _PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 
 
-def _compiling(id_: str, factory: str, distributions: tuple[str, ...]) -> BackendSpec:
+def _compiling(
+    id_: str, factory: str, distributions: tuple[str, ...], *, same_kernels: bool = False
+) -> BackendSpec:
     """A compiled variant, or jax: even eager, each of its operations is compiled."""
-    variant = id_.partition(":")[2]
-    return BackendSpec(id_, f"{_ADAPTERS}.{factory}", variant, distributions, compiles=True)
-
-
-def _same_kernels(spec: BackendSpec) -> BackendSpec:
-    return replace(spec, same_kernels=True)
+    return BackendSpec(
+        id_,
+        f"{_ADAPTERS}.{factory}",
+        id_.partition(":")[2],
+        distributions,
+        compiles=True,
+        same_kernels=same_kernels,
+    )
 
 
 _BUILTIN = (
     BackendSpec("native", f"{_ADAPTERS}.native:NativeAdapter"),
-    _same_kernels(
-        BackendSpec(
-            "native:torch", f"{_ADAPTERS}.native_torch:NativeTorchAdapter", "torch", ("torch",)
-        )
+    BackendSpec(
+        "native:torch",
+        f"{_ADAPTERS}.native_torch:NativeTorchAdapter",
+        "torch",
+        ("torch",),
+        same_kernels=True,
     ),
-    _same_kernels(_compiling("native:jax", "native_jax:NativeJaxAdapter", ("jax",))),
+    _compiling("native:jax", "native_jax:NativeJaxAdapter", ("jax",), same_kernels=True),
     BackendSpec("torch", f"{_ADAPTERS}.torch:TorchAdapter", "", ("torch",)),
     _compiling("torch:compile", "torch:TorchCompileAdapter", ("torch",)),
     BackendSpec("paddle", f"{_ADAPTERS}.paddle:PaddleAdapter", "", _PADDLE),

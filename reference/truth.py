@@ -83,15 +83,13 @@ class Truth:
         Raises:
             IndexError: outside the result.
         """
-        shape = self.nearest.shape
-        if not isinstance(index, tuple):
-            return exact_value(self._problem, range(self.nearest.size)[index], _EXACT_BITS)
-        if len(index) != len(shape):
-            raise IndexError(f"index is {index}; the result has shape {shape}")
-        chosen = 0
-        for length, position in zip(shape, index, strict=True):
-            chosen = chosen * length + range(length)[position]
-        return exact_value(self._problem, chosen, _EXACT_BITS)
+        if isinstance(index, int):
+            chosen = range(self.nearest.size)[index]
+        else:
+            chosen = np.arange(self.nearest.size).reshape(self.nearest.shape)[index]
+        if np.ndim(chosen):
+            raise IndexError(f"index is {index}; the result has shape {self.nearest.shape}")
+        return exact_value(self._problem, int(chosen), _EXACT_BITS)
 
 
 def ground_truth(

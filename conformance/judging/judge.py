@@ -22,8 +22,6 @@ Booleans = NDArray[np.bool_]
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 SLACK = 1e-9
 _MOST_ULPS = float(np.finfo(np.float64).max)  # larger errors are given as this one
-_ULPS = 4.0  # what level AA allows
-_ROUNDINGS = 16.0  # of the scale S: what level A allows
 _BITS = 2.0**12  # more than the logarithm of any ratio of two numbers of a format
 
 
@@ -99,7 +97,7 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     if not faithful.all():  # else the wider bounds need no look
         accurate = faithful | flushed_to_zero(got, truth).ravel()
         bits = _error_bits(exact, error, format_)
-        _correct_capped(bits, computed, error, truth, _most_allowed(format_, bounds))
+        _correct_capped(bits, computed, error, truth)
         accurate |= _is_accurate(computed, exact, error, bits, format_, bounds)
         safe = accurate | _is_safe(computed, exact, error, bits, format_, bounds)
         levels[safe] = Level.A
@@ -129,9 +127,10 @@ def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds
 def _is_accurate(
     computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    accurate: Booleans = error <= _ULPS * bounds.growth
+    allowed = 4.0 * bounds.growth
+    accurate: Booleans = error <= allowed
     if bounds.larger_term is not None:
-        allowed_bits = _allowed_by_term(bounds.larger_term, format_, bounds)
+        allowed_bits = np.log2(allowed) + _ulp_exponent(bounds.larger_term.ravel(), format_)
         accurate |= np.isfinite(computed) & (bits <= allowed_bits + SLACK)
     accurate = accurate & _is_finite_where_due(computed, exact)
     return accurate
@@ -140,24 +139,11 @@ def _is_accurate(
 def _is_safe(
     computed: Floats, exact: Floats, error: Floats, bits: Floats, format_: Format, bounds: Bounds
 ) -> Booleans:
-    allowed_bits = _allowed_by_scale(format_, bounds)
+    allowed_bits = np.log2(16.0 * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
     # An infinite S bounds nothing: there, infinities and NaN must match exactly.
     small = np.isfinite(allowed_bits) & (bits <= allowed_bits + SLACK)
     safe: Booleans = ((error == 0) | small) & _is_finite_where_due(computed, exact)
     return safe
-
-
-def _allowed_by_term(larger_term: Floats, format_: Format, bounds: Bounds) -> Floats:
-    """log₂ of the error that level AA allows: some ulps of the larger of two terms."""
-    allowed: Floats = np.log2(_ULPS * bounds.growth) + _ulp_exponent(larger_term.ravel(), format_)
-    return allowed
-
-
-def _allowed_by_scale(format_: Format, bounds: Bounds) -> Floats:
-    """log₂ of the error that level A allows: some roundings of the scale S."""
-    roundings = np.log2(_ROUNDINGS * format_.unit_roundoff * bounds.growth)
-    allowed: Floats = roundings + bounds.scale.ravel()
-    return allowed
 
 
 def _is_finite_where_due(computed: Floats, exact: Floats) -> Booleans:
@@ -171,29 +157,15 @@ def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
     return bits
 
 
-def _most_allowed(format_: Format, bounds: Bounds) -> Floats:
-    """log₂ of the largest error that level A or AA allows, beyond a few ulps."""
-    allowed = _allowed_by_scale(format_, bounds)
-    if bounds.larger_term is not None:
-        allowed = np.fmax(allowed, _allowed_by_term(bounds.larger_term, format_, bounds))
-    return allowed
-
-
-def _correct_capped(
-    bits: Floats, computed: Floats, error: Floats, truth: Truth, allowed: Floats
-) -> None:
+def _correct_capped(bits: Floats, computed: Floats, error: Floats, truth: Truth) -> None:
     """Put the logarithms right of errors that are more ulps than float64 counts.
 
     One of the two values is beyond all comparison with the other then, and the error is its size.
-    An exact value that overflows is at least the largest number: it is evaluated only where some
-    level allows an error of that size.
     """
     capped = np.flatnonzero((error == _MOST_ULPS) & np.isfinite(computed))
     bits[capped] = log2(np.abs(computed[capped]))
-    overflowed = capped[np.isinf(as_float64(truth.nearest).ravel()[capped])]
-    bits[overflowed] = np.log2(truth.format.largest_finite)
-    allowed = np.broadcast_to(allowed, bits.shape)
-    for index in overflowed[bits[overflowed] <= allowed[overflowed] + SLACK].tolist():
+    overflowed = np.isinf(as_float64(truth.nearest).ravel()[capped])
+    for index in capped[overflowed].tolist():
         bits[index] = float(mpmath.log(abs(truth.exact(index)), 2))
 
 

@@ -35,23 +35,21 @@ class ErrorStatistics:
         """
         if not ulp.size:
             return
-        times = np.ones(ulp.size, np.int64) if counts is None else counts
-        self._count += int(times.sum())
-        self._right += int(times[ulp <= 0.5].sum())
+        self._count += ulp.size if counts is None else int(counts.sum())
+        self._right += _count(ulp <= 0.5, counts)
         with np.errstate(over="ignore", divide="ignore"):
-            self._sum += float((ulp * times).sum())
+            self._sum += float((ulp if counts is None else ulp * counts).sum())
             intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
         self._drawn_max = max(self._drawn_max, float(ulp.max()))
         self._max = max(self._max, self._drawn_max)
         is_between = (intervals > _ZERO) & (intervals < _INFINITE)
-        self._intervals[0] += times[intervals <= _ZERO].sum()
-        self._intervals[-1] += times[intervals >= _INFINITE].sum()
+        self._intervals[0] += _count(intervals <= _ZERO, counts)
+        self._intervals[-1] += _count(intervals >= _INFINITE, counts)
         numbers = intervals[is_between].astype(np.int64) - _ZERO
         if numbers.size:  # they lie close together: most intervals are not looked at
             first = int(numbers.min())
-            found = np.zeros(int(numbers.max()) - first + 1, np.int64)
-            np.add.at(found, numbers - first, times[is_between])
-            self._intervals[first : first + found.size] += found
+            found = np.bincount(numbers - first, None if counts is None else counts[is_between])
+            self._intervals[first : first + found.size] += found.astype(np.int64)
 
     def widen(self, ulp: NDArray[np.float64]) -> None:
         """Take in errors that were searched for: they say how large errors get, not how often."""
@@ -70,3 +68,8 @@ class ErrorStatistics:
         if number in (_ZERO, _INFINITE):
             return 0.0 if number == _ZERO else float("inf")
         return float(min(np.exp2(number / _PER_OCTAVE), self._drawn_max))
+
+
+def _count(chosen: NDArray[np.bool_], counts: NDArray[np.int64] | None) -> int:
+    """How many errors are chosen, each as often as it occurred."""
+    return int(np.count_nonzero(chosen) if counts is None else counts[chosen].sum())

@@ -19,7 +19,7 @@ from bce_conformance.conformance.space.rules import covering, repaired
 from bce_conformance.conformance.tiers import Tier
 
 _KEPT = 4_000  # calls: more than cover the space with triples
-_SMALL = 1_000  # elements of calls that are kept
+SMALL = 1_000  # elements of calls, and of what came of them, that are kept as they are
 
 
 class CallStore:
@@ -38,6 +38,7 @@ class CallStore:
         self.seed = seed
         self._few_shapes = few_shapes
         self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
+        self._random: dict[tuple[str, int], list[dict[str, str]]] = {}
         self._lock = Lock()
 
     def get(
@@ -49,7 +50,7 @@ class CallStore:
             found = self._kept.get(key)
             if found is None:
                 call = drawn or self.call(levels, number)
-                is_small = call.logits.size <= _SMALL
+                is_small = call.logits.size <= SMALL
                 found = expectations(call, cached=not is_small)
                 if is_small and len(self._kept) < _KEPT:
                     self._kept[key] = found
@@ -70,13 +71,20 @@ class CallStore:
             yield from (levels for levels in covering(strength) if levels["dtype"] == dtype)
         yield from self.random(dtype, tier.random_calls[self._few_shapes])
 
-    def random(self, dtype: str, count: int) -> Iterator[dict[str, str]]:
-        """Combinations at random, other ones with each seed."""
-        random = np.random.default_rng([self.seed, count])
-        while count:
-            factor = FACTORS[int(random.integers(len(FACTORS)))]
-            levels = {f.name: str(random.choice(f.names)) for f in FACTORS} | {"dtype": dtype}
-            found = repaired(levels, keep=factor.name)
-            if found is not None and found["dtype"] == dtype:
-                count -= 1
-                yield found
+    def random(self, dtype: str, count: int) -> list[dict[str, str]]:
+        """Combinations at random, other ones with each seed; chosen once for all backends."""
+        with self._lock:
+            if (dtype, count) not in self._random:
+                self._random[dtype, count] = list(_random(self.seed, dtype, count))
+            return self._random[dtype, count]
+
+
+def _random(seed: int, dtype: str, count: int) -> Iterator[dict[str, str]]:
+    random = np.random.default_rng([seed, count])
+    while count:
+        factor = FACTORS[int(random.integers(len(FACTORS)))]
+        levels = {f.name: str(random.choice(f.names)) for f in FACTORS} | {"dtype": dtype}
+        found = repaired(levels, keep=factor.name)
+        if found is not None and found["dtype"] == dtype:
+            count -= 1
+            yield found

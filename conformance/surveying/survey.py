@@ -25,12 +25,11 @@ from bce_conformance.conformance.judging.judge import Judgement
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.results.cells import Level
 
-from .calls import CallStore
+from .calls import SMALL, CallStore
 from .refusals import Refusal, Refusals
 
 _DETOURS = 6  # how often the levels of one call are made plainer before it is left
 _ALONE_UP_TO = 10_000  # elements
-_KEPT_UP_TO = 1_000  # elements of results and calls that are kept as they are
 
 
 class Evaluator(Protocol):
@@ -177,7 +176,7 @@ class Surveyor:
             repeated = difference(outcome, self.evaluate(expected.call))
         alone = self._alone(expected, outcome)
         size, kept = expected.call.logits.size, _condensed(judgement)
-        small = expected.call if size <= _KEPT_UP_TO else None
+        small = expected.call if size <= SMALL else None
         return Surveyed(levels, size, small, kept, repeated, alone)
 
     def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
@@ -207,7 +206,7 @@ def _condensed(judgement: CallJudgement) -> CallJudgement:
 
 
 def _small(judgement: Judgement) -> Judgement:
-    return judgement.condensed() if judgement.size > _KEPT_UP_TO else judgement
+    return judgement.condensed() if judgement.size > SMALL else judgement
 
 
 def difference(first: LossResult, second: LossResult | Failure) -> str:
