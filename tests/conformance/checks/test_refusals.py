@@ -63,6 +63,7 @@ def test_the_error_names_the_argument_itself(message: str, argument: str, named:
         ("given numpy array has byte order different from the native byte order", ">f8", True),
         ("Dtype >f4 is not a valid JAX array type", ">f4", True),
         ("Dtype >f4 is not a valid JAX array type", ">f8", False),
+        ("expected a byte tensor", ">f8", False),
     ],
 )
 def test_a_clear_error_names_the_type_or_the_argument(
