@@ -1,7 +1,7 @@
 """The summary: what a terminal shows at the end of a run.
 
 Guarantees that every cell that is not as known is counted, and named up to a stated number. With
-thirteen families no line is wider than 80 columns, but for a command that cannot be broken.
+fourteen families no line is wider than 80 columns, but for a command that cannot be broken.
 """
 
 from __future__ import annotations
@@ -85,8 +85,14 @@ def closing(results: Results, folder: Path | None = None) -> RenderableType:
 # --- the grid ----------------------------------------------------------------------------------
 
 
+_LEAST_ROOM = 12  # columns of a backend's name
+
+
 def grid_lines(results: Results) -> Iterator[Text]:
-    """Backend × family: the worst level; then how many cells are at which level."""
+    """Backend × family: the worst level; then how many cells are at which level.
+
+    These numbers go into the line below where there is no room beside the families.
+    """
     squares = grid(results)
     names = families(results)
     columns = [max(4, len(name) + 1) for name in names]
@@ -98,9 +104,10 @@ def grid_lines(results: Results) -> Iterator[Text]:
         for i, head in enumerate(heads)
     ]
     longest = max((len(backend) for backend in rows), default=0)
-    room = min(max(WIDTH - sum(columns) - sum(numbers), 12), longest + 1)
-    title = [name.ljust(width) for name, width in zip(names, columns, strict=True)]
-    yield Text(f"{'':{room}}{''.join(title)}{_right(heads, numbers)}".rstrip(), style="bold")
+    beside = WIDTH - sum(columns) - sum(numbers) >= _LEAST_ROOM
+    room = min(max(WIDTH - sum(columns) - beside * sum(numbers), _LEAST_ROOM), longest + 1)
+    title = "".join(name.ljust(width) for name, width in zip(names, columns, strict=True))
+    yield Text(f"{'':{room}}{title}{_right(heads, numbers) * beside}".rstrip(), style="bold")
     for backend in results.backends:
         first, *more = folded(backend.id, room - 1)
         line = Text(first.ljust(room))
@@ -108,9 +115,14 @@ def grid_lines(results: Results) -> Iterator[Text]:
         if any(row):
             for square, width in zip(row, columns, strict=True):
                 _append_square(line, square, width)
-            line.append(_right(_counts(row), numbers))
+            below = [f"{n} {head}" for n, head in zip(_counts(row), heads, strict=True)]
+            if beside:
+                line.append(_right(_counts(row), numbers))
+            else:
+                more = [f"{more[0] if more else '':{room}}{', '.join(below)}", *more[1:]]
         else:
             line.append(_without_cells(backend), style="dim")
+        line.rstrip()
         yield line
         yield from map(Text, more)
     yield Text(_legend(list(squares.values())), style="dim")

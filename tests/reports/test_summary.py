@@ -1,6 +1,7 @@
 """The grid counts every cell once; the summary reads well and names what is not as known."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,18 @@ def test_a_large_run_fits_80_columns_and_a_few_screens(document: Document) -> No
         assert name in whole
     assert lines[0].split() == [*ALL_FAMILIES, "AAA", "AA", "A", "<A"]
     assert re.search(r"^tensorflow +F! +F!", text, re.MULTILINE)
+
+
+def test_with_one_family_more_the_numbers_stand_below(
+    document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ALL_FAMILIES", (*ALL_FAMILIES, "ANY"))
+    text = _text(summary(from_document(_large(document)), Path("reports/out")), width=80)
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert lines[0].split() == list(ALL_FAMILIES)
+    at = next(i for i, line in enumerate(lines) if re.match(r"tensorflow +F! +F!", line))
+    assert lines[at + 1].split() == ["0", "AAA,", "0", "AA,", "0", "A,", "42", "<A"]
 
 
 @pytest.mark.parametrize(
