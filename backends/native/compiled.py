@@ -2,7 +2,8 @@
 
 numba stamps a function's cache with that function's own file. A kernel is made of several files, so
 the stamp here is a digest of all files of the package, but for the front ends of frameworks, which
-no kernel is made of. Where nothing can be written, kernels are compiled anew in each process and
+no kernel is made of. Of several processes that need a kernel at once, one compiles it and the
+others wait for it. Where nothing can be written, kernels are compiled anew in each process and
 nothing fails.
 """
 
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -24,6 +26,8 @@ _INT32, _INT64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 _POINTER = ir.IntType(8).as_pointer()
 # x86's control word after a start: round to nearest, no flushing to zero, no traps.
 _MXCSR = 0x1F80
+# Seconds that a process waits for another one to compile a kernel. The longest takes half a minute.
+_PATIENCE = 180
 
 
 FRONT_ENDS = ("torch/", "jax/", "batching.py", "calculus.py")
@@ -54,12 +58,31 @@ class _PackageCache(FunctionCache):  # type: ignore[misc, unused-ignore]
             filename_base=self._impl.filename_base,
             source_stamp=FINGERPRINT,
         )
+        self._compiling = FileLock(
+            Path(self._cache_path) / f"{self._impl.filename_base}.lock", timeout=_PATIENCE
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        if found is not None:
+            return found
+        try:
+            Path(self._cache_path).mkdir(parents=True, exist_ok=True)
+            self._compiling.acquire()
+        except OSError:  # a read-only disk, or no end in sight: each process compiles for itself
+            return None
+        found = super().load_overload(sig, target_context)  # another process may have compiled it
+        if found is not None:
+            self._compiling.release()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
         except OSError:  # a full or read-only disk costs a compilation, not the call
             self.disable()
+        finally:
+            self._compiling.release(force=True)
 
 
 def _call(builder: Any, result: Any, name: str, *arguments: Any) -> Any:

@@ -1,6 +1,9 @@
 """Compiled code is valid for the sources that it was compiled from, and for no others."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from bce_conformance.native.compiled import FINGERPRINT, digest_of
@@ -46,3 +49,38 @@ def test_every_kernel_runs_in_the_default_floating_point_mode() -> None:
             assert ast.unparse(last) in ("return partials[0, 0]", "return stands"), node.name
             last = node.body[-2]
         assert ast.unparse(last) == "restore_mode(mode)", node.name
+
+
+_ONE_KERNEL = """
+from bce_conformance.native.compiled import default_mode, kernel, restore_mode
+
+@kernel
+def add(a, b):
+    mode = default_mode()
+    total = a + b
+    restore_mode(mode)
+    return total
+"""
+_CALL_IT = "input(); from one import add; add(1, 2); print(sum(add.stats.cache_misses.values()))"
+
+
+def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(_ONE_KERNEL)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", _CALL_IT],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    misses = sorted(int(process.communicate(timeout=120)[0]) for process in running)
+    assert misses == [0, 0, 1]
