@@ -372,7 +372,7 @@ def _finish(
     came_to_its_end = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     kept = config.stash[KEPT]
     if not matrix.cells:
-        kept_in.path.unlink()
+        kept_in.path.unlink(missing_ok=True)
         return
     found = outcome.outcome(
         matrix,

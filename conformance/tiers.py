@@ -67,6 +67,7 @@ class Tier:
         call_strengths: how many levels of different factors occur together in drawn calls, in every
             combination: those of the covering arrays that are drawn one after the other; the second
             for backends to which a new shape costs much.
+        usual_calls: whether usual calls are drawn beyond those, likewise.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.
@@ -89,6 +90,7 @@ class Tier:
     variants_one_format: tuple[str, ...]
     instruction_sets: bool
     call_strengths: tuple[tuple[int, ...], tuple[int, ...]]
+    usual_calls: tuple[bool, bool]
     random_calls: tuple[int, int]
     drawn_for_variants: bool
     causes: int
@@ -140,6 +142,7 @@ TIERS: dict[str, Tier] = {
             variants_one_format=(),
             instruction_sets=False,
             call_strengths=((), ()),
+            usual_calls=(False, False),
             random_calls=(0, 0),
             drawn_for_variants=False,
             causes=0,
@@ -172,6 +175,7 @@ TIERS: dict[str, Tier] = {
             variants_one_format=("RED",),
             instruction_sets=False,
             call_strengths=((3,), (2,)),
+            usual_calls=(True, False),
             random_calls=(50, 0),
             drawn_for_variants=False,
             causes=2,
@@ -206,6 +210,7 @@ TIERS: dict[str, Tier] = {
             variants_one_format=ABOUT_CALLS,
             instruction_sets=True,
             call_strengths=((4,), (2, 3)),
+            usual_calls=(True, False),
             random_calls=(2_000, 0),
             drawn_for_variants=True,
             causes=8,

@@ -30,6 +30,7 @@ FAMILIES = {
     "ERR": "misuse",
     "API": "interface",
     "DEV": "devices",
+    "ANY": "any call",
 }
 """What the families of the specification are called; one that is not here goes by its id."""
 

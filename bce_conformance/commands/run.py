@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -85,29 +86,31 @@ def run(
     """
     if quiet and verbose:
         misuse("--quiet and --verbose exclude each other: give one of them")
-    try:
-        settings = Settings(
-            tuple(backend),
-            tuple(device),
-            tuple(map(str, dtype)),
-            tuple(requirement),
-            str(tier),
-            seed,
-            time_limit,
-            tuple(ledger),
-            default_bound() if memory is None else parse(memory),
-            isa,
-            strict,
-            claims_of(claims, dtypes, without),
-        )
-        folder.require_writable(out)
-        if not resume and not overwrite:
-            folder.require_nothing_lost(out, settings)
-    except ValueError as error:
-        misuse(str(error))
-    if resume and not (out / NAME).exists():
-        _leave_complete(out, settings)
-    code = _measure(settings, out, resume=resume, quiet=quiet, verbose=verbose)
+    with ExitStack() as until_the_end:
+        try:
+            settings = Settings(
+                tuple(backend),
+                tuple(device),
+                tuple(map(str, dtype)),
+                tuple(requirement),
+                str(tier),
+                seed,
+                time_limit,
+                tuple(ledger),
+                default_bound() if memory is None else parse(memory),
+                isa,
+                strict,
+                claims_of(claims, dtypes, without),
+            )
+            folder.require_writable(out)
+            until_the_end.enter_context(folder.held(out))
+            if not resume and not overwrite:
+                folder.require_nothing_lost(out, settings)
+        except ValueError as error:
+            misuse(str(error))
+        if resume and not (out / NAME).exists():
+            _leave_complete(out, settings)
+        code = _measure(settings, out, resume=resume, quiet=quiet, verbose=verbose)
     raise typer.Exit(Exit.AS_EXPECTED if exit_zero and code is Exit.UNEXPECTED else code)
 
 

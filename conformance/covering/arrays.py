@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from . import kernels
 from .combinations import Combinations, Int64, Rows, Space, UInt64, all_frequent, masks, required
 
-# How many rows are tried for each that is taken. In a space of 22 factors of 7 levels on average,
+# How many rows are tried for each that is taken. In a space of 23 factors of 7 levels on average,
 # pairs take a second of processor time, triples 14 seconds, and quadruples some minutes.
 CANDIDATES = {2: 100, 3: 20, 4: 1}
 _NAMES = {1: "levels", 2: "pairs", 3: "triples", 4: "quadruples"}

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bce_conformance.backends import DTYPES, installed
 from bce_conformance.conformance.ledger.model import tries_less
@@ -22,6 +25,7 @@ from . import journal
 from .journal import JournalError
 
 _ROOM = 1 << 16  # bytes that must fit: the journal's first lines
+_LOCK = ".run.lock"
 _WAYS_OUT = "choose another --out FOLDER, or discard them with --overwrite"
 
 
@@ -46,6 +50,27 @@ def require_writable(folder: Path) -> None:
         raise FolderError(
             f"--out {folder} cannot be written: {error.strerror}; choose another folder"
         ) from error
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder that can be written, so that no other run writes into it meanwhile.
+
+    Raises:
+        FolderError: another run holds it.
+    """
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderError(
+            f"--out {folder} is being written by another run; choose another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / _LOCK).unlink(missing_ok=True)
 
 
 def require_nothing_lost(folder: Path, settings: Settings) -> None:

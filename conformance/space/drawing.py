@@ -6,6 +6,7 @@ Guarantees that the same combination, number and seed draw the same call, whatev
 from __future__ import annotations
 
 import zlib
+from math import prod
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from bce_conformance.reference import FORMATS, Format
 from . import values
 from .arrangement import arranged, repeated_rows
 from .factors import Combination
-from .shapes import DISTINCT, LARGE_FROM, Random, Shape, broadcast_shape, shape_of
+from .shapes import DISTINCT, SMALL, Random, Shape, broadcast_shape, shape_of
 
-_DISTINCT_BROADCAST = 5
+_DISTINCT_BROADCAST = 3
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
@@ -80,7 +81,7 @@ class _Drawing:
         drawn = values.logits(
             self.levels["logits"], self.format, self._distinct(self.shape), self.random
         )
-        return self._arranged("logits", np.resize(drawn, self.shape))
+        return self._arranged("logits", self._filled(self.shape, drawn))
 
     def _distinct(self, shape: Shape) -> int:
         """How many values are drawn for an array; they are repeated where it has more elements.
@@ -88,12 +89,20 @@ class _Drawing:
         The exact results of equal elements are computed once. Broadcast weights have fewer values,
         since they meet every one of the logits.
         """
-        size, elements = int(np.prod(shape)), int(np.prod(self.shape))
-        if elements > DISTINCT and shape != self.shape:
+        size, elements = prod(shape), prod(self.shape)
+        if elements > SMALL and shape != self.shape:
             return min(size, _DISTINCT_BROADCAST)
-        if elements >= LARGE_FROM and "stride 0" in self.levels.values():
-            return shape[-1]  # each row like the others, as that of stride 0 is
-        return min(size, DISTINCT)
+        return min(size, DISTINCT if elements > SMALL else size)
+
+    def _filled(self, shape: Shape, drawn: Array) -> Array:
+        """An array of some values, again and again.
+
+        Beside an operand of stride 0, whose rows are equal, all rows are: it would meet every one
+        of the others' values.
+        """
+        if "stride 0" in self.levels.values() and prod(shape) > SMALL:
+            drawn = np.resize(drawn, shape[-1])
+        return np.resize(drawn, shape)
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
@@ -111,7 +120,7 @@ class _Drawing:
         count = flat.size if level == "balanced by p" and p is not None else period
         few = None if p is None else p[:count]
         drawn = values.targets(level, format_, flat[:count], few, self.random)
-        return self._arranged("targets", self._typed(np.resize(drawn, self.shape), kind))
+        return self._arranged("targets", self._typed(self._filled(self.shape, drawn), kind))
 
     def _weight(self, operand: str) -> Array | None:
         broadcast = self.levels[f"{operand} shape"]
@@ -124,7 +133,7 @@ class _Drawing:
             drawn: Array = values.counts(level, size, self.random, signed=kind == "int")
         else:
             drawn = values.weights(level, self._format_of(kind), size, self.random)
-        return self._arranged(operand, self._typed(np.resize(drawn, shape), kind))
+        return self._arranged(operand, self._typed(self._filled(shape, drawn), kind))
 
     def _format_of(self, kind: str) -> Format:
         if kind in ("narrower", "wider"):
@@ -163,13 +172,14 @@ class _Drawing:
             self.random,
             coarse="hvp_logits" in quantities,
         )
-        return np.resize(drawn, shape)
+        return self._filled(shape, drawn)
 
     def _tangent(self) -> Array | None:
         if self.levels["quantities"] not in _DIRECTED:
             return None
         level, size = self.levels["tangent"], self._distinct(self.shape)
-        return np.resize(values.tangents(level, self.format, size, self.random), self.shape)
+        drawn = values.tangents(level, self.format, size, self.random)
+        return self._filled(self.shape, drawn)
 
 
 def has_derivative(operand: Array) -> bool:

@@ -57,8 +57,19 @@ _LAYOUTS_BY_SHAPE = {
     "column": _ONE_DIMENSION,
     "row": _ONE_DIMENSION,
     "matrix": _TWO_DIMENSIONS,
-    "chunk": _TWO_DIMENSIONS,
-    "large": _TWO_DIMENSIONS,
+}
+_IN_ONE_DIMENSION = ("small", "blocks", "beside blocks", "rest", "large", "huge")
+_IN_SEVERAL = ("small", "blocks", "beside blocks", "rest", "tall", "wide", "large", "huge")
+_SIZES_BY_SHAPE = {
+    **dict.fromkeys(("0-d", "one", "empty", "few"), ("small",)),
+    "vector": _IN_ONE_DIMENSION,
+    "row": _IN_ONE_DIMENSION,
+    "column": ("small", "blocks", "beside blocks", "rest", "many rows", "huge"),
+    "matrix": (*_IN_SEVERAL, "square", "many rows"),
+    "3-d": _IN_SEVERAL,
+    # Few numbers beside a multiple of 1,024 have four factors.
+    "4-d": tuple(s for s in _IN_SEVERAL if s != "beside blocks"),
+    "5-d": ("small", "blocks", "rest", "large", "huge"),
 }
 _BROADCASTS_BY_SHAPE = {
     "0-d": ("none", "0-d"),
@@ -68,8 +79,6 @@ _BROADCASTS_BY_SHAPE = {
     "column": ("none", "0-d", "ones", "full"),
     "row": ("none", "0-d", "ones", "full", "last"),
     "matrix": ("none", "0-d", "ones", "full", "last", "lead"),
-    "chunk": ("none", "0-d", "ones", "full", "last", "lead"),
-    "large": ("none", "0-d", "ones", "full", "last", "lead"),
     "empty": ("none", "0-d", "ones", "full", "last"),
 }
 _LAYOUTS_BY_BROADCAST = {
@@ -77,6 +86,7 @@ _LAYOUTS_BY_BROADCAST = {
     "ones": _FLAT,
     "last": ("C", "gaps", "reversed", "unaligned", "read-only"),
     "lead": ("C", "gaps", "reversed", "unaligned", "read-only"),
+    "channels": ("C", "gaps", "reversed", "unaligned", "read-only"),
     "inner": ("C", "gaps", "reversed", "unaligned", "read-only"),
 }
 _VALUES_BY_FORMAT = {
@@ -109,6 +119,8 @@ def _rules_of_shapes() -> Iterator[Rule]:
         for operand in ("weight", "pos_weight"):
             allowed = (*_BROADCASTS_BY_SHAPE[shape], "weight's")
             yield Rule("shape", (shape,), f"{operand} shape", allowed, "it is another one's shape")
+    for shape, sizes in _SIZES_BY_SHAPE.items():
+        yield Rule("shape", (shape,), "size", sizes, "it has another number of elements")
     empty = "there is no value"
     for factor, plain in (("logits", "moderate"), ("targets", "hard")):
         yield Rule("shape", ("empty",), factor, (plain,), empty)
@@ -227,6 +239,15 @@ def costly_rows(seeds: Iterable[int]) -> Rows:
     )
 
 
+def is_costly(levels: Combination) -> bool:
+    """Whether a combination has a level that takes long."""
+    return any(
+        level.costly and levels[factor.name] == level.name
+        for factor in FACTORS
+        for level in factor.levels
+    )
+
+
 ARRAYS = Path(__file__).parent / "arrays"
 
 
@@ -245,7 +266,7 @@ def combination(row: tuple[int, ...]) -> dict[str, str]:
     return {f.name: f.names[level] for f, level in zip(FACTORS, row, strict=True)}
 
 
-_TURNS = ("weight shape", "pos_weight shape", "shape", "quantities")
+_TURNS = ("weight shape", "pos_weight shape", "size", "shape", "quantities")
 # The factors that plainer levels are tried of, those first whose levels bring most others along.
 IN_TURN = (*_TURNS, *(f.name for f in FACTORS if f.name not in (*_TURNS, "dtype")))
 

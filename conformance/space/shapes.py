@@ -1,7 +1,7 @@
 """Shapes of drawn calls: of each level of the factors about shapes, many.
 
 Guarantees that the lengths at which loops change are met, and those beside them: multiples of
-vectors, warps, blocks and chunks, powers of two, indices beyond 16 and 20 bits.
+vectors, warps, blocks and chunks, powers of two, indices beyond 16, 18 and 20 bits.
 """
 
 from __future__ import annotations
@@ -15,33 +15,66 @@ from .factors import Combination
 Shape = tuple[int, ...]
 Random = np.random.Generator
 
-DISTINCT = 997  # elements of a call that differ, a prime: no row of a matrix is like another
-LARGE_FROM = 100_000  # elements
+DISTINCT = 127  # elements of a call that differ, a prime: no row of a matrix is like another
+LARGE_FROM = 65_536  # elements
 _WIDTHS = (8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129)
-_SMALL = 999  # the most elements of a shape that is neither a chunk nor large
-_CHUNK = 2_000, 9_000
-_LARGE = LARGE_FROM, 150_000
+SMALL = 999  # the most elements of the size ``small``
 _BLOCK = 1_024
+_HUGE = 2**18  # elements, from which on a size is ``huge``
+_FEW = range(2, 9)  # elements beside a side of a block or more
+_MANY_ROWS = 65_536
+_PROPOSALS = 1_000  # many more than are needed
+_WITH_ONE = ("column", "row")
 
 
 def shape_of(levels: Combination, random: Random) -> Shape:
-    """A shape of the level of the factor ``shape``, with which the other levels can be."""
-    level = levels["shape"]
-    side = _either(random, int(random.integers(2, 40)), length(random, 2, _SMALL))
+    """A shape of the levels of the factors ``shape`` and ``size``.
+
+    Raises:
+        ValueError: the levels do not go together.
+    """
+    if levels["size"] == "small":
+        return _small(levels["shape"], random)
+    for _ in range(_PROPOSALS):
+        found = _proposed(levels["shape"], levels["size"], "stride 0" in levels.values(), random)
+        if size_of(found) == levels["size"] and (1 not in found or levels["shape"] in _WITH_ONE):
+            return found
+    raise ValueError(f"size is {levels['size']!r}, which does not go with {levels['shape']!r}")
+
+
+def size_of(shape: Shape) -> str:
+    """The level of the factor ``size`` that a shape has."""
+    elements, rows = prod(shape), shape[0] if len(shape) > 1 else 1
+    beyond = "huge" if elements >= _HUGE else "many rows" if rows >= _MANY_ROWS else "large"
+    by_condition = {
+        "small": elements <= SMALL,
+        beyond: elements >= LARGE_FROM,
+        "square": len(shape) == 2 and rows == shape[1],
+        "tall": rows >= _BLOCK and elements // rows in _FEW,
+        "wide": len(shape) > 1 and shape[-1] >= _BLOCK and elements // shape[-1] in _FEW,
+        "blocks": elements % _BLOCK == 0,
+        "beside blocks": elements % _BLOCK in (1, _BLOCK - 1),
+        "rest": True,
+    }
+    return next(level for level, holds in by_condition.items() if holds)
+
+
+def _small(level: str, random: Random) -> Shape:
+    side = _either(random, int(random.integers(2, 40)), length(random, 2, SMALL))
     by_level = {
         "0-d": (),
         "one": (1,) * int(random.integers(1, 5)),
         "few": (int(random.integers(2, 8)),),
-        "vector": (_either(random, int(random.choice(_WIDTHS)), length(random, 8, _SMALL)),),
+        "vector": (_either(random, int(random.choice(_WIDTHS)), length(random, 8, SMALL)),),
         "column": (side, 1),
         "row": (1, side),
         "matrix": _matrix(random),
         "3-d": _sides(random, 3, 5),
         "4-d": _sides(random, 4, 4),
-        "5-d": _sides(random, 5, 3),
+        "5-d": _sides(random, int(random.choice((5, 5, 6))), 3),
         "empty": ((0,), (0, 3), (3, 0), (2, 0, 3))[random.integers(4)],
     }
-    return by_level[level] if level in by_level else _many(levels, random)
+    return by_level[level]
 
 
 def length(random: Random, least: int, most: int) -> int:
@@ -67,7 +100,7 @@ def _matrix(random: Random) -> Shape:
     if kind < 0.55:
         return (int(random.integers(2, 32)),) * 2
     columns = length(random, 2, 256)
-    rows = max(2, min(length(random, 2, 256), _SMALL // columns))
+    rows = max(2, min(length(random, 2, 256), SMALL // columns))
     return (rows, columns) if random.random() < 0.5 else (columns, rows)
 
 
@@ -79,41 +112,64 @@ def _sides(random: Random, count: int, largest: int) -> Shape:
         drawn[max(at, 1)] = 1
     elif random.random() < 0.6:
         drawn[at] = 1
-        drawn[at] = length(random, 2, max(2, _SMALL // prod(drawn)))
+        drawn[at] = length(random, 2, max(2, SMALL // prod(drawn)))
     return tuple(drawn)
 
 
-def _many(levels: Combination, random: Random) -> Shape:
-    """A shape of many elements."""
-    large = levels["shape"] == "large"
-    size = _large_size(random) if large else length(random, *_CHUNK)
-    broadcast = {"last", "lead"} & {levels["weight shape"], levels["pos_weight shape"]}
-    repeated = "stride 0" in levels.values()
-    if not broadcast and "F" not in levels.values() and not repeated and random.random() < 0.4:
-        return (size,)
-    rest: Shape = () if large else _rest(random)
+def _proposed(shape: str, size: str, repeats: bool, random: Random) -> Shape:
+    """A shape that may be of a size: one dimension, or several with one of rows and one more."""
+    elements = _elements(size, random)
+    if shape in ("vector", "column", "row"):
+        return {"vector": (elements,), "column": (elements, 1), "row": (1, elements)}[shape]
+    between = {"matrix": 0, "3-d": 1, "4-d": 2, "5-d": int(random.choice((3, 4)))}[shape]
+    if size in ("blocks", "beside blocks"):
+        return _factors(elements, between + 2, random)
+    if size == "square":
+        return (int(random.integers(48, 111)),) * 2
+    if size == "many rows":
+        return elements, int(random.integers(2, 4))
+    if size in ("tall", "wide"):
+        few = int(random.integers(3, 9)) if not between else 2 ** (between + 1)
+        sides, longest = _factors(few, between + 1, random), length(random, _BLOCK, 1_600)
+        return (longest, *sides) if size == "tall" else (*sides, longest)
+    inner = [int(side) for side in random.choice((2, 3, 4, 8), between)]
     # A row of stride 0 has as many distinct elements as it is long.
-    widest = min(DISTINCT if repeated else 4_096, size // (2 * prod(rest)))
+    widest = min(DISTINCT if repeats else 4_096, elements // (2 * prod(inner)))
     columns = length(random, 2, max(2, widest))
-    if large and random.random() < 0.2:
-        columns = 2  # rows beyond what 16 bits count
-    rows = max(2, size // (columns * prod(rest)))
-    return (rows, columns, *rest)
+    return (max(2, elements // (columns * prod(inner))), *inner, columns)
 
 
-def _rest(random: Random) -> Shape:
-    """What follows the first two dimensions of a chunk: nothing, or those of an image."""
-    count = int(random.choice((0, 0, 1, 2)))
-    return tuple(int(side) for side in random.choice((2, 3, 4, 8, 16), count))
+def _elements(size: str, random: Random) -> int:
+    """How many elements a size may have; of several rows that many rows."""
+    if size in ("blocks", "beside blocks"):
+        powers = random.random() < 0.5
+        blocks = 2 ** int(random.integers(1, 5)) if powers else int(random.integers(1, 13))
+        return _BLOCK * blocks + (0 if size == "blocks" else int(random.choice((-1, 1))))
+    if size == "many rows":
+        return int(random.integers(_MANY_ROWS, 70_000))
+    if size == "large":
+        whole = _BLOCK * int(random.integers(70, 140))
+        return _either(random, whole, int(random.integers(70_000, 140_000)))
+    if size == "huge":
+        return int(random.choice((_HUGE, 4 * _HUGE))) + int(random.integers(1, 5_000))
+    return int(random.integers(2_000, 12_000))
 
 
-def _large_size(random: Random) -> int:
-    kind = random.random()
-    if kind < 0.1:
-        return 2**20 + int(random.integers(1, 5_000))
-    if kind < 0.5:
-        return _BLOCK * int(random.integers(_LARGE[0] // _BLOCK + 1, _LARGE[1] // _BLOCK))
-    return int(random.integers(*_LARGE))
+def _factors(elements: int, count: int, random: Random) -> Shape:
+    """Some dimensions of so many elements in all, none of length 1 if there are primes enough."""
+    primes = []
+    rest, prime = elements, 2
+    while rest > 1:
+        if rest % prime:
+            prime = prime + 1 if prime * prime <= rest else rest
+        else:
+            primes.append(prime)
+            rest //= prime
+    places = [*range(count), *random.integers(0, count, max(len(primes) - count, 0))]
+    sides = np.ones(count, np.int64)
+    for place, factor in zip(places, random.permutation(primes), strict=False):
+        sides[place] *= factor
+    return tuple(int(side) for side in sides)
 
 
 def broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
@@ -128,16 +184,17 @@ def broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
         return shape[int(random.integers(1, len(shape))) :] if len(shape) > 1 else shape
     if level == "lead":
         return (shape[0], *(1,) * (len(shape) - 1))
+    if level == "channels":
+        return (shape[1], *(1,) * (len(shape) - 2))
     return _inner(shape, random)
 
 
 def _inner(shape: Shape, random: Random) -> Shape:
-    """Some dimensions of length 1: of channels only, [1, C, 1, 1] or [C, 1, 1], or of others."""
-    channels = [axis for axis, side in enumerate(shape[1:-1], 1) if side > 1]
-    if channels and random.random() < 0.4:
-        axis = int(random.choice(channels))
-        ones = (1,) * (len(shape) - 1 - axis)
-        return (*(1,) * (axis * int(random.random() < 0.5)), shape[axis], *ones)
+    """Some dimensions of length 1: all but one of the inner ones at times, or others."""
+    between = [axis for axis, side in enumerate(shape[1:-1], 1) if side > 1]
+    if between and random.random() < 0.3:
+        axis = int(random.choice(between))
+        return (*(1,) * axis, shape[axis], *(1,) * (len(shape) - 1 - axis))
     inner = list(shape)
     last = max(axis for axis, side in enumerate(shape) if side > 1)
     inner[last if random.random() < 0.5 else 0] = 1

@@ -15,7 +15,8 @@ from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
-from bce_conformance.conformance.space.rules import covering, repaired
+from bce_conformance.conformance.space.rules import covering, is_costly, repaired
+from bce_conformance.conformance.space.usual import usual
 from bce_conformance.conformance.tiers import Tier
 
 _KEPT = 4_000  # calls: more than cover the space with triples
@@ -61,12 +62,14 @@ class CallStore:
         return draw(levels, number, few_shapes=self._few_shapes)
 
     def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
-        """The combinations that a tier draws in a format: those that cover the space, then others.
+        """The combinations that a tier draws in a format: usual ones, those that cover, then others.
 
         Args:
             tier: says how many.
             dtype: of the logits.
         """
+        if tier.usual_calls[self._few_shapes]:
+            yield from usual(dtype)
         for strength in tier.call_strengths[self._few_shapes]:
             yield from (levels for levels in covering(strength) if levels["dtype"] == dtype)
         yield from self.random(dtype, tier.random_calls[self._few_shapes])
@@ -85,6 +88,6 @@ def _random(seed: int, dtype: str, count: int) -> Iterator[dict[str, str]]:
         factor = FACTORS[int(random.integers(len(FACTORS)))]
         levels = {f.name: str(random.choice(f.names)) for f in FACTORS} | {"dtype": dtype}
         found = repaired(levels, keep=factor.name)
-        if found is not None and found["dtype"] == dtype:
+        if found is not None and found["dtype"] == dtype and not is_costly(found):
             count -= 1
             yield found

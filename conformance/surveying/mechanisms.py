@@ -24,6 +24,8 @@ from .calls import CallStore
 from .refusals import cause_of
 from .survey import Surveyed
 
+_MOST = 20_000  # elements of a call that is looked into
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -74,9 +76,10 @@ class Investigation:
         looked, left = 0, 0
         for call, level in sorted(calls, key=_rank):
             known = next((i for i, f in enumerate(found) if is_part_of(f.cause, call.levels)), None)
-            if known is None and call.call is not None and looked < self._most:
+            shown = self._again(call) if known is None and looked < self._most else None
+            if shown is not None:
                 looked += 1
-                one = self._investigated(call.levels, call.call, level)
+                one = self._investigated(call.levels, shown, level)
                 known = next((i for i, f in enumerate(found) if f.cause == one.cause), None)
                 if known is None:
                     found.append(one)
@@ -86,6 +89,12 @@ class Investigation:
             else:
                 found[known] = replace(found[known], calls=found[known].calls + 1)
         return found, left
+
+    def _again(self, surveyed: Surveyed) -> LossCall | None:
+        """The call, drawn anew if it was not kept; None where it is too large to look into."""
+        if surveyed.call is not None or surveyed.number is None or surveyed.size > _MOST:
+            return surveyed.call
+        return self._store.call(surveyed.levels, surveyed.number)
 
     def _investigated(self, found: Combination, call: LossCall, level: Level) -> Finding:
         shown: dict[tuple[str, ...], LossCall] = {tuple(found.values()): call}

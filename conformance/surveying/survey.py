@@ -46,7 +46,8 @@ class Surveyed:
     Attributes:
         levels: the combination that it was drawn for.
         size: of the logits.
-        call: the call; None where it is large.
+        call: the call; None where it has many elements.
+        number: with ``levels`` it draws the call again; None where the call was not drawn.
         judgement: of every array that came back.
         repeated: in what the same call gave other bits at once after it; empty where it did not.
         alone: for one of several quantities that were asked for together: how it agrees with what
@@ -56,6 +57,7 @@ class Surveyed:
     levels: Combination
     size: int
     call: LossCall | None
+    number: int | None
     judgement: CallJudgement
     repeated: str = ""
     alone: tuple[str, Judgement] | None = None
@@ -146,7 +148,8 @@ class Surveyor:
             call = self.store.call(levels, number)
             outcome = self.evaluate(call)
             if isinstance(outcome, LossResult):
-                return self._surveyed(levels, self.store.get(levels, number, call), outcome)
+                expected = self.store.get(levels, number, call)
+                return self._surveyed(levels, number, expected, outcome)
             refusals.find(levels, number, outcome)
         return None
 
@@ -165,10 +168,10 @@ class Surveyor:
         outcome = self.evaluate(call)
         if isinstance(outcome, Failure):
             return None
-        return self._surveyed(levels, expectations(call, cached=False), outcome)
+        return self._surveyed(levels, None, expectations(call, cached=False), outcome)
 
     def _surveyed(
-        self, levels: Combination, expected: ExpectedCall, outcome: LossResult
+        self, levels: Combination, number: int | None, expected: ExpectedCall, outcome: LossResult
     ) -> Surveyed:
         judgement = judge_call(self._placed(expected), outcome)
         repeated = ""
@@ -177,7 +180,7 @@ class Surveyor:
         alone = self._alone(expected, outcome)
         size, kept = expected.call.logits.size, _condensed(judgement)
         small = expected.call if size <= SMALL else None
-        return Surveyed(levels, size, small, kept, repeated, alone)
+        return Surveyed(levels, size, small, number, kept, repeated, alone)
 
     def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
         """How one of several quantities agrees with what the call gives for it alone."""

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bce_conformance.conformance.running.folder import held
+
 IMPAIRED = Path(__file__).parents[1] / "conformance"
 
 
@@ -49,3 +51,13 @@ def test_quiet_and_verbose_exclude_each_other(tmp_path: Path) -> None:
     code, output, errors = run(tmp_path, "--quiet", "--verbose")
     assert (code, output) == (2, "")
     assert "give one of them" in errors
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    with held(tmp_path):
+        code, output, errors = run(tmp_path, "--overwrite")
+    assert (code, output) == (2, "")
+    assert "is being written by another run; choose another folder" in errors
+    assert not list(tmp_path.iterdir())
+    assert run(tmp_path, "--quiet")[0] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html"}

@@ -131,6 +131,15 @@ def test_infinite_operands_in_a_reduction(dtype, reduction):
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
+def test_the_sum_of_one_special_element_is_that_element(dtype):
+    """As where a weight of 0 meets an infinite logit, and the pos_weight is infinite or NaN."""
+    special = [np.inf, -np.inf, np.nan, 0.0, -1.5]
+    for column in zip(*grid(dtype, special, [0.0, 0.25, 1.0], special, special), strict=True):
+        operands = tuple(np.array([value], dtype) for value in column)
+        check(results(operands, quantities=("logits",), reduction="sum"))
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
 def test_a_negative_pos_weight_makes_terms_cancel(dtype):
     random = np.random.default_rng(4)
     x = (random.normal(size=400) * 3).astype(dtype)

@@ -10,10 +10,12 @@ from math import prod
 
 from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.conformance.space.factors import ABSENT
+from bce_conformance.conformance.space.shapes import size_of
 
 FACTORS = (
     "dtype",
     "shape",
+    "size",
     "weight shape",
     "weight format",
     "pos_weight shape",
@@ -33,6 +35,7 @@ def levels_of(call: LossCall) -> dict[str, str]:
     found = {
         "dtype": call.logits.dtype.name,
         "shape": _shape(shape),
+        "size": size_of(shape),
         "targets format": _format(call.targets, call.logits),
         "reduction": call.reduction,
         "quantities": _quantities(call),
@@ -51,12 +54,10 @@ def _shape(shape: tuple[int, ...]) -> str:
         return "0-d"
     if size in (0, 1):
         return "one" if size else "empty"
-    if size >= 1_000:
-        return "large" if size >= 50_000 else "chunk"
     if len(shape) == 1:
         return "few" if size < 8 else "vector"
     if len(shape) > 2:
-        return f"{len(shape)}-d"
+        return f"{min(len(shape), 5)}-d"
     return {shape[0]: "row", shape[1]: "column"}.get(1, "matrix")
 
 
@@ -69,6 +70,8 @@ def _broadcast(shape: tuple[int, ...], logits: tuple[int, ...]) -> str:
         return "full"
     if len(shape) < len(logits) and shape == logits[-len(shape) :]:
         return "last"
+    if shape == (logits[1:2] + (1,) * (len(logits) - 2)) and len(logits) > 2:
+        return "channels"
     lead = len(shape) == len(logits) and shape[0] == logits[0] and prod(shape[1:]) == 1
     return "lead" if lead else "inner"
 

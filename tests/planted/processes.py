@@ -37,7 +37,7 @@ def catches(impostor: Impostor, strength: int, seed: int) -> bool:
     """Whether a survey of the calls in which the levels meet shows the impostor."""
     met = [(FACTORS[f].name, FACTORS[f].names[v]) for f, v in impostor.levels]
     rows = [row for row in covering(strength) if all(row[n] == level for n, level in met)]
-    rows.sort(key=lambda row: row["shape"] in ("chunk", "large"))
+    rows.sort(key=lambda row: row["size"] != "small")
     os.environ[VARIABLE] = written(impostor)
     try:
         with BackendProcess(BackendSpec("planted", FACTORY)) as process:

@@ -212,26 +212,26 @@ def test_a_large_run_fits_80_columns_and_a_few_screens(document: Document) -> No
     text = _text(summary(from_document(_large(document)), Path("reports/out")), width=80)
     lines = text.splitlines()
     assert [line for line in lines if len(line) > 80] == []
-    assert len(lines) < 160
+    assert len(lines) <= 160  # four screens
     # Nothing is cut: what was broken into lines reads the same when they are joined.
     whole = re.sub(r"\s+", " ", text)
     assert "only" not in whole
     for name in ("VAL of torch: an unhurried", "reproduce VAL-1/paddle:compile@isa=x86-64-v3/cpu/"):
         assert name in whole
-    assert lines[0].split() == [*ALL_FAMILIES, "AAA", "AA", "A", "<A"]
-    assert re.search(r"^tensorflow +F! +F!", text, re.MULTILINE)
-
-
-def test_with_one_family_more_the_numbers_stand_below(
-    document: Document, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "ALL_FAMILIES", (*ALL_FAMILIES, "ANY"))
-    text = _text(summary(from_document(_large(document)), Path("reports/out")), width=80)
-    lines = text.splitlines()
-    assert [line for line in lines if len(line) > 80] == []
     assert lines[0].split() == list(ALL_FAMILIES)
     at = next(i for i, line in enumerate(lines) if re.match(r"tensorflow +F! +F!", line))
     assert lines[at + 1].split() == ["0", "AAA,", "0", "AA,", "0", "A,", "42", "<A"]
+
+
+def test_with_one_family_less_the_numbers_stand_beside(
+    document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ALL_FAMILIES", ALL_FAMILIES[:-1])
+    text = _text(summary(from_document(_large(document)), Path("reports/out")), width=80)
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert lines[0].split() == [*ALL_FAMILIES, "AAA", "AA", "A", "<A"]
+    assert re.search(r"^tensorflow +F! +F!", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -161,4 +161,6 @@ def narrow_loss(x: float, y: float, w: float, p: float, e: float) -> float:
     steady, _ = shares(x, away, towards)
     line = steady * x if steady != 0.0 else 0.0
     loss = w * fma(away + towards, narrow_softplus(e), line)
-    return 0.0 if w == 0.0 and abs(x) == math.inf else loss
+    # A weight of 0 annihilates an infinite loss, but no coefficient that is infinite or NaN.
+    vanishes = (w == 0.0) & (abs(x) == math.inf) & (abs(away) + abs(towards) < math.inf)
+    return 0.0 if vanishes else loss

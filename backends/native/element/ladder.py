@@ -3,6 +3,8 @@
 The rungs are float64, double-double, extended and quad-double; infinities and NaN take the limits
 of the formulas. Loops over elements stand on one of the first two rungs, and send here what they
 mark. A CUDA thread takes every element here.
+
+Kernels hand constants over as ``np.int64``: Numba would compile the rungs anew for each literal.
 """
 
 from __future__ import annotations

@@ -138,6 +138,6 @@ def decide(
                 value, numerator, steady = narrow_gradient(logit, 1.0 - target, target, e, scale)
                 if cancels(numerator, steady) < 0 or not abs(value) < math.inf:
                     of = Element(logit, target, 1.0, 1.0, cotangent, 1.0)
-                    value, rest = from_pairs(GRAD_LOGITS, of, count, True, 24)
+                    value, rest = from_pairs(np.int64(GRAD_LOGITS), of, count, True, np.int64(24))
                     g[i] = narrow(sticky(value, rest), x[i])
     restore_mode(mode)

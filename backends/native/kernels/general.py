@@ -58,7 +58,7 @@ def _settle_wide(b: Any, n: int, wanted: Any, count: float) -> None:
             continue
         for quantity in range(QUANTITIES):
             if wanted[quantity] and _is_marked(b, i, quantity):
-                value, rest = beyond_pairs(quantity, element_at(b, i), count, 53)
+                value, rest = beyond_pairs(quantity, element_at(b, i), count, np.int64(53))
                 b[RESULTS + quantity * LENGTH + i] = value
                 b[RESTS + quantity * LENGTH + i] = rest
 
@@ -109,12 +109,15 @@ def evaluate_block(b: Any, n: int, wanted: Any, code: int, checks: int, count: f
 
 
 @inlined
-def _sum(b: Any, n: int) -> tuple[float, float, bool]:
-    """The sum of a block's losses as a pair, in a fixed tree of exact additions; if any is < 0."""
+def _sum(b: Any, n: int, code: int) -> tuple[float, float, bool]:
+    """The sum of a block's losses as a pair, in a fixed tree of exact additions; if any is < 0.
+
+    The tree leaves its errors in the rests. A narrow loss has no rest and leaves the last block's.
+    """
     values = b[RESULTS : RESULTS + LENGTH]
     rests = b[RESTS : RESTS + LENGTH]
     values[n:] = 0.0
-    rests[n:] = 0.0
+    rests[n if code == FLOAT64 else 0 :] = 0.0
     signs = 0
     for i in range(n):
         signs |= as_bits(values[i])
@@ -179,7 +182,7 @@ def evaluate(
                 if plans[OUTPUTS + quantity, 1]:
                     transfer(plans[OUTPUTS + quantity], shape, start, b[row : row + n], False)
             if summed:
-                value, error, negative = _sum(b, n)
+                value, error, negative = _sum(b, n, code)
                 signed |= negative
                 total, carried = two_sum(total, value)
                 rest += error + carried

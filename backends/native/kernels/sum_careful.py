@@ -134,7 +134,7 @@ def accumulate_carefully(
                 continue
             x = 0.0 if quantity == GRAD_LOGITS else of.x  # whose function has limits
             if not is_finite(Element(x, of.y, of.w, of.p, of.c, of.v)):
-                value, _ = special(quantity, of, 1.0, 53)
+                value, _ = special(quantity, of, 1.0, np.int64(53))
                 state[SPECIAL] += value
                 continue
             up, down, up_faint, down_faint = addends(quantity, of)

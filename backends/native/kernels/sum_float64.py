@@ -212,11 +212,11 @@ def _climb(
         if marks[i]:
             of = Element(x[i], y[i], 1.0, 1.0, 1.0, 1.0)
             if abs(x[i]) >= RAISED_FROM and _share(x[i], y[i]) < FAINT:
-                value, more = beyond_pairs(LOSS, of, count, 53)
+                value, more = beyond_pairs(np.int64(LOSS), of, count, np.int64(53))
                 total, error = two_sum(total, value)
                 rest += error + more
             if with_gradient:
-                g[i], _ = beyond_pairs(GRAD_LOGITS, of, count, 53)
+                g[i], _ = beyond_pairs(np.int64(GRAD_LOGITS), of, count, np.int64(53))
     return total, rest
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
 from bce_conformance.conformance.judging.calls import expectations
-from bce_conformance.conformance.space.rules import covering
+from bce_conformance.conformance.space.factors import Combination
+from bce_conformance.conformance.space.rules import covering, is_costly
 from bce_conformance.conformance.space.shrinking import in_words, is_part_of
 from bce_conformance.conformance.surveying.calls import CallStore
 from bce_conformance.conformance.surveying.mechanisms import Investigation
@@ -18,7 +19,8 @@ from bce_conformance.results.cells import Level
 from tests.planted.levels import levels_of
 from tests.planted.plants import right_result
 
-ROWS = [row for row in covering(2) if row["dtype"] == "float32" and row["shape"] != "large"]
+ROWS = [row for row in covering(2) if row["dtype"] == "float32" and not is_costly(row)]
+MORE_ROWS = [row for row in covering(3)[:400] if row["dtype"] == "float32" and not is_costly(row)]
 
 
 class Right:
@@ -40,8 +42,8 @@ class Right:
         return self.instead(levels_of(call), right) or right
 
 
-def surveyor(process: Right) -> Surveyor:
-    return Surveyor(process, "cpu", CallStore(0), lambda: ROWS)
+def surveyor(process: Right, rows: Sequence[Combination] = ROWS) -> Surveyor:
+    return Surveyor(process, "cpu", CallStore(0), lambda: rows)
 
 
 def refusing(*refused: dict[str, str]) -> Right:
@@ -66,7 +68,7 @@ def has(levels: dict[str, str], name: str, level: str) -> bool:
         {"targets format": "bool"},
         {"quantities": "everything"},
         {"reduction": "mean", "quantities": "hvp_logits"},
-        {"weight shape": "given", "quantities": "grad_logits"},
+        {"weight shape": "given", "quantities": "grad_targets"},
         {"shape": "empty"},
     ],
     ids=str,
@@ -117,7 +119,7 @@ def test_the_cause_of_a_wrong_result_is_found_with_a_small_call() -> None:
         values = {q: np.asarray(v + np.ones_like(v)) for q, v in right.values.items()}
         return LossResult(values)
 
-    asked = surveyor(Right(instead))
+    asked = surveyor(Right(instead), MORE_ROWS)
     below = [
         (call, call.judgement.level("loss"))
         for call, _ in asked.made().judged("loss")
