@@ -14,6 +14,7 @@ from threading import RLock
 from bce_conformance.conformance.running.progress import Spent
 from bce_conformance.results.cells import Cell
 
+_ESTIMATED_FROM = 0.03  # of all cells: before, those that are done tell little of the others
 _SLOWEST = 3  # backends and requirements that are named as slow
 
 
@@ -87,14 +88,14 @@ class Pace:
         return (backend, left) if left > 0 else None
 
     def seconds_left(self) -> float | None:
-        """An estimate; None before a cell is finished.
+        """An estimate; None before some cells are finished: the first ones compile for minutes.
 
         A backend's cells that are left are taken to need what its cells have needed so far, but the
         slowest, which may have compiled for minutes. The backends together go on as fast as they
         went, but none faster than one cell after another.
         """
         with self._lock:
-            if not self.cells:
+            if len(self.cells) < _ESTIMATED_FROM * (self.total or 0) or not self.cells:
                 return None
             done = Counter(cell.backend for cell in self.cells)
             busy = sum(self._by_backend.values())

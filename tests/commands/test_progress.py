@@ -141,3 +141,11 @@ def test_what_was_slow_is_named() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (247, "4:07"), (3725, "1:02:05")])
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_few_cells_tell_nothing_of_the_time_left() -> None:
+    pace = Pace()
+    pace.measure({"torch": 100})
+    for done in range(1, 5):
+        pace.finish(cell(), Spent(40.0, 1.0))
+        assert (pace.seconds_left() is None) == (done < 3)
