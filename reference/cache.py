@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ VARIABLE = "BCE_CONFORMANCE_CACHE"
 LIMIT = 2 << 30  # bytes of truths; the least recently used go first
 CACHED_FROM = 2  # elements: one is computed sooner than found
 _DIGEST = 32
-_MAGIC = b"bce-truth-1\n"
+_MAGIC = b"bce-truth-2\n"
+_SAMPLE = 1 << 16  # bytes of an entry that tell whether packing it pays
 # By folder: the bytes that it held when it was last looked at and those added since; the latter.
 _held: dict[Path, tuple[int, int]] = {}
 
@@ -145,7 +147,6 @@ def keep(problem: Problem, method: str, outcome: Outcome) -> None:
 
 
 def _encoded(outcome: Outcome) -> bytes:
-    header = json.dumps({"size": outcome.nearest.size}).encode() + b"\n"
     body = b"".join(
         np.ascontiguousarray(array, kind).tobytes()
         for array, kind in (
@@ -154,8 +155,17 @@ def _encoded(outcome: Outcome) -> bytes:
             (outcome.precision, "<i4"),
         )
     )
+    packed = _repeats(body)
+    header = json.dumps({"size": outcome.nearest.size, "packed": packed}).encode() + b"\n"
+    body = zlib.compress(body, 1) if packed else body
     checksum = blake2b(header + body, digest_size=_DIGEST).digest()
     return _MAGIC + checksum + header + body
+
+
+def _repeats(body: bytes) -> bool:
+    """Whether an entry gets much smaller by packing, as where few elements are distinct."""
+    sample = body[:_SAMPLE]
+    return 4 * len(zlib.compress(sample, 1)) < len(sample)
 
 
 def _decoded(content: bytes, size: int) -> Outcome | None:
@@ -167,11 +177,14 @@ def _decoded(content: bytes, size: int) -> Outcome | None:
     if blake2b(payload, digest_size=_DIGEST).digest() != content[len(_MAGIC) : start]:
         return None
     first = start + bytes(payload[:100]).index(b"\n") + 1
-    if json.loads(content[start:first])["size"] != size or len(content) != first + 20 * size:
+    header, body = json.loads(content[start:first]), content[first:]
+    if header["packed"]:
+        body = zlib.decompress(body, bufsize=20 * size)
+    if header["size"] != size or len(body) != 20 * size:
         return None
-    nearest = np.frombuffer(content, "<f8", size, first)
-    offset = np.frombuffer(content, "<f8", size, first + 8 * size)
-    precision = np.frombuffer(content, "<i4", size, first + 16 * size)
+    nearest = np.frombuffer(body, "<f8", size)
+    offset = np.frombuffer(body, "<f8", size, 8 * size)
+    precision = np.frombuffer(body, "<i4", size, 16 * size)
     return Outcome(nearest.astype(float), offset.astype(float), precision.astype(np.int32))
 
 

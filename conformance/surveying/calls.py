@@ -62,7 +62,7 @@ class CallStore:
         return draw(levels, number, few_shapes=self._few_shapes)
 
     def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
-        """The combinations that a tier draws in a format: usual ones, those that cover, then others.
+        """The combinations that a tier draws in a format: usual ones, covering ones, then others.
 
         Args:
             tier: says how many.

@@ -59,6 +59,17 @@ def test_a_truth_is_computed_once_and_comes_back_bit_for_bit(folder, computed, o
     second.nearest.reshape(-1)[:1] = 0  # what comes back may be written to, and is nobody else's
 
 
+def test_a_truth_of_few_distinct_elements_is_kept_in_little_room(folder, computed):
+    x, y = (np.resize(row, 30_000) for row in (X, Y))
+    first = ground_truth(x, y)
+    (entry,) = entries(folder)
+    assert entry.stat().st_size < 30_000
+    assert_equal(ground_truth(x, y), first)
+    assert len(computed) == 1
+    ground_truth(np.linspace(-9, 9, 30_000), y)
+    assert max(found.stat().st_size for found in entries(folder)) > 300_000
+
+
 def test_a_truth_need_not_be_kept(folder, computed):
     kept = ground_truth(X, Y)
     (entry,) = entries(folder)
