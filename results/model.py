@@ -132,6 +132,66 @@ class Requirement:
 
 
 @dataclass(frozen=True)
+class Harm:
+    """How much harm a defect does: a score, and the grades that it is the product of.
+
+    Attributes:
+        score: the product of the grades' weights; more is worse.
+        wrong: how wrong the result is.
+        inputs: how common the inputs are.
+        noticed: whether anything shows it.
+        reaches: what it spoils.
+    """
+
+    score: int
+    wrong: str
+    inputs: str
+    noticed: str
+    reaches: str
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One thing that is wrong in a framework, however many cells it costs.
+
+    Attributes:
+        id: the framework, and it in a few words: ``torch-gradient-saturates``.
+        framework: the distribution that has it.
+        title: what its users meet, in a sentence.
+        operation: the framework's operation that has it.
+        computed: the formula that is computed, or what is done.
+        right: the one that would be right.
+        source: where the former stands in the framework's source.
+        link: the upstream report; empty where none is known.
+        backends: those that have it.
+        dtypes: the formats of the logits in which it was seen.
+        requirement: the one that shows it.
+        harm: how much it does.
+        explain: a command that shows it; empty where the defect is no wrong number.
+        expected: the exact value with its digits, or what should happen in words.
+        returned: what came back, as a number or in words.
+        script: a program of the framework alone that exits 1 while the defect is there.
+    """
+
+    id: str
+    framework: str
+    title: str
+    operation: str
+    computed: str
+    right: str
+    source: str
+    link: str
+    backends: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    requirement: str
+    harm: Harm
+    explain: str
+    expected: str
+    returned: str
+    script: str
+
+
+@dataclass(frozen=True)
 class Curve:
     """ULP error (possibly ``inf``) over ascending finite logits."""
 
@@ -212,7 +272,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class Results:
-    """One run: what was measured, of whom, against which requirements."""
+    """One run: what was measured, of whom, against which requirements.
+
+    ``defects`` are those known of the backends, to which cells refer.
+    """
 
     run: Run
     backends: tuple[BackendEntry, ...]
@@ -220,3 +283,4 @@ class Results:
     cells: tuple[Cell, ...]
     curves: tuple[Curve, ...]
     timings: Timings | None = None
+    defects: tuple[Defect, ...] = ()
