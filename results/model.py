@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cells import Cell
+
+COLUMNS = (
+    *("requirement", "family", "backend", "framework", "version", "instruction_set"),
+    *("device", "dtype", "verdict", "expected", "known", "better", "inputs", "evidence"),
+    *("ulp_max", "ulp_p99", "ulp_mean", "correctly_rounded", "flushed"),
+    *("logit", "target", "weight", "pos_weight", "got", "exact"),
+    *("defects", "reason", "detail", "reproduce"),
+)
+"""Of the table of cells, in their order."""
 
 VERSION = 1
 """Of the format."""
@@ -284,3 +293,46 @@ class Results:
     curves: tuple[Curve, ...]
     timings: Timings | None = None
     defects: tuple[Defect, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The cells as rows of a table, of which ``COLUMNS`` names the columns.
+
+        Errors are floats, infinite ones ``inf``, and None where a cell is not judged by error; the
+        worst input is in hex. ``defects`` are ids with a blank between them.
+        """
+        entries = {backend.id: backend for backend in self.backends}
+        family = {requirement.id: requirement.family for requirement in self.requirements}
+        return [_row(cell, entries[cell.backend], family[cell.requirement]) for cell in self.cells]
+
+    def to_frame(self) -> Any:
+        """The cells as a ``pandas.DataFrame``, one row a cell, with the columns of ``COLUMNS``.
+
+        Example::
+
+            frame = bce_conformance.results.read("reports/out").to_frame()
+            frame[frame.verdict == "fails"].groupby("backend").size()
+
+        Raises:
+            ImportError: pandas is not installed; says what to do.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "to_frame needs pandas: pip install pandas; rows() gives the same without it"
+            ) from error
+        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+
+
+def _row(cell: Cell, backend: BackendEntry, family: str) -> dict[str, Any]:
+    ulp, worst = cell.ulp, cell.worst
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {name: getattr(cell, name) for name in COLUMNS if hasattr(cell, name)}
+    row |= {"family": family, "defects": " ".join(cell.defects)}
+    row |= {name: getattr(backend, name) for name in ("framework", "version", "instruction_set")}
+    if ulp:
+        row |= {"ulp_max": ulp.max, "ulp_p99": ulp.p99, "ulp_mean": ulp.mean}
+        row["correctly_rounded"] = ulp.correctly_rounded
+    if worst:
+        row |= vars(worst)
+    return row

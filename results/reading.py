@@ -50,7 +50,7 @@ def read(path: str | Path) -> Results:
     """Read and check a ``results.json``.
 
     Args:
-        path: the file.
+        path: the file, or the folder that it is in.
 
     Returns:
         Its content, typed.
@@ -58,8 +58,10 @@ def read(path: str | Path) -> Results:
     Raises:
         ResultsError: the file cannot be read, is not JSON, or is not valid; names file and place.
     """
+    path = Path(path)
+    path = path / "results.json" if path.is_dir() else path
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
         return from_document(document)
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None

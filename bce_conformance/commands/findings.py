@@ -98,8 +98,8 @@ def _known(backends: list[str]) -> Iterator[dict[str, Any]]:
 
 def _of_run(path: Path, backends: list[str]) -> Iterator[dict[str, Any]]:
     """The findings of a run, those without a known defect among them."""
+    from bce_conformance.reports.exports.digest import finding
     from bce_conformance.reports.findings import distinct
-    from bce_conformance.results.writing import plain
 
     found = read(path)
     ids = [entry.id for entry in found.backends]
@@ -108,13 +108,8 @@ def _of_run(path: Path, backends: list[str]) -> Iterator[dict[str, Any]]:
             misuse(f"--backend is {name!r}, which is not in the run; it has {', '.join(ids)}")
     for worst, group in distinct(found):
         chosen = {n: one for n, one in group.items() if not backends or n in backends}
-        if not chosen:
-            continue
-        entry = plain(worst.defect) if worst.defect else {"title": worst.text}
-        entry["backends"] = list(chosen)
-        entry["evidence"] = {name: one.evidence for name, one in chosen.items()}
-        entry["reproduce"] = f"bce-conformance reproduce {next(iter(chosen.values())).worst.id}"
-        yield entry
+        if chosen:
+            yield finding(worst, chosen)
 
 
 def _lines(entry: Mapping[str, Any]) -> Iterator[str]:

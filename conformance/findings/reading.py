@@ -23,7 +23,8 @@ A file says how the framework is imported, and then, defect by defect, what is w
     returned = "0.0"                    # what came back
     code = "got = …"                    # leaves what came back in got
 
-The exact digits are those of the reference (a test compares them). A mechanism of the ledger names the defects that it is (``conformance/ledger``).
+The exact digits are those of the reference (a test compares them). A mechanism of the ledger names
+the defects that it is (``conformance/ledger``).
 """
 
 from __future__ import annotations
