@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -23,7 +22,7 @@ WIDTH = 80
 class ListedByDefault(TyperGroup):
     """A group of commands of which ``list`` is meant where none is named."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put ``list`` before arguments that begin with no command."""
         if not args or (args[0] not in self.commands and args[0] != "--help"):
             args = ["list", *args]
