@@ -19,24 +19,6 @@ Document = dict[str, Any]
 GRADIENT, LOSS, MEAN = "torch-gradient-saturates", "torch-loss-cancels", "torch-mean-overflows"
 
 
-@pytest.fixture
-def known(document: Document) -> Document:
-    """A run in which torch has two defects of its own cells, and a third that shares cells."""
-    for cell in document["cells"]:
-        cell |= {"expected": True}
-        if cell["backend"] == "torch":
-            cell |= {"verdict": "AAA", "reason": ""}
-    torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
-    torch[0] |= {"verdict": "A", "reason": "σ(x) is rounded to 1", "defects": [GRADIENT]}
-    for cell in torch[1:4]:
-        cell |= {"verdict": "fails", "reason": "the sum overflows", "defects": [MEAN]}
-    for cell in torch[4:6]:
-        cell |= {"verdict": "fails", "reason": "several", "defects": [MEAN, LOSS]}
-    torch[6] |= {"verdict": "AA", "reason": "rounding"}
-    chosen = [defects()[name] for name in (GRADIENT, LOSS, MEAN)]
-    return document | {"defects": [writing.plain(one) for one in chosen]}
-
-
 def test_the_most_harmful_come_first(known: Document) -> None:
     found = findings(from_document(known))["torch"]
     assert [one.defect and one.defect.id for one in found] == [GRADIENT, LOSS, MEAN, None]
