@@ -84,7 +84,7 @@ def distinct(results: Results) -> list[tuple[Finding, dict[str, Finding]]]:
     for backend, found in findings(results).items():
         for finding in found:
             framework = backend.partition("@")[0].partition(":")[0]
-            key = (framework, finding.defect.id if finding.defect else finding.text)
+            key = ("", finding.defect.id) if finding.defect else (framework, finding.text)
             groups.setdefault(key, {})[backend] = finding
     worst = [(max(group.values(), key=_rank), group) for group in groups.values()]
     return sorted(worst, key=lambda one: _rank(one[0]), reverse=True)

@@ -49,6 +49,10 @@ UNEXPECTED_SHOWN = 20
 """How many worse and how many better cells the head lists; the table of cells has them all."""
 
 
+FINDINGS_SHOWN = 12
+"""How many defects the page shows before the rest is folded away."""
+
+
 def render(results: Results) -> str:
     """Render a run as one self-contained HTML page.
 
@@ -84,6 +88,7 @@ def render(results: Results) -> str:
         cells=packed_cells(results),
         grids=_grids(results),
         found=found,
+        findings_shown=FINDINGS_SHOWN,
         found_of={backend for _, group in found for backend in group},
         versions={backend.id: backend.version for backend in results.backends},
         families=families(results),

@@ -19,13 +19,14 @@
   if (!choice) return;
   const items = [...document.querySelectorAll("details.finding")];
   choice.addEventListener("change", () => {
+    for (const group of document.querySelectorAll("details.others")) group.open = choice.value !== "";
     for (const item of items) {
       item.hidden = choice.value !== "" && !item.dataset.backends.split(" ").includes(choice.value);
     }
   });
   const open = () => {
     const chosen = items.find((item) => item.id && `#${item.id}` === location.hash);
-    if (chosen) chosen.open = true;
+    for (let item = chosen; item; item = item.parentElement.closest("details")) item.open = true;
   };
   addEventListener("hashchange", open);
   open();

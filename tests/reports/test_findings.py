@@ -45,9 +45,11 @@ def test_a_defect_of_two_backends_is_one_finding(known: Document) -> None:
     assert compiled == "torch:compile"
     cell = next(cell for cell in known["cells"] if cell["backend"] == "torch")
     known["cells"].append(cell | {"backend": compiled})
+    optax = next(cell for cell in known["cells"] if cell["backend"] == "optax")
+    optax |= {"verdict": "A", "defects": [GRADIENT]}
     found = distinct(from_document(known))
     assert len(found) == before
-    assert list(found[0][1]) == ["torch", compiled]
+    assert list(found[0][1]) == ["torch", "optax", compiled]
 
 
 def test_the_page_begins_with_the_findings(known: Document) -> None:
