@@ -102,6 +102,11 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def shortened(text: str) -> str:
     """A number to eight digits; words as they are."""
     try:
@@ -119,7 +124,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(cell=cell, shortened=shortened)
+    environment.filters.update(cell=cell, shortened=shortened, sentence=sentence)
     return environment
 
 

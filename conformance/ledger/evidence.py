@@ -42,18 +42,23 @@ def evidence(defect: Defect, files: Sequence[LedgerFile]) -> Evidence:
     found = list(_deviations(defect, files))
     alone = [one for one in found if len(one.mechanism.defects) == 1]
     chosen = alone or found
-    measured = [f.versions for f in files if any(map(f.is_about, defect.backends))]
+    of_framework = [one for one in chosen if _framework(one.place.backend) == defect.framework]
+    measured = [file.versions for file in files if file.backend == defect.framework]
     levels: dict[str, str] = {}
     for one in chosen:
         name = one.place.requirement
         levels[name] = max(one.level, levels.get(name, one.level), key=VERDICTS.index)
     return Evidence(
-        tuple(sorted({v for one in chosen for v in one.versions}.union(*measured))),
+        tuple(sorted({v for one in of_framework for v in one.versions}.union(*measured))),
         tuple(sorted({name for one in chosen for name in one.instruction_sets})),
         tuple(sorted({one.place.device for one in chosen})),
         {name: levels[name] for name in requirements() if name in levels},
         bool(alone),
     )
+
+
+def _framework(backend: str) -> str:
+    return backend.partition(":")[0]
 
 
 def _deviations(defect: Defect, files: Iterable[LedgerFile]) -> Iterator[Deviation]:

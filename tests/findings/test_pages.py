@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from bce_conformance.cli import app
 from bce_conformance.conformance.findings.reading import defects
+from bce_conformance.conformance.ledger.evidence import evidence
+from bce_conformance.conformance.ledger.reading import own
 from tests.findings.pages import DOCUMENTS
 
 runner = CliRunner()
@@ -38,9 +40,20 @@ def test_each_defect_has_a_folder(tmp_path: Path) -> None:
             assert part in text
         assert f"`{defect.expected}`" in text
         assert f"`{defect.returned}`" in text
+        assert text.count("NaN") >= defect.harm.wrong.count("useless")
         assert (defect.link or "not reported as far as we know") in text
         if defect.id != "paddle-hidden-ignore-index":
             assert "not recorded" not in text.partition("| instruction sets")[0]
+
+
+def test_the_versions_are_those_of_the_framework() -> None:
+    found = evidence(defects()["jax-gradient-of-log-sigmoid"], own())
+    assert len(found.versions) == 1
+    assert "optax" in defects()["jax-gradient-of-log-sigmoid"].backends
+    assert found.alone
+    assert found.levels["GRAD-1"] == "A"
+    hidden = evidence(defects()["paddle-hidden-ignore-index"], own())
+    assert (len(hidden.versions), hidden.levels, hidden.alone) == (1, {}, False)
 
 
 def test_the_list_has_every_defect_once(tmp_path: Path) -> None:
