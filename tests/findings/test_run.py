@@ -1,4 +1,4 @@
-"""A run carries the defects of its backends: from the ledger through results.json to the summary."""
+"""A run carries the defects of its backends, from the ledger to results.json and the summary."""
 
 import subprocess
 import sys
