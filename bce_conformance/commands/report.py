@@ -41,6 +41,7 @@ def report(
 
     Example: bce-conformance report reports/out --format junit --format badge
     """
+    folder = folder.parent if folder.name == "results.json" else folder
     others = [name for name in dict.fromkeys(chosen) if name is not FormatName.html]
     if FormatName.html in chosen:
         render(folder)

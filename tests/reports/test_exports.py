@@ -182,6 +182,8 @@ def test_the_command_writes_what_is_asked_for(document: Document, tmp_path: Path
     done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert done.output == f"junit: {tmp_path / 'junit.xml'}\nbadge: {tmp_path / 'badge.svg'}\n"
+    again = CliRunner().invoke(app, ["report", str(tmp_path / "results.json"), *arguments[2:]])
+    assert "".join(again.output.split()) == "".join(done.output.split())
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "junit.xml", "badge.svg"}
     done = CliRunner().invoke(app, ["report", str(tmp_path), "--format", "xml"])
     assert done.exit_code == 2
