@@ -56,6 +56,17 @@ class Finding:
         return f"{text}, up to {error:.3g} ULP" if 0 < error < math.inf else text
 
     @property
+    def worst_input(self) -> str:
+        """Where it is worst, what came back and what is exact; empty where no error is judged."""
+        found = self.worst.worst
+        if found is None:
+            return ""
+        operands = {"x": found.logit, "y": found.target, "w": found.weight, "p": found.pos_weight}
+        inputs = [f"{n} = {float.fromhex(v):.9g}" for n, v in operands.items() if v is not None]
+        got, exact = (f"{float.fromhex(value):.9g}" for value in (found.got, found.exact))
+        return f"at {', '.join(inputs)}: returned {got}, exact {exact}"
+
+    @property
     def words(self) -> str:
         """How bad it is, in how many cells, and why."""
         return f"{self.evidence}: {self.text}"

@@ -28,6 +28,9 @@ def test_the_most_harmful_come_first(known: Document) -> None:
     assert (len(mean.cells), len(mean.shared)) == (3, 2)
     assert mean.evidence.startswith("fails in 3 cells")
     assert rounding.text == "rounding"
+    told = "at x = 22.1807098, y = 0, p = 3: returned 0.99999994, exact -1"
+    assert gradient.worst_input == told
+    assert told in render(from_document(known))
 
 
 def test_what_is_neither_known_nor_expected_comes_before_all(known: Document) -> None:
