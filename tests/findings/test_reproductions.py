@@ -46,7 +46,6 @@ def shows(defect: Defect, line: str) -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_all_programs_of_a_framework_show_their_defects(framework: str) -> None:
-    pytest.importorskip("importlib.metadata").version(framework.replace("paddle", "paddlepaddle"))
     chosen = {one.id: one for one in KNOWN if one.framework == framework}
     done = subprocess.run(
         [sys.executable, "-c", ALL],
