@@ -16,6 +16,7 @@ from bce_conformance.commands.backends import backends
 from bce_conformance.commands.bench import bench
 from bce_conformance.commands.cache import cache_app, warmup
 from bce_conformance.commands.explain import explain
+from bce_conformance.commands.findings import findings_app
 from bce_conformance.commands.ledger import ledger_app
 from bce_conformance.commands.report import compare, report
 from bce_conformance.commands.reproduce import reproduce
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (run, sweep, report, compare, bench, warmup, backends, explain, reproduce):
     app.command()(command)
+app.add_typer(findings_app, name="findings")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cache_app, name="cache")
 

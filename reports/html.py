@@ -21,6 +21,7 @@ from bce_conformance.results.writing import write_text
 from bce_conformance.timing.plan import title
 
 from .charts import packed_curves, specifications, vega_script
+from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .standing import counted, standing, unexpected
 from .timings import by_workload, chart, duration, noise_line
@@ -48,6 +49,10 @@ UNEXPECTED_SHOWN = 20
 """How many worse and how many better cells the head lists; the table of cells has them all."""
 
 
+FINDINGS_SHOWN = 12
+"""How many defects the page shows before the rest is folded away."""
+
+
 def render(results: Results) -> str:
     """Render a run as one self-contained HTML page.
 
@@ -71,6 +76,7 @@ def render(results: Results) -> str:
     vega = vega_script() if has_curves or results.timings else None
     has_curves = has_curves and vega is not None
     timing_chart = chart(results.timings) if results.timings and vega else None
+    found = distinct(results)
     return environment.get_template("report.html.j2").render(
         results=results,
         run=results.run,
@@ -81,6 +87,10 @@ def render(results: Results) -> str:
         specifications=specifications(results) if has_curves else None,
         cells=packed_cells(results),
         grids=_grids(results),
+        found=found,
+        findings_shown=FINDINGS_SHOWN,
+        found_of={backend for _, group in found for backend in group},
+        versions={backend.id: backend.version for backend in results.backends},
         families=families(results),
         family_names=FAMILIES,
         by_requirement=_by_requirement(results),

@@ -206,7 +206,7 @@ def _finding_lines(results: Results) -> Iterator[Text]:
 
 def _lines_of(finding: Finding) -> Iterator[Text]:
     yield from _wrapped(finding.words, "  ")
-    yield Text(f"    {reproduce(finding.cells[0])}", style="dim")
+    yield Text(f"    {reproduce(finding.worst)}", style="dim")
 
 
 def reproduce(cell: Cell) -> str:

@@ -154,6 +154,8 @@ class Cell:
         known: the verdict that the ledger says, AAA where it has no entry.
         elsewhere: in what the run differs from those that the ledger's word for the cell was
             measured in: ``version``, ``instruction set``, both, or nothing.
+        defects: ids of the known defects behind it, from the ledger; of several, which of them a
+            cell meets is not told apart.
         log: the end of the traceback of an error that ``detail`` tells of, or of what the process
             wrote before it died; else the empty string.
     """
@@ -177,6 +179,7 @@ class Cell:
     known: str = "AAA"
     elsewhere: tuple[str, ...] = ()
     log: str = ""
+    defects: tuple[str, ...] = ()
 
     @property
     def stale(self) -> bool:

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cells import Cell
+
+COLUMNS = (
+    *("requirement", "family", "backend", "framework", "version", "instruction_set"),
+    *("device", "dtype", "verdict", "expected", "known", "better", "inputs", "evidence"),
+    *("ulp_max", "ulp_p99", "ulp_mean", "correctly_rounded", "flushed"),
+    *("logit", "target", "weight", "pos_weight", "got", "exact"),
+    *("defects", "reason", "detail", "reproduce"),
+)
+"""Of the table of cells, in their order."""
 
 VERSION = 1
 """Of the format."""
@@ -132,6 +141,66 @@ class Requirement:
 
 
 @dataclass(frozen=True)
+class Harm:
+    """How much harm a defect does: a score, and the grades that it is the product of.
+
+    Attributes:
+        score: the product of the grades' weights; more is worse.
+        wrong: how wrong the result is.
+        inputs: how common the inputs are.
+        noticed: whether anything shows it.
+        reaches: what it spoils.
+    """
+
+    score: int
+    wrong: str
+    inputs: str
+    noticed: str
+    reaches: str
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One thing that is wrong in a framework, however many cells it costs.
+
+    Attributes:
+        id: the framework, and it in a few words: ``torch-gradient-saturates``.
+        framework: the distribution that has it.
+        title: what its users meet, in a sentence.
+        operation: the framework's operation that has it.
+        computed: the formula that is computed, or what is done.
+        right: the one that would be right.
+        source: where the former stands in the framework's source.
+        link: the upstream report; empty where none is known.
+        backends: those that have it.
+        dtypes: the formats of the logits in which it was seen.
+        requirement: the one that shows it.
+        harm: how much it does.
+        explain: a command that shows it; empty where the defect is no wrong number.
+        expected: the exact value with its digits, or what should happen in words.
+        returned: what came back, as a number or in words.
+        script: a program of the framework alone that exits 1 while the defect is there.
+    """
+
+    id: str
+    framework: str
+    title: str
+    operation: str
+    computed: str
+    right: str
+    source: str
+    link: str
+    backends: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    requirement: str
+    harm: Harm
+    explain: str
+    expected: str
+    returned: str
+    script: str
+
+
+@dataclass(frozen=True)
 class Curve:
     """ULP error (possibly ``inf``) over ascending finite logits."""
 
@@ -212,7 +281,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class Results:
-    """One run: what was measured, of whom, against which requirements."""
+    """One run: what was measured, of whom, against which requirements.
+
+    ``defects`` are those known of the backends, to which cells refer.
+    """
 
     run: Run
     backends: tuple[BackendEntry, ...]
@@ -220,3 +292,47 @@ class Results:
     cells: tuple[Cell, ...]
     curves: tuple[Curve, ...]
     timings: Timings | None = None
+    defects: tuple[Defect, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The cells as rows of a table, of which ``COLUMNS`` names the columns.
+
+        Errors are floats, infinite ones ``inf``, and None where a cell is not judged by error; the
+        worst input is in hex. ``defects`` are ids with a blank between them.
+        """
+        entries = {backend.id: backend for backend in self.backends}
+        family = {requirement.id: requirement.family for requirement in self.requirements}
+        return [_row(cell, entries[cell.backend], family[cell.requirement]) for cell in self.cells]
+
+    def to_frame(self) -> Any:
+        """The cells as a ``pandas.DataFrame``, one row a cell, with the columns of ``COLUMNS``.
+
+        Example::
+
+            frame = bce_conformance.results.read("reports/out").to_frame()
+            frame[frame.verdict == "fails"].groupby("backend").size()
+
+        Raises:
+            ImportError: pandas is not installed; says what to do.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "to_frame needs pandas: pip install pandas; rows() gives the same without it"
+            ) from error
+        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+
+
+def _row(cell: Cell, backend: BackendEntry, family: str) -> dict[str, Any]:
+    ulp, worst = cell.ulp, cell.worst
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {name: getattr(cell, name) for name in COLUMNS if hasattr(cell, name)}
+    row |= {"family": family, "defects": " ".join(cell.defects)}
+    row |= {name: getattr(backend, name) for name in ("framework", "version", "instruction_set")}
+    if ulp:
+        row |= {"ulp_max": ulp.max, "ulp_p99": ulp.p99, "ulp_mean": ulp.mean}
+        row["correctly_rounded"] = ulp.correctly_rounded
+    if worst:
+        row |= vars(worst)
+    return row

@@ -22,7 +22,9 @@ from .model import (
     VERSION,
     BackendEntry,
     Curve,
+    Defect,
     Device,
+    Harm,
     Host,
     Requirement,
     Results,
@@ -48,7 +50,7 @@ def read(path: str | Path) -> Results:
     """Read and check a ``results.json``.
 
     Args:
-        path: the file.
+        path: the file, or the folder that it is in.
 
     Returns:
         Its content, typed.
@@ -56,8 +58,10 @@ def read(path: str | Path) -> Results:
     Raises:
         ResultsError: the file cannot be read, is not JSON, or is not valid; names file and place.
     """
+    path = Path(path)
+    path = path / "results.json" if path.is_dir() else path
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
         return from_document(document)
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
@@ -109,6 +113,7 @@ def from_document(document: Any) -> Results:
         cells=tuple(map(cell, document["cells"])),
         curves=tuple(_curve(entry) for entry in document.get("curves", ())),
         timings=_timings(document["timings"]) if "timings" in document else None,
+        defects=tuple(map(_defect, document.get("defects", ()))),
     )
 
 
@@ -130,7 +135,7 @@ def cell(entry: Mapping[str, Any]) -> Cell:
             "ulp": statistics,
             "worst": Worst(**worst) if worst else None,
             "witness": witness(shown) if shown else None,
-            "elsewhere": tuple(entry.get("elsewhere", ())),
+            **{name: tuple(entry.get(name, ())) for name in ("elsewhere", "defects")},
         }
     )
 
@@ -189,6 +194,11 @@ def _backend(entry: dict[str, Any]) -> BackendEntry:
     return BackendEntry(**{**entry, **lists})
 
 
+def _defect(entry: dict[str, Any]) -> Defect:
+    lists = {name: tuple(entry[name]) for name in ("backends", "dtypes")}
+    return Defect(**{**entry, **lists, "harm": Harm(**entry["harm"])})
+
+
 def _curve(entry: dict[str, Any]) -> Curve:
     points = tuple((float(logit), float(ulp)) for logit, ulp in entry["points"])
     return Curve(**{**entry, "points": points})
@@ -234,13 +244,16 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
             except ValueError as error:
                 yield f"{part}.{name}: {document[part][name]!r} is no moment: {error}"
     ids: dict[str, set[str]] = {}
-    for table in ("backends", "requirements"):
-        yield from _repeated(table, [entry["id"] for entry in document[table]], "id")
-        ids[table] = {entry["id"] for entry in document[table]}
+    for table in ("backends", "requirements", "defects"):
+        ids[table] = {entry["id"] for entry in document.get(table, ())}
+        yield from _repeated(table, [entry["id"] for entry in document.get(table, ())], "id")
     for index, cell in enumerate(document["cells"]):
         for name in ("requirement", "backend"):
             if cell[name] not in ids[f"{name}s"]:
                 yield f"cells[{index}].{name}: {cell[name]!r} is not the id of one of {name}s"
+        for number, name in enumerate(cell.get("defects", ())):
+            if name not in ids["defects"]:
+                yield f"cells[{index}].defects[{number}]: {name!r} is not the id of one of defects"
     names = ("requirement", "backend", "device", "dtype")
     keys = [tuple(cell[name] for name in names) for cell in document["cells"]]
     yield from _repeated("cells", keys, " × ".join(names))

@@ -103,9 +103,9 @@ def explain(
     try:
         if call is None:
             wanted = tuple(map(str, quantity))
-            chosen = _call_of(given, str(dtype), dtypes, reduction, wanted)
+            chosen = call_of(given, str(dtype), dtypes, reduction, wanted)
         else:
-            chosen = _read(call, given)
+            chosen = read_call(call, given)
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
             write.write_text(dumps(chosen), "utf-8")
@@ -117,7 +117,7 @@ def explain(
     raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
 
 
-def _read(call: str, given: Iterable[str]) -> LossCall:
+def read_call(call: str, given: Iterable[str]) -> LossCall:
     """The call of ``--call``, which no operand may be given beside."""
     for name in given:
         misuse(f"--call is a whole call: leave out --{_option(name)}")
@@ -134,7 +134,7 @@ def _option(operand: str) -> str:
     return operand.replace("_", "-")
 
 
-def _call_of(
+def call_of(
     given: dict[str, Any],
     dtype: str,
     dtypes: dict[str, str | None],

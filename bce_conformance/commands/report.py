@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bce_conformance.conformance.run import Exit
-from bce_conformance.terminal.console import console, errors, read
+from bce_conformance.terminal.console import console, errors, misuse, read
 
 from .options import OUT
 
 
+class FormatName(StrEnum):
+    """What a run can be rendered as."""
+
+    html = "html"
+    md = "md"
+    csv = "csv"
+    junit = "junit"
+    json = "json"
+    latex = "latex"
+    badge = "badge"
+
+
 def report(
     folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
+    chosen: Annotated[
+        list[FormatName], typer.Option("--format", help="repeatable; files go into the folder")
+    ] = [FormatName.html],  # noqa: B006
 ) -> None:
-    """Render report.html from results.json again."""
-    render(folder)
+    """Render results.json again: report.html, or other formats.
+
+    md: report.md, matrix and findings. csv: cells.csv, one row a cell. junit: junit.xml, where a
+    test fails if its cell is worse than known. json: report.json, matrix and findings. latex:
+    report.tex, two tables. badge: badge.svg.
+
+    Example: bce-conformance report reports/out --format junit --format badge
+    """
+    folder = folder.parent if folder.name == "results.json" else folder
+    others = [name for name in dict.fromkeys(chosen) if name is not FormatName.html]
+    if FormatName.html in chosen:
+        render(folder)
+    if others:
+        _export(folder, others)
+
+
+def _export(folder: Path, names: Iterable[FormatName]) -> None:
+    """Write a run in other formats, and say where they are."""
+    from bce_conformance.reports.exports.formats import write
+
+    found = read(folder)
+    for name in names:
+        try:
+            path = write(found, str(name), folder)
+        except OSError as error:
+            misuse(f"{folder} cannot be written to: {error.strerror}; copy results.json elsewhere")
+        console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:

@@ -23,11 +23,14 @@ class Mechanism:
         name: by which people and diffs know it.
         text: which formula, which cancellation; empty where nobody has written it down yet.
         link: the upstream issue, or the empty string.
+        defects: ids of the defects that it is; of several, which of them a cell meets is not told
+            apart.
     """
 
     name: str
     text: str
     link: str = ""
+    defects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ requirements that mechanism costs which level::
     [mechanism.cancellation]
     text = "computes (1 − y)·x + softplus(−x), which cancels at x ≪ 0, y = 0"
     link = "https://…"                      # where there is an upstream issue
+    defects = ["torch-loss-cancels"]        # where it is one, or several together
 
     [[mechanism.cancellation.deviation]]    # each requirement × each backend × each dtype
     backends = ["torch", "torch:compile"]
@@ -41,6 +42,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bce_conformance.backends.calls import DTYPES
+from bce_conformance.backends.names import nearest
+from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Place, Verdict, Witness
 from bce_conformance.results.reading import witness as read_witness
@@ -74,8 +77,17 @@ def read(files: Iterable[Path] = (), folder: Path = LEDGER, claims: Claims | Non
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise LedgerError(f"two ledger files are about {', '.join(twice)}")
-    ours = [read_file(path) for path in sorted(folder.glob("*.toml"))]
+    ours = own(folder)
     return Ledger([*(file for file in ours if file.backend not in names), *theirs], claims)
+
+
+def own(folder: Path = LEDGER) -> list[LedgerFile]:
+    """The files of the suite's own ledger, by their names.
+
+    Raises:
+        LedgerError: one is not valid.
+    """
+    return [read_file(path) for path in sorted(folder.glob("*.toml"))]
 
 
 def read_file(path: Path) -> LedgerFile:
@@ -134,8 +146,14 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _mechanism(where: str, name: str, table: Table) -> Mechanism:
-    _require_fields(where, table, {"text", "link", "deviation"}, {"text", "deviation"})
-    return Mechanism(name, table["text"], table.get("link", ""))
+    _require_fields(where, table, {"text", "link", "defects", "deviation"}, {"text", "deviation"})
+    named = _strings(where, table, "defects")
+    for defect in named:
+        if defect not in defects():
+            raise LedgerError(
+                f"{where}: defects: {defect!r} is unknown; {nearest(defect, defects())}"
+            )
+    return Mechanism(name, table["text"], table.get("link", ""), named)
 
 
 def _deviations(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bce_conformance.backends.instruction_sets import LEVELS
+from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.results.cells import VERDICTS, Place, is_better
 
 from .claims import Claims
@@ -55,6 +56,7 @@ class Standing:
         worse: whether the verdict is worse.
         better: whether it is better, where the run tried as much as the entry was measured with.
         elsewhere: in what the run differs from those in which what is known was measured.
+        defects: ids of those that the entry names and the backend has in the format.
     """
 
     known: str
@@ -62,6 +64,7 @@ class Standing:
     worse: bool
     better: bool
     elsewhere: tuple[Difference, ...]
+    defects: tuple[str, ...] = ()
 
     @property
     def stale(self) -> bool:
@@ -145,7 +148,9 @@ class Ledger:
             return Standing("AAA", "", worse, False, elsewhere)
         worse = is_better(entry.level, verdict)
         better = is_better(verdict, entry.level) and not tries_less(conditions.tier, entry.tier)
-        return Standing(entry.level, entry.mechanism.text, worse, better, elsewhere)
+        mechanism = entry.mechanism
+        named = tuple(name for name in mechanism.defects if _has(name, known_as(place)))
+        return Standing(entry.level, mechanism.text, worse, better, elsewhere, named)
 
     def _differences(
         self, place: Place, entry: Deviation | None, conditions: Conditions
@@ -163,6 +168,12 @@ class Ledger:
     def _file(self, backend: str) -> LedgerFile | None:
         """The file that a backend or its variant is in; None for one that none is about."""
         return self._files.get(backend) or self._files.get(backend.rpartition(":")[0])
+
+
+def _has(defect: str, place: Place) -> bool:
+    """Whether a defect is one of a cell's backend and format: a mechanism may name others too."""
+    found = defects()[defect]
+    return place.backend in found.backends and place.dtype in found.dtypes
 
 
 def claimed_standing(claims: Claims, place: Place, verdict: str) -> Standing:

@@ -80,6 +80,8 @@ def text(file: LedgerFile, name: str) -> str:
         table["text"] = mechanism.text
         if mechanism.link:
             table["link"] = mechanism.link
+        if mechanism.defects:
+            table["defects"] = _array(mechanism.defects)
         table["deviation"] = _deviations(
             [entry for entry in entries if entry.mechanism == mechanism.name], file
         )

@@ -220,6 +220,7 @@ class Matrix:
             standing.known,
             standing.elsewhere,
             log,
+            standing.defects,
         )
         added = self.curves.take(record.curves) if record else {}
         if self.journal:

@@ -15,6 +15,7 @@ from bce_conformance.backends import (
     Failure,
     instruction_sets,
 )
+from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.ledger.reading import LEDGER
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
@@ -91,6 +92,7 @@ def outcome(
     """
     settings = matrix.settings
     cells = sorted(matrix.cells.values(), key=_in_order(matrix))
+    measured = {spec.partition("@")[0] for spec in matrix.specs}
     return Results(
         Run(
             id=run_id,
@@ -114,6 +116,7 @@ def outcome(
         ),
         tuple(cells),
         matrix.curves.curves(),
+        defects=tuple(d for d in defects().values() if set(d.backends) & measured),
     )
 
 

@@ -13,6 +13,25 @@
   show();
 })();
 
+// The findings of one backend, and the one that a fragment leads to.
+(() => {
+  const choice = document.getElementById("finding-backend");
+  if (!choice) return;
+  const items = [...document.querySelectorAll("details.finding")];
+  choice.addEventListener("change", () => {
+    for (const group of document.querySelectorAll("details.others")) group.open = choice.value !== "";
+    for (const item of items) {
+      item.hidden = choice.value !== "" && !item.dataset.backends.split(" ").includes(choice.value);
+    }
+  });
+  const open = () => {
+    const chosen = items.find((item) => item.id && `#${item.id}` === location.hash);
+    for (let item = chosen; item; item = item.parentElement.closest("details")) item.open = true;
+  };
+  addEventListener("hashchange", open);
+  open();
+})();
+
 // What the charts share: the page's colours, light or dark.
 const charts = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");

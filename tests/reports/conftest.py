@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bce_conformance.conformance.findings.reading import defects
+from bce_conformance.results import writing
+
 Document = dict[str, Any]
+
+DEFECTS = ["torch-gradient-saturates", "torch-loss-cancels", "torch-mean-overflows"]
 
 FRAMEWORKS = {
     "native": "0.1.0",
@@ -214,3 +219,21 @@ def _document() -> Document:
 def document(_document: Document) -> Document:
     """A fresh copy for each test, so that one may damage it."""
     return copy.deepcopy(_document)
+
+
+@pytest.fixture
+def known(document: Document) -> Document:
+    """A run in which torch has two defects of its own cells, and a third that shares cells."""
+    for cell in document["cells"]:
+        cell |= {"expected": True}
+        if cell["backend"] == "torch":
+            cell |= {"verdict": "AAA", "reason": ""}
+    torch = [cell for cell in document["cells"] if cell["backend"] == "torch"]
+    torch[0] |= {"verdict": "A", "reason": "σ(x) is rounded to 1", "defects": DEFECTS[:1]}
+    for cell in torch[1:4]:
+        cell |= {"verdict": "fails", "reason": "the sum overflows", "defects": DEFECTS[2:]}
+    for cell in torch[4:6]:
+        cell |= {"verdict": "fails", "reason": "several", "defects": DEFECTS[1:]}
+    torch[6] |= {"verdict": "AA", "reason": "rounding"}
+    chosen = [defects()[name] for name in DEFECTS]
+    return document | {"defects": [writing.plain(one) for one in chosen]}

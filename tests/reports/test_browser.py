@@ -284,6 +284,27 @@ def test_grid_and_curves_follow_their_switches(browser: Browser, page: str) -> N
     assert browser.console == []
 
 
+def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
+    browser: Browser, known: Document
+) -> None:
+    found = browser.open(
+        render(from_document(known)),
+        """
+        const shown = () => all('details.finding').filter((item) => !item.hidden);
+        const opened = all('details.finding[open]').map((item) => item.id);
+        const every = shown().length;
+        const choice = document.getElementById('finding-backend');
+        choice.value = 'torch';
+        choice.dispatchEvent(new Event('change'));
+        const torch = shown().every((item) => item.dataset.backends.split(' ').includes('torch'));
+        return [opened, every > shown().length, shown().length, torch];
+        """,
+        "#finding/torch-loss-cancels",
+    )
+    assert found == [["finding/torch-loss-cancels"], True, 4, True]
+    assert browser.console == []
+
+
 def test_timings_are_drawn(browser: Browser, page: str) -> None:
     found = browser.open(
         page,

@@ -345,3 +345,15 @@ def test_the_nearest_instruction_sets(
 ) -> None:
     expected = {others[one] if isinstance(one, int) else one for one in near}
     assert nearest(instruction_set, others) == expected
+
+
+def test_a_mechanism_names_the_defects_that_it_is(write) -> None:
+    named = 'defects = ["torch-loss-cancels", "torch-compile-running-sum"]\nlink = '
+    file = read_file(write(ENTRY.replace("link = ", named)))
+    assert file.mechanisms[0].defects == ("torch-loss-cancels", "torch-compile-running-sum")
+    conditions = Conditions("2.13.0", HERE, "default")
+    place = Place("VAL-2", "torch", "cpu", "float32")
+    standing = Ledger([file]).standing(place, "A", conditions)
+    assert standing.defects == ("torch-loss-cancels",)  # the other is one of torch:compile
+    with pytest.raises(LedgerError, match="'torch-loss' is unknown; the nearest are torch-loss-"):
+        read_file(write(ENTRY.replace("link = ", 'defects = ["torch-loss"]\nlink = ')))

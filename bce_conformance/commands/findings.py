@@ -1,0 +1,131 @@
+"""``bce-conformance findings``: what is wrong in the frameworks, each defect once."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bce_conformance.conformance.findings.reading import defects
+from bce_conformance.results.model import Defect
+from bce_conformance.terminal.console import console, misuse, read
+
+Backends = Annotated[list[str], typer.Option(help="only what these have; repeatable")]
+WIDTH = 80
+
+
+class ListedByDefault(TyperGroup):
+    """A group of commands of which ``list`` is meant where none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``list`` before arguments that begin with no command."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+findings_app = typer.Typer(
+    help="What is wrong in the frameworks, each defect once, the most harmful first.",
+    cls=ListedByDefault,
+    rich_markup_mode=None,
+)
+
+
+@findings_app.command(name="list")
+def list_findings(
+    results: Annotated[
+        Path | None, typer.Argument(metavar="[RESULTS]", help="a run; all known defects without")
+    ] = None,
+    backend: Backends = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """List the known defects, or what a run has found. ``list`` itself may be left out.
+
+    Examples: bce-conformance findings --backend torch, and bce-conformance findings reports/out.
+    """
+    entries = list(_of_run(results, backend) if results else _known(backend))
+    if as_json:
+        typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
+        return
+    for entry in entries:
+        console.print("\n".join(_lines(entry)), markup=False, highlight=False, soft_wrap=True)
+    noun = "finding" if len(entries) == 1 else "findings"
+    console.print(f"{len(entries)} {noun}, the most harmful first", highlight=False)
+
+
+@findings_app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the folders go")],
+    backend: Backends = [],  # noqa: B006
+) -> None:
+    """Write a folder for each defect: report.md to send, and reproduce.py to run.
+
+    reproduce.py needs the framework alone, and exits 1 while the defect is there.
+    """
+    from bce_conformance.conformance.ledger.reading import own
+    from bce_conformance.reports.defects import described
+    from bce_conformance.reports.defects import export as write
+
+    chosen = _chosen(backend)
+    try:
+        written = write(described(chosen, own()), folder)
+    except OSError as error:
+        misuse(f"DIR is {str(folder)!r}: {error.strerror}; give a folder that can be written to")
+    console.print(f"{len(written)} folders in {folder}", markup=False, highlight=False)
+
+
+def _chosen(backends: list[str]) -> list[Defect]:
+    known = list(defects().values())
+    every = {name for defect in known for name in defect.backends}
+    for name in backends:
+        if name not in every:
+            those = ", ".join(sorted(every))
+            misuse(f"--backend is {name!r}, of which no defect is known; accepted are {those}")
+    return [one for one in known if not backends or set(backends) & set(one.backends)]
+
+
+def _known(backends: list[str]) -> Iterator[dict[str, Any]]:
+    from bce_conformance.results.writing import plain
+
+    yield from (plain(defect) for defect in _chosen(backends))
+
+
+def _of_run(path: Path, backends: list[str]) -> Iterator[dict[str, Any]]:
+    """The findings of a run, those without a known defect among them."""
+    from bce_conformance.reports.exports.digest import finding
+    from bce_conformance.reports.findings import distinct
+
+    found = read(path)
+    ids = [entry.id for entry in found.backends]
+    for name in backends:
+        if name not in ids:
+            misuse(f"--backend is {name!r}, which is not in the run; it has {', '.join(ids)}")
+    for worst, group in distinct(found):
+        chosen = {n: one for n, one in group.items() if not backends or n in backends}
+        if chosen:
+            yield finding(worst, chosen)
+
+
+def _lines(entry: Mapping[str, Any]) -> Iterator[str]:
+    """An entry in lines that fit a terminal, commands and links unbroken."""
+    name = entry.get("id", "not a known defect")
+    harm = f", harm {entry['harm']['score']}" if "harm" in entry else ""
+    yield f"{name}{harm}"
+    yield from textwrap.wrap(
+        entry["title"], WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    if "expected" in entry:
+        yield f"  exact {entry['expected']}, returned {entry['returned']}"
+    if "evidence" in entry:
+        yield from (f"  {backend}: {text}" for backend, text in entry["evidence"].items())
+    else:
+        yield f"  in {', '.join(entry['backends'])}"
+    for field in ("explain", "reproduce", "link"):
+        if entry.get(field):
+            yield f"  {entry[field]}"
+    yield ""

@@ -1,0 +1,1 @@
+"""What is wrong in the frameworks: distinct defects, as data, each with a program that shows it."""
