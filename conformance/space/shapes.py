@@ -151,7 +151,8 @@ def _elements(size: str, random: Random) -> int:
         whole = _BLOCK * int(random.integers(70, 140))
         return _either(random, whole, int(random.integers(70_000, 140_000)))
     if size == "huge":
-        return int(random.choice((_HUGE, 4 * _HUGE))) + int(random.integers(1, 5_000))
+        least = 4 * _HUGE if random.random() < 0.2 else _HUGE
+        return least + int(random.integers(1, 5_000))
     return int(random.integers(2_000, 12_000))
 
 
