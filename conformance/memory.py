@@ -14,6 +14,9 @@ from pathlib import Path
 from bce_conformance.results.host import physical_memory
 
 SHARE = 4  # by default the suite's own process takes at most one part in so many
+WORKER = 448 << 20
+"""Bytes that a framework takes in its process, its usual calls included. Beside the share of the
+suite's own process, the thirteen backends of every run fit into 8 GiB."""
 _UNKNOWN = 2 << 30  # bytes to take where the system tells nothing
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
@@ -32,6 +35,16 @@ def usable(root: Path = Path("/")) -> int:
 def default_bound() -> int:
     """Bytes that the suite's own process takes unless it is told otherwise."""
     return usable() // SHARE or _UNKNOWN
+
+
+def most_workers(memory: int, own: int) -> int:
+    """How many workers of backends may be alive at once.
+
+    Args:
+        memory: bytes that there are; 0 where the system does not tell, which is no bound.
+        own: of those, the bytes that the suite's own process takes.
+    """
+    return max(1, (memory - own) // WORKER) if memory else sys.maxsize
 
 
 def parse(text: str) -> int:

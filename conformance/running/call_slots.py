@@ -1,14 +1,16 @@
-"""Call slots: which backends may evaluate a call now.
+"""Call slots and turns: which backends may evaluate a call now, and which have workers at all.
 
 Guarantees that no more calls are under way than there are slots, and one large one at most, that of
 those who wait the one with the most left to do goes first, and that nobody waits after ``stop``.
+Turns guarantee that no more workers are needed at a time than the memory suffices for, but those of
+one backend at least.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Condition
 
@@ -102,12 +104,17 @@ class SlottedProcess:
         backend: backend id.
         process: what evaluates its calls.
         slots: of all backends.
+        again: whether a call in which the process died is made once more. So is one of another
+            backend than the one that is judged, to which its death is no finding.
     """
 
-    def __init__(self, backend: str, process: BackendProcess, slots: CallSlots) -> None:
+    def __init__(
+        self, backend: str, process: BackendProcess, slots: CallSlots, *, again: bool = False
+    ) -> None:
         self._backend = backend
         self._process = process
         self._slots = slots
+        self._again = again
 
     def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate one call.
@@ -118,4 +125,82 @@ class SlottedProcess:
         operands = (getattr(call, name) for name in OPERANDS)
         size = sum(operand.nbytes for operand in operands if operand is not None)
         with self._slots.take(self._backend, large=size >= LARGE):
-            return self._process.evaluate(call)
+            found = self._process.evaluate(call)
+            if self._again and isinstance(found, Failure) and found.kind == "crashed":
+                found = self._process.evaluate(call)
+            return found
+
+
+class Turns:
+    """Grants backends their turns.
+
+    Args:
+        workers: the ids of the workers that each backend needs, its sibling's among them, in the
+            order in which backends take their turns.
+        most: how many workers may be needed at once.
+    """
+
+    def __init__(self, workers: Mapping[str, frozenset[str]], most: int) -> None:
+        self._workers = workers
+        self._most = most
+        self._waiting: list[str] = []
+        self._having: set[str] = set()
+        self._stopped = False
+        self._changed = Condition()
+
+    def fit(self, backends: Iterable[str]) -> bool:
+        """Whether backends can be measured at once."""
+        return len(self._together(backends)) <= self._most
+
+    def await_all(self, backends: Iterable[str]) -> None:
+        """Take in which backends will come for a turn, as they have something to measure."""
+        coming = set(backends)
+        with self._changed:
+            self._waiting = [backend for backend in self._workers if backend in coming]
+
+    def take(self, backend: str) -> None:
+        """Wait for the turn of a backend; one that has its turn has it to its end.
+
+        Raises:
+            Stopped: ``stop`` was called.
+        """
+        with self._changed:
+            if backend in self._having:
+                return
+            self._changed.wait_for(lambda: self._stopped or self._is_next(backend))
+            if self._stopped:
+                raise Stopped
+            self._waiting.remove(backend)
+            self._having.add(backend)
+            self._changed.notify_all()
+
+    def end(self, backend: str) -> None:
+        """End the turn of a backend that has nothing left to measure."""
+        with self._changed:
+            self._having.discard(backend)
+            self._waiting = [waiting for waiting in self._waiting if waiting != backend]
+            self._changed.notify_all()
+
+    def needed(self, but: str = "") -> frozenset[str]:
+        """The workers of the backends that have their turn, ``but`` one, and of those to follow."""
+        with self._changed:
+            busy = self._having - {but}
+            for backend in (waiting for waiting in self._waiting if waiting != but):
+                if not self.fit((*busy, backend)):
+                    break
+                busy.add(backend)
+            return self._together(busy)
+
+    def stop(self) -> None:
+        """Grant no turn any more, and end all waiting."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _together(self, backends: Iterable[str]) -> frozenset[str]:
+        return frozenset().union(*(self._workers[backend] for backend in backends))
+
+    def _is_next(self, backend: str) -> bool:
+        if not self._waiting or self._waiting[0] != backend:
+            return False
+        return not self._having or self.fit((*self._having, backend))

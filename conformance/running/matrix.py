@@ -64,7 +64,9 @@ class Matrix:
             memory=settings.memory,
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
-        self.processes = Processes(self.specs, settings.time_limit, self.slots, self.progress)
+        self.processes = Processes(
+            self.specs, settings.time_limit, self.slots, self.progress, settings.memory
+        )
         self.flushes: dict[Probed, Flushes] = {}
         self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}

@@ -1,10 +1,12 @@
 """The processes of a run's backends: those that cells are measured in, and those they are held to.
 
-Guarantees that a process starts when it is first needed and ends when nothing is left for it to do.
+Guarantees that a process starts when it is first needed and ends when nothing is left for it to do,
+and that no more of them are there at a time than the memory suffices for.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +22,11 @@ from bce_conformance.backends import (
     instruction_sets,
     sibling,
 )
+from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.settings import COMPILING
 from bce_conformance.reference import cache
 
-from .call_slots import CallSlots, SlottedProcess
+from .call_slots import CallSlots, SlottedProcess, Turns
 from .progress import Progress
 
 NOT_INSTALLED = "not installed"
@@ -51,6 +54,12 @@ def _remembering() -> dict[str, str]:
     }
 
 
+def _workers(spec: BackendSpec) -> frozenset[str]:
+    """The ids of the workers that a backend needs: its own, and its sibling's."""
+    eager = sibling(spec)
+    return frozenset((spec.id, eager.id) if eager else (spec.id,))
+
+
 class Processes:
     """One process a backend, and beside it those of its siblings and lower instruction sets.
 
@@ -59,8 +68,10 @@ class Processes:
         time_limit: seconds that one call may take.
         slots: in which calls are made.
         progress: is told which backends start.
+        memory: bytes that the suite's own process takes of those that there are.
 
     Attributes:
+        turns: of the backends, which are measured as many at a time as the memory suffices for.
         start_up: seconds that the backends took to start.
     """
 
@@ -70,9 +81,12 @@ class Processes:
         time_limit: float,
         slots: CallSlots,
         progress: Progress,
+        memory: int = 0,
     ) -> None:
         self.start_up = 0.0
         self._specs = specs
+        most = most_workers(usable(), memory)
+        self.turns = Turns({backend: _workers(spec) for backend, spec in specs.items()}, most)
         self._time_limit = time_limit
         self._slots = slots
         self._progress = progress
@@ -82,7 +96,8 @@ class Processes:
         self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
         self._infos: dict[str, BackendInfo | Failure | None] | None = None
         # Its threads live as long as this does: a worker ends with the thread that started it.
-        self._starters = ThreadPoolExecutor(thread_name_prefix="start-backend")
+        at_once = min(most, (os.cpu_count() or 1) + 4)
+        self._starters = ThreadPoolExecutor(at_once, thread_name_prefix="start-backend")
 
     def info(self, backend: str) -> BackendInfo | Failure | None:
         """What a backend says of itself, why it cannot, or None where it is not installed."""
@@ -91,7 +106,10 @@ class Processes:
         return self._infos[backend]
 
     def _start(self) -> None:
-        """Start all backends at once, the first time: importing a framework takes seconds."""
+        """Start all backends at once, the first time: importing a framework takes seconds.
+
+        Where the memory does not suffice for all of them, each ends when it has described itself.
+        """
         if self._infos is not None:
             return
         begin = time.monotonic()
@@ -107,7 +125,12 @@ class Processes:
         self.start_up = time.monotonic() - begin
 
     def _start_one(self, backend: str) -> BackendInfo | Failure:
-        info = self._processes[backend].info()
+        process = self._processes[backend]
+        info = process.info()
+        if isinstance(info, Failure) and info.kind == "crashed":  # or somebody killed it
+            info = process.info()
+        if not self.turns.fit(self._processes):
+            process.close()
         self._progress.up(backend)
         return info
 
@@ -138,7 +161,7 @@ class Processes:
         if process is None:
             process = self._process_of(eager)
             self._siblings[eager.id] = process
-        return SlottedProcess(backend, process, self._slots)
+        return SlottedProcess(backend, process, self._slots, again=True)
 
     def lower(self, backend: str) -> dict[str, SlottedProcess]:
         """The backend held to each instruction set below its own.
@@ -167,17 +190,19 @@ class Processes:
         environment = _PATIENT | _FRUGAL | _remembering()
         return BackendProcess(spec, time_limit=limit, environment=environment)
 
-    def release(self) -> None:
-        """End the processes of backends that have nothing left to do: each holds much memory."""
+    def release(self, backend: str) -> None:
+        """End the turn of a backend that has nothing left to do.
+
+        Processes that no other one needs end: each holds much memory.
+        """
         with self._releasing:
-            busy = [spec for backend, spec in self._specs.items() if self._slots.left[backend]]
-            needed = {spec.id for spec in busy}
-            needed |= {eager.id for spec in busy if (eager := sibling(spec))}
+            needed = self.turns.needed(but=backend)
             for processes in (self._processes, self._siblings):
-                for backend in processes.keys() - needed:
-                    processes[backend].close()
-            for backend in self._held.keys() - needed:
-                self.end_lower(backend)
+                for idle in processes.keys() - needed:
+                    processes[idle].close()
+            for idle in self._held.keys() - needed:
+                self.end_lower(idle)
+            self.turns.end(backend)
 
     def close(self) -> None:
         """End all processes, also those that are being started."""

@@ -1,5 +1,7 @@
 """The scheduler: runs the checks ahead of pytest, a backend's in order, several backends at once.
 
+How many backends have their turn at a time is a question of memory.
+
 pytest runs one test at a time; a backend computes or compiles in a process of its own, so that most
 of that time would be spent waiting. Guarantees that a backend's process is used by one thread only,
 and that no check is still running when ``close`` has returned.
@@ -52,6 +54,7 @@ class Scheduler:
         self._threads: dict[str, ThreadPoolExecutor] = {}
         for check in checks:
             matrix.slots.left[check.place.backend] += 1
+        matrix.processes.turns.await_all(matrix.slots.left)
         self._cells = {
             check.place: self._thread(check.place.backend).submit(self._run, check)
             for check in checks
@@ -75,6 +78,7 @@ class Scheduler:
         """Stop, and end all processes."""
         sys.setswitchinterval(self._before)
         self._matrix.slots.stop()
+        self._matrix.processes.turns.stop()
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
         self._matrix.processes.close()
@@ -95,7 +99,7 @@ class Scheduler:
         finally:
             slots.filled(backend)
             if not slots.left[backend]:
-                self._matrix.processes.release()
+                self._matrix.processes.release(backend)
         spent = Spent(slots.held[backend] - held, time.thread_time() - own)
         self._matrix.progress.finished(cell, spent)
         return cell
@@ -104,6 +108,7 @@ class Scheduler:
         absent = self._matrix.absent(check.place)
         if absent is not None:
             return absent
+        self._matrix.processes.turns.take(check.place.backend)
         subject = self._matrix.subject(check.place)
         failure = None
         try:

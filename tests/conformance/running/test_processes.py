@@ -32,14 +32,14 @@ def test_a_process_ends_when_neither_its_backend_nor_a_variant_of_it_has_anythin
     def closed() -> set[str]:
         return {backend for backend, process in every.items() if process.closed}
 
-    slots.left.update({"torch:compile": 1, "jax:jit": 1})
-    kept.release()
+    kept.turns.await_all(["native", "torch:compile", "jax:jit"])
+    kept.release("native")
     assert closed() == {"native"}
-    slots.left["torch:compile"] -= 1
-    kept.release()
+    kept.turns.take("torch:compile")
+    kept.turns.take("jax:jit")
+    kept.release("torch:compile")
     assert closed() == {"native", "torch", "torch:compile"}
-    slots.left["jax:jit"] -= 1
-    kept.release()
+    kept.release("jax:jit")
     assert closed() == set(every)
     kept.close()
 
