@@ -142,9 +142,10 @@ def discovered(configuration: Path, results: Path) -> dict[str, list[list[str]]]
 
 
 def without_benchmark(benchmarks: dict[str, list[list[str]]]) -> list[str]:
-    """Registered backends that no benchmark has as a parameter."""
+    """Registered backends that no benchmark has as a parameter, and that every run measures."""
     named = {value for params in benchmarks.values() for values in params for value in values}
-    return [spec.id for spec in builtin_backends() if repr(spec.id) not in named]
+    registered = (spec.id for spec in builtin_backends() if not spec.on_request)
+    return [backend for backend in registered if repr(backend) not in named]
 
 
 def one_of_each(benchmarks: dict[str, list[list[str]]]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,10 @@ class BackendSpec:
         variant: such as ``"compile"``; empty for the default.
         distributions: names under which the framework is distributed, any one of which suffices;
             empty where it needs none.
+        needs: distributions that it needs beside, all of them.
+        program: that it needs, such as a compiler; empty for none.
+        on_request: whether it is measured only where it is named, or with all that are, by the
+            word ``every``: the field beside the frameworks that every run measures.
         python: path of the interpreter it runs in; empty for the running one.
         compiles: whether it compiles anew for each shape that it meets, so that a call of a new
             shape takes it a tenth of a second, or seconds, instead of microseconds.
@@ -50,6 +55,9 @@ class BackendSpec:
     factory: str
     variant: str = ""
     distributions: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    program: str = ""
+    on_request: bool = False
     python: str = ""
     compiles: bool = False
     traces: bool = False
@@ -82,6 +90,31 @@ def _compiling(
     )
 
 
+def _on_request(
+    id_: str,
+    factory: str,
+    distributions: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
+    *,
+    program: str = "",
+    compiles: bool = False,
+    traces: bool = False,
+) -> BackendSpec:
+    """A backend that is measured where it is named; an engine of Keras is no variant of another."""
+    framework, _, variant = id_.partition(":")
+    return BackendSpec(
+        id_,
+        f"{_ADAPTERS}.{factory}",
+        "" if framework == "keras" else variant,
+        distributions or (framework,),
+        needs,
+        program,
+        on_request=True,
+        compiles=compiles,
+        traces=traces,
+    )
+
+
 _BUILTIN = (
     BackendSpec("native", f"{_ADAPTERS}.native:NativeAdapter"),
     BackendSpec(
@@ -108,11 +141,45 @@ _BUILTIN = (
     _compiling("jax:jit", "jax:JaxJitAdapter", ("jax",)),
     _compiling("optax", "optax:OptaxAdapter", ("optax",)),
     _compiling("optax:jit", "optax:OptaxJitAdapter", ("optax",)),
+    _on_request("torch:module", "torch_variants:TorchModuleAdapter"),
+    _on_request("torch:vmap", "torch_variants:TorchVmapAdapter"),
+    _on_request("torch:autocast-bfloat16", "torch_variants:TorchAutocastBfloat16Adapter"),
+    _on_request("torch:autocast-float16", "torch_variants:TorchAutocastFloat16Adapter"),
+    _on_request("torch:jit", "torch_variants:TorchJitAdapter"),
+    _on_request(
+        "tensorflow:function", "tensorflow:TensorflowGraphAdapter", _TENSORFLOW, compiles=True
+    ),
+    _on_request("jax:vmap", "jax:JaxVmapAdapter", compiles=True),
+    _on_request(
+        "keras:tensorflow", "keras:KerasTensorflowAdapter", _TENSORFLOW, ("keras",), traces=True
+    ),
+    _on_request("keras:jax", "keras:KerasJaxAdapter", needs=("jax",), compiles=True),
+    _on_request("keras:torch", "keras:KerasTorchAdapter", needs=("torch",)),
+    _on_request("scipy", "libraries.scipy:ScipyAdapter"),
+    _on_request("sklearn", "libraries.sklearn:SklearnAdapter", ("scikit-learn",)),
+    _on_request("autograd", "libraries.autograd:AutogradAdapter"),
+    _on_request("onnxruntime", "libraries.onnxruntime:OnnxruntimeAdapter", needs=("onnx",)),
+    _on_request(
+        "onnxruntime:torch",
+        "libraries.onnxruntime:OnnxruntimeTorchAdapter",
+        needs=("onnxscript", "torch"),
+        compiles=True,
+    ),
+    _on_request("openvino", "libraries.openvino:OpenvinoAdapter", needs=("onnx",)),
+    _on_request(
+        "openvino:torch",
+        "libraries.openvino:OpenvinoTorchAdapter",
+        needs=("onnxscript", "torch"),
+        compiles=True,
+    ),
+    _on_request("mlx", "libraries.mlx:MlxAdapter", needs=("mlx-cpu",)),
+    _on_request("pytensor", "libraries.pytensor:PytensorAdapter", compiles=True),
+    _on_request("tinygrad", "libraries.tinygrad:TinygradAdapter", program="clang", compiles=True),
 )
 
 
 def builtin_backends() -> tuple[BackendSpec, ...]:
-    """Return the backends of this package, variants included."""
+    """Return the backends of this package, variants and those on request included."""
     return _BUILTIN
 
 
@@ -149,7 +216,8 @@ def resolve(name: str) -> BackendSpec:
     if spec is None:
         raise ValueError(
             f"backend {name!r} is unknown; {nearest(backend, known)}; or name package.module:Class "
-            "of an importable adapter, or a function of your own as torch::./path.py:name"
+            "of an importable adapter, or a function of your own as torch::./path.py:name; "
+            "`bce-conformance backends` lists what there is"
         )
     return replace(spec, id=name, **given) if given else spec
 
@@ -188,9 +256,10 @@ def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: b
     """Tell an adapter's import path from a mistyped id, without importing anything."""
     if not _IMPORT_PATH.fullmatch(backend):
         return False
-    package = backend.partition(":")[0].partition(".")[0]
-    if backend.partition(":")[0] in known:  # a variant that there is not, such as torch:fast
+    module = backend.partition(":")[0]
+    if module in {name.partition(":")[0] for name in known}:  # no such variant, as in torch:fast
         return False
+    package = module.partition(".")[0]
     return elsewhere or function_ids.importable(package)
 
 
@@ -203,15 +272,17 @@ def sibling(spec: BackendSpec) -> BackendSpec | None:
 
 
 def installed(spec: BackendSpec) -> bool:
-    """Tell from installation records alone whether the framework of ``spec`` is installed.
+    """Tell from installation records alone whether what ``spec`` needs is installed.
 
     A backend that names no distribution counts as installed: only starting it can tell.
     """
+    if spec.program and not shutil.which(spec.program):
+        return False
     if not spec.distributions:
         return True
     if spec.python:
         return _installed_elsewhere(spec)
-    return any(_has_record(name) for name in spec.distributions)
+    return any(map(_has_record, spec.distributions)) and all(map(_has_record, spec.needs))
 
 
 def _has_record(distribution: str) -> bool:
@@ -226,9 +297,10 @@ def _installed_elsewhere(spec: BackendSpec) -> bool:
     script = (
         "import importlib.metadata as m, sys\n"
         "names = {d.name for d in m.distributions()}\n"
-        "sys.exit(not names.intersection(sys.argv[1:]))"
+        "any_of, all_of = (set(argument.split()) for argument in sys.argv[1:])\n"
+        "sys.exit(not names & any_of or not all_of <= names)"
     )
-    command = [spec.python, "-c", script, *spec.distributions]
+    command = [spec.python, "-c", script, " ".join(spec.distributions), " ".join(spec.needs)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_PROBE_LIMIT, check=False)
     except (OSError, subprocess.TimeoutExpired):

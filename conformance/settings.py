@@ -27,7 +27,8 @@ from .memory import default_bound
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
-ALL = "all"  # among the backends: every built-in one that is installed, variants included
+ALL = "all"  # among the backends: those of every run that are installed, variants included
+EVERY = "every"  # likewise, and those that are measured on request only
 COMPILING = 4
 """How many times as long as others a call may take that compiles. On a busy machine it takes
 seconds many times over, and is no hang."""
@@ -41,7 +42,8 @@ class Settings:
     """What is measured.
 
     Attributes:
-        backends: ids, or ``ALL``; none means those that the tier tries and that are installed.
+        backends: ids, ``ALL`` or ``EVERY``; none means those that the tier tries and that are
+            installed.
         devices: kinds; none means every device that a backend has.
         dtypes: formats; none means all.
         requirements: numbers or families; none means all.
@@ -110,10 +112,15 @@ class Settings:
         Raises:
             ValueError: one is unknown.
         """
-        chosen = [resolve(backend) for backend in self.backends if backend != ALL]
-        if not chosen or ALL in self.backends:
-            variants = ALL in self.backends or TIERS[self.tier].variants
-            builtin = (spec for spec in builtin_backends() if variants or not spec.variant)
+        words = {ALL, EVERY}.intersection(self.backends)
+        chosen = [resolve(backend) for backend in self.backends if backend not in words]
+        if words or not chosen:
+            variants = bool(words) or TIERS[self.tier].variants
+            builtin = (
+                spec
+                for spec in builtin_backends()
+                if (variants or not spec.variant) and (EVERY in words or not spec.on_request)
+            )
             chosen = [*builtin, *chosen]
         held = (
             spec if spec.instruction_set else replace(spec, instruction_set=self.instruction_set)

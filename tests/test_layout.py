@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("results", "reference", "backends", "conformance", "timing", "reports")
-FRAMEWORKS = ("torch", "paddle", "tensorflow", "jax", "optax")
+FRAMEWORKS = (
+    *("torch", "paddle", "tensorflow", "jax", "optax", "keras", "sklearn", "autograd"),
+    *("onnx", "onnxruntime", "openvino", "mlx", "pytensor", "tinygrad"),
+)
 
 
 def absolute_imports(source: str) -> Iterator[str]:

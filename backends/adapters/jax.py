@@ -1,4 +1,4 @@
-"""JAX: the loss composed in ``jax.nn``, as its users write it, eager and jitted.
+"""JAX: the loss composed in ``jax.nn``, as its users write it: eager, jitted, under ``vmap``.
 
 JAX itself has no such loss, so all of it is composed: −(p·y·log σ(x) + (1 − y)·log σ(−x)), times
 ``weight``, then ``jax.numpy.mean`` or ``sum``. Derivatives are jax's own.
@@ -133,3 +133,21 @@ class JaxJitAdapter(JaxAdapter):
                 self._evaluate, static_argnames=("reduction", "quantities")
             )
         return self._compiled
+
+
+class JaxVmapAdapter(JaxAdapter):
+    """JAX with the loss of one element under ``jax.vmap``."""
+
+    variant = "vmap"
+
+    def elementwise(self, logits: Any, targets: Any, pos_weight: Any) -> Any:
+        """Return the unreduced, unweighted loss, vectorised over all elements."""
+        jnp = self.module().numpy
+        given = [operand for operand in (logits, targets, pos_weight) if operand is not None]
+        flat = [jnp.broadcast_to(operand, logits.shape).ravel() for operand in given]
+        element = super().elementwise
+
+        def one(logit: Any, target: Any, factor: Any = None) -> Any:
+            return element(logit, target, factor)
+
+        return self.module().vmap(one)(*flat).reshape(logits.shape)

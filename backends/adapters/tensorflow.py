@@ -1,4 +1,6 @@
-"""TensorFlow: ``tf.nn.sigmoid_cross_entropy_with_logits`` and its weighted sister, eager and XLA.
+"""TensorFlow: ``tf.nn.sigmoid_cross_entropy_with_logits`` and its weighted sister.
+
+Eager, as a graph by ``tf.function``, and as one that XLA compiles.
 
 ``pos_weight`` is ``tf.nn.weighted_cross_entropy_with_logits``, the framework's own. ``weight`` and
 ``reduction`` are composed as its users do: a product, then ``tf.reduce_mean`` or ``tf.reduce_sum``.
@@ -70,6 +72,15 @@ class TensorflowAdapter(Adapter):
         """Return what evaluates the wanted quantities of tensors."""
         return self._evaluate
 
+    def elementwise(self, logits: Any, targets: Any, pos_weight: Any) -> Any:
+        """Return the unreduced, unweighted loss."""
+        nn = self.module().nn
+        if pos_weight is None:
+            return nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+        return nn.weighted_cross_entropy_with_logits(
+            labels=targets, logits=logits, pos_weight=pos_weight
+        )
+
     def _evaluate(
         self, tensors: dict[str, Any], *, reduction: str, quantities: tuple[str, ...]
     ) -> dict[str, Any]:
@@ -101,31 +112,33 @@ class TensorflowAdapter(Adapter):
         tf = self.module()
         reductions = {"none": lambda v: v, "mean": tf.reduce_mean, "sum": tf.reduce_sum}
         if reduction not in reductions:
-            raise UnsupportedCall("tensorflow's loss has no reduction argument")
-        logits, targets = tensors["logits"], tensors["targets"]
-        if "pos_weight" in tensors:
-            loss = tf.nn.weighted_cross_entropy_with_logits(
-                labels=targets, logits=logits, pos_weight=tensors["pos_weight"]
-            )
-        else:
-            loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+            raise UnsupportedCall(f"{self.framework}'s loss has no reduction argument")
+        loss = self.elementwise(tensors["logits"], tensors["targets"], tensors.get("pos_weight"))
         if "weight" in tensors:
             loss = tensors["weight"] * loss
         return reductions[reduction](loss)
 
 
-class TensorflowXlaAdapter(TensorflowAdapter):
+class TensorflowGraphAdapter(TensorflowAdapter):
+    """TensorFlow's graph by ``tf.function``, loss and derivatives as one function."""
+
+    variant = "function"
+    xla: ClassVar[bool] = False
+    _compiled: Callable[..., dict[str, Any]] | None = None
+
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Return the function as a graph, traced anew for every kind of arguments."""
+        if self._compiled is None:
+            self._compiled = self.module().function(self._evaluate, jit_compile=self.xla)
+        return self._compiled
+
+
+class TensorflowXlaAdapter(TensorflowGraphAdapter):
     """TensorFlow compiled by XLA, loss and derivatives as one function."""
 
     variant = "xla"
     dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
-    _compiled: Callable[..., dict[str, Any]] | None = None
-
-    def function(self) -> Callable[..., dict[str, Any]]:
-        """Return the compiled function, traced anew for every kind of arguments."""
-        if self._compiled is None:
-            self._compiled = self.module().function(self._evaluate, jit_compile=True)
-        return self._compiled
+    xla: ClassVar[bool] = True
 
 
 def _tensorflow_device(name: str) -> str:

@@ -57,6 +57,10 @@ class TorchAdapter(Adapter):
         """Return the class."""
         return self.module().nn.BCEWithLogitsLoss  # type: ignore[no-any-return]
 
+    def loss_of(self, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
+        """Return the loss as a function of the logits alone."""
+        return loss_of_logits(call, tensors, self.function(), self.criterion())
+
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         torch = self.module()
@@ -70,7 +74,7 @@ class TorchAdapter(Adapter):
             tensors.get("cotangent"),
         )
 
-        loss_of = loss_of_logits(call, tensors, self.function(), self.criterion())
+        loss_of = self.loss_of(call, tensors)
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}

@@ -95,9 +95,9 @@ def _require_measured(session: Session) -> None:
 
 
 def _specs(names: list[str]) -> list[BackendSpec]:
-    """The backends asked for, which must be there, or all that are installed."""
+    """The backends asked for, which must be there, or those of every run that are installed."""
     if not names:
-        return [spec for spec in builtin_backends() if installed(spec)]
+        return [spec for spec in builtin_backends() if installed(spec) and not spec.on_request]
     try:
         specs = [resolve(name) for name in names]
     except ValueError as error:

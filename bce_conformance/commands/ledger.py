@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from bce_conformance.backends import resolve
 from bce_conformance.conformance.ledger.model import MADE_WITH, LedgerError
 from bce_conformance.conformance.ledger.reading import LEDGER
 from bce_conformance.conformance.ledger.reading import read as read_ledger
@@ -77,13 +78,14 @@ def ledger_update(
 ) -> None:
     """Enter what a run found into the ledger; reasons stay, new entries wait for theirs.
 
+    Of backends that are measured on request only, a run of the quick tier is entered too.
     Without --ledger the suite's own ledger is brought up to date, with it only the files named.
     """
     measured = read(folder)
     tier = _tier(measured)
-    if tier not in MADE_WITH:
-        misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
     backends = {backend.id: backend for backend in measured.backends}
+    if tier not in MADE_WITH and not all(resolve(backend).on_request for backend in backends):
+        misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
     found = [
         Found(
             cell.place,

@@ -54,7 +54,7 @@ Quiet = Annotated[
 
 def run(
     backend: Annotated[
-        list[str], typer.Option(help="id, package.module:Class, or all; repeatable")
+        list[str], typer.Option(help="id, package.module:Class, all or every; repeatable")
     ] = [],  # noqa: B006 - typer reads it, nobody writes it
     device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
     dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006

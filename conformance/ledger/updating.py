@@ -251,7 +251,10 @@ class _Known:
         return next(kin, self._unexplained)
 
     def _measured_sets(self, found: Sequence[Found]) -> set[str]:
-        """The instruction sets on which a run has measured all that the default tier finds."""
+        """The instruction sets on which a run has measured all that the default tier finds.
+
+        None of a smaller tier, which may have missed some of it.
+        """
         needed = {
             place
             for place, entries in self._known.items()
@@ -259,7 +262,7 @@ class _Known:
         }
         measured: dict[str, set[Place]] = {}
         for cell in found:
-            if cell.where and cell.verdict != "not measured":
+            if cell.where and cell.verdict != "not measured" and cell.tier in MADE_WITH:
                 measured.setdefault(cell.where, set()).add(known_as(cell.place))
         return {where for where, places in measured.items() if needed <= places}
 
@@ -280,10 +283,13 @@ def _unexplained(file: LedgerFile) -> Mechanism:
 
 
 def _found_by(cell: Found) -> str:
-    """The smallest tier that finds a cell's deviation again: the default one if it has a witness.
+    """The tier that finds a cell's deviation again, of those that the ledger is made with.
 
-    Provided that the default tier tries the cell at all.
+    The default one if it has a witness, provided that it tries the cell at all, or if the quick
+    tier has found it.
     """
+    if cell.tier not in MADE_WITH:
+        return MADE_WITH[0]
     if cell.witness is None:
         return cell.tier
     default, requirement = TIERS[MADE_WITH[0]], requirements()[cell.place.requirement]

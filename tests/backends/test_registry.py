@@ -1,6 +1,7 @@
 import importlib.metadata
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -28,11 +29,20 @@ IDS = [
     "optax",
     "optax:jit",
 ]
+ON_REQUEST = [
+    *("torch:module", "torch:vmap", "torch:autocast-bfloat16", "torch:autocast-float16"),
+    *("torch:jit", "tensorflow:function", "jax:vmap"),
+    *("keras:tensorflow", "keras:jax", "keras:torch"),
+    *("scipy", "sklearn", "autograd", "onnxruntime", "onnxruntime:torch"),
+    *("openvino", "openvino:torch", "mlx", "pytensor", "tinygrad"),
+]
 
 
 def test_the_built_in_backends() -> None:
-    assert [spec.id for spec in builtin_backends()] == IDS
-    assert [resolve(name) for name in IDS] == list(builtin_backends())
+    every = [*IDS, *ON_REQUEST]
+    assert [spec.id for spec in builtin_backends()] == every
+    assert [resolve(name) for name in every] == list(builtin_backends())
+    assert [spec.id for spec in builtin_backends() if spec.on_request] == ON_REQUEST
 
 
 def test_an_import_path_names_itself() -> None:
@@ -54,7 +64,11 @@ def test_a_location_runs_the_backend_in_another_interpreter() -> None:
         ("pytorch", "the nearest are torch"),
         ("torch:fast", "the nearest are torch"),
         ("Jax:jti", "the nearest are jax:jit"),
-        *((name, f"known are {', '.join(sorted(IDS))};") for name in ("a b:C", "", "os.")),
+        ("keras:Sequential", "the nearest are keras"),
+        *(
+            (name, "known are 33, from autograd to torch:vmap; or name package.module:Class")
+            for name in ("a b:C", "", "os.")
+        ),
     ],
 )
 def test_an_unknown_backend_is_told_what_is_meant_or_known(name: str, told: str) -> None:
@@ -80,23 +94,32 @@ def test_entry_points_are_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert entry_point_backends() == (BackendSpec("mine", "my_package.adapter:Mine"),)
     assert resolve("mine").factory == "my_package.adapter:Mine"
-    with pytest.raises(ValueError, match=r"known are jax, .*mine, native"):
-        resolve("yours")
+    with pytest.raises(ValueError, match="the nearest are mine"):
+        resolve("mien")
 
 
-def test_installed_reads_records_alone() -> None:
+def test_a_backend_without_distributions_is_installed() -> None:
     assert installed(resolve("native"))
-    assert installed(BackendSpec("x", "x:X", distributions=("nobody-has-this", "numpy")))
-    assert not installed(BackendSpec("x", "x:X", distributions=("nobody-has-this",)))
+    assert installed(BackendSpec("x", "x:X", program="env"))
+    assert not installed(BackendSpec("x", "x:X", program="nobody-has-this"))
 
 
-def test_installed_asks_the_other_interpreter() -> None:
-    def spec(distribution: str, python: str) -> BackendSpec:
-        return BackendSpec("x", "x:X", distributions=(distribution,), python=python)
-
-    assert installed(spec("numpy", sys.executable))
-    assert not installed(spec("nobody-has-this", sys.executable))
-    assert not installed(spec("numpy", "/nonexistent/python"))
+@pytest.mark.parametrize(
+    ("distributions", "needs", "found"),
+    [
+        (("numpy", "nobody-has-this"), (), True),
+        (("nobody-has-this",), (), False),
+        (("numpy",), ("rich", "mpmath"), True),
+        (("numpy",), ("rich", "nobody-has-this"), False),
+    ],
+)
+def test_one_distribution_and_all_that_it_needs_are_installed_here_or_in_the_other_interpreter(
+    distributions: tuple[str, ...], needs: tuple[str, ...], found: bool
+) -> None:
+    spec = BackendSpec("x", "x:X", distributions=distributions, needs=needs)
+    assert installed(spec) == found
+    assert installed(replace(spec, python=sys.executable)) == found
+    assert not installed(replace(spec, python="/nonexistent/python"))
 
 
 def test_importing_the_package_imports_no_framework() -> None:
@@ -107,6 +130,8 @@ for spec in builtin_backends():
     installed(spec), resolve(spec.id)
     __import__(spec.factory.partition(":")[0])
 heavy = {"torch", "paddle", "tensorflow", "jax", "jaxlib", "optax", "numba", "execnet"}
+heavy |= {"keras", "scipy", "sklearn", "autograd", "onnx", "onnxruntime", "openvino", "mlx"}
+heavy |= {"pytensor", "tinygrad"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -122,6 +147,9 @@ print(sorted(heavy & set(sys.modules)))
         ("torch:compile@python=/elsewhere/python", "torch@python=/elsewhere/python"),
         ("torch", None),
         ("native", None),
+        ("torch:autocast-bfloat16", "torch"),
+        ("onnxruntime:torch", "onnxruntime"),
+        ("keras:torch", None),  # an engine: there is no keras beside it
         ("package.module:Class@python=/elsewhere/python", None),
     ],
 )

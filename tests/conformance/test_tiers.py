@@ -17,10 +17,18 @@ def names(tier: str, *backends: str) -> list[str]:
 
 
 def test_the_quick_tier_measures_compiled_variants_when_asked() -> None:
-    every = [spec.id for spec in builtin_backends()]
+    every = [spec.id for spec in builtin_backends() if not spec.on_request]
     assert names("quick") == [name for name in every if ":" not in name]
     assert names("quick", "all") == names("default") == names("thorough") == every
+    assert not {"scipy", "torch:vmap", "keras:jax"}.intersection(every)
     assert names("quick", "jax:jit") == ["jax:jit"]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_measures_those_on_request_too(tier: str) -> None:
+    every = [spec.id for spec in builtin_backends()]
+    assert names(tier, "every") == names(tier, "all", "every") == every
+    assert names(tier, "scipy", "torch:vmap") == ["scipy", "torch:vmap"]
 
 
 def test_a_backend_named_twice_is_measured_once() -> None:

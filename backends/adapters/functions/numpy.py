@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.calls import OPERANDS, Array, Device, LossCall, UnsupportedCall
+from bce_conformance.backends.adapters.numpy_arrays import NumpyArraysAdapter
+from bce_conformance.backends.calls import OPERANDS, LossCall, UnsupportedCall
 
 from .base import FunctionAdapter
 from .operations import Operations
 
 
-class NumpyFunction(FunctionAdapter):
+class NumpyFunction(FunctionAdapter, NumpyArraysAdapter):
     """A function that nothing differentiates but a function of the user's."""
 
     framework = "numpy"
-
-    def module(self) -> ModuleType:
-        """Return NumPy."""
-        return np
-
-    def devices(self) -> tuple[Device, ...]:
-        """List the CPU."""
-        return (Device("cpu", "cpu"),)
-
-    def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` itself."""
-        return array
-
-    def to_numpy(self, tensor: Any) -> Array:
-        """Return ``tensor``, which may be one number."""
-        return np.asarray(tensor)
-
-    def device_of(self, tensor: Any) -> str:
-        """Return ``cpu``."""
-        return "cpu"
 
     @property
     def operations(self) -> Operations:

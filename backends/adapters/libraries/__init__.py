@@ -1,0 +1,1 @@
+"""Adapters of libraries that are measured on request: one file a library."""

@@ -1,0 +1,45 @@
+"""scikit-learn: ``HalfBinomialLoss``, which its gradient boosting and logistic regression fit with.
+
+It has no public name. ``sample_weight`` is its own. Its mean divides by the sum of the weights, so
+that ``reduction`` is composed, and ``pos_weight`` is from the losses at the two hard labels. The
+second derivative is its ``gradient_hessian``, times the tangent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bce_conformance.backends.calls import Array
+
+from .by_hand import ByHandAdapter, at_labels
+
+
+class SklearnAdapter(ByHandAdapter):
+    """scikit-learn's loss of each element, which takes arrays of one dimension."""
+
+    framework = "sklearn"
+    composed: ClassVar[tuple[str, ...]] = ("weight", "pos_weight", "reduction")
+    given: ClassVar[tuple[str, ...]] = ("loss", "grad_logits", "hvp_logits")
+
+    def version(self) -> str:
+        """Return scikit-learn's version."""
+        import sklearn
+
+        return str(sklearn.__version__)
+
+    def each(self, quantity: str, logits: Array, targets: Array, pos_weight: Any) -> Array:
+        """Return the loss of each element, or its first or second derivative in the logit."""
+        from sklearn._loss import HalfBinomialLoss
+
+        loss = HalfBinomialLoss()
+        flat = logits.reshape(-1)
+
+        def found(labels: Array) -> Array:
+            labels = labels.reshape(-1)
+            if quantity == "loss":
+                return loss.loss(labels, flat).reshape(logits.shape)
+            if quantity == "grad_logits":
+                return loss.gradient(labels, flat).reshape(logits.shape)
+            return loss.gradient_hessian(labels, flat)[1].reshape(logits.shape)
+
+        return at_labels(found, targets, pos_weight, logits)
