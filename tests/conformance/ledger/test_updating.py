@@ -208,7 +208,6 @@ def test_an_entry_is_about_the_device_on_which_it_was_measured(torch: Path) -> N
         ("thorough", "AA", ("AA", "thorough")),
         ("default", "fails", ("fails", "default")),
         ("quick", "fails", ("fails", "default")),  # as the default tier tries the same
-        ("quick", "AA", ("A", "default")),  # which may find it again
     ],
 )
 def test_an_entry_names_the_tier_that_found_it_first(
