@@ -20,6 +20,7 @@ class OnnxruntimeAdapter(NumpyArraysAdapter):
 
     framework = "onnxruntime"
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
 
     def runtime(self) -> ModuleType:
         """Import ONNX Runtime."""

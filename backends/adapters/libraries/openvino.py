@@ -20,6 +20,7 @@ class OpenvinoAdapter(NumpyArraysAdapter):
 
     framework = "openvino"
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
     _core: Any = None
 
     def version(self) -> str:

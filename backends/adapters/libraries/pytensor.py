@@ -19,6 +19,7 @@ class PytensorAdapter(NumpyArraysAdapter):
 
     framework = "pytensor"
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
 
     def __init__(self) -> None:
         self._functions: dict[Any, Callable[..., list[Any]]] = {}

@@ -19,6 +19,7 @@ class SklearnAdapter(ByHandAdapter):
 
     framework = "sklearn"
     composed: ClassVar[tuple[str, ...]] = ("weight", "pos_weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
     given: ClassVar[tuple[str, ...]] = ("loss", "grad_logits", "hvp_logits")
 
     def version(self) -> str:

@@ -23,6 +23,7 @@ class TinygradAdapter(FunctionalAdapter, NumpyArraysAdapter):
 
     framework = "tinygrad"
     composed: ClassVar[tuple[str, ...]] = ("weight",)
+    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
 
     def module(self) -> ModuleType:
         """Import tinygrad."""
