@@ -56,8 +56,7 @@ class ByHandAdapter(NumpyArraysAdapter):
         if "weight" in arrays:
             found = arrays["weight"] * found
         if quantity == "loss":
-            reductions = {"none": lambda loss: loss, "mean": np.mean, "sum": np.sum}
-            return np.asarray(reductions[reduction](found))
+            return np.asarray(found if reduction == "none" else getattr(np, reduction)(found))
         if "cotangent" in arrays:
             found = arrays["cotangent"] * found
         if quantity == "hvp_logits":

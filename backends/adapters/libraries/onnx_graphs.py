@@ -48,7 +48,7 @@ def standard(operands: Mapping[str, Array], reduction: str) -> bytes:
     """
     from onnx import helper, numpy_helper
 
-    nodes = []
+    nodes: list[Any] = []
 
     def apply(operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"{operator}_{len(nodes)}"

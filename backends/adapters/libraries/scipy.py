@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bce_conformance.backends.calls import Array
 
 from .by_hand import ByHandAdapter
@@ -33,5 +35,6 @@ class ScipyAdapter(ByHandAdapter):
 
         positive = targets if pos_weight is None else pos_weight * targets
         if quantity == "loss":
-            return -(positive * log_expit(logits) + (1 - targets) * log_expit(-logits))
-        return (1 - targets) * expit(logits) - positive * expit(-logits)
+            loss = -(positive * log_expit(logits) + (1 - targets) * log_expit(-logits))
+            return np.asarray(loss)
+        return np.asarray((1 - targets) * expit(logits) - positive * expit(-logits))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bce_conformance.backends.calls import Array
 
 from .by_hand import ByHandAdapter, at_labels
@@ -37,10 +39,10 @@ class SklearnAdapter(ByHandAdapter):
 
         def found(labels: Array) -> Array:
             labels = labels.reshape(-1)
-            if quantity == "loss":
-                return loss.loss(labels, flat).reshape(logits.shape)
-            if quantity == "grad_logits":
-                return loss.gradient(labels, flat).reshape(logits.shape)
-            return loss.gradient_hessian(labels, flat)[1].reshape(logits.shape)
+            if quantity == "hvp_logits":
+                each = loss.gradient_hessian(labels, flat)[1]
+            else:
+                each = (loss.loss if quantity == "loss" else loss.gradient)(labels, flat)
+            return np.asarray(each.reshape(logits.shape))
 
         return at_labels(found, targets, pos_weight, logits)
