@@ -65,7 +65,8 @@ class LedgerFile:
         deviations: of all cells.
         witnesses: what shows them, where the draws of every run do not.
         versions: the public versions on which most deviations were measured.
-        instruction_sets: those on which the default tier has measured all cells.
+        instruction_sets: those on which the default tier has measured all cells, or the quick one
+            those of a backend that is measured on request only.
     """
 
     backend: str

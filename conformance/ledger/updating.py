@@ -251,10 +251,7 @@ class _Known:
         return next(kin, self._unexplained)
 
     def _measured_sets(self, found: Sequence[Found]) -> set[str]:
-        """The instruction sets on which a run has measured all that the default tier finds.
-
-        None of a smaller tier, which may have missed some of it.
-        """
+        """The instruction sets on which a run has measured all that the default tier finds."""
         needed = {
             place
             for place, entries in self._known.items()
@@ -262,7 +259,7 @@ class _Known:
         }
         measured: dict[str, set[Place]] = {}
         for cell in found:
-            if cell.where and cell.verdict != "not measured" and cell.tier in MADE_WITH:
+            if cell.where and cell.verdict != "not measured":
                 measured.setdefault(cell.where, set()).add(known_as(cell.place))
         return {where for where, places in measured.items() if needed <= places}
 

@@ -310,8 +310,6 @@ def by_set(path: Path) -> dict[tuple[str, str, str], str]:
 
 def test_a_run_writes_down_on_which_instruction_set_entries_hold(torch: Path) -> None:
     cells = on(HERE, "A", "A", "fails")
-    quick, _ = updated(read_file(torch), [replace(cell, tier="quick") for cell in cells])
-    assert quick.instruction_sets == ()  # the quick tier may have missed some
     assert update(torch.parent, [], cells) == ([torch], [])
     assert read_file(torch).instruction_sets == (HERE,)
     assert {name for _, _, name in by_set(torch)} == {HERE}
