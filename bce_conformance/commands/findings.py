@@ -116,16 +116,20 @@ def _lines(entry: Mapping[str, Any]) -> Iterator[str]:
     name = entry.get("id", "not a known defect")
     harm = f", harm {entry['harm']['score']}" if "harm" in entry else ""
     yield f"{name}{harm}"
-    yield from textwrap.wrap(
-        entry["title"], WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-    )
+    yield from _wrapped(entry["title"])
     if "expected" in entry:
         yield f"  exact {entry['expected']}, returned {entry['returned']}"
     if "evidence" in entry:
         yield from (f"  {backend}: {text}" for backend, text in entry["evidence"].items())
     else:
-        yield f"  in {', '.join(entry['backends'])}"
+        yield from _wrapped(f"in {', '.join(entry['backends'])}")
     for field in ("explain", "reproduce", "link"):
         if entry.get(field):
             yield f"  {entry[field]}"
     yield ""
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
