@@ -23,6 +23,7 @@ from bce_conformance.timing.plan import title
 from .charts import packed_curves, specifications, vega_script
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
+from .packing import as_json, compressed, packed_cells
 from .standing import counted, standing, unexpected
 from .timings import by_workload, chart, duration, noise_line
 
@@ -44,6 +45,9 @@ LEGEND = {
     "not measured": "Nothing was tried.",
 }
 """What each verdict means."""
+
+SCRIPTS = ("data.js", "state.js", "evidence.js", "cells.js", "curves.js", "page.js")
+"""The page's own scripts; each needs those before it."""
 
 UNEXPECTED_SHOWN = 20
 """How many worse and how many better cells the head lists; the table of cells has them all."""
@@ -69,8 +73,8 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
+    environment.filters.update(compressed=compressed, as_json=as_json)
     environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
     vega = vega_script() if has_curves or results.timings else None
@@ -81,8 +85,8 @@ def render(results: Results) -> str:
         results=results,
         run=results.run,
         style=_asset("report.css"),
-        scripts=[_asset("cells.js"), _asset("page.js")],
-        vega=Markup(vega) if vega and (has_curves or timing_chart) else None,
+        scripts=[_asset(name) for name in SCRIPTS],
+        vega=vega if vega and (has_curves or timing_chart) else None,
         curves=packed_curves(results) if has_curves else None,
         specifications=specifications(results) if has_curves else None,
         cells=packed_cells(results),
@@ -124,57 +128,6 @@ def write(results: Results, path: str | Path) -> None:
         OSError: it cannot be written; what was there before is there still.
     """
     write_text(render(results), Path(path))
-
-
-def packed_cells(results: Results) -> dict[str, Any]:
-    """The cells for the page: one list a cell, repeated texts once.
-
-    Args:
-        results: a run.
-
-    Returns:
-        ``texts``: every distinct text; ``fields``: names; ``cells``: for each cell the values of
-        the fields in their order, texts as indices into ``texts``, the ULP errors as four numbers
-        or null for infinite ones.
-    """
-    texts: dict[str, int] = {}
-
-    def text(value: str | None) -> int | None:
-        return None if value is None else texts.setdefault(value, len(texts))
-
-    def row(cell: Cell) -> dict[str, Any]:
-        ulp, worst = cell.ulp, cell.worst
-        return {
-            "requirement": text(cell.requirement),
-            "backend": text(cell.backend),
-            "device": text(cell.device),
-            "dtype": text(cell.dtype),
-            "verdict": VERDICTS.index(cell.verdict),
-            "standing": text(standing(cell)),
-            "known": VERDICTS.index(cell.known),
-            "inputs": cell.inputs,
-            "exhaustive": int(cell.evidence == "exhaustive"),
-            "reason": text(cell.reason),
-            "detail": text(cell.detail),
-            "reproduce": text(cell.reproduce),
-            "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
-            "worst": worst and [text(value) for value in vars(worst).values()],
-            "flushed": cell.flushed,
-            "log": text(cell.log),
-        }
-
-    rows = [row(cell) for cell in results.cells]
-    return {
-        "texts": list(texts),
-        "fields": list(rows[0]) if rows else [],
-        "cells": [list(row.values()) for row in rows],
-        "verdicts": VERDICTS,
-        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
-    }
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
 
 
 def _grids(results: Results) -> list[dict[str, Any]]:
