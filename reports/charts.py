@@ -58,6 +58,7 @@ _VERSION = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
 _PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
 
 
+@lru_cache(maxsize=16)
 def _by_v8(expression: str, given: str = "") -> str | None:
     """The value of an expression of ``vl_convert``; None where it ended its process."""
     command = [sys.executable, "-c", _PRINT.format(expression)]

@@ -25,6 +25,7 @@ from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .packing import as_json, compressed, packed_cells
 from .standing import counted, standing, unexpected
+from .tasks import answers, tasks
 from .timings import by_workload, chart, duration, noise_line
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -95,6 +96,8 @@ def render(results: Results) -> str:
         findings_shown=FINDINGS_SHOWN,
         found_of={backend for _, group in found for backend in group},
         versions={backend.id: backend.version for backend in results.backends},
+        safe=answers(results),
+        tasks=tasks(),
         families=families(results),
         family_names=FAMILIES,
         by_requirement=_by_requirement(results),
