@@ -58,6 +58,21 @@ FINDINGS_SHOWN = 12
 """How many defects the page shows before the rest is folded away."""
 
 
+def environment() -> Environment:
+    """The templates of the pages, with the filters that they use; everything is escaped."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
+    found.filters.update(compressed=compressed, as_json=as_json)
+    found.filters.update(workload=title, duration=duration, standing=standing)
+    return found
+
+
 def render(results: Results) -> str:
     """Render a run as one self-contained HTML page.
 
@@ -67,56 +82,50 @@ def render(results: Results) -> str:
     Returns:
         The page.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
-    environment.filters.update(compressed=compressed, as_json=as_json)
-    environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
     vega = vega_script() if has_curves or results.timings else None
     has_curves = has_curves and vega is not None
     timing_chart = chart(results.timings) if results.timings and vega else None
     found = distinct(results)
-    return environment.get_template("report.html.j2").render(
-        results=results,
-        run=results.run,
-        style=_asset("report.css"),
-        scripts=[_asset(name) for name in SCRIPTS],
-        vega=vega if vega and (has_curves or timing_chart) else None,
-        curves=packed_curves(results) if has_curves else None,
-        specifications=specifications(results) if has_curves else None,
-        cells=packed_cells(results),
-        grids=_grids(results),
-        found=found,
-        findings_shown=FINDINGS_SHOWN,
-        found_of={backend for _, group in found for backend in group},
-        versions={backend.id: backend.version for backend in results.backends},
-        safe=answers(results),
-        tasks=tasks(),
-        families=families(results),
-        family_names=FAMILIES,
-        by_requirement=_by_requirement(results),
-        total=square(results.cells),
-        unexpected=unexpected(results.cells),
-        better=[cell for cell in results.cells if cell.expected and cell.better],
-        not_as_known=counted(results.cells),
-        shown=UNEXPECTED_SHOWN,
-        duration=_duration(results),
-        devices=_distinct(results, "device"),
-        dtypes=_distinct(results, "dtype"),
-        verdicts=VERDICTS,
-        marks=MARKS,
-        legend=LEGEND,
-        timings=results.timings,
-        timings_only=bool(results.timings) and not results.cells,
-        timed=by_workload(results.timings) if results.timings else {},
-        noise=noise_line(results.timings).plain if results.timings else "",
-        timing_chart=timing_chart,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            run=results.run,
+            style=asset("report.css"),
+            scripts=[asset(name) for name in SCRIPTS],
+            vega=vega if vega and (has_curves or timing_chart) else None,
+            curves=packed_curves(results) if has_curves else None,
+            specifications=specifications(results) if has_curves else None,
+            cells=packed_cells(results),
+            grids=_grids(results),
+            found=found,
+            findings_shown=FINDINGS_SHOWN,
+            found_of={backend for _, group in found for backend in group},
+            versions={backend.id: backend.version for backend in results.backends},
+            safe=answers(results),
+            tasks=tasks(),
+            families=families(results),
+            family_names=FAMILIES,
+            by_requirement=_by_requirement(results),
+            total=square(results.cells),
+            unexpected=unexpected(results.cells),
+            better=[cell for cell in results.cells if cell.expected and cell.better],
+            not_as_known=counted(results.cells),
+            shown=UNEXPECTED_SHOWN,
+            duration=_duration(results),
+            devices=_distinct(results, "device"),
+            dtypes=_distinct(results, "dtype"),
+            verdicts=VERDICTS,
+            marks=MARKS,
+            legend=LEGEND,
+            timings=results.timings,
+            timings_only=bool(results.timings) and not results.cells,
+            timed=by_workload(results.timings) if results.timings else {},
+            noise=noise_line(results.timings).plain if results.timings else "",
+            timing_chart=timing_chart,
+        )
     )
 
 
@@ -174,6 +183,6 @@ def _slug(verdict: str) -> str:
     return verdict.replace(" ", "-")
 
 
-def _asset(name: str) -> Markup:
-    """A style sheet or script of this package, which goes into the page as it is."""
+def asset(name: str) -> Markup:
+    """A style sheet or script of this package, which goes into a page as it is."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
