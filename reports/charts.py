@@ -37,18 +37,17 @@ all four formats) lies between 0.01 and 1000: ``near``.
 """
 
 PALETTE = (
-    "#2a9d62",
-    "#e4572e",
-    "#3d7fe0",
-    "#e0a100",
-    "#a25bd0",
-    "#12a5b8",
-    "#d9468b",
-    "#8a6d4b",
-    "#7a8794",
-    "#6f9a10",
+    *("#2a9d62", "#e4572e", "#3d7fe0", "#b98300", "#a25bd0", "#1094a6", "#d9468b", "#8a6d4b"),
+    *("#75818e", "#648c0e", "#6b6bd6", "#5f7fa8", "#3b8f8a", "#b3528f", "#a3761c", "#c0552b"),
 )
-"""Colours of the backends in their order, readable on light and on dark ground."""
+"""Colours of the backends in their order: 3:1 against light and dark ground (WCAG 1.4.11)."""
+
+DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4))
+"""Dashes of the backends in their order. Their number and that of the colours have no common
+divisor: 80 backends look different from each other."""
+
+DIGITS = 6
+"""Significant digits of a drawn point, a thousandth of a pixel; results.json has all of them."""
 
 
 # V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
@@ -59,6 +58,7 @@ _VERSION = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
 _PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
 
 
+@lru_cache(maxsize=16)
 def _by_v8(expression: str, given: str = "") -> str | None:
     """The value of an expression of ``vl_convert``; None where it ended its process."""
     command = [sys.executable, "-c", _PRINT.format(expression)]
@@ -93,12 +93,12 @@ def packed_curves(results: Results) -> dict[str, Any]:
 
     Returns:
         ``logits``: lists of logits; ``curves``: records whose ``logits`` is an index into them and
-        whose ``ulps`` has an entry for each; ``colours``: backend id → colour.
+        whose ``ulps`` has an entry for each; ``looks``: backend id → ``colour`` and ``dash``.
     """
     places: dict[tuple[float, ...], int] = {}
     curves = []
     for curve in results.curves:
-        logits = tuple(logit for logit, _ in curve.points)
+        logits = tuple(_drawn(logit) for logit, _ in curve.points)
         curves.append(
             {
                 "backend": curve.backend,
@@ -107,10 +107,10 @@ def packed_curves(results: Results) -> dict[str, Any]:
                 "quantity": curve.quantity,
                 "target": curve.target,
                 "logits": places.setdefault(logits, len(places)),
-                "ulps": [None if math.isinf(ulp) else ulp for _, ulp in curve.points],
+                "ulps": [None if math.isinf(ulp) else _drawn(ulp) for _, ulp in curve.points],
             }
         )
-    return {"logits": list(places), "curves": curves, "colours": _colours(results)}
+    return {"logits": list(places), "curves": curves, "looks": _looks(results)}
 
 
 def specifications(results: Results) -> dict[str, Spec]:
@@ -133,10 +133,18 @@ def specifications(results: Results) -> dict[str, Spec]:
     }
 
 
-def _colours(results: Results) -> dict[str, str]:
+def _drawn(value: float) -> float:
+    """A number to as many digits as a drawing needs, its sign and a zero kept."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _looks(results: Results) -> dict[str, dict[str, Any]]:
     drawn = {curve.backend for curve in results.curves}
     ids = [backend.id for backend in results.backends if backend.id in drawn]
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ids)}
+    return {
+        name: {"colour": PALETTE[n % len(PALETTE)], "dash": list(DASHES[n % len(DASHES)])}
+        for n, name in enumerate(ids)
+    }
 
 
 def _specification(results: Results, exponent: int, marked: range) -> Spec:
@@ -146,20 +154,22 @@ def _specification(results: Results, exponent: int, marked: range) -> Spec:
 
 
 def _lines(results: Results, logit_axis: alt.Axis) -> alt.LayerChart:
-    colours = _colours(results)
+    looks = _looks(results)
     # The page replaces both domains by those of the curves it draws.
     x = alt.X("place:Q", title="logit", axis=logit_axis).scale(domain=[-1, 1], nice=False)
     y = alt.Y("ulp:Q", title="error in ULP", axis=_ulp_axis())
     y = y.scale(type="symlog", constant=ULP_CONSTANT, domain=[0, 10], nice=False)
     colour = alt.Color("backend:N", legend=None)
-    colour = colour.scale(domain=list(colours), range=list(colours.values()))
+    colour = colour.scale(domain=list(looks), range=[look["colour"] for look in looks.values()])
+    dash = alt.StrokeDash("backend:N", legend=None)
+    dash = dash.scale(domain=list(looks), range=[look["dash"] for look in looks.values()])
     tooltip = [
         alt.Tooltip("backend:N"),
         alt.Tooltip("logit:Q", format=".6~g"),
         alt.Tooltip("shown:N", title="ULP"),
     ]
     base = alt.Chart(alt.Data(name="points")).encode(x=x, y=y, color=colour)
-    line = base.mark_line(strokeWidth=1.6, opacity=0.9)
+    line = base.mark_line(strokeWidth=1.6, opacity=0.9).encode(strokeDash=dash)
     dots = base.mark_circle(size=60, opacity=0).encode(tooltip=tooltip)
     lost = base.transform_filter("datum.infinite")
     crosses = lost.mark_point(shape="triangle-up", size=70, filled=True, opacity=1)

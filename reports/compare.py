@@ -70,6 +70,11 @@ class Comparison:
     unmoved: int
     timings: tuple[timings.Move, ...] = ()
 
+    @property
+    def worse(self) -> int:
+        """How many cells are worse."""
+        return sum(move.better is False for move in self.moves)
+
 
 def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Comparison:
     """Find every cell that moved from one run to another.
@@ -81,7 +86,7 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
             0.5 ULP counting as 0.5.
 
     Returns:
-        The moves, in the second run's order, then those that disappeared.
+        The moves, what is worse first, then in the second run's order.
 
     Raises:
         ValueError: ``factor`` is not a number of at least 1.
@@ -90,7 +95,8 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
         raise ValueError(f"factor is {factor}; accepted is a number of at least 1")
     old = {cell.place: cell for cell in before.cells}
     new = {cell.place: cell for cell in after.cells}
-    moves = tuple(_moves(old, new, factor))
+    order = {False: 0, None: 1, True: 2}
+    moves = tuple(sorted(_moves(old, new, factor), key=lambda move: order[move.better]))
     return Comparison(
         before=before.run,
         after=after.run,
@@ -128,8 +134,11 @@ def _moves(old: dict[Place, Cell], new: dict[Place, Cell], factor: float) -> Ite
 
 
 def _better_verdict(before: Cell, after: Cell) -> bool | None:
-    if before.verdict in UNMEASURED or after.verdict in UNMEASURED:
+    """Better or worse; what was measured and is not any more is worse, and the reverse neither."""
+    if before.verdict in UNMEASURED:
         return None
+    if after.verdict in UNMEASURED:
+        return False
     return is_better(after.verdict, before.verdict)
 
 
@@ -163,13 +172,43 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     return Group(*parts)
 
 
+def differences(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """What was not alike in how two runs were measured: name, before, after.
+
+    Two runs of other seeds, tiers, processors or extent differ for reasons that are no change of a
+    backend.
+    """
+    rows = [
+        (name, one, other)
+        for (name, one), (_, other) in zip(
+            _settings(comparison.before), _settings(comparison.after), strict=True
+        )
+    ]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _settings(run: Run) -> list[tuple[str, str]]:
+    host = run.host
+    cut = "interrupted: cells are missing" if run.interrupted else "no"
+    return [
+        ("tier", run.tier),
+        ("seed", "not said" if run.seed is None else str(run.seed)),
+        ("interrupted", cut),
+        ("processor", f"{host.cpu or 'unknown'}, {host.cores} cores"),
+        ("instruction set", host.instruction_set or "not said"),
+        ("system", f"{host.os}, Python {host.python}"),
+    ]
+
+
 def _versions_table(comparison: Comparison) -> Table:
     before, after = comparison.before, comparison.after
     table = Table(title="versions", title_style="dim")
     for name in ("", f"before: {before.id}", f"after: {after.id}"):
         table.add_column(Text(name))
-    for name in ("started", "tier", "commit"):
+    for name in ("started", "commit"):
         table.add_row(name, Text(getattr(before, name)), Text(getattr(after, name)), style="dim")
+    for name, *shown in differences(comparison):
+        table.add_row(Text(name), *(Text(value) for value in shown), style="bold yellow")
     for version in comparison.versions:
         changed = "bold" if version.before != version.after else ""
         shown = ["not listed" if v is None else v for v in (version.before, version.after)]
@@ -186,7 +225,28 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
         states = (_state(move.before), _state(move.after))
         table.add_row(mark, Text(str(move.place), overflow="fold"), *states)
+        if move.kind in ("verdict", "ulp"):
+            table.add_row("", Text(f"  {distance(move)}", style="dim", overflow="fold"), "", "")
     return table
+
+
+def distance(move: Move) -> str:
+    """How far a cell moved, with the worst input of both runs, in a line; empty where none has one.
+
+    Example: ``error × 12; worst before at x = 20, y = 1; after at x = 88, y = 0``
+    """
+    said = []
+    before, after = move.before, move.after
+    if before and after and before.ulp and after.ulp and _largest(before) != _largest(after):
+        small, large = sorted((_largest(before), _largest(after)))
+        times = "∞" if math.isinf(large) else f"{large / small:.3g}"
+        said.append(f"error {'×' if _largest(after) == large else '÷'} {times}")
+    for when, cell in (("before", before), ("after", after)):
+        if cell and cell.worst:
+            operands = zip("xywp", vars(cell.worst).values(), strict=False)
+            inputs = [f"{n} = {float.fromhex(v):.9g}" for n, v in operands if v is not None]
+            said.append(f"worst {when} at {', '.join(inputs)}")
+    return "; ".join(said)
 
 
 def _state(cell: Cell | None) -> Text:
@@ -201,7 +261,7 @@ def _state(cell: Cell | None) -> Text:
 def _verdict(comparison: Comparison) -> Text:
     moves = comparison.moves
     better = sum(move.better is True for move in moves)
-    worse = sum(move.better is False for move in moves)
+    worse = comparison.worse
     text = Text(f"{len(moves)} cells moved: ")
     text.append(f"{worse} worse", style="bold red" if worse else "")
     text.append(f", {better} better, {len(moves) - worse - better} other; ")

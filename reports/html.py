@@ -23,7 +23,9 @@ from bce_conformance.timing.plan import title
 from .charts import packed_curves, specifications, vega_script
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
+from .packing import as_json, compressed, packed_cells
 from .standing import counted, standing, unexpected
+from .tasks import answers, tasks
 from .timings import by_workload, chart, duration, noise_line
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -45,12 +47,30 @@ LEGEND = {
 }
 """What each verdict means."""
 
+SCRIPTS = ("data.js", "state.js", "evidence.js", "cells.js", "curves.js", "page.js")
+"""The page's own scripts; each needs those before it."""
+
 UNEXPECTED_SHOWN = 20
 """How many worse and how many better cells the head lists; the table of cells has them all."""
 
 
 FINDINGS_SHOWN = 12
 """How many defects the page shows before the rest is folded away."""
+
+
+def environment() -> Environment:
+    """The templates of the pages, with the filters that they use; everything is escaped."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
+    found.filters.update(compressed=compressed, as_json=as_json)
+    found.filters.update(workload=title, duration=duration, standing=standing)
+    return found
 
 
 def render(results: Results) -> str:
@@ -62,54 +82,50 @@ def render(results: Results) -> str:
     Returns:
         The page.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
-    environment.filters.update(workload=title, duration=duration, standing=standing)
     has_curves = any(curve.points for curve in results.curves)
     vega = vega_script() if has_curves or results.timings else None
     has_curves = has_curves and vega is not None
     timing_chart = chart(results.timings) if results.timings and vega else None
     found = distinct(results)
-    return environment.get_template("report.html.j2").render(
-        results=results,
-        run=results.run,
-        style=_asset("report.css"),
-        scripts=[_asset("cells.js"), _asset("page.js")],
-        vega=Markup(vega) if vega and (has_curves or timing_chart) else None,
-        curves=packed_curves(results) if has_curves else None,
-        specifications=specifications(results) if has_curves else None,
-        cells=packed_cells(results),
-        grids=_grids(results),
-        found=found,
-        findings_shown=FINDINGS_SHOWN,
-        found_of={backend for _, group in found for backend in group},
-        versions={backend.id: backend.version for backend in results.backends},
-        families=families(results),
-        family_names=FAMILIES,
-        by_requirement=_by_requirement(results),
-        total=square(results.cells),
-        unexpected=unexpected(results.cells),
-        better=[cell for cell in results.cells if cell.expected and cell.better],
-        not_as_known=counted(results.cells),
-        shown=UNEXPECTED_SHOWN,
-        duration=_duration(results),
-        devices=_distinct(results, "device"),
-        dtypes=_distinct(results, "dtype"),
-        verdicts=VERDICTS,
-        marks=MARKS,
-        legend=LEGEND,
-        timings=results.timings,
-        timings_only=bool(results.timings) and not results.cells,
-        timed=by_workload(results.timings) if results.timings else {},
-        noise=noise_line(results.timings).plain if results.timings else "",
-        timing_chart=timing_chart,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            run=results.run,
+            style=asset("report.css"),
+            scripts=[asset(name) for name in SCRIPTS],
+            vega=vega if vega and (has_curves or timing_chart) else None,
+            curves=packed_curves(results) if has_curves else None,
+            specifications=specifications(results) if has_curves else None,
+            cells=packed_cells(results),
+            grids=_grids(results),
+            found=found,
+            findings_shown=FINDINGS_SHOWN,
+            found_of={backend for _, group in found for backend in group},
+            versions={backend.id: backend.version for backend in results.backends},
+            safe=answers(results),
+            tasks=tasks(),
+            families=families(results),
+            family_names=FAMILIES,
+            by_requirement=_by_requirement(results),
+            total=square(results.cells),
+            unexpected=unexpected(results.cells),
+            better=[cell for cell in results.cells if cell.expected and cell.better],
+            not_as_known=counted(results.cells),
+            shown=UNEXPECTED_SHOWN,
+            duration=_duration(results),
+            devices=_distinct(results, "device"),
+            dtypes=_distinct(results, "dtype"),
+            verdicts=VERDICTS,
+            marks=MARKS,
+            legend=LEGEND,
+            timings=results.timings,
+            timings_only=bool(results.timings) and not results.cells,
+            timed=by_workload(results.timings) if results.timings else {},
+            noise=noise_line(results.timings).plain if results.timings else "",
+            timing_chart=timing_chart,
+        )
     )
 
 
@@ -124,57 +140,6 @@ def write(results: Results, path: str | Path) -> None:
         OSError: it cannot be written; what was there before is there still.
     """
     write_text(render(results), Path(path))
-
-
-def packed_cells(results: Results) -> dict[str, Any]:
-    """The cells for the page: one list a cell, repeated texts once.
-
-    Args:
-        results: a run.
-
-    Returns:
-        ``texts``: every distinct text; ``fields``: names; ``cells``: for each cell the values of
-        the fields in their order, texts as indices into ``texts``, the ULP errors as four numbers
-        or null for infinite ones.
-    """
-    texts: dict[str, int] = {}
-
-    def text(value: str | None) -> int | None:
-        return None if value is None else texts.setdefault(value, len(texts))
-
-    def row(cell: Cell) -> dict[str, Any]:
-        ulp, worst = cell.ulp, cell.worst
-        return {
-            "requirement": text(cell.requirement),
-            "backend": text(cell.backend),
-            "device": text(cell.device),
-            "dtype": text(cell.dtype),
-            "verdict": VERDICTS.index(cell.verdict),
-            "standing": text(standing(cell)),
-            "known": VERDICTS.index(cell.known),
-            "inputs": cell.inputs,
-            "exhaustive": int(cell.evidence == "exhaustive"),
-            "reason": text(cell.reason),
-            "detail": text(cell.detail),
-            "reproduce": text(cell.reproduce),
-            "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
-            "worst": worst and [text(value) for value in vars(worst).values()],
-            "flushed": cell.flushed,
-            "log": text(cell.log),
-        }
-
-    rows = [row(cell) for cell in results.cells]
-    return {
-        "texts": list(texts),
-        "fields": list(rows[0]) if rows else [],
-        "cells": [list(row.values()) for row in rows],
-        "verdicts": VERDICTS,
-        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
-    }
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
 
 
 def _grids(results: Results) -> list[dict[str, Any]]:
@@ -218,6 +183,6 @@ def _slug(verdict: str) -> str:
     return verdict.replace(" ", "-")
 
 
-def _asset(name: str) -> Markup:
-    """A style sheet or script of this package, which goes into the page as it is."""
+def asset(name: str) -> Markup:
+    """A style sheet or script of this package, which goes into a page as it is."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

@@ -92,13 +92,26 @@ def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def compare(before: Path, after: Path) -> None:
-    """Compare two results.json (or their folders): every cell that moved.
+def compare(
+    before: Annotated[Path, typer.Argument(help="a results.json or its folder")],
+    after: Annotated[Path, typer.Argument(help="another one, measured later")],
+    html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
+) -> None:
+    """Compare two runs: every cell that moved, how far, and what else differs between them.
 
-    Exits 1 if any cell moved.
+    Exits 1 if a cell is worse; one that was measured and is not any more counts as worse.
+
+    Example: bce-conformance compare before/ after/ --html compare.html
     """
     from bce_conformance.reports import compare as comparison
+    from bce_conformance.reports import comparison_page
 
     found = comparison.compare(read(before), read(after))
     console.print(comparison.comparison_table(found))
-    raise typer.Exit(Exit.UNEXPECTED if found.moves else Exit.AS_EXPECTED)
+    if html is not None:
+        try:
+            comparison_page.write(found, html)
+        except OSError as error:
+            misuse(f"--html {html} cannot be written: {error.strerror}; name another file")
+        console.print(f"page: {html}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(Exit.UNEXPECTED if found.worse else Exit.AS_EXPECTED)

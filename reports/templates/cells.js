@@ -1,180 +1,52 @@
-// The table of cells: filters, sorts, and shows the evidence of one cell. Texts reach the page as
-// text nodes only, never as markup.
+// The table of cells: filters, sorts, and opens cells.
 "use strict";
-const report = {};
 
-report.element = (tag, properties = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== ""));
-  return node;
-};
-
-report.cells = (() => {
-  const { element } = report;
-  const packed = JSON.parse(document.getElementById("cell-data").textContent);
-  const { texts, verdicts, requirements } = packed;
+report.startCells = async () => {
+  const { element, number, count } = report;
+  const packed = JSON.parse(await report.unpack("cell-data"));
+  const { texts, columns: data, verdicts, requirements } = packed;
   const text = (index) => (index === null ? null : texts[index]);
   const PAGE = 100;
 
-  const places = Object.fromEntries(packed.fields.map((name, index) => [name, index]));
-  const cells = packed.cells.map((row, order) => {
-    const value = (name) => row[places[name]];
+  const cells = data.requirement.map((named, order) => {
+    const is = (name) => text(data[name][order]);
+    const worst = data.worst[order];
+    const place = [texts[named], is("backend"), is("device"), is("dtype")];
     return {
-      order,
-      requirement: text(value("requirement")),
-      backend: text(value("backend")),
-      device: text(value("device")),
-      dtype: text(value("dtype")),
-      rank: value("verdict"),
-      verdict: verdicts[value("verdict")],
-      standing: text(value("standing")),
-      known: verdicts[value("known")],
-      inputs: value("inputs"),
-      evidence: value("exhaustive") ? "exhaustive" : "searched",
-      reason: text(value("reason")),
-      detail: text(value("detail")),
-      reproduce: text(value("reproduce")),
-      ulp: value("ulp"),
-      worst: value("worst"),
-      flushed: value("flushed"),
-      log: text(value("log")),
-      family: requirements[text(value("requirement"))][0],
+      order, id: place.join("/"), requirement: place[0], backend: place[1], device: place[2], dtype: place[3],
+      rank: data.verdict[order], verdict: verdicts[data.verdict[order]], known: verdicts[data.known[order]],
+      standing: is("standing"), inputs: data.inputs[order], flushed: data.flushed[order],
+      evidence: data.exhaustive[order] ? "exhaustive" : "searched",
+      reason: is("reason"), detail: is("detail"), reproduce: is("reproduce"), log: is("log"),
+      ulp: data.ulp[order], worst: worst && worst.map(text), family: requirements[texts[named]][0],
     };
   });
-
-  // null stands for infinity within a distribution.
-  const number = (value) => {
-    if (value === null) return "∞";
-    if (value === 0) return "0";
-    if (value >= 1e5 || value < 1e-3) return value.toExponential(2).replace("e+", "e");
-    return String(Number(value.toPrecision(4)));
-  };
-  const count = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
-  const share = (value) => {
-    if (value === 1 || value === 0) return `${100 * value} %`;
-    return `${(Math.floor(value * 1e6) / 1e4).toString()} %`;
-  };
+  const byId = new Map(cells.map((cell) => [cell.id, cell]));
   const largest = (cell) => (cell.ulp ? cell.ulp[0] ?? Infinity : -1);
-  const slug = (verdict) => `v-${verdict.replaceAll(" ", "-")}`;
-  const badge = (verdict) => element("span", { className: `badge ${slug(verdict)}` }, verdict);
-  const address = (cell) =>
-    "#cell/" + [cell.requirement, cell.backend, cell.device, cell.dtype].map(encodeURIComponent).join("/");
-
-  const decimal = (hex) => {
-    const parts = /^(-?)0x([01])\.?([0-9a-f]*)p([+-]?\d+)$/.exec(hex);
-    if (!parts) return null;
-    const [, sign, whole, fraction, exponent] = parts;
-    let mantissa = Number(whole);
-    [...fraction].forEach((digit, place) => (mantissa += parseInt(digit, 16) / 16 ** (place + 1)));
-    // In two steps, for 2 ** exponent alone may underflow where the product does not.
-    const power = Number(exponent);
-    const half = Math.trunc(power / 2);
-    const value = mantissa * 2 ** half * 2 ** (power - half);
-    return `${sign ? "−" : ""}${value === 0 ? 0 : Number(value.toPrecision(9))}`;
-  };
 
   const columns = [
-    { title: "requirement", width: "17%", of: (cell) => cell.order },
-    { title: "backend", width: "15%", of: (cell) => cell.backend },
-    { title: "device", width: "8%", of: (cell) => cell.device, minor: true },
-    { title: "dtype", width: "11%", of: (cell) => cell.dtype },
-    { title: "verdict", width: "14%", of: (cell) => cell.rank },
-    { title: "max ULP", width: "11%", of: largest, number: true },
-    { title: "inputs", width: "12%", of: (cell) => cell.inputs, number: true, minor: true },
-    { title: "against the ledger", width: "12%", of: (cell) => cell.standing, minor: true },
+    { name: "requirement", title: "requirement", width: "17%", of: (cell) => cell.order },
+    { name: "backend", title: "backend", width: "15%", of: (cell) => cell.backend },
+    { name: "device", title: "device", width: "8%", of: (cell) => cell.device, minor: true },
+    { name: "dtype", title: "dtype", width: "11%", of: (cell) => cell.dtype },
+    { name: "verdict", title: "verdict", width: "14%", of: (cell) => cell.rank },
+    { name: "ulp", title: "max ULP", width: "11%", of: largest, number: true },
+    { name: "inputs", title: "inputs", width: "12%", of: (cell) => cell.inputs, number: true, minor: true },
+    { name: "standing", title: "against the ledger", width: "12%", of: (cell) => cell.standing, minor: true },
   ];
-
-  const standing = (cell) =>
-    cell.standing.startsWith("worse")
-      ? element("span", { className: "surprising" }, cell.standing)
-      : cell.standing;
+  const classes = (column) => [column.number ? "number" : "", column.minor ? "minor" : ""].join(" ").trim();
 
   const row = (cell) => {
     const toggle = element("button", { type: "button" }, cell.requirement);
     toggle.setAttribute("aria-expanded", "false");
     const contents = [
-      toggle,
-      cell.backend,
-      cell.device,
-      cell.dtype,
-      badge(cell.verdict),
-      cell.ulp ? number(cell.ulp[0]) : "",
-      count(cell.inputs),
-      standing(cell),
+      toggle, cell.backend, cell.device, cell.dtype, report.badge(cell.verdict),
+      cell.ulp ? number(cell.ulp[0]) : "", count(cell.inputs), report.standing(cell),
     ];
     const line = element("tr", { className: "row" });
-    columns.forEach((column, place) => {
-      const classes = [column.number ? "number" : "", column.minor ? "minor" : ""].join(" ").trim();
-      line.append(element("td", { className: classes }, contents[place]));
-    });
+    columns.forEach((column, place) => line.append(element("td", { className: classes(column) }, contents[place])));
     line.dataset.order = cell.order;
     return line;
-  };
-
-  const pairs = (entries) =>
-    element("dl", { className: "pairs" }, ...entries.map(([name, value]) =>
-      element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-  const heading = (words) => element("h4", {}, words);
-  const hex = (index) => {
-    if (index === null) return "None";
-    const value = texts[index];
-    const known = decimal(value);
-    return element("span", {}, element("code", {}, value), known === null ? "" : element("small", {}, `≈ ${known}`));
-  };
-
-  const copyButton = (line) => {
-    const button = element("button", { type: "button" }, "copy");
-    button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(line.textContent);
-        button.textContent = "copied";
-      } catch {
-        getSelection().selectAllChildren(line);
-        button.textContent = "selected";
-      }
-      setTimeout(() => (button.textContent = "copy"), 1500);
-    });
-    return button;
-  };
-
-  const evidence = (cell) => {
-    const box = element("td", { colSpan: columns.length });
-    box.append(element("p", { className: "sentence" }, requirements[cell.requirement][1]));
-    box.append(pairs([
-      ["cell", element("code", {}, [cell.requirement, cell.backend, cell.device, cell.dtype].join("/"))],
-      ["verdict", badge(cell.verdict)],
-      ["known", badge(cell.known)],
-      ["against the ledger", standing(cell)],
-      ["inputs tried", `${count(cell.inputs)}, ${cell.evidence}`],
-      ...(cell.flushed ? [["subnormal results flushed to zero", count(cell.flushed)]] : []),
-    ]));
-    if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
-    if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));
-    if (cell.log) box.append(heading("what was raised"), element("pre", {}, cell.log));
-    if (cell.ulp) {
-      const [max, p99, mean, rounded] = cell.ulp;
-      const proven = cell.evidence === "exhaustive" ? "maximum (proven)" : "maximum found";
-      box.append(heading("error in ULP"), pairs([
-        [proven, number(max)], ["99th percentile", number(p99)], ["mean", number(mean)], ["correctly rounded", share(rounded)],
-      ]));
-    }
-    if (cell.worst) {
-      const names = ["logit", "target", "weight", "pos_weight", "got", "exact"];
-      box.append(heading("worst input"), pairs(names.map((name, place) => [name, hex(cell.worst[place])])));
-    }
-    if (cell.reproduce) {
-      const line = element("pre", {}, cell.reproduce);
-      box.append(heading("see it again"), element("div", { className: "line" }, line, copyButton(line)));
-    }
-    box.append(element("p", { className: "links" },
-      element("a", { href: address(cell) }, "link to this cell"),
-      element("a", { href: `#requirement/${encodeURIComponent(cell.requirement)}` }, "requirement"),
-      element("a", { href: `#cells?requirement=${encodeURIComponent(cell.requirement)}` }, "this requirement, every backend")));
-    return element("tr", { className: "evidence" }, box);
   };
 
   const table = document.getElementById("cell-table");
@@ -184,43 +56,63 @@ report.cells = (() => {
   const search = document.getElementById("f-text");
   const filters = ["backend", "family", "requirement", "dtype", "device", "verdict", "standing"];
   const select = (name) => document.getElementById(`f-${name}`);
+  const opened = new Set();
   let found = cells;
   let sorting = { column: columns[0], descending: false };
 
-  const words = (cell) =>
-    (cell.words ??= [cell.requirement, requirements[cell.requirement][1], cell.backend, cell.device, cell.dtype,
-      cell.verdict, cell.reason, cell.detail, cell.reproduce].join("\n").toLowerCase());
+  // Each distinct text is searched once, however many cells have it.
+  const lowered = texts.map((words) => words.toLowerCase());
+  const searched = ["requirement", "backend", "device", "dtype", "reason", "detail", "reproduce"].map((name) => data[name]);
+  const sentences = new Map(Object.entries(requirements).map(([id, [, words]]) => [id, words.toLowerCase()]));
+  const having = (term) => {
+    const has = Uint8Array.from(lowered, (words) => Number(words.includes(term)));
+    const named = verdicts.map((verdict) => verdict.toLowerCase().includes(term));
+    const required = new Set([...sentences].filter(([, words]) => words.includes(term)).map(([id]) => id));
+    return (cell) => named[cell.rank] || required.has(cell.requirement) || searched.some((column) => has[column[cell.order]]);
+  };
+
+  const put = (line, open) => {
+    const button = line.querySelector("button");
+    const cell = cells[line.dataset.order];
+    if (open === (button.getAttribute("aria-expanded") === "true")) return;
+    button.setAttribute("aria-expanded", String(open));
+    if (open) line.after(report.evidence(cell, requirements[cell.requirement][1], columns.length));
+    else line.nextElementSibling.remove();
+  };
 
   const showMore = (upTo = body.querySelectorAll("tr.row").length + PAGE) => {
     const shown = body.querySelectorAll("tr.row").length;
-    body.append(...found.slice(shown, upTo).map(row));
+    const lines = found.slice(shown, upTo).map(row);
+    body.append(...lines);
+    for (const line of lines) if (opened.has(cells[line.dataset.order].id)) put(line, true);
     more.hidden = upTo >= found.length;
   };
 
-  const toggle = (line, open) => {
-    const button = line.querySelector("button");
-    const isOpen = button.getAttribute("aria-expanded") === "true";
-    if (open === isOpen) return;
-    button.setAttribute("aria-expanded", String(!isOpen));
-    if (isOpen) line.nextElementSibling.remove();
-    else line.after(evidence(cells[line.dataset.order]));
-  };
-
   const refresh = () => {
+    const held = body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.order : undefined;
     const wanted = filters.map((name) => [name, select(name).value]).filter(([, value]) => value);
-    const terms = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const tests = search.value.toLowerCase().split(/\s+/).filter(Boolean).map(having);
     found = cells.filter((cell) =>
-      wanted.every(([name, value]) => cell[name] === value) && terms.every((term) => words(cell).includes(term)));
+      wanted.every(([name, value]) => cell[name] === value) && tests.every((test) => test(cell)));
     const { column, descending } = sorting;
     const sign = descending ? -1 : 1;
     found.sort((one, other) => {
       const [a, b] = [column.of(one), column.of(other)];
       return a === b ? one.order - other.order : a < b ? -sign : sign;
     });
+    for (const [place, head] of [...table.tHead.rows[0].cells].entries()) {
+      const sorted = columns[place] === column && (column !== columns[0] || descending);
+      if (sorted) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+    report.marked?.();
     body.replaceChildren();
-    showMore(PAGE);
+    const last = opened.size ? found.findLastIndex((cell) => opened.has(cell.id)) + 1 : 0;
+    showMore(Math.max(PAGE, last));
     status.textContent = found.length === cells.length
       ? `${count(cells.length)} cells` : `${count(found.length)} of ${count(cells.length)} cells`;
+    // The row that had the focus has it still; where it is gone, the search has.
+    if (held !== undefined) (body.querySelector(`tr.row[data-order="${held}"] button`) ?? search).focus({ preventScroll: true });
   };
 
   /** Set every filter: those in `values` to theirs, the others to none. */
@@ -238,53 +130,84 @@ report.cells = (() => {
   };
 
   /** Show one cell among those of its requirement, its evidence open. */
-  const open = (requirement, backend, device, dtype) => {
+  const open = (requirement, ...rest) => {
+    const id = [requirement, ...rest].join("/");
+    opened.clear();
+    if (byId.has(id)) opened.add(id);
     filter({ requirement });
-    const place = found.findIndex((c) => c.backend === backend && c.device === device && c.dtype === dtype);
-    if (place < 0) return;
-    if (place >= PAGE) showMore(place + 1);
-    const line = body.querySelector(`tr.row[data-order="${found[place].order}"]`);
-    toggle(line, true);
+    if (!byId.has(id)) {
+      status.textContent = `This run has no cell ${id}.`;
+      document.getElementById("cells").scrollIntoView();
+      return;
+    }
+    const line = body.querySelector(`tr.row[data-order="${byId.get(id).order}"]`);
     line.scrollIntoView({ block: "center" });
+    line.querySelector("button").focus({ preventScroll: true });
+  };
+
+  const read = () => [
+    ["text", search.value.trim()],
+    ...filters.map((name) => [name, select(name).value]),
+    ["sort", sorting.column === columns[0] && !sorting.descending ? "" : (sorting.descending ? "-" : "") + sorting.column.name],
+    ...[...opened].map((id) => ["open", id]),
+  ];
+  const set = (chosen) => {
+    const sort = chosen.get("sort") ?? "";
+    const column = columns.find((one) => one.name === sort.replace(/^-/, "")) ?? columns[0];
+    sorting = { column, descending: sort.startsWith("-") };
+    opened.clear();
+    for (const id of chosen.getAll("open")) if (byId.has(id)) opened.add(id);
+    filter(Object.fromEntries(chosen));
   };
 
   const build = () => {
+    const filtered = () => {
+      refresh();
+      report.state.changed("cells");
+    };
     for (const name of filters) {
       const values = name === "verdict" ? verdicts.filter((v) => cells.some((c) => c.verdict === v))
         : [...new Set(cells.map((cell) => cell[name]))];
       const options = values.map((value) => element("option", {}, value));
       select(name).append(element("option", { value: "" }, "all"), ...options);
-      select(name).addEventListener("change", refresh);
+      select(name).addEventListener("change", filtered);
     }
     for (const column of columns) {
       const button = element("button", { type: "button" }, column.title);
-      const classes = [column.number ? "number" : "", column.minor ? "minor" : ""].join(" ").trim();
-      const head = element("th", { scope: "col", className: classes }, button);
+      const head = element("th", { scope: "col", className: classes(column) }, button);
       head.style.width = column.width;
       button.addEventListener("click", () => {
         const again = sorting.column === column;
         sorting = { column, descending: again ? !sorting.descending : Boolean(column.number) };
-        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", sorting.descending ? "descending" : "ascending");
-        refresh();
+        filtered();
       });
       table.tHead.rows[0].append(head);
     }
-    search.addEventListener("input", refresh);
+    search.addEventListener("input", () => {
+      refresh();
+      report.state.typed("cells");
+    });
     document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
     document.getElementById("filters").addEventListener("reset", (event) => {
       event.preventDefault();
+      opened.clear();
       filter({});
+      report.state.changed("cells");
     });
     body.addEventListener("click", (event) => {
       const line = event.target.closest("tr.row");
-      if (line && !getSelection().toString()) toggle(line);
+      if (!line || getSelection().toString()) return;
+      const { id } = cells[line.dataset.order];
+      const isOpen = opened.delete(id);
+      if (!isOpen) opened.add(id);
+      put(line, !isOpen);
+      report.state.changed("cells");
     });
     more.querySelector("button").addEventListener("click", () => showMore());
     new IntersectionObserver(([entry]) => entry.isIntersecting && showMore()).observe(more);
-    refresh();
   };
 
   build();
-  return { filter, open };
-})();
+  report.state.register("cells", { keys: ["text", ...filters, "sort", "open"], read, set });
+  report.cells = { filter, open, read };
+};

@@ -1,14 +1,17 @@
 """A realistic results document, made without a framework: what the tests of reports/ render."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.results import writing
+from tests.reports.browsing import Reader, chromium
 
 Document = dict[str, Any]
 
@@ -237,3 +240,14 @@ def known(document: Document) -> Document:
     torch[6] |= {"verdict": "AA", "reason": "rounding"}
     chosen = [defects()[name] for name in DEFECTS]
     return document | {"defects": [writing.plain(one) for one in chosen]}
+
+
+@pytest.fixture(scope="session")
+def _browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(_browser: Browser, tmp_path: Path) -> Reader:
+    return Reader(_browser, tmp_path)

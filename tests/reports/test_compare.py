@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bce_conformance.reports.compare import Comparison, compare, comparison_table
+from bce_conformance.reports.compare import (
+    Comparison,
+    compare,
+    comparison_table,
+    differences,
+    distance,
+)
+from bce_conformance.reports.comparison_page import render
 from bce_conformance.results.reading import from_document
 
 Document = dict[str, Any]
@@ -82,11 +89,50 @@ def test_largest_error_moves_by_more_than_the_factor(
     assert [(move.kind, move.better) for move in moves] == [("ulp", better)] * moved
 
 
-def test_unmeasured_is_neither_better_nor_worse(document: Document) -> None:
+def test_measured_no_more_is_worse_and_measured_now_is_neither(document: Document) -> None:
     after = copy.deepcopy(document)
     after["cells"][0] |= {"verdict": "not measured", "inputs": 0, "ulp": None, "worst": None}
     (move,) = _compare(document, after).moves
+    assert (move.kind, move.better) == ("verdict", False)
+    (move,) = _compare(after, document).moves
     assert (move.kind, move.better) == ("verdict", None)
+
+
+def test_runs_that_were_not_measured_alike_say_so(document: Document) -> None:
+    assert differences(_compare(document, document)) == []
+    after = copy.deepcopy(document)
+    after["run"] |= {"seed": 7, "tier": "quick", "interrupted": True}
+    after["run"]["host"] |= {"cores": 64}
+    found = _compare(document, after)
+    assert [name for name, *_ in differences(found)] == ["tier", "seed", "interrupted", "processor"]
+    text = _text(found)
+    for shown in ("20261121", "quick", "interrupted: cells are missing", "AMD EPYC, 64 cores"):
+        assert shown in text
+        assert shown in render(found)
+
+
+def test_a_moved_cell_says_how_far_and_shows_both_worst_inputs(document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["cells"][0]["ulp"]["max"] = 6.0
+    after["cells"][0]["worst"]["logit"] = "0x1.8p+3"
+    (move,) = _compare(document, after).moves
+    said = distance(move)
+    assert said.startswith("error × 12; worst before at x = 22.1807098, y = 0, p = 3; worst after")
+    assert said.endswith("at x = 12, y = 0, p = 3")
+    (move,) = _compare(after, document).moves
+    assert distance(move).startswith("error ÷ 12; ")
+
+
+def test_page_escapes_what_it_shows_and_puts_the_worse_first(document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["cells"][81]["verdict"] = "AAA"
+    after["cells"][100]["verdict"] = "crashed"
+    after["backends"][0]["version"] = "<b>1</b>"
+    page = render(_compare(document, after))
+    assert "<b>1</b>" not in page
+    assert "&lt;b&gt;1&lt;/b&gt;" in page
+    assert page.index("<td>worse</td>") < page.index("<td>better</td>")
+    assert "<script" not in page
 
 
 def test_versions_of_both_runs(document: Document) -> None:

@@ -1,0 +1,91 @@
+"""The data that the page holds: small, and read by its scripts.
+
+Guarantees that the same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from typing import Any
+
+from bce_conformance.results.cells import VERDICTS, Cell
+from bce_conformance.results.model import Results
+
+from .standing import standing
+
+FIELDS = (
+    *("requirement", "backend", "device", "dtype", "verdict", "standing", "known", "inputs"),
+    *("exhaustive", "reason", "detail", "reproduce", "ulp", "worst", "flushed", "log"),
+)
+"""What the page knows of a cell."""
+
+
+def as_json(data: Any) -> str:
+    """Data as JSON without spaces; what JSON cannot say, NaN and infinity, is an error.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def compressed(text: str) -> str:
+    """A text as the page holds it: gzip, in base64, which no text can leave as markup.
+
+    Example:
+        >>> gzip.decompress(b64decode(compressed("AAA"))).decode()
+        'AAA'
+    """
+    return b64encode(gzip.compress(text.encode("utf-8"), 9, mtime=0)).decode("ascii")
+
+
+def packed_cells(results: Results) -> dict[str, Any]:
+    """The cells for the page: a column a field, repeated texts once.
+
+    Args:
+        results: a run.
+
+    Returns:
+        ``texts``: every distinct text; ``columns``: field → its value in each cell, texts as
+        indices into ``texts``, the ULP errors as four numbers or null for infinite ones;
+        ``verdicts``; ``requirements``: id → family and text.
+    """
+    texts: dict[str, int] = {}
+
+    def text(value: str | None) -> int | None:
+        return None if value is None else texts.setdefault(value, len(texts))
+
+    def row(cell: Cell) -> dict[str, Any]:
+        ulp, worst = cell.ulp, cell.worst
+        return {
+            "requirement": text(cell.requirement),
+            "backend": text(cell.backend),
+            "device": text(cell.device),
+            "dtype": text(cell.dtype),
+            "verdict": VERDICTS.index(cell.verdict),
+            "standing": text(standing(cell)),
+            "known": VERDICTS.index(cell.known),
+            "inputs": cell.inputs,
+            "exhaustive": int(cell.evidence == "exhaustive"),
+            "reason": text(cell.reason),
+            "detail": text(cell.detail),
+            "reproduce": text(cell.reproduce),
+            "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
+            "worst": worst and [text(value) for value in vars(worst).values()],
+            "flushed": cell.flushed,
+            "log": text(cell.log),
+        }
+
+    rows = [row(cell) for cell in results.cells]
+    return {
+        "texts": list(texts),
+        "columns": {name: [row[name] for row in rows] for name in FIELDS},
+        "verdicts": VERDICTS,
+        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value

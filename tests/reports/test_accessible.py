@@ -1,0 +1,180 @@
+"""The page for everyone: axe-core finds nothing; no width, printer or contrast loses a thing."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page
+
+from bce_conformance.reports.charts import DASHES, PALETTE
+from bce_conformance.reports.html import render
+from bce_conformance.results.reading import from_document
+from tests.reports.browsing import Reader, act
+
+Document = dict[str, Any]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
+RULES = ["label-content-name-mismatch", "heading-order", "svg-img-alt"]
+GROUNDS = ("#ffffff", "#151c24")
+
+
+@pytest.fixture(scope="module")
+def page(builder: Callable[..., Document]) -> str:
+    document = builder()
+    document["cells"][0] |= {"log": "Traceback", "flushed": 3}
+    return render(from_document(document))
+
+
+def _opened(tab: Page) -> None:
+    """Draw the charts and open whatever can be opened."""
+    act(
+        tab,
+        """
+        await drawn();
+        for (const details of all('details')) details.open = true;
+        for (const row of all('#cell-table tr.row').slice(0, 2)) row.click();
+        document.getElementById('timings').scrollIntoView();
+        await until(() => all('#timing-chart .mark-symbol path').length);
+        """,
+    )
+
+
+def _violations(tab: Page, **options: Any) -> list[Any]:
+    tab.evaluate(AXE)
+    rules = {name: {"enabled": True} for name in RULES}
+    found = tab.evaluate(
+        "(options) => axe.run(document, options)",
+        {"runOnly": LEVELS, "rules": rules, "resultTypes": ["violations"], **options},
+    )
+    assert len(found["passes"]) > 10
+    return [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in found["violations"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"color_scheme": "dark"},
+        {"viewport": {"width": 390, "height": 800}},
+    ],
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_no_violation(options: dict[str, Any], browser: Reader, page: str) -> None:
+    tab = browser.page(page, **options)
+    _opened(tab)
+    assert _violations(tab) == []
+
+
+def test_axe_would_find_a_violation(browser: Reader, page: str) -> None:
+    planted = '<p style="color: #999; background: #fff">faint</p><button></button></main>'
+    found = _violations(browser.page(page.replace("</main>", planted)))
+    assert {name for name, _ in found} == {"color-contrast", "button-name"}
+
+
+@pytest.mark.parametrize("width", [390, 768, 1400])
+def test_nothing_is_cut_off(width: int, browser: Reader, page: str) -> None:
+    tab = browser.page(page, viewport={"width": width, "height": 900})
+    _opened(tab)
+    cut = act(
+        tab,
+        """
+        const scrolls = (node) => node.closest('.scroll, nav .wrap, .unseen, #chart');
+        const hides = (node) => getComputedStyle(node).overflowX === 'hidden'
+          && node.scrollWidth > node.clientWidth + 1;
+        return all('main *, header *').filter((node) => node.checkVisibility() && !scrolls(node)
+          && (node.getBoundingClientRect().right > innerWidth + 1 || hides(node)))
+          .map((node) => node.outerHTML.slice(0, 200));
+        """,
+    )
+    assert cut == []
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_print_is_as_wide_as_its_paper(browser: Reader, builder: Callable[..., Document]) -> None:
+    document = builder()
+    families = [f"FA{letter}" for letter in "ABCDEFGHI"]
+    document["requirements"] += [
+        {"id": f"{name}-1", "family": name, "text": "As the others."} for name in families
+    ]
+    document["cells"] += [
+        document["cells"][0] | {"requirement": f"{name}-1", "backend": backend["id"]}
+        for name in families
+        for backend in document["backends"][:6]
+    ]
+    # A4 across, less its margins, in the pixels of CSS.
+    tab = browser.page(render(from_document(document)), viewport={"width": 1039, "height": 700})
+    tab.emulate_media(media="print")
+    wide = "all('.grid-view:not([hidden]) *').map((one) => one.getBoundingClientRect().right)"
+    assert act(tab, f"return Math.max(...{wide})") <= 1039
+    assert tab.evaluate("document.documentElement.scrollWidth") == 1039
+
+
+def test_forced_colours_keep_bars_and_chosen_options(browser: Reader, page: str) -> None:
+    tab = browser.page(page, forced_colors="active")
+    act(tab, "await drawn()")
+    colours = act(
+        tab,
+        """
+        const fill = (what) => getComputedStyle(document.querySelector(what)).backgroundColor;
+        return [fill('.bar .v-AAA'), fill('.bar .v-fails'),
+          fill('.segments input:checked + span'), fill('.segments input:not(:checked) + span')];
+        """,
+    )
+    assert len(set(colours)) == 4
+
+
+def test_letters_stand_beside_every_colour(browser: Reader, page: str) -> None:
+    found = browser.open(
+        page,
+        "return [all('.grid-view:not([hidden]) .counts > span').map((one) => one.textContent),"
+        " all('.square').map((one) => one.innerText),"
+        " all('.tally, .tallied').map((one) => one.innerText)]",
+    )
+    marks = r"AAA|AA|A|fails|crashed|timeout|n/a|–"
+    for counts in found[0]:
+        assert re.fullmatch(rf"\d+ ({marks})", counts)
+    for text in (*found[1], *found[2]):
+        assert re.search(rf"\d ({marks})", text), text
+
+
+def test_curves_are_a_table_too(browser: Reader, page: str, document: Document) -> None:
+    tab = browser.page(page, "#curves?curve-target=1&curve-without=jax")
+    act(tab, "await drawn()")
+    words, *rows = act(
+        tab,
+        "return [document.getElementById('curve-said').textContent, ...all('#curve-table tbody tr')"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))]",
+    )
+    assert words == "loss, target 1, float32, cpu, logits: |x| ≤ 1000"
+    assert [row[0] for row in rows] == ["native", "torch", "paddle", "tensorflow", "optax"]
+    wanted = {"backend": "torch", "dtype": "float32", "quantity": "loss", "target": "1"}
+    (curve,) = (c for c in document["curves"] if wanted.items() <= c.items())
+    points = [(x, ulp) for x, ulp in curve["points"] if abs(x) <= 1000]
+    over = [x for x, ulp in points if ulp > 4]
+    assert over
+    assert rows[0][3:] == ["nowhere", "nowhere"]
+    assert rows[1][4].endswith(f"({len(over)} of {len(points)} points)")
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", PALETTE)
+def test_curves_stand_out_from_light_and_dark(colour: str) -> None:
+    for ground in GROUNDS:
+        darker, lighter = sorted((_luminance(colour), _luminance(ground)))
+        assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def test_eighty_backends_look_different() -> None:
+    looks = {(PALETTE[n % len(PALETTE)], DASHES[n % len(DASHES)]) for n in range(80)}
+    assert len(looks) == 80
+    # Native and optax:jit, the first and the thirteenth, share neither.
+    assert PALETTE[0] != PALETTE[12 % len(PALETTE)]
+    assert DASHES[0] != DASHES[12 % len(DASHES)]
