@@ -76,7 +76,9 @@ def export(
         written = write(described(chosen, own()), folder)
     except OSError as error:
         misuse(f"DIR is {str(folder)!r}: {error.strerror}; give a folder that can be written to")
-    console.print(f"{len(written)} folders in {folder}", markup=False, highlight=False)
+    console.print(
+        f"{len(written)} folders in {folder}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _chosen(backends: list[str]) -> list[Defect]:

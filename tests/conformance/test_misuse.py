@@ -61,7 +61,7 @@ def test_an_unknown_name_brings_the_nearest_few(tmp_path: Path, wrong: str, mean
     code, _, output = run(wrong, out=tmp_path)
     assert code == 2
     assert meant in output
-    assert len(output) < 200
+    assert len(output) < 5 * 80  # a few lines of a terminal, not every name that there is
 
 
 @pytest.mark.parametrize("command_of", ["run", "ledger check"])

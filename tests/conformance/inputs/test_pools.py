@@ -281,4 +281,5 @@ def test_a_witness_of_the_suite_is_an_input_of_its_pool(witness: Witness) -> Non
     pool = PoolStore(0, QUICK).get(builders()[witness.pool], FORMATS[witness.dtype])
     for operand, value in witness.element:
         sizes = np.abs(pool.rows()[operand].astype(np.float64))
-        assert 0.25 * sizes.min() <= abs(float.fromhex(value)) <= 4 * sizes.max(), operand
+        size = abs(float.fromhex(value)) / 4
+        assert sizes.min() / 16 <= size <= sizes.max(), operand

@@ -85,7 +85,8 @@ def test_what_is_refused_is_found_once_and_avoided(refused: dict[str, str]) -> N
 
 def test_two_refusals_do_not_hide_each_other() -> None:
     groups = ({"targets format": "int"}, {"reduction": "sum", "quantities": "jvp_logits"})
-    survey = surveyor(refusing(*groups)).made()
+    assert all(any(group.items() <= row.items() for row in MORE_ROWS) for group in groups)
+    survey = surveyor(refusing(*groups), MORE_ROWS).made()
     found = [dict(refusal.cause) for refusal in survey.refusals]
     assert sorted(found, key=str) == sorted(groups, key=str)
     for refusal in survey.refusals:
