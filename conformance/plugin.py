@@ -11,7 +11,9 @@ import sys
 import uuid
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ from bce_conformance.conformance.running.journal import Journal, JournalError, K
 from bce_conformance.conformance.running.matrix import Matrix
 from bce_conformance.conformance.running.progress import Progress
 from bce_conformance.conformance.running.scheduler import Check, Scheduler
+from bce_conformance.conformance.running.snapshots import Snapshots
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.host import now
+from bce_conformance.results.model import Results
 from bce_conformance.results.reading import timings_in
 from bce_conformance.results.writing import write
 
@@ -38,6 +42,7 @@ from .tiers import TIERS
 MATRIX = pytest.StashKey[Matrix]()
 KEPT = pytest.StashKey[Kept]()
 SCHEDULER = pytest.StashKey[Scheduler]()
+SNAPSHOTS = pytest.StashKey[Snapshots]()
 SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
 _IN_ONE_PROCESS = (
@@ -55,12 +60,14 @@ class RunOptions:
         results: where results.json goes; None where nothing is to be written.
         resume: whether to go on from the journal beside it.
         progress: is told how far the run is.
+        so_far: is given what was measured so far, from time to time.
     """
 
     settings: Settings
     results: Path | None
     resume: bool
     progress: Progress = field(default_factory=Progress)
+    so_far: Callable[[Results], None] | None = None
 
 
 OPTIONS = pytest.StashKey[RunOptions]()
@@ -280,6 +287,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         cells = Counter(check.place.backend for check in checks)
         matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
         config.stash[SCHEDULER] = Scheduler(matrix, checks)
+        if options.so_far is not None:
+            take = partial(_measured, config, matrix, interrupted=True)
+            config.stash[SNAPSHOTS] = Snapshots(take, options.so_far)
 
 
 def _require_measurable(options: RunOptions, matrix: Matrix, places: list[Place]) -> None:
@@ -355,6 +365,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     matrix = config.stash[MATRIX]
     try:
+        if SNAPSHOTS in config.stash:
+            config.stash[SNAPSHOTS].close()
         if SCHEDULER in config.stash:
             config.stash[SCHEDULER].close()
         path = config.stash[OPTIONS].results
@@ -364,25 +376,31 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         matrix.processes.close()
 
 
+def _measured(config: pytest.Config, matrix: Matrix, *, interrupted: bool) -> Results:
+    """What was measured so far."""
+    kept, kept_in = config.stash[KEPT], matrix.journal
+    with matrix.lock:
+        return outcome.outcome(
+            matrix,
+            run_id=kept.run_id,
+            started=kept.started,
+            start_up=kept.start_up + matrix.processes.start_up,
+            measuring=kept.measuring + (kept_in.measuring() if kept_in else 0.0),
+            interrupted=interrupted,
+            argv=sys.argv,
+        )
+
+
 def _finish(
     config: pytest.Config, matrix: Matrix, kept_in: Journal, path: Path, exitstatus: int
 ) -> None:
     """Write results.json; the journal goes when nothing is left to measure."""
     kept_in.close()
     came_to_its_end = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    kept = config.stash[KEPT]
     if not matrix.cells:
         kept_in.path.unlink(missing_ok=True)
         return
-    found = outcome.outcome(
-        matrix,
-        run_id=kept.run_id,
-        started=kept.started,
-        start_up=kept.start_up + matrix.processes.start_up,
-        measuring=kept.measuring + kept_in.measuring(),
-        interrupted=not came_to_its_end,
-        argv=sys.argv,
-    )
+    found = _measured(config, matrix, interrupted=not came_to_its_end)
     try:
         write(replace(found, timings=timings_in(path)), path)
     except OSError as error:

@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.results.model import Results
 
 from . import plugin
 from .settings import Settings
@@ -97,6 +98,7 @@ def run(
     on_stop: Callable[[str], None],
     *,
     resume: bool = False,
+    so_far: Callable[[Results], None] | None = None,
 ) -> Exit:
     """Measure the matrix; where it writes ``results``, a journal lies beside them meanwhile.
 
@@ -107,8 +109,9 @@ def run(
         on_failure: is given the text of each failure of the suite itself.
         on_stop: is told in one line why the suite could not go on, such as for a full disk.
         resume: whether to go on from the journal of an interrupted run of the same settings.
+        so_far: is given what was measured so far, from time to time, in a thread of its own.
     """
-    watcher = _Watcher(plugin.RunOptions(settings, results, resume, progress))
+    watcher = _Watcher(plugin.RunOptions(settings, results, resume, progress, so_far))
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
     arguments += ["--capture=no"]  # progress is shown while tests wait for their cells

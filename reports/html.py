@@ -73,11 +73,12 @@ def environment() -> Environment:
     return found
 
 
-def render(results: Results) -> str:
+def render(results: Results, *, so_far_of: int | None = None) -> str:
     """Render a run as one self-contained HTML page.
 
     Args:
         results: the run.
+        so_far_of: of a run that goes on, how many cells it will have; None where it has ended.
 
     Returns:
         The page.
@@ -93,6 +94,7 @@ def render(results: Results) -> str:
         .render(
             results=results,
             run=results.run,
+            so_far_of=so_far_of,
             style=asset("report.css"),
             scripts=[asset(name) for name in SCRIPTS],
             vega=vega if vega and (has_curves or timing_chart) else None,
@@ -129,17 +131,18 @@ def render(results: Results) -> str:
     )
 
 
-def write(results: Results, path: str | Path) -> None:
+def write(results: Results, path: str | Path, *, so_far_of: int | None = None) -> None:
     """Write a run's page.
 
     Args:
         results: the run.
         path: the file, such as ``report.html``; replaced where it exists.
+        so_far_of: of a run that goes on, how many cells it will have; None where it has ended.
 
     Raises:
         OSError: it cannot be written; what was there before is there still.
     """
-    write_text(render(results), Path(path))
+    write_text(render(results, so_far_of=so_far_of), Path(path))
 
 
 def _grids(results: Results) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,9 +18,10 @@ from bce_conformance.conformance.running import folder
 from bce_conformance.conformance.running.journal import NAME
 from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.settings import Settings
+from bce_conformance.results.model import Results
 from bce_conformance.terminal.console import console, errors, misuse, read
 from bce_conformance.terminal.pace import Pace
-from bce_conformance.terminal.progress import parts_line, reporter, slow_line
+from bce_conformance.terminal.progress import Silent, parts_line, reporter, slow_line
 
 from .options import (
     OUT,
@@ -120,13 +122,31 @@ def _measure(settings: Settings, out: Path, *, resume: bool, quiet: bool, verbos
     before = results.stat().st_mtime_ns if results.exists() else None
     with reporter(errors, quiet=quiet, verbose=verbose) as shown:
         code = run_matrix(
-            settings, results.resolve(), shown, print_suite_failure, print_stop, resume=resume
+            settings,
+            results.resolve(),
+            shown,
+            print_suite_failure,
+            print_stop,
+            resume=resume,
+            so_far=partial(_report_so_far, out / "report.html", shown),
         )
     if results.exists() and results.stat().st_mtime_ns != before:
         _report(out, code, shown.pace, quiet=quiet)
     elif code not in (Exit.SUITE_FAILED, Exit.MISUSE):
         errors.print("nothing was measured", style="red")
     return code
+
+
+def _report_so_far(page: Path, shown: Silent, found: Results) -> None:
+    """Render what was measured so far; a run may take many minutes."""
+    from bce_conformance.reports import html
+
+    cells = len(found.cells) + shown.pace.left()
+    try:
+        html.write(found, page, so_far_of=cells)
+    except OSError:
+        return  # the report at the end says so
+    shown.say(f"report so far, {len(found.cells)} of {cells} cells: {page}")
 
 
 def _leave_complete(out: Path, settings: Settings) -> NoReturn:

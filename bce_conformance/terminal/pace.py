@@ -73,6 +73,10 @@ class Pace:
         """How many cells are finished."""
         return len(self.cells)
 
+    def left(self) -> int:
+        """How many are still to come; 0 before it is known."""
+        return (self.total or self.done) - self.done
+
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self._begin

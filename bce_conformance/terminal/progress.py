@@ -62,6 +62,9 @@ class Silent(Progress):
         """Count one cell."""
         self.pace.finish(cell, spent)
 
+    def say(self, text: str) -> None:
+        """Show a line of its own; here nothing is shown."""
+
 
 class Lines(Silent):
     """Plain lines, for what is no terminal.
@@ -114,6 +117,10 @@ class Lines(Silent):
             due, self._step = step > self._step, max(step, self._step)
         if due:
             self._print(state(self.pace))
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._print(text)
 
     def _tick(self) -> None:
         while not self._ended.wait(max(0.0, self._printed + self._interval - time.monotonic())):
@@ -168,6 +175,10 @@ class Bar(Silent):
         super().finished(cell, spent)
         if self._verbose:
             self._bars.console.print(Text(cell_line(cell, spent)), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bars.console.print(Text(text), soft_wrap=True)
 
     def _tick(self) -> None:
         while not self._ended.wait(0.25):

@@ -12,7 +12,8 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Condition
+from dataclasses import dataclass, field
+from threading import Condition, Event, Lock
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult
 from bce_conformance.backends.calls import OPERANDS
@@ -24,6 +25,16 @@ LARGE = 16 << 20
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
     """The session is over: what a backend says now is no finding."""
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """One who waits for a slot; ``over`` is set when it is granted, or when all ended."""
+
+    backend: str
+    large: bool
+    granted: bool = False
+    over: Event = field(default_factory=Event)
 
 
 class CallSlots:
@@ -38,10 +49,10 @@ class CallSlots:
         self._filled: Counter[str] = Counter()
         self.held: dict[str, float] = defaultdict(float)  # seconds that each had a slot
         self._free = slots
-        self._waiting: list[tuple[str, bool]] = []  # a backend, and whether its call is large
+        self._waiting: list[_Waiting] = []
         self._large = False  # whether a large call is under way
         self._stopped = False
-        self._changed = Condition()
+        self._lock = Lock()
 
     @contextmanager
     def take(self, backend: str, *, large: bool = False) -> Iterator[None]:
@@ -50,33 +61,30 @@ class CallSlots:
         Raises:
             Stopped: ``stop`` was called before the block ended.
         """
-        with self._changed:
-            self._waiting.append((backend, large))
-            self._changed.wait_for(lambda: self._stopped or self._is_next(backend))
-            self._waiting.remove((backend, large))
-            if self._stopped:
-                raise Stopped
-            self._free -= 1
-            self._large |= large
-            self._changed.notify_all()
+        waiting = _Waiting(backend, large)
+        with self._lock:
+            self._waiting.append(waiting)
+            self._grant()
+        waiting.over.wait()
+        if not waiting.granted:
+            raise Stopped
         begin = time.monotonic()
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self.held[backend] += time.monotonic() - begin
                 self._free += 1
                 self._large &= not large
-                self._changed.notify_all()
+                self._grant()
                 if self._stopped:
                     raise Stopped  # whatever became of a call whose process was ended
 
     def filled(self, backend: str) -> None:
         """Take in that a backend has one cell less to fill."""
-        with self._changed:
+        with self._lock:
             self.left[backend] -= 1
             self._filled[backend] += 1
-            self._changed.notify_all()
 
     def seconds_left(self, backend: str) -> float:
         """About how long a backend has still to hold slots: as its cells took so far, or a second.
@@ -88,13 +96,26 @@ class CallSlots:
 
     def stop(self) -> None:
         """Grant no slot any more, and end all waiting."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+            self._grant()
 
-    def _is_next(self, backend: str) -> bool:
-        able = [waiting for waiting, large in self._waiting if not (large and self._large)]
-        return self._free > 0 and bool(able) and backend == max(able, key=self.seconds_left)
+    def _grant(self) -> None:
+        """Wake those who get a slot now, and no others: each waking costs a turn of the GIL."""
+        if self._stopped:
+            for waiting in self._waiting:
+                waiting.over.set()
+            self._waiting.clear()
+        while self._free > 0:
+            able = [waiting for waiting in self._waiting if not (waiting.large and self._large)]
+            if not able:
+                return
+            chosen = max(able, key=lambda waiting: self.seconds_left(waiting.backend))
+            self._waiting.remove(chosen)
+            self._free -= 1
+            self._large |= chosen.large
+            chosen.granted = True
+            chosen.over.set()
 
 
 class SlottedProcess:

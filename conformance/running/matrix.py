@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
 from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure, LossCall
 from bce_conformance.conformance.inputs.pools import PoolStore
@@ -71,6 +72,7 @@ class Matrix:
         self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
         self.journal: Journal | None = None
+        self.lock = Lock()  # of the cells and curves, which each backend's thread adds to
 
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
@@ -224,10 +226,11 @@ class Matrix:
             log,
             standing.defects,
         )
-        added = self.curves.take(record.curves) if record else {}
-        if self.journal:
-            self.journal.cell(cell, added)
-        self.cells[place] = cell
+        with self.lock:
+            added = self.curves.take(record.curves) if record else {}
+            if self.journal:
+                self.journal.cell(cell, added)
+            self.cells[place] = cell
         return cell
 
     def _again(self, place: Place, worst: WorstResult | None, smallest: LossCall | None) -> str:

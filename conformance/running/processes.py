@@ -18,6 +18,7 @@ from bce_conformance.backends import (
     BackendProcess,
     BackendSpec,
     Failure,
+    heap,
     installed,
     instruction_sets,
     sibling,
@@ -33,9 +34,8 @@ NOT_INSTALLED = "not installed"
 # Backends share the processors: threads of one that wait for work sleep, where by default they
 # would take a third of its time from the others.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-# They share the memory, too: glibc gives large blocks back at once, where by default it comes to
-# keep those of up to 32 MiB.
-_FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
+# Bytes for each worker from which on it keeps what it frees for its next call.
+_AMPLE = 1 << 30
 
 
 def _remembering() -> dict[str, str]:
@@ -86,6 +86,8 @@ class Processes:
         self.start_up = 0.0
         self._specs = specs
         most = most_workers(usable(), memory)
+        ample = usable() - memory >= _AMPLE * min(most, len(specs))
+        self._heap = heap.KEEPING if ample else heap.FRUGAL
         self.turns = Turns({backend: _workers(spec) for backend, spec in specs.items()}, most)
         self._time_limit = time_limit
         self._slots = slots
@@ -187,7 +189,7 @@ class Processes:
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         limit = self._time_limit * (COMPILING if spec.compiles else 1)
-        environment = _PATIENT | _FRUGAL | _remembering()
+        environment = _PATIENT | self._heap | _remembering()
         return BackendProcess(spec, time_limit=limit, environment=environment)
 
     def release(self, backend: str) -> None:

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import import_module
 
+from bce_conformance.backends.heap import keep_freed_memory
 from bce_conformance.results.cells import Cell, Place
 
 from .matrix import Matrix
@@ -48,6 +49,7 @@ class Scheduler:
         # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
         # times to parse a module in one of several threads (AST constructor recursion depth).
         import_module("bce_conformance.reference.fast.fast_path")
+        keep_freed_memory()
         self._before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._matrix = matrix

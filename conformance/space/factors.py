@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 Combination = Mapping[str, str]  # the name of each factor → that of its level
 ABSENT = "absent"  # the level of a factor about an operand that is not given
@@ -34,7 +35,7 @@ class Factor:
     name: str
     levels: tuple[Level, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the levels."""
         return tuple(level.name for level in self.levels)

@@ -22,6 +22,8 @@ from bce_conformance.conformance.tiers import Tier
 _KEPT = 4_000  # calls: more than cover the space with triples
 SMALL = 1_000  # elements of calls, and of what came of them, that are kept as they are
 
+Key = tuple[tuple[str, ...], int]  # the levels of a combination, and its number
+
 
 class CallStore:
     """Draws calls once for all backends, or for all to which a new shape costs much.
@@ -38,9 +40,10 @@ class CallStore:
     def __init__(self, seed: int, *, few_shapes: bool = False) -> None:
         self.seed = seed
         self._few_shapes = few_shapes
-        self._kept: dict[tuple[tuple[str, ...], int], ExpectedCall] = {}
+        self._kept: dict[Key, ExpectedCall] = {}
         self._random: dict[tuple[str, int], list[dict[str, str]]] = {}
         self._lock = Lock()
+        self._at_work: dict[Key, Lock] = {}  # held by who computes the results of a call
 
     def get(
         self, levels: Combination, number: int = 0, drawn: LossCall | None = None
@@ -49,12 +52,19 @@ class CallStore:
         key = (tuple(levels[factor.name] for factor in FACTORS), number)
         with self._lock:
             found = self._kept.get(key)
+            at_work = self._at_work.setdefault(key, Lock())
+        if found is not None:
+            return found
+        with at_work:  # others compute other calls meanwhile
+            found = self._kept.get(key)
             if found is None:
                 call = drawn or self.call(levels, number)
                 is_small = call.logits.size <= SMALL
                 found = expectations(call, cached=not is_small)
                 if is_small and len(self._kept) < _KEPT:
                     self._kept[key] = found
+        with self._lock:
+            self._at_work.pop(key, None)
         return found
 
     def call(self, levels: Combination, number: int = 0) -> LossCall:

@@ -138,6 +138,14 @@ def test_what_is_not_as_known_says_what_was_expected(document: Document) -> None
     assert "worse than known: 1; better than known: 1 (1 on another version)" in section
 
 
+def test_a_run_that_goes_on_says_how_far_it_is(document: Document) -> None:
+    document["run"]["interrupted"] = True
+    results = from_document(document)
+    shown = render(results, so_far_of=4321)
+    assert f"So far: {len(results.cells)} of 4\N{NARROW NO-BREAK SPACE}321 cells" in shown
+    assert "was interrupted" not in shown
+
+
 def test_interrupted_run_says_so(document: Document) -> None:
     document["run"]["interrupted"] = True
     assert "The run was interrupted" in render(from_document(document))
