@@ -28,7 +28,6 @@ from bce_conformance.terminal.console import console, errors
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

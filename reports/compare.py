@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from bce_conformance.results.cells import Cell, Place, is_better
 from bce_conformance.results.model import BackendEntry, Results, Run
+from bce_conformance.results.writing import plain
 
 from . import timings
 from .grid import UNMEASURED
@@ -170,6 +171,27 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         parts.append(timings.moves_table(comparison.timings))
     parts.append(_verdict(comparison))
     return Group(*parts)
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as JSON has it: each cell that moved, with its verdicts and how far."""
+    return {
+        "worse": comparison.worse,
+        "unmoved": comparison.unmoved,
+        "differences": [list(line) for line in differences(comparison)],
+        "versions": [plain(version) for version in comparison.versions],
+        "moves": [
+            {
+                "cell": "/".join(move.place),
+                "kind": move.kind,
+                "before": move.before.verdict if move.before else None,
+                "after": move.after.verdict if move.after else None,
+                "better": move.better,
+                "distance": distance(move),
+            }
+            for move in comparison.moves
+        ],
+    }
 
 
 def differences(comparison: Comparison) -> list[tuple[str, str, str]]:

@@ -1,14 +1,16 @@
 """The command line: what it prints, what it accepts, how it exits."""
 
+import json
 import re
 
 import pytest
 from typer.testing import CliRunner
 
 from bce_conformance import __version__
-from bce_conformance.backends import DTYPES
+from bce_conformance.backends import DTYPES, BackendSpec, builtin_backends
 from bce_conformance.backends.calls import QUANTITIES
 from bce_conformance.cli import app
+from bce_conformance.commands import backends as commands
 from bce_conformance.commands.explain import QuantityName
 from bce_conformance.commands.options import DtypeName, TierName
 from bce_conformance.conformance.tiers import TIERS
@@ -101,3 +103,37 @@ def test_report_without_results_exits_2(tmp_path) -> None:
     code, output = invoke("report", str(tmp_path))
     assert code == 2
     assert "results.json" in output.replace("\n", "")
+
+
+def test_explain_as_json_says_what_the_table_says() -> None:
+    code, output = invoke("explain", "native", "--logit=[0.5,-3]", "--target=1", "--json")
+    assert code == 0
+    found = json.loads(output)
+    assert found["call"]["logits"] == [0.5, -3]
+    loss = found["backends"]["native"]["quantities"]["loss"]
+    assert (loss["level"], loss["size"]) == ("AAA", 2)
+    worst = loss["worst"]
+    assert worst["got"] == worst["nearest"] or worst["ulp"] > 0.5
+    assert worst["inputs"]["targets"] == "0x1.0000000000000p+0"
+    assert float(worst["exact"]) == pytest.approx(float.fromhex(worst["nearest"]), rel=1e-7)
+
+
+def test_explain_as_json_tells_a_failure() -> None:
+    code, output = invoke("explain", "native", "--logit=[1,2]", "--target=[1,2,3]", "--json")
+    assert code == 1
+    found = json.loads(output)
+    assert found["no_truth"]
+    assert found["backends"]["native"]["failure"].startswith("raised ValueError")
+
+
+def test_backends_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [spec for spec in builtin_backends() if spec.id == "native"]
+    absent = BackendSpec("absent", "absent:Adapter", distributions=("no-such-package",))
+    monkeypatch.setattr(commands, "builtin_backends", lambda: [*some, absent])
+    monkeypatch.setattr(commands, "entry_point_backends", list)
+    code, output = invoke("backends", "--json")
+    assert code == 0
+    native, other = json.loads(output)
+    assert (native["id"], native["status"], native["version"]) == ("native", "ok", __version__)
+    assert native["dtypes"] == list(DTYPES)
+    assert other == {"id": "absent", "status": "not installed"}

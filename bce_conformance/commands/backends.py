@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from rich.table import Table
 
 from bce_conformance.backends import (
     BackendInfo,
     BackendProcess,
+    BackendSpec,
     builtin_backends,
     entry_point_backends,
     installed,
@@ -14,27 +18,41 @@ from bce_conformance.backends import (
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
-from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.console import console, errors, print_json
+
+from .options import AsJson
 
 
-def backends() -> None:
+def backends(as_json: AsJson = False) -> None:
     """List the backends: installed or not, version, devices, formats, what is composed."""
+    found = map(_described, (*builtin_backends(), *entry_point_backends()))
+    if as_json:
+        print_json(list(found))
+        return
     names = ("backend", "version", "devices", "formats", "composed by the adapter", "subnormals")
     table = Table(*names, "instruction set")
-    for spec in (*builtin_backends(), *entry_point_backends()):
-        if not installed(spec):
-            table.add_row(spec.id, NOT_INSTALLED, style="dim")
-            continue
-        with errors.status(f"starting {spec.id}"), BackendProcess(spec) as process:
-            info = process.info()
-            flushes = _flushes(process) if isinstance(info, BackendInfo) else ""
-        if isinstance(info, BackendInfo):
-            devices = ", ".join(f"{device.kind} ({device.name})" for device in info.devices)
-            lists = (", ".join(names) for names in (info.dtypes, info.composed))
-            table.add_row(spec.id, info.version, devices, *lists, flushes, info.instruction_set)
+    for entry in found:
+        if entry["status"] == "ok":
+            devices = ", ".join(f"{d['kind']} ({d['name']})" for d in entry["devices"])
+            lists = (", ".join(entry[name]) for name in ("dtypes", "composed"))
+            cells = (entry["version"], devices, *lists, entry["flushes"], entry["instruction_set"])
+            table.add_row(entry["id"], *cells)
         else:
-            table.add_row(spec.id, str(info), style="red")
+            style = "dim" if entry["status"] == NOT_INSTALLED else "red"
+            table.add_row(entry["id"], entry["status"], style=style)
     console.print(table)
+
+
+def _described(spec: BackendSpec) -> dict[str, Any]:
+    """What a backend says of itself, or in ``status`` why it does not."""
+    if not installed(spec):
+        return {"id": spec.id, "status": NOT_INSTALLED}
+    with errors.status(f"starting {spec.id}"), BackendProcess(spec) as process:
+        info = process.info()
+        if not isinstance(info, BackendInfo):
+            return {"id": spec.id, "status": str(info)}
+        flushes = _flushes(process)
+    return {**asdict(info), "id": spec.id, "status": "ok", "flushes": flushes}
 
 
 def _flushes(process: BackendProcess) -> str:

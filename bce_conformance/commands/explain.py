@@ -13,11 +13,12 @@ import typer
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
 from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.surveying.explain import document
 from bce_conformance.conformance.surveying.explain import explain as explained
-from bce_conformance.terminal.console import console, misuse
+from bce_conformance.terminal.console import console, misuse, print_json
 from bce_conformance.terminal.explanation import render
 
-from .options import DtypeName
+from .options import AsJson, DtypeName
 
 DIGITS = 30
 
@@ -88,6 +89,7 @@ def explain(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the exact results of one call beside those that backends (native unless given) return.
 
@@ -112,7 +114,10 @@ def explain(
         explanation = explained(chosen, [*backends, *backend] or ["native"])
     except (ValueError, OSError) as error:
         misuse(str(error))
-    console.print(render(chosen, explanation))
+    if as_json:
+        print_json(document(chosen, explanation))
+    else:
+        console.print(render(chosen, explanation))
     failed = any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values())
     raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,9 @@ from typer.core import TyperGroup
 
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.results.model import Defect
-from bce_conformance.terminal.console import console, misuse, read
+from bce_conformance.terminal.console import console, misuse, print_json, read
+
+from .options import AsJson
 
 Backends = Annotated[list[str], typer.Option(help="only what these have; repeatable")]
 WIDTH = 80
@@ -42,7 +43,7 @@ def list_findings(
         Path | None, typer.Argument(metavar="[RESULTS]", help="a run; all known defects without")
     ] = None,
     backend: Backends = [],  # noqa: B006
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the known defects, or what a run has found. ``list`` itself may be left out.
 
@@ -50,7 +51,7 @@ def list_findings(
     """
     entries = list(_of_run(results, backend) if results else _known(backend))
     if as_json:
-        typer.echo(json.dumps(entries, ensure_ascii=False, indent=1))
+        print_json(entries)
         return
     for entry in entries:
         console.print("\n".join(_lines(entry)), markup=False, highlight=False, soft_wrap=True)

@@ -57,6 +57,9 @@ def claims_of(claims: str | None, dtypes: str, without: str) -> Claims | None:
     )
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
+
+
 class TierName(StrEnum):
     """How much is tried."""
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from bce_conformance.conformance.run import Exit
-from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.console import console, errors, misuse, print_json, read
 
-from .options import OUT
+from .options import OUT, AsJson
 
 
 class FormatName(StrEnum):
@@ -96,6 +96,7 @@ def compare(
     before: Annotated[Path, typer.Argument(help="a results.json or its folder")],
     after: Annotated[Path, typer.Argument(help="another one, measured later")],
     html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two runs: every cell that moved, how far, and what else differs between them.
 
@@ -107,11 +108,15 @@ def compare(
     from bce_conformance.reports import comparison_page
 
     found = comparison.compare(read(before), read(after))
-    console.print(comparison.comparison_table(found))
+    if as_json:
+        print_json(comparison.document(found))
+    else:
+        console.print(comparison.comparison_table(found))
     if html is not None:
         try:
             comparison_page.write(found, html)
         except OSError as error:
             misuse(f"--html {html} cannot be written: {error.strerror}; name another file")
-        console.print(f"page: {html}", markup=False, highlight=False, soft_wrap=True)
+        stream = errors if as_json else console
+        stream.print(f"page: {html}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(Exit.UNEXPECTED if found.worse else Exit.AS_EXPECTED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,6 +22,11 @@ def misuse(message: str) -> NoReturn:
     """Say what was wrong with the command line, and leave."""
     errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(Exit.MISUSE)
+
+
+def print_json(document: Any) -> None:
+    """Print a document for programs: no colour, and no line is broken."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
 
 
 def read(path: Path) -> Results:

@@ -5,18 +5,22 @@ This is what shows a result of any cell again, on its own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mpmath
 import numpy as np
 
 from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
+from bce_conformance.backends.call_files.calls import dumps
 from bce_conformance.backends.calls import Array, LossResult
 from bce_conformance.conformance.judging.calls import (
     CallJudgement,
     Expected,
     ExpectedCall,
+    Fault,
     expectations,
     judge_call,
 )
@@ -105,6 +109,67 @@ def element(
         float(found.ulp[flat]),
         Level(int(found.levels[flat])),
     )
+
+
+def document(call: LossCall, explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON has it: of each quantity its level, and its worst element in hex.
+
+    Args:
+        call: what was explained.
+        explanation: what was found.
+
+    Returns:
+        ``call`` as in a call file, ``no_truth``, and ``backends``: by backend ``failure`` or
+        ``quantities`` and ``faults``.
+    """
+    backends: dict[str, Any] = {}
+    for backend, outcome in explanation.outcomes.items():
+        judgement = explanation.judgements.get(backend)
+        if isinstance(outcome, Failure):
+            backends[backend] = {"failure": str(outcome)}
+        elif judgement is None or explanation.expected is None:
+            shapes = {name: list(value.shape) for name, value in outcome.values.items()}
+            backends[backend] = {"shapes": shapes}
+        else:
+            expected = explanation.expected.results
+            backends[backend] = {
+                "quantities": {
+                    quantity: _judged(call, quantity, expected[quantity], outcome, found)
+                    for quantity, found in judgement.results.items()
+                },
+                "faults": [str(fault) for fault in judgement.faults],
+            }
+    return {
+        "call": json.loads(dumps(call)),
+        "no_truth": explanation.no_truth,
+        "backends": backends,
+    }
+
+
+def _judged(
+    call: LossCall, quantity: str, expected: Expected, outcome: LossResult, found: Judgement | Fault
+) -> dict[str, Any]:
+    """One quantity of one backend: the fault, or the level and the worst element."""
+    if isinstance(found, Fault):
+        return {"fault": str(found)}
+    judged: dict[str, Any] = {"level": found.level.verdict, "size": found.size}
+    if found.levels.size:
+        got = outcome.values[quantity]
+        worst = element(call, quantity, expected, got, found, found.worst())
+        judged["worst"] = {
+            "index": list(worst.index),
+            "inputs": {name: _hex(value) for name, value in worst.inputs.items()},
+            "got": _hex(worst.got),
+            "exact": worst.exact,
+            "nearest": _hex(worst.nearest),
+            "ulp": worst.ulp if np.isfinite(worst.ulp) else str(worst.ulp),
+        }
+    return judged
+
+
+def _hex(value: Array) -> str:
+    """A number in hex, an integer in decimal."""
+    return describe(value).partition(" ")[0]
 
 
 def exact_digits(expected: Expected, flat: int, digits: int = DIGITS) -> str:

@@ -220,7 +220,11 @@ def difference(first: LossResult, second: LossResult | Failure) -> str:
         other = second.values.get(quantity)
         if other is None or other.shape != got.shape or other.dtype != got.dtype:
             return f"the second call gives another shape or format of {quantity}"
-        differing = int(np.count_nonzero(~same_bits(got, other)))
-        if differing:
-            return f"{differing} of {got.size} elements of {quantity} differ in the second call"
+        differing = np.flatnonzero(~same_bits(got, other))
+        if differing.size:
+            first, then = got.flat[differing[0]], other.flat[differing[0]]
+            return (
+                f"{differing.size} of {got.size} elements of {quantity} differ in the second call, "
+                f"as {first} and then {then}"
+            )
     return ""

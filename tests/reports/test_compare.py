@@ -1,6 +1,7 @@
 """The comparison reports every cell that moved, and no other."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bce_conformance.reports.compare import (
     differences,
     distance,
 )
+from bce_conformance.reports.compare import document as compared
 from bce_conformance.reports.comparison_page import render
 from bce_conformance.results.reading import from_document
 
@@ -63,6 +65,14 @@ def test_every_kind_of_move_is_found(document: Document) -> None:
     text = _text(comparison)
     assert "5 cells moved: 2 worse, 1 better, 2 other" in text
     assert "disappeared" in text
+    for_programs = json.loads(json.dumps(compared(comparison), allow_nan=False))
+    assert (for_programs["worse"], for_programs["unmoved"]) == (2, comparison.unmoved)
+    assert {(move["kind"], move["better"]) for move in for_programs["moves"]} == {
+        (kind, better) for kind, _, _, better in found
+    }
+    first = for_programs["moves"][0]
+    assert (first["before"], first["after"]) == ("AAA", "AA")
+    assert first["cell"].split("/")[0] == worse["requirement"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bce_conformance.conformance.space.rules import covering, is_costly
 from bce_conformance.conformance.space.shrinking import in_words, is_part_of
 from bce_conformance.conformance.surveying.calls import CallStore
 from bce_conformance.conformance.surveying.mechanisms import Investigation
-from bce_conformance.conformance.surveying.survey import Surveyor
+from bce_conformance.conformance.surveying.survey import Surveyor, difference
 from bce_conformance.results.cells import Level
 from tests.planted.levels import levels_of
 from tests.planted.plants import right_result
@@ -132,3 +132,15 @@ def test_the_cause_of_a_wrong_result_is_found_with_a_small_call() -> None:
     assert in_words(findings[0].cause) == "weight shape=given × reduction=mean"
     assert findings[0].smallest.logits.size <= 2
     assert findings[0].calls + sum(f.calls for f in findings[1:]) + left == len(below)
+
+
+def test_a_difference_tells_both_values() -> None:
+    def loss(*values: float) -> LossResult:
+        return LossResult({"loss": np.array(values, np.float32)})
+
+    assert difference(loss(1, np.nan), loss(1, -np.nan)) == ""
+    told = difference(loss(1, 2.5, 3), loss(1, 2.25, 4))
+    assert told == "2 of 3 elements of loss differ in the second call, as 2.5 and then 2.25"
+    assert difference(loss(1), Failure("raised", "ValueError: no", "ValueError")) == (
+        "the second call raised ValueError: no"
+    )
