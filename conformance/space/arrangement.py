@@ -15,6 +15,10 @@ from bce_conformance.conformance.inputs.layouts import read_only, transposed, un
 
 Random = np.random.Generator
 
+# An array with gaps lies in one of at most so many elements, or of so many times its own.
+_SPANNED = 100_000
+_SPARSE = 4
+
 
 def repeated_rows(values: Array, random: Random) -> Array:
     """The array with all rows like the first, in a dimension that is chosen, and with stride 0."""
@@ -63,10 +67,19 @@ def _permuted(values: Array, random: Random) -> Array:
 
 
 def _with_gaps(values: Array, random: Random) -> Array:
-    """A part of a larger array, with steps of 1 to 3 that are not all 1."""
+    """A part of a larger array, with steps of 1 to 3 that are not all 1.
+
+    In six dimensions that would be an array of a thousand times as many elements: of large ones,
+    dimensions are dense from the first on until it is of a few times as many.
+    """
     steps = random.integers(1, 4, values.ndim)
-    steps[random.integers(values.ndim)] = random.integers(2, 4)
+    kept = random.integers(values.ndim)
+    steps[kept] = random.integers(2, 4)
     before = random.integers(0, 3, values.ndim)
+    for axis in range(values.ndim):
+        spanned = np.prod(values.shape * steps + before)
+        if axis != kept and spanned > max(_SPANNED, _SPARSE * values.size):
+            steps[axis], before[axis] = 1, 0
     sizes = tuple(int(n * s + b) for n, s, b in zip(values.shape, steps, before, strict=True))
     larger = np.full(sizes, _foreign(values.dtype), values.dtype)
     part = larger[tuple(slice(int(b), None, int(s)) for b, s in zip(before, steps, strict=True))]
