@@ -30,7 +30,7 @@ def main() -> int:
     tier = TIERS[given.tier]
     recorded = Recorded(tier, given.seed)
     print(
-        f"{len(recorded.calls):,} drawn calls of the {tier.name} tier, seed {given.seed}",
+        f"{len(recorded.planned):,} drawn calls of the {tier.name} tier, seed {given.seed}",
         flush=True,
     )
     triples = random.Random(given.seed).sample(every(3), SAMPLE)

@@ -62,6 +62,7 @@ PLANTS: dict[str, Plant] = {
     "another shape": _another_shape,
 }
 RAISES = "raises"
+_SIZE = next(number for number, factor in enumerate(FACTORS) if factor.name == "size")
 KINDS = (*PLANTS, RAISES)
 
 
@@ -93,20 +94,33 @@ def wrong(right: LossResult, kind: str, random: np.random.Generator) -> LossResu
 class Recorded:
     """The calls that a tier draws, with right results: each the nearest number to the exact value.
 
+    The exact values of a call are computed when an impostor first meets it: few calls of a large
+    tier are needed to catch one.
+
     Args:
         tier: draws them.
         seed: the run's.
+
+    Attributes:
+        planned: of each call its combination, and its number.
+        rows: of each call the numbers of its levels.
     """
 
     def __init__(self, tier: Tier, seed: int) -> None:
         self.store = CallStore(seed)
-        rows = []
-        self.calls: list[ExpectedCall] = []
-        for dtype in DTYPES:
-            for number, levels in enumerate(self.store.planned(tier, dtype)):
-                rows.append([f.names.index(levels[f.name]) for f in FACTORS])
-                self.calls.append(self.store.get(levels, number))
-        self.rows = np.array(rows, np.int8)
+        self.planned = [
+            (levels, number)
+            for dtype in DTYPES
+            for number, levels in enumerate(self.store.planned(tier, dtype))
+        ]
+        number_of = [{name: n for n, name in enumerate(f.names)} for f in FACTORS]
+        self.rows = np.array(
+            [
+                [numbers[levels[f.name]] for f, numbers in zip(FACTORS, number_of, strict=True)]
+                for levels, _ in self.planned
+            ],
+            np.int8,
+        )
 
     def catches(self, impostor: Impostor) -> bool:
         """Whether some call shows that the impostor is one."""
@@ -114,14 +128,15 @@ class Recorded:
         return any(self._shows(index, impostor.kind, random) for index in self.met(impostor.levels))
 
     def met(self, levels: Levels) -> Iterable[int]:
-        """The numbers of the calls in which some levels meet."""
+        """The numbers of the calls in which some levels meet, the plainest sizes first."""
         where = np.ones(len(self.rows), bool)
         for factor, level in levels:
             where &= self.rows[:, factor] == level
-        return np.flatnonzero(where).tolist()
+        found = np.flatnonzero(where)
+        return found[np.argsort(self.rows[found, _SIZE], kind="stable")].tolist()
 
     def _shows(self, index: int, kind: str, random: np.random.Generator) -> bool:
-        expected = self.calls[index]
+        expected = self.store.get(*self.planned[index])
         judged = judge_call(expected, wrong(right_result(expected), kind, random))
         return judged.least < Level.AAA
 
