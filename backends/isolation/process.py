@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from bce_conformance.backends import instruction_sets
@@ -145,6 +146,19 @@ class BackendProcess:
                     return self._bury()
                 answer: dict[str, Any] | Failure = self._receive(limit)
         return answer
+
+    def memory(self) -> int:
+        """Bytes of memory that the worker takes now; 0 where there is none, or no way to tell."""
+        try:
+            pages = Path(f"/proc/{self._pid}/statm").read_text("ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def rest(self) -> None:
+        """End the worker between two calls; the next call starts another one."""
+        with self._one_at_a_time:
+            self._end()
 
     def close(self) -> None:
         """End the worker at once, whatever it is doing, and forget its log."""

@@ -7,6 +7,7 @@ and that no more of them are there at a time than the memory suffices for.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,10 @@ NOT_INSTALLED = "not installed"
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 # Bytes for each worker from which on it keeps what it frees for its next call.
 _AMPLE = 1 << 30
+# Memory is short when more than this share of it is taken: a call of 10⁷ elements takes a GiB. A
+# worker that has grown by so many bytes since its first cell is ended then.
+_SHORT = 0.7
+_GROWN = 256 << 20
 
 
 def _remembering() -> dict[str, str]:
@@ -85,8 +90,11 @@ class Processes:
     ) -> None:
         self.start_up = 0.0
         self._specs = specs
+        self._usable, self._memory = usable() or sys.maxsize, memory
+        # Of each backend its worker, and the bytes that it took after its first cell.
+        self._first: dict[str, tuple[int | None, int]] = {}
         most = most_workers(usable(), memory)
-        ample = usable() - memory >= _AMPLE * min(most, len(specs))
+        ample = self._usable - memory >= _AMPLE * min(most, len(specs))
         self._heap = heap.KEEPING if ample else heap.FRUGAL
         self.turns = Turns({backend: _workers(spec) for backend, spec in specs.items()}, most)
         self._time_limit = time_limit
@@ -205,6 +213,26 @@ class Processes:
             for idle in self._held.keys() - needed:
                 self.end_lower(idle)
             self.turns.end(backend)
+
+    def relieve(self, backend: str) -> None:
+        """End a backend's worker after a cell, where memory is short and the worker has grown.
+
+        What compiles keeps its code. The next call starts another worker.
+        """
+        process = self._processes.get(backend)
+        if process is None:
+            return
+        taken = process.memory()
+        pid, first = self._first.get(backend, (None, 0))
+        if pid != process.pid:
+            self._first[backend] = process.pid, taken
+        elif taken - first > _GROWN and self._taken() > _SHORT * self._usable:
+            process.rest()
+
+    def _taken(self) -> int:
+        """Bytes that all workers take, and that the suite's own process may take."""
+        every = (*self._processes.values(), *self._siblings.values())
+        return self._memory + sum(process.memory() for process in every)
 
     def close(self) -> None:
         """End all processes, also those that are being started."""

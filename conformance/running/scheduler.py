@@ -100,6 +100,7 @@ class Scheduler:
             cell = self._measured(check)
         finally:
             slots.filled(backend)
+            self._matrix.processes.relieve(backend)
             if not slots.left[backend]:
                 self._matrix.processes.release(backend)
         spent = Spent(slots.held[backend] - held, time.thread_time() - own)

@@ -125,6 +125,34 @@ def test_where_not_all_fit_each_describes_itself_and_ends(monkeypatch: pytest.Mo
         kept.close()
 
 
+def test_a_worker_that_has_grown_ends_where_memory_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    for room, is_ended in ((100 * WORKER, False), (2 * WORKER, True)):
+        monkeypatch.setattr(processes, "usable", lambda room=room: room)
+        kept = Processes(
+            {"impaired:Right": resolve("impaired:Right")}, 30.0, CallSlots(1), Progress()
+        )
+        assert kept.status("impaired:Right") == "ok"
+        process, taken = kept._processes["impaired:Right"], [300 << 20]
+        assert 10 << 20 < process.memory() < 1 << 30
+        monkeypatch.setattr(process, "memory", lambda taken=taken: taken[0])
+        first = process.pid
+        for taken[0] in (400 << 20, 600 << 20, 650 << 20):
+            kept.relieve("impaired:Right")
+            assert process.pid == first
+        taken[0] = 700 << 20
+        kept.relieve("impaired:Right")
+        assert (process.pid is None) == is_ended
+        x = np.ones(3, np.float32)
+        assert isinstance(kept.own("impaired:Right").evaluate(LossCall(x, x)), LossResult)
+        assert (process.pid != first) == is_ended
+        kept.relieve("impaired:Right")  # the new one may take as much
+        assert process.pid is not None
+        kept.close()
+
+
 def test_a_sibling_that_dies_is_asked_once_more() -> None:
     answers: list[LossResult | Failure] = []
 
