@@ -10,9 +10,10 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from . import function_ids, instruction_sets
+from . import environments, function_ids, instruction_sets
 from .names import nearest
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
@@ -29,7 +30,7 @@ class BackendSpec:
 
     Attributes:
         id: ``framework[:variant]``, ``framework[:variant]::function`` or ``package.module:Class``,
-            with ``@python=…`` and ``@isa=…`` where given.
+            with ``@python=…``, ``@pip=…`` and ``@isa=…`` where given.
         factory: import path ``package.module:Class`` of its adapter.
         variant: such as ``"compile"``; empty for the default.
         distributions: names under which the framework is distributed, any one of which suffices;
@@ -39,6 +40,8 @@ class BackendSpec:
         on_request: whether it is measured only where it is named, or with all that are, by the
             word ``every``: the field beside the frameworks that every run measures.
         python: path of the interpreter it runs in; empty for the running one.
+        release: version of its framework, in an environment that is made of it; empty for the
+            installed one.
         compiles: whether it compiles anew for each shape that it meets, so that a call of a new
             shape takes it a tenth of a second, or seconds, instead of microseconds.
         traces: whether it does so for a derivative only, as TensorFlow does for forward mode, whose
@@ -59,6 +62,7 @@ class BackendSpec:
     program: str = ""
     on_request: bool = False
     python: str = ""
+    release: str = ""
     compiles: bool = False
     traces: bool = False
     instruction_set: str = ""
@@ -198,7 +202,8 @@ def resolve(name: str) -> BackendSpec:
         name: a built-in id, the name of an entry point, ``package.module:Class``, or a function of
             the user's own, such as ``torch::package.module:name`` or ``torch::./path.py:name``;
             each may be followed by ``@python=/path/to/python`` to run it in another interpreter,
-            and by ``@isa=x86-64-v3`` to hold its code to an instruction set.
+            or by ``@pip=2.10.0`` for another version of its framework, in an environment that is
+            made when it starts, and by ``@isa=x86-64-v3`` to hold its code to an instruction set.
 
     Raises:
         ValueError: there is no such backend; the message names the nearest of those that there are.
@@ -206,7 +211,7 @@ def resolve(name: str) -> BackendSpec:
     """
     backend, *locations = _LOCATION.split(name)
     given = _locations(name, locations)
-    python = given.get("python", "")
+    python = given.get("python", "") or given.get("release", "")
     known = {spec.id: spec for spec in (*entry_point_backends(), *_BUILTIN)}
     spec = known.get(backend)
     if spec is None and function_ids.SEPARATOR in backend:
@@ -219,7 +224,34 @@ def resolve(name: str) -> BackendSpec:
             "of an importable adapter, or a function of your own as torch::./path.py:name; "
             "`bce-conformance backends` lists what there is"
         )
+    if given.get("release"):
+        given["python"] = str(_environment_of(name, spec, given["release"]))
     return replace(spec, id=name, **given) if given else spec
+
+
+def _environment_of(name: str, spec: BackendSpec, version: str) -> Path:
+    """The interpreter of the environment that a version of a framework has, or will have.
+
+    Raises:
+        ValueError: it is the native backend, or has no framework.
+    """
+    if not spec.distributions or spec.id.partition(":")[0] == "native":
+        raise ValueError(
+            f"backend {name!r}: pip= is for the framework of a built-in backend, and {spec.id} has "
+            "none of its own; use python=/path/to/python"
+        )
+    environments.check_version(version)
+    return environments.python_of(environments.folder_of(spec.distributions[0], version))
+
+
+def environment(spec: BackendSpec) -> None:
+    """Make the environment of a backend with ``@pip=``, if it is not there yet.
+
+    Raises:
+        EnvironmentNotMadeError: pip could not install it.
+    """
+    if spec.release:
+        environments.make(spec.distributions[0], spec.release, spec.needs)
 
 
 def _function(backend: str, *, elsewhere: bool) -> BackendSpec:
@@ -237,18 +269,20 @@ def _function(backend: str, *, elsewhere: bool) -> BackendSpec:
 
 def _locations(name: str, locations: list[str]) -> dict[str, Any]:
     """The fields of a BackendSpec that the locations after a backend's id stand for."""
-    fields = {"python": "python", "isa": "instruction_set"}
+    fields = {"python": "python", "pip": "release", "isa": "instruction_set"}
     given: dict[str, Any] = {}
     for location in locations:
         key, _, value = location.partition("=")
         if key not in fields or not value or fields[key] in given:
             raise ValueError(
                 f"backend {name!r} has location {location!r}; accepted are "
-                "python=/path/to/python and isa=INSTRUCTION-SET, each once"
+                "python=/path/to/python or pip=VERSION, and isa=INSTRUCTION-SET, each once"
             )
         if key == "isa":
             instruction_sets.check(value)
         given[fields[key]] = value
+    if "python" in given and "release" in given:
+        raise ValueError(f"backend {name!r} has python= and pip=; accepted is one of them")
     return given
 
 
@@ -280,6 +314,8 @@ def installed(spec: BackendSpec) -> bool:
         return False
     if not spec.distributions:
         return True
+    if spec.release:
+        return True  # it will be
     if spec.python:
         return _installed_elsewhere(spec)
     return any(map(_has_record, spec.distributions)) and all(map(_has_record, spec.needs))

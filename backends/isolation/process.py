@@ -23,8 +23,9 @@ from typing import Any
 
 from bce_conformance.backends import instruction_sets
 from bce_conformance.backends.calls import BackendInfo, Failure, LossCall, LossResult
+from bce_conformance.backends.environments import EnvironmentNotMadeError
 from bce_conformance.backends.measuring.workload import Workload
-from bce_conformance.backends.registry import BackendSpec
+from bce_conformance.backends.registry import BackendSpec, environment
 
 from . import worker
 from .transport import pack_call, unpack_info, unpack_result
@@ -203,6 +204,10 @@ class BackendProcess:
         return instruction_sets.named(level)
 
     def _start(self) -> BackendInfo | Failure:
+        try:
+            environment(self.spec)
+        except (EnvironmentNotMadeError, OSError) as error:
+            return Failure("raised", f"{type(error).__name__}: {error}", type(error).__name__)
         deadline = time.monotonic() + self._start_limit
         self._log.close()
         # The name goes as soon as the worker has opened the file, so that nothing can stay behind.
