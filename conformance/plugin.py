@@ -25,9 +25,8 @@ from bce_conformance.conformance.ledger.claims import claimed
 from bce_conformance.conformance.running import journal, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix
-from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.conformance.running.progress import Progress, Snapshots
 from bce_conformance.conformance.running.scheduler import Check, Scheduler
-from bce_conformance.conformance.running.snapshots import Snapshots
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.host import now
 from bce_conformance.results.model import Results
@@ -164,33 +163,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     try:
         kept = journal.read(_journal_beside(options.results))
+        journal.require_same(kept, outcome.identity_of_settings(options.settings))
+        matrix = matrix_of(config)
+        journal.require_same(kept, outcome.identity_of_backends(matrix))
     except JournalError as error:
         raise pytest.UsageError(f"--resume: {error}") from error
-    _require_same(kept, outcome.identity_of_settings(options.settings))
-    matrix = matrix_of(config)
-    _require_same(kept, outcome.identity_of_backends(matrix))
     matrix.resume(kept)
     config.stash[KEPT] = kept
 
 
 def _journal_beside(results: Path) -> Path:
     return results.with_name(journal.NAME)
-
-
-def _require_same(kept: Kept, identity: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other settings or backends."""
-    for name, after in identity.items():
-        before = kept.identity.get(name)
-        if before != after:
-            raise pytest.UsageError(
-                f"--resume: the run was begun with {name} {_brief(before)}, this one has "
-                f"{_brief(after)}; ask for the same, or start anew with --overwrite"
-            )
-
-
-def _brief(value: object) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return (text if len(text) < 80 else f"{text[:77]}…") or "none"
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

@@ -242,3 +242,23 @@ def _unwritable(path: Path, error: OSError) -> JournalError:
         f"{path} cannot be written: {error.strerror}. What was measured before is in it: "
         "free some space, then go on with --resume"
     )
+
+
+def require_same(kept: Kept, identity: dict[str, Any]) -> None:
+    """Refuse to go on with a run of other settings or backends.
+
+    Raises:
+        JournalError: it is one.
+    """
+    for name, after in identity.items():
+        before = kept.identity.get(name)
+        if before != after:
+            raise JournalError(
+                f"the run was begun with {name} {_brief(before)}, this one has "
+                f"{_brief(after)}; ask for the same, or start anew with --overwrite"
+            )
+
+
+def _brief(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (text if len(text) < 80 else f"{text[:77]}…") or "none"

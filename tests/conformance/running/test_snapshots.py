@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from bce_conformance.conformance.running.snapshots import Snapshots
+from bce_conformance.conformance.running.progress import Snapshots
 
 
 def test_each_takes_twice_as_long_as_the_one_before() -> None:
@@ -49,12 +49,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from bce_conformance.conformance.run import run
-from bce_conformance.conformance.running import snapshots
-from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.conformance.running.progress import Progress, Snapshots
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.reports import html
 
-snapshots.Snapshots.__init__.__defaults__ = (0.5,)
+Snapshots.__init__.__defaults__ = (0.5,)
 folder, pages = Path(sys.argv[1]), []
 
 
