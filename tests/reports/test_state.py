@@ -60,11 +60,12 @@ def test_open_cells_are_in_the_address(browser: Reader, page: str) -> None:
     for place in (3, 1):
         tab.locator("#cell-table tr.row button").nth(place).click()
     cells = "all('tr.evidence').map((row) => row.querySelector('code').textContent)"
+    tab.wait_for_function("document.querySelectorAll('tr.evidence').length === 2")
     found = act(tab, f"return {cells}")
-    assert len(found) == 2
     address = tab.evaluate(HASH)
     assert act(browser.page(page, address), f"return {cells}") == found
     tab.go_back()
+    tab.wait_for_function("document.querySelectorAll('tr.evidence').length === 1")
     assert act(tab, f"return {cells}") == found[1:]
     tab.locator("#cell-table tr.row button").nth(3).click()
     assert act(tab, f"return {cells}") == []
