@@ -90,10 +90,11 @@ class Processes:
     ) -> None:
         self.start_up = 0.0
         self._specs = specs
-        self._usable, self._memory = usable() or sys.maxsize, memory
+        there = usable()
+        self._usable, self._memory = there or sys.maxsize, memory
         # Of each backend its worker, and the bytes that it took after its first cell.
         self._first: dict[str, tuple[int | None, int]] = {}
-        most = most_workers(usable(), memory)
+        most = most_workers(there, memory)
         ample = self._usable - memory >= _AMPLE * min(most, len(specs))
         self._heap = heap.KEEPING if ample else heap.FRUGAL
         self.turns = Turns({backend: _workers(spec) for backend, spec in specs.items()}, most)

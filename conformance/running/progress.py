@@ -70,7 +70,7 @@ class Snapshots:
     ) -> None:
         self._take = take
         self._hand_out = hand_out
-        self._wait = first
+        self._first = first
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="snapshots")
         self._thread.start()
@@ -81,9 +81,10 @@ class Snapshots:
         self._thread.join()
 
     def _run(self) -> None:
-        last = 0.0
-        while not self._ended.wait(self._wait - last):
+        pause, waited = self._first, 0.0
+        while not self._ended.wait(pause):
             found = self._take()
             if found.cells:
                 self._hand_out(found)
-            last, self._wait = self._wait, 2 * self._wait
+            waited += pause
+            pause = waited

@@ -52,9 +52,9 @@ class CallStore:
         key = (tuple(levels[factor.name] for factor in FACTORS), number)
         with self._lock:
             found = self._kept.get(key)
+            if found is not None:
+                return found
             at_work = self._at_work.setdefault(key, Lock())
-        if found is not None:
-            return found
         with at_work:  # others compute other calls meanwhile
             found = self._kept.get(key)
             if found is None:

@@ -5,7 +5,6 @@ This is what shows a result of any cell again, on its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import mpmath
 import numpy as np
 
 from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
-from bce_conformance.backends.call_files.calls import dumps
+from bce_conformance.backends.call_files.calls import encode
 from bce_conformance.backends.calls import Array, LossResult
 from bce_conformance.conformance.judging.calls import (
     CallJudgement,
@@ -140,7 +139,7 @@ def document(call: LossCall, explanation: Explanation) -> dict[str, Any]:
                 "faults": [str(fault) for fault in judgement.faults],
             }
     return {
-        "call": json.loads(dumps(call)),
+        "call": encode(call),
         "no_truth": explanation.no_truth,
         "backends": backends,
     }

@@ -61,7 +61,10 @@ def test_an_unknown_name_brings_the_nearest_few(tmp_path: Path, wrong: str, mean
     code, _, output = run(wrong, out=tmp_path)
     assert code == 2
     assert meant in output
-    assert len(output) < 5 * 80  # a few lines of a terminal, not every name that there is
+    told = output.partition("the nearest are ")[2].partition(";")[0]
+    assert 1 <= len(told.split(", ")) <= 4
+    assert len(told) < 80
+    assert len(output) < 300
 
 
 @pytest.mark.parametrize("command_of", ["run", "ledger check"])

@@ -62,6 +62,7 @@ def test_open_cells_are_in_the_address(browser: Reader, page: str) -> None:
     cells = "all('tr.evidence').map((row) => row.querySelector('code').textContent)"
     tab.wait_for_function("document.querySelectorAll('tr.evidence').length === 2")
     found = act(tab, f"return {cells}")
+    assert len(found) == 2
     address = tab.evaluate(HASH)
     assert act(browser.page(page, address), f"return {cells}") == found
     tab.go_back()
