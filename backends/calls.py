@@ -25,6 +25,9 @@ DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 # as nested lists of them, as a NumPy array of Python objects, as a string, or as None.
 FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
+# How a call is made among others: alone; between two for which the contents of its arrays are
+# others, written over them; or at the same time in several threads.
+REPETITIONS: tuple[str, ...] = ("once", "changed", "at once")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
 _PLAIN: dict[str, object] = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
 
@@ -51,6 +54,7 @@ class LossCall:
             which only what differs from the documented defaults is passed.
         arguments: further keyword arguments of the function or class, such as ``size_average``.
         threads: how many threads the backend may use for it; None means as many as it likes.
+        repetition: one of ``REPETITIONS``; the worker sees to it, not the adapter.
     """
 
     logits: Array
@@ -66,6 +70,7 @@ class LossCall:
     interface: str = "function"
     arguments: Mapping[str, bool | str | None] = field(default_factory=dict)
     threads: int | None = None
+    repetition: str = "once"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.quantities) - set(QUANTITIES))
@@ -80,6 +85,8 @@ class LossCall:
             raise ValueError(f"forms is {self.forms}; accepted are {OPERANDS} with any of {FORMS}")
         if self.interface not in INTERFACES:
             raise ValueError(f"interface is {self.interface!r}; accepted are {INTERFACES}")
+        if self.repetition not in REPETITIONS:
+            raise ValueError(f"repetition is {self.repetition!r}; accepted are {REPETITIONS}")
 
     @property
     def extensions(self) -> tuple[str, ...]:
@@ -237,7 +244,8 @@ class Backend(Protocol):
         """Return a thunk that evaluates ``call`` on its device and synchronises.
 
         Transfers and, where the framework compiles, everything that can be prepared happen here, so
-        that the thunk is what a benchmark times.
+        that the thunk is what a benchmark times. A call with a ``repetition`` other than ``once``
+        calls the thunk several times, also in two threads at once, before it fetches a result.
         """
 
     def fetch(self, raw: Any) -> LossResult:

@@ -181,7 +181,7 @@ TIERS: dict[str, Tier] = {
             causes=2,
             left_out=(
                 "most bit patterns of float32 (VAL-11 tries two in 8,192)",
-                "reductions over more than 10⁷ elements",
+                "reductions over more than 1.7·10⁷ elements, in float64 10⁷",
                 "other instruction sets than the processor's (DET-6)",
                 "three quarters of the elements and of the sums, and any search near the worst",
                 "drawn calls (ANY) beyond every three levels, and for variants",

@@ -56,7 +56,10 @@ from .arrays import (
 
 VERSION = 1
 ARRAYS = (*OPERANDS, "cotangent", "tangent")
-_OTHERS = ("reduction", "quantities", "device", "forms", "interface", "arguments", "threads")
+_OTHERS = (
+    *("reduction", "quantities", "device", "forms", "interface", "arguments", "threads"),
+    "repetition",
+)
 _FIELDS = ("version", "dtype", "memory", *ARRAYS, *_OTHERS)
 _OWN = ("dtype", "shape", *CONTENTS, *LAYOUT)
 _VIEW = ("dtype", "shape", "memory", "offset", "strides", "readonly")
@@ -70,6 +73,7 @@ _PLAIN: dict[str, Json] = {
     "interface": "function",
     "arguments": {},
     "threads": None,
+    "repetition": "once",
 }
 _KINDS: dict[str, tuple[Any, str]] = {
     "reduction": (str, "a text"),
@@ -79,6 +83,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "interface": (str, "a text"),
     "arguments": (dict, "an object"),
     "threads": (int | None, "an integer or null"),
+    "repetition": (str, "a text"),
 }
 
 

@@ -169,6 +169,7 @@ def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Mes
         "interface": call.interface,
         "arguments": dict(call.arguments),
         "threads": call.threads,
+        "repetition": call.repetition,
     }
 
 

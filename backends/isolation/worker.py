@@ -141,6 +141,7 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     from bce_conformance.backends.calls import UnsupportedCall
     from bce_conformance.backends.isolation import transport
     from bce_conformance.backends.isolation.input_mutation import Watch
+    from bce_conformance.backends.isolation.repetition import evaluated
     from bce_conformance.backends.thread_count import thread_count
 
     call = transport.unpack_call(message)
@@ -151,7 +152,7 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
         warnings.simplefilter("always")
         thunk = adapter.bind(call)
         watch = Watch(adapter, call, message)
-        result = adapter.fetch(thunk())
+        result = evaluated(adapter, thunk, call)
         changed = watch.changed()
     given = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
     texts = tuple(dict.fromkeys(text[:MESSAGE_LENGTH] for text in given))

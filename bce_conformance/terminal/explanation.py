@@ -80,7 +80,7 @@ def _rest(call: LossCall) -> Iterator[Row]:
         value = getattr(call, name)
         if value:
             yield name, str(value)
-    for name, usual in (("interface", "function"), ("device", "cpu")):
+    for name, usual in (("interface", "function"), ("repetition", "once"), ("device", "cpu")):
         if getattr(call, name) != usual:
             yield name, getattr(call, name)
 

@@ -6,6 +6,7 @@ witnesses of the ledger show is shown in every run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from bce_conformance.results.cells import Witness
 from .inputs import Inputs, Source
 from .sampler import POOL_SIZE, Builder, Sampler
 
+_COUNTED_EVERY = 0.5  # seconds
 SWEEP_SIZE = 2**18  # logits of a sweep that are evaluated at once
 
 
@@ -67,6 +69,7 @@ class PoolStore:
         self._alive: WeakSet[Inputs] = WeakSet()
         self._kept: dict[tuple[str, str, str], tuple[Inputs, ...]] = {}
         self._lock = RLock()
+        self._counted = -_COUNTED_EVERY  # when memory was counted last
         self._witnesses: dict[tuple[str, str], list[Witness]] = {}
         for witness in dict.fromkeys(witnesses):
             self._witnesses.setdefault((witness.pool, witness.dtype), []).append(witness)
@@ -150,11 +153,17 @@ class PoolStore:
         self, key: tuple[str, str, str], build: Callable[[], tuple[Inputs, ...]]
     ) -> tuple[Inputs, ...]:
         with self._lock:
-            found = self._kept.pop(key, None) or build()
+            kept = self._kept.pop(key, None)
+            found = kept or build()
             self._kept[key] = found
             self._alive.update(found)
-            while len(self._kept) > self._keep or (len(self._kept) > 1 and self._is_full()):
+            while len(self._kept) > self._keep:
                 del self._kept[next(iter(self._kept))]
+            # To count takes longer than to look up: what truths add meanwhile is counted in time.
+            if kept is None or time.monotonic() > self._counted + _COUNTED_EVERY:
+                while len(self._kept) > 1 and self._is_full():
+                    del self._kept[next(iter(self._kept))]
+                self._counted = time.monotonic()
             return found
 
     def _is_full(self) -> bool:

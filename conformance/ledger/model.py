@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Place, Verdict, Witness
@@ -67,6 +68,8 @@ class LedgerFile:
         versions: the public versions on which most deviations were measured.
         instruction_sets: those on which the default tier has measured all cells, or the quick one
             those of a backend that is measured on request only.
+        not_measured: of some of these the requirements that came later, and that have not been
+            measured on them since.
     """
 
     backend: str
@@ -75,6 +78,12 @@ class LedgerFile:
     witnesses: tuple[Witness, ...] = ()
     versions: tuple[str, ...] = ()
     instruction_sets: tuple[str, ...] = ()
+    not_measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def sets_of(self, requirement: str) -> tuple[str, ...]:
+        """The instruction sets on which a requirement has been measured in all its cells."""
+        lacking = [name for name, those in self.not_measured.items() if requirement in those]
+        return tuple(name for name in self.instruction_sets if name not in lacking)
 
     def is_about(self, backend: str) -> bool:
         """Whether a backend, wherever it lives, is this file's or a variant of it."""

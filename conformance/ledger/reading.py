@@ -8,6 +8,9 @@ requirements that mechanism costs which level::
     versions = ["2.13.0"]
     instruction_sets = ["x86-64-v3/amd", "x86-64-v4/intel"]
 
+    [not_measured]                          # requirements that came later, by instruction set
+    "x86-64-v3/amd" = ["LAT-1", "LAT-2"]
+
     [mechanism.cancellation]
     text = "computes (1 − y)·x + softplus(−x), which cancels at x ≪ 0, y = 0"
     link = "https://…"                      # where there is an upstream issue
@@ -112,12 +115,16 @@ def read_draft(path: Path) -> LedgerFile:
     """
     document = _load(path)
     where = path.name
-    fields = {"backend", "versions", "instruction_sets", "mechanism", "witness"}
+    fields = {"backend", "versions", "instruction_sets", "not_measured", "mechanism", "witness"}
     _require_fields(where, document, fields)
     head = LedgerFile(
         document.get("backend", path.stem),
         versions=_strings(where, document, "versions"),
         instruction_sets=_strings(where, document, "instruction_sets"),
+        not_measured={
+            name: _requirements(where, document["not_measured"], name)
+            for name in document.get("not_measured", {})
+        },
     )
     found = {
         _mechanism(f"{where}, mechanism {name}", name, table): table["deviation"]

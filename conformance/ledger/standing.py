@@ -6,10 +6,10 @@ else as better, with what differs. A tier that tries less than the one that an e
 with may miss a deviation: there a better cell is as known.
 
 What a backend computes depends on the instruction set that its code was made for, so that an entry
-names those on which it was measured. On one that the file as a whole was measured on, what has no
-entry for it is AAA. On any other, the worst is known of what was found on the nearest ones: the
-same level of another maker's processors, else the next below and above. On another device than
-those with entries, the CPU's hold.
+names those on which it was measured. On one that the requirement was measured on, what has no entry
+for it is AAA. On any other, the worst is known of what was found on the nearest ones: the same
+level of another maker's processors, else the next below and above. On another device than those
+with entries, the CPU's hold.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Ledger:
         entries = _of_device(self._cells.get(_anywhere(place), []), place.device)
         if all(entry.place.device == CPU == place.device for entry in entries):
             file = self._file(place.backend)
-            measured = file.instruction_sets if file else ()
+            measured = file.sets_of(place.requirement) if file else ()
             entries = of_instruction_set(entries, instruction_set, measured)
         return worst(entries)
 
@@ -155,14 +155,16 @@ class Ledger:
     def _differences(
         self, place: Place, entry: Deviation | None, conditions: Conditions
     ) -> Iterator[Difference]:
-        measured = entry or self._file(place.backend)
+        file = self._file(place.backend)
+        measured = entry or file
         if measured is None:
             return
         if measured.versions and public(conditions.version) not in measured.versions:
             yield "version"
+        sets = entry.instruction_sets if entry else file.sets_of(place.requirement) if file else ()
         if place.device != (entry.place.device if entry else CPU):
             yield "device"
-        elif place.device == CPU and conditions.instruction_set not in measured.instruction_sets:
+        elif place.device == CPU and conditions.instruction_set not in sets:
             yield "instruction set"
 
     def _file(self, backend: str) -> LedgerFile | None:

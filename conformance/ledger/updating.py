@@ -186,7 +186,8 @@ class _Known:
     def enter(self, cell: Found) -> Moved | None:
         """Enter a cell that was measured; what moved, if the verdict is another."""
         known = self._of(known_as(cell.place))
-        taken_as = of_instruction_set(list(known.values()), cell.where, self._file.instruction_sets)
+        measured = self._file.sets_of(cell.place.requirement)
+        taken_as = of_instruction_set(list(known.values()), cell.where, measured)
         old = known.get(cell.where) or worst(taken_as)
         if old and is_better(cell.verdict, old.level) and tries_less(cell.tier, old.tier):
             return None  # it may have missed what the entry's tier finds
@@ -212,16 +213,28 @@ class _Known:
         used = {deviation.mechanism for deviation in deviations}
         mechanisms = dict.fromkeys([*self._file.mechanisms, self._unexplained])
         versions = Counter(deviation.versions for deviation in deviations).most_common(1)
+        sets = tuple(sorted({*self._file.instruction_sets, *self._measured_sets(found)}))
         return replace(
             self._file,
             mechanisms=tuple(one for one in mechanisms if one in used),
             deviations=deviations,
             witnesses=tuple(self._witnesses),
             versions=versions[0][0] if versions else (),
-            instruction_sets=tuple(
-                sorted({*self._file.instruction_sets, *self._measured_sets(found)})
-            ),
+            instruction_sets=sets,
+            not_measured=dict(self._not_measured(found, sets)),
         )
+
+    def _not_measured(
+        self, found: Sequence[Found], sets: Sequence[str]
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Of each of the file's instruction sets the requirements never measured on it."""
+        measured = {
+            (cell.where, cell.place.requirement) for cell in found if cell.verdict != "not measured"
+        }
+        for name in sets:
+            known = self._file.not_measured.get(name, ())
+            if left := tuple(one for one in known if (name, one) not in measured):
+                yield name, left
 
     def _of(self, place: Place) -> dict[str, Deviation]:
         return self._known.setdefault(place, {})

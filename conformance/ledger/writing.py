@@ -7,7 +7,7 @@ kept: what they have to say belongs into the text of a mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -73,6 +73,11 @@ def text(file: LedgerFile, name: str) -> str:
     for field, values in (("versions", file.versions), ("instruction_sets", file.instruction_sets)):
         if values:
             document[field] = _array(values)
+    if file.not_measured:
+        table = tomlkit.table()
+        for name, those in sorted(file.not_measured.items()):
+            table[name] = _requirements(those, len(name) + 2)
+        document["not_measured"] = table
     entries = _entries(file.deviations)
     mechanisms = tomlkit.table(is_super_table=True)
     for mechanism in file.mechanisms:
@@ -141,7 +146,7 @@ def _deviations(entries: Iterable[_Entry], file: LedgerFile) -> AoT:
         by_level = list(alike)
         table = _conditions(by_level[0], file)
         for entry in by_level:
-            table[entry.level] = _requirements(entry)
+            table[entry.level] = _requirements(entry.requirements, len(entry.level))
         tables.append(table)
     return tables
 
@@ -162,12 +167,12 @@ def _conditions(entry: _Entry, file: LedgerFile) -> Table:
     return table
 
 
-def _requirements(entry: _Entry) -> Array:
-    """On one line, or where they do not fit one or more lines a family."""
-    if len(f"{entry.level} = {list(entry.requirements)}") <= WIDTH:
-        return _array(entry.requirements)
+def _requirements(those: Sequence[str], key: int) -> Array:
+    """On one line behind a key of that length, or where they do not fit some lines a family."""
+    if key + len(f" = {list(those)}") <= WIDTH:
+        return _array(those)
     array = tomlkit.array()
-    for _, family in groupby(entry.requirements, lambda name: name.partition("-")[0]):
+    for _, family in groupby(those, lambda name: name.partition("-")[0]):
         for line in _lines(family):
             array.add_line(*line, indent=INDENT)
     array.add_line(indent="")

@@ -64,6 +64,7 @@ class _Drawing:
         operands |= {} if weight is None else {"weight": weight}
         operands |= {} if pos_weight is None else {"pos_weight": pos_weight}
         quantities = self._quantities(operands)
+        repetition = self.levels["repetition"]
         return LossCall(
             logits,
             targets,
@@ -75,6 +76,8 @@ class _Drawing:
             tangent=self._tangent(),
             interface=self.levels["interface"],
             threads=1 if self.levels["threads"] == "one" else None,
+            # The same call again is a call of its own, which is compared with this one.
+            repetition="once" if repetition == "twice" else repetition,
         )
 
     def _logits(self) -> Array:
@@ -111,6 +114,8 @@ class _Drawing:
         return arranged(array, layout, self.random)
 
     def _targets(self, logits: Array, pos_weight: Array | None) -> Array:
+        if self.levels["targets layout"] == "logits'":
+            return logits
         flat = np.ascontiguousarray(logits).reshape(-1)
         p = None if pos_weight is None else np.broadcast_to(pos_weight, self.shape).reshape(-1)
         kind = self.levels["targets format"]
@@ -154,8 +159,8 @@ class _Drawing:
     def _quantities(self, operands: dict[str, Array]) -> tuple[str, ...]:
         asked = self.levels["quantities"]
         gradients = tuple(f"grad_{name}" for name in operands if has_derivative(operands[name]))
-        if asked == "gradients":
-            return gradients
+        if asked == "loss and gradients":
+            return ("loss", *gradients)
         if asked == "everything":
             return ("loss", *gradients, "jvp_logits", "hvp_logits")
         return tuple(asked.split(" and "))

@@ -114,7 +114,8 @@ FACTORS: tuple[Factor, ...] = (
         ("row", "[1, C]: its first dimension looks like a broadcast one"),
         ("3-d", "three dimensions: sequences"),
         ("4-d", "four dimensions: images"),
-        ("5-d", "five dimensions: volumes; or six, beyond what loops are written out for"),
+        ("5-d", "five dimensions: volumes"),
+        ("6-d", "six to eight dimensions: beyond what loops are written out for"),
         ("empty", "no element: some dimension is 0"),
     ),
     _factor(
@@ -148,7 +149,11 @@ FACTORS: tuple[Factor, ...] = (
         ("balancing", "2ᵏ − 1: with y = 2⁻ᵏ the two terms of a gradient cancel exactly at 0"),
     ),
     _factor("targets format", *_FORMATS),
-    _factor("targets layout", *_LAYOUTS),
+    _factor(
+        "targets layout",
+        *_LAYOUTS,
+        ("logits'", "the same array as the logits: one memory for two operands"),
+    ),
     _factor(
         "targets",
         ("hard", "0 and 1"),
@@ -165,6 +170,7 @@ FACTORS: tuple[Factor, ...] = (
     _factor(
         "logits",
         ("moderate", "|x| ≤ 8"),
+        ("unit", "0 to 1, as what is a probability already, and as targets"),
         ("tails", "1 to where e^−|x| is zero: the loss falls like it"),
         ("huge", "from there to the largest number: the loss is linear or zero"),
         ("tiny", "below u, subnormal numbers among them: the loss is log 2"),
@@ -190,7 +196,7 @@ FACTORS: tuple[Factor, ...] = (
         ("grad_pos_weight", "learned class weights"),
         ("jvp_logits", "forward mode"),
         ("hvp_logits", "second order"),
-        ("gradients", "of every operand that can have one: they share code"),
+        ("loss and gradients", "of every operand that can have one: they share code"),
         ("everything", "that the call can be asked for, at once"),
     ),
     _factor(
@@ -202,6 +208,7 @@ FACTORS: tuple[Factor, ...] = (
         ("negative", "all below 0: a loss that is maximised"),
         ("zeros", "some are 0: the gradient is exactly 0 there"),
         ("tiny", "towards the smallest normal: the mean of a mean"),
+        ("subnormal", "gradients lose digits or vanish; some hardware takes it for zero"),
         ("scale", "2¹⁰ to 2¹⁶, or what the format holds: loss scaling"),
     ),
     _factor(
@@ -226,5 +233,7 @@ FACTORS: tuple[Factor, ...] = (
         "repetition",
         ("once", "after a call of another kind"),
         ("twice", "right after the same call: what it left in caches and memory"),
+        ("changed", "its arrays held other numbers in the calls before and after: caches, buffers"),
+        ("at once", "the same call in several threads: buffers that they share"),
     ),
 )

@@ -60,6 +60,10 @@ _LAYOUTS_BY_SHAPE = {
 }
 _IN_ONE_DIMENSION = ("small", "blocks", "beside blocks", "rest", "large", "huge")
 _IN_SEVERAL = ("small", "blocks", "beside blocks", "rest", "tall", "wide", "large", "huge")
+_BESIDE_LAYOUTS = {
+    "targets": ("logits'",),
+    **dict.fromkeys(("weight", "pos_weight"), (ABSENT,)),
+}
 _SIZES_BY_SHAPE = {
     **dict.fromkeys(("0-d", "one", "empty", "few"), ("small",)),
     "vector": _IN_ONE_DIMENSION,
@@ -69,7 +73,7 @@ _SIZES_BY_SHAPE = {
     "3-d": _IN_SEVERAL,
     # Few numbers beside a multiple of 1,024 have four factors.
     "4-d": tuple(s for s in _IN_SEVERAL if s != "beside blocks"),
-    "5-d": ("small", "blocks", "rest", "large", "huge"),
+    **dict.fromkeys(("5-d", "6-d"), ("small", "blocks", "rest", "large", "huge")),
 }
 _BROADCASTS_BY_SHAPE = {
     "0-d": ("none", "0-d"),
@@ -114,7 +118,7 @@ def _rules() -> Iterator[Rule]:
 def _rules_of_shapes() -> Iterator[Rule]:
     for shape, layouts in _LAYOUTS_BY_SHAPE.items():
         for operand in ("logits", "targets", "weight", "pos_weight"):
-            allowed = (ABSENT, *layouts) if "weight" in operand else layouts
+            allowed = (*_BESIDE_LAYOUTS.get(operand, ()), *layouts)
             yield Rule("shape", (shape,), f"{operand} layout", allowed, "it looks the same")
         for operand in ("weight", "pos_weight"):
             allowed = (*_BROADCASTS_BY_SHAPE[shape], "weight's")
@@ -150,6 +154,8 @@ def _rules_of_weights(operand: str) -> Iterator[Rule]:
 
 
 def _rules_of_targets() -> Iterator[Rule]:
+    for factor, level in (("logits", "unit"), ("targets", "soft"), ("targets format", "same")):
+        yield Rule("targets layout", ("logits'",), factor, (level,), "they are the logits")
     for name in _COUNTS:
         yield Rule("targets format", (name,), "targets", ("hard",), "the format has no such values")
     allowed = (ABSENT, "ones", "balancing")
@@ -167,6 +173,9 @@ def _rules_of_derivatives() -> Iterator[Rule]:
     yield Rule("quantities", forward, "cotangent", (ABSENT,), "nothing is propagated back")
     backward = _names("quantities", but=forward)
     yield Rule("quantities", backward, "cotangent", back, "a gradient has one")
+    few_digits = _names("cotangent", but=("subnormal",))
+    second_order = ("hvp_logits", "everything")
+    yield Rule("quantities", second_order, "cotangent", few_digits, "times a tangent it is inexact")
     directed = ("jvp_logits", "hvp_logits", "everything")
     others = _names("quantities", but=directed)
     yield Rule("quantities", others, "tangent", (ABSENT,), "no direction is asked for")

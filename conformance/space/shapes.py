@@ -71,7 +71,8 @@ def _small(level: str, random: Random) -> Shape:
         "matrix": _matrix(random),
         "3-d": _sides(random, 3, 5),
         "4-d": _sides(random, 4, 4),
-        "5-d": _sides(random, int(random.choice((5, 5, 6))), 3),
+        "5-d": _sides(random, 5, 3),
+        "6-d": _sides(random, int(random.integers(6, 9)), 2),
         "empty": ((0,), (0, 3), (3, 0), (2, 0, 3))[random.integers(4)],
     }
     return by_level[level]
@@ -121,7 +122,7 @@ def _proposed(shape: str, size: str, repeats: bool, random: Random) -> Shape:
     elements = _elements(size, random)
     if shape in ("vector", "column", "row"):
         return {"vector": (elements,), "column": (elements, 1), "row": (1, elements)}[shape]
-    between = {"matrix": 0, "3-d": 1, "4-d": 2, "5-d": int(random.choice((3, 4)))}[shape]
+    between = {"matrix": 0, "3-d": 1, "4-d": 2, "5-d": 3, "6-d": int(random.integers(4, 7))}[shape]
     if size in ("blocks", "beside blocks"):
         return _factors(elements, between + 2, random)
     if size == "square":
@@ -132,7 +133,7 @@ def _proposed(shape: str, size: str, repeats: bool, random: Random) -> Shape:
         few = int(random.integers(3, 9)) if not between else 2 ** (between + 1)
         sides, longest = _factors(few, between + 1, random), length(random, _BLOCK, 1_600)
         return (longest, *sides) if size == "tall" else (*sides, longest)
-    inner = [int(side) for side in random.choice((2, 3, 4, 8), between)]
+    inner = [int(side) for side in random.choice((2, 3, 4, 8) if between < 4 else (2, 3), between)]
     # A row of stride 0 has as many distinct elements as it is long.
     widest = min(DISTINCT if repeats else 4_096, elements // (2 * prod(inner)))
     columns = length(random, 2, max(2, widest))

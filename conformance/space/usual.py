@@ -34,7 +34,7 @@ _LEVELS = {
     "targets format": ("same", "bool", "int"),
     "targets": ("hard", "soft"),
     "reduction": ("none", "sum", "mean"),
-    "quantities": ("loss and grad_logits", "gradients"),
+    "quantities": ("loss and gradients",),
     "cotangent": ("not given", "moderate"),
     "tangent": ("absent",),
 }

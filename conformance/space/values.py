@@ -27,6 +27,7 @@ _DIGITS = 22  # of factors whose product float64 holds exactly
 
 _LOGITS: dict[str, Callable[[Sampler], Array]] = {
     "moderate": lambda s: s.signed(s.cast(s.uniform(0, 8))),
+    "unit": lambda s: s.soft(),
     "tails": lambda s: s.signed(s.tail()),
     "huge": lambda s: s.signed(s.huge()),
     "tiny": lambda s: s.tiny(),
@@ -142,6 +143,7 @@ def cotangents(level: str, format_: Format, size: int, random: Random, *, coarse
         "negative": lambda: s.cast(-np.abs(moderate.astype(np.float64))),
         "zeros": lambda: _some(moderate, (0.0,), random),
         "tiny": lambda: s.cast(s.log_uniform(least, least**0.75)),
+        "subnormal": lambda: s.cast(s.subnormal_counts() * f.smallest_subnormal),
         "scale": lambda: s.cast(np.exp2(random.uniform(10, largest, size))),
     }
     values = drawn[level]()

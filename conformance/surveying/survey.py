@@ -175,8 +175,8 @@ class Surveyor:
     ) -> Surveyed:
         judgement = judge_call(self._placed(expected), outcome)
         repeated = ""
-        if levels["repetition"] == "twice":
-            repeated = difference(outcome, self.evaluate(expected.call))
+        if levels["repetition"] != "once":
+            repeated = difference(outcome, self.evaluate(replace(expected.call, repetition="once")))
         alone = self._alone(expected, outcome)
         size, kept = expected.call.logits.size, _condensed(judgement)
         small = expected.call if size <= SMALL else None

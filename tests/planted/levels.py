@@ -57,7 +57,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     if len(shape) == 1:
         return "few" if size < 8 else "vector"
     if len(shape) > 2:
-        return f"{min(len(shape), 5)}-d"
+        return f"{min(len(shape), 6)}-d"
     return {shape[0]: "row", shape[1]: "column"}.get(1, "matrix")
 
 
@@ -92,6 +92,7 @@ def _format(operand: Array, logits: Array) -> str:
 def _quantities(call: LossCall) -> str:
     if {"jvp_logits", "hvp_logits"} <= set(call.quantities):
         return "everything"
-    if len(call.quantities) > 1 and "loss" not in call.quantities:
-        return "gradients"
+    gradients = [quantity for quantity in call.quantities if quantity.startswith("grad_")]
+    if len(gradients) > 1:
+        return "loss and gradients"
     return " and ".join(call.quantities)

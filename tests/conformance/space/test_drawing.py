@@ -19,7 +19,7 @@ def test_a_call_shows_the_levels_that_it_was_drawn_for() -> None:
             if levels["pos_weight shape"] == "weight's":
                 seen = {n: v for n, v in seen.items() if "pos_weight" not in n}
             asked = {name: levels[name] for name in seen}
-            if levels["quantities"] == "gradients" and asked != seen:
+            if levels["quantities"] == "loss and gradients" and asked != seen:
                 asked |= {"quantities": seen["quantities"]}  # of one operand, if others have none
             assert seen == asked, (number, levels)
 

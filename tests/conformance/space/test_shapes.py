@@ -37,7 +37,7 @@ def test_a_size_that_does_not_go_with_a_shape_is_refused() -> None:
         drawn("vector", "tall", 1)
 
 
-@pytest.mark.parametrize("shape", ["vector", "matrix", "3-d", "4-d", "5-d"])
+@pytest.mark.parametrize("shape", ["vector", "matrix", "3-d", "4-d", "5-d", "6-d"])
 def test_whole_blocks_are_powers_of_two_at_times(shape: str) -> None:
     elements = [prod(found) for found in drawn(shape, "blocks")]
     assert all(n % 1_024 == 0 for n in elements)

@@ -1,0 +1,108 @@
+"""How a call is made among others: alone, between calls with other numbers, or in several threads.
+
+Guarantees that what is returned is the result of the call itself, and that its arrays hold
+afterwards what they held before. Nothing here may import a framework, since it runs in the worker.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+
+from bce_conformance.backends.calls import OPERANDS, Array, LossCall, LossResult
+
+Thunk = Callable[[], Any]
+
+_THREADS = 2
+_ROUNDS = 3  # calls of each thread; of one with many elements one, which takes long enough to meet
+_MANY = 10_000
+_SWITCHED = 1e-5  # seconds after which Python lets another thread run
+
+
+def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:
+    """The result of a call, made as its ``repetition`` says.
+
+    Args:
+        adapter: fetches what the thunk returns.
+        thunk: evaluates the call, from ``adapter.bind``.
+        call: as it was unpacked in this process: its arrays are written to.
+    """
+    if call.repetition == "changed":
+        return _between_others(adapter, thunk, call)
+    if call.repetition == "at once":
+        return _at_once(adapter, thunk, call)
+    result: LossResult = adapter.fetch(thunk())
+    return result
+
+
+def _between_others(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:
+    """The call after one of the same arrays with other contents, fetched after another such call.
+
+    What is remembered of an array by where it lies shows, and a result that is overwritten by the
+    next one too. Where the adapter holds copies of the arrays, all three calls are the same.
+    """
+    with _other_contents(call):
+        thunk()
+    raw = thunk()
+    with _other_contents(call):
+        thunk()
+    result: LossResult = adapter.fetch(raw)
+    return result
+
+
+@contextmanager
+def _other_contents(call: LossCall) -> Iterator[None]:
+    """While this is open, every element of the call's arrays is another one, 1 or 0.5 (or 0)."""
+    arrays = [getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")]
+    writable = [array for array in arrays if array is not None and array.flags.writeable]
+    kept = [array.copy() for array in writable]  # all, before any that shares memory is changed
+    try:
+        for array, values in zip(writable, kept, strict=True):
+            array[...] = _others(values)
+        yield
+    finally:
+        for array, values in zip(writable, kept, strict=True):
+            array[...] = values
+
+
+def _others(values: Array) -> Array:
+    one = np.ones((), values.dtype)
+    half = np.asarray(0.5).astype(values.dtype)  # 0 among integers, True among booleans
+    return ~values if values.dtype.kind == "b" else np.where(values == one, half, one)
+
+
+def _at_once(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:
+    """The call in several threads at once: a result that differs from the first, if there is one.
+
+    Raises:
+        Exception: what the call raised in one of the threads.
+    """
+    first: LossResult = adapter.fetch(thunk())
+    rounds = _ROUNDS if call.logits.size <= _MANY else 1
+    barrier = Barrier(_THREADS)
+
+    def calls() -> list[Any]:
+        barrier.wait()
+        return [thunk() for _ in range(rounds)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCHED)
+    try:
+        with ThreadPoolExecutor(_THREADS) as threads:
+            made = [threads.submit(calls) for _ in range(_THREADS)]
+            raw = [one for thread in made for one in thread.result()]
+    finally:
+        sys.setswitchinterval(before)
+    results = (adapter.fetch(one) for one in raw)
+    return next((result for result in results if _bits(result) != _bits(first)), first)
+
+
+def _bits(result: LossResult) -> dict[str, tuple[tuple[int, ...], str, bytes]]:
+    arrays = {quantity: np.asarray(array) for quantity, array in result.values.items()}
+    return {q: (a.shape, a.dtype.str, a.tobytes()) for q, a in arrays.items()}

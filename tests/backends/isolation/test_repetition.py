@@ -1,0 +1,145 @@
+"""How a call is made among others: what is remembered, shared or overwritten shows."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends.calls import REPETITIONS, LossCall, LossResult
+from bce_conformance.backends.isolation.repetition import evaluated
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Adapter:
+    """Gives a function the arrays of a call, and fetches what it returns."""
+
+    def __init__(self, loss: Callable[[LossCall], Array]) -> None:
+        self.loss = loss
+
+    def fetch(self, raw: Array) -> LossResult:
+        return LossResult({"loss": np.array(raw)})
+
+    def made(self, call: LossCall) -> Array:
+        return evaluated(self, lambda: self.loss(call), call).values["loss"]
+
+
+def honest(call: LossCall) -> Array:
+    return call.logits * call.targets
+
+
+def remembering() -> Callable[[LossCall], Array]:
+    """Takes an array that lies where an earlier one lay for the same."""
+    known: dict[int, Array] = {}
+
+    def loss(call: LossCall) -> Array:
+        targets = known.setdefault(id(call.targets), call.targets.copy())
+        return call.logits * targets
+
+    return loss
+
+
+def overwriting() -> Callable[[LossCall], Array]:
+    """Returns the same buffer each time."""
+    buffer = np.empty(3)
+
+    def loss(call: LossCall) -> Array:
+        buffer[...] = honest(call)
+        return buffer
+
+    return loss
+
+
+def sharing() -> Callable[[LossCall], Array]:
+    """Is wrong while another thread is in it."""
+    inside, lock = [0], threading.Lock()
+
+    def loss(call: LossCall) -> Array:
+        with lock:
+            inside[0] += 1
+        time.sleep(0.01)
+        others = inside[0] - 1
+        with lock:
+            inside[0] -= 1
+        return honest(call) + others
+
+    return loss
+
+
+def call_of(repetition: str, *, read_only: bool = False) -> LossCall:
+    logits, targets = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])
+    logits.flags.writeable = targets.flags.writeable = not read_only
+    return LossCall(logits, targets, reduction="none", repetition=repetition)
+
+
+RIGHT = [4.0, 10.0, 18.0]
+
+
+@pytest.mark.parametrize("repetition", REPETITIONS)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
+    call = call_of(repetition, read_only=read_only)
+    assert Adapter(honest).made(call).tolist() == RIGHT
+    assert call.logits.tolist() == [1.0, 2.0, 3.0]
+    assert call.targets.tolist() == [4.0, 5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"), [(remembering, "changed"), (overwriting, "changed"), (sharing, "at once")]
+)
+def test_a_fault_shows_in_one_of_them(
+    fault: Callable[[], Callable[[LossCall], Array]], shown: str
+) -> None:
+    for repetition in REPETITIONS:
+        right = Adapter(fault()).made(call_of(repetition)).tolist() == RIGHT
+        assert right == (repetition != shown), repetition
+
+
+def test_every_element_is_another_one_meanwhile() -> None:
+    seen: list[LossCall] = []
+
+    def loss(call: LossCall) -> Array:
+        arrays = (call.logits, call.targets, call.weight, call.pos_weight)
+        seen.append(LossCall(*(None if a is None else a.copy() for a in arrays)))  # type: ignore[arg-type]
+        return honest(call)
+
+    given = {
+        "weight": np.array([0, 1, 200], np.uint8),
+        "pos_weight": np.array([True, False, True]),
+    }
+    call = LossCall(np.array([1.0, 0.5, np.nan], ">f4"), np.zeros(3), **given, repetition="changed")
+    Adapter(loss).made(call)
+    before, made, after = seen
+    for name in ("logits", "targets", "weight", "pos_weight"):
+        own = getattr(call, name)
+        np.testing.assert_array_equal(getattr(made, name), own)
+        for other in (before, after):
+            assert (getattr(other, name) != own).all(), name
+
+
+def test_operands_that_share_memory_get_it_back() -> None:
+    memory = np.array([1.0, 2.0, 3.0, 4.0])
+    call = LossCall(memory[:3], memory[1:], reduction="none", repetition="changed")
+    assert Adapter(honest).made(call).tolist() == [2.0, 6.0, 12.0]
+    assert memory.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_what_a_thread_raises_is_raised() -> None:
+    calls = []
+
+    def loss(call: LossCall) -> Array:
+        calls.append(call)
+        if len(calls) > 1:
+            raise ValueError("in use")
+        return honest(call)
+
+    with pytest.raises(ValueError, match="in use"):
+        Adapter(loss).made(call_of("at once"))
+
+
+def test_an_unknown_repetition_is_refused() -> None:
+    with pytest.raises(ValueError, match="repetition is 'often'"):
+        call_of("often")
