@@ -94,7 +94,8 @@ class Refusals:
         def shows(plainer: Combination) -> bool:
             return self._failure(plainer, number) is not None
 
-        cause, smallest = self._as_elsewhere(levels, shows) or (None, levels)
+        found = self._among_others(levels, shows) or self._as_elsewhere(levels, shows)
+        cause, smallest = found or (None, levels)
         if cause is None:
             smallest = shrink(levels, shows, part=True)
             cause = cause_of(smallest, shows)
@@ -103,6 +104,18 @@ class Refusals:
         seen, drawn = self._tried[tuple(smallest.values())]
         expected = self._store.get(smallest, drawn)
         self.known.append(Refusal(cause, seen or failure, expected, smallest))
+
+    def _among_others(
+        self, levels: Combination, shows: Callable[[Combination], bool]
+    ) -> tuple[Mechanism, Combination] | None:
+        """How the call is made among others, if by itself it gives a result.
+
+        Calls that meet in time fail by chance: what is left out of one says nothing.
+        """
+        repetition = levels["repetition"]
+        if repetition in ("once", "twice") or shows({**levels, "repetition": "once"}):
+            return None
+        return frozenset({("repetition", repetition)}), levels
 
     def _as_elsewhere(
         self, levels: Combination, shows: Callable[[Combination], bool]
