@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock
@@ -21,6 +21,7 @@ from bce_conformance.backends.calls import OPERANDS
 # Bytes of operands. A framework takes ten times as much for its temporaries: three calls of 10⁷
 # elements at once, beside what eleven workers keep, are more than 8 GiB.
 LARGE = 16 << 20
+_LOOKED_AFTER = 64  # calls
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
@@ -127,15 +128,25 @@ class SlottedProcess:
         slots: of all backends.
         again: whether a call in which the process died is made once more. So is one of another
             backend than the one that is judged, to which its death is no finding.
+        looked_after: called after every so many calls, while the slot is held: one cell may draw
+            thousands of them.
     """
 
     def __init__(
-        self, backend: str, process: BackendProcess, slots: CallSlots, *, again: bool = False
+        self,
+        backend: str,
+        process: BackendProcess,
+        slots: CallSlots,
+        *,
+        again: bool = False,
+        looked_after: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
         self._process = process
         self._slots = slots
         self._again = again
+        self._looked_after = looked_after
+        self._calls = 0
 
     def evaluate(self, call: LossCall) -> LossResult | Failure:
         """Evaluate one call.
@@ -149,6 +160,9 @@ class SlottedProcess:
             found = self._process.evaluate(call)
             if self._again and isinstance(found, Failure) and found.kind == "crashed":
                 found = self._process.evaluate(call)
+            self._calls += 1
+            if not self._calls % _LOOKED_AFTER:
+                self._looked_after()
             return found
 
 

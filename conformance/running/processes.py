@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from bce_conformance.backends import (
@@ -38,7 +39,7 @@ _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 # Bytes for each worker from which on it keeps what it frees for its next call.
 _AMPLE = 1 << 30
 # Memory is short when more than this share of it is taken: a call of 10⁷ elements takes a GiB. A
-# worker that has grown by so many bytes since its first cell is ended then.
+# worker that has grown by so many bytes since it was first looked at is ended then.
 _SHORT = 0.7
 _GROWN = 256 << 20
 
@@ -161,7 +162,9 @@ class Processes:
 
     def own(self, backend: str) -> SlottedProcess:
         """The process of a backend that is there."""
-        return SlottedProcess(backend, self._processes[backend], self._slots)
+        relieve = partial(self.relieve, backend)
+        process = self._processes[backend]
+        return SlottedProcess(backend, process, self._slots, looked_after=relieve)
 
     def sibling(self, backend: str) -> SlottedProcess | None:
         """The process of the backend that this one is a variant of, asked in this one's slots."""
@@ -216,7 +219,7 @@ class Processes:
             self.turns.end(backend)
 
     def relieve(self, backend: str) -> None:
-        """End a backend's worker after a cell, where memory is short and the worker has grown.
+        """End a backend's worker between calls, where memory is short and the worker has grown.
 
         What compiles keeps its code. The next call starts another worker.
         """

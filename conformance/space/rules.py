@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.conformance.covering.arrays import Coverage, cover, coverage
-from bce_conformance.conformance.covering.combinations import Rows, Space
+from bce_conformance.conformance.covering.arrays import Coverage, coverage
+from bce_conformance.conformance.covering.combinations import Space
 from bce_conformance.conformance.covering.files import read
 
 from .factors import ABSENT, FACTORS, Combination
@@ -234,27 +234,6 @@ def covered(combinations: Iterable[Combination], dtype: str, strength: int) -> C
         for levels in combinations
     ]
     return coverage(space(dtype), np.array(rows, np.int64).reshape(-1, len(FACTORS)), strength)
-
-
-def costly_rows(seeds: Iterable[int]) -> Rows:
-    """Rows with a costly level in which every pair with it occurs, once more for each seed.
-
-    One call may not show a wrong element, as where all its results are NaN.
-    """
-    arrays = [cover(space(), 2, seed) for seed in seeds]
-    costly = sorted(space().pairwise_only)
-    return np.concatenate(
-        [rows[np.any([rows[:, f] == v for f, v in costly], axis=0)] for rows in arrays]
-    )
-
-
-def is_costly(levels: Combination) -> bool:
-    """Whether a combination has a level that takes long."""
-    return any(
-        level.costly and levels[factor.name] == level.name
-        for factor in FACTORS
-        for level in factor.levels
-    )
 
 
 ARRAYS = Path(__file__).parent / "arrays"

@@ -13,9 +13,10 @@ import numpy as np
 
 from bce_conformance.backends.calls import LossCall
 from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
+from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
-from bce_conformance.conformance.space.rules import covering, is_costly, repaired
+from bce_conformance.conformance.space.rules import covering, repaired
 from bce_conformance.conformance.space.usual import usual
 from bce_conformance.conformance.tiers import Tier
 

@@ -23,6 +23,8 @@ from bce_conformance.conformance.space.shrinking import (
 
 from .calls import CallStore
 
+AGAIN = 30
+"""How often a call that failed among others is made again, to see whether it does once more."""
 _STEPS = 24  # how often one combination is made plainer before it is left
 
 
@@ -50,6 +52,10 @@ class Refusals:
         store: draws calls.
         evaluate: evaluates a call with the backend.
         elsewhere: what the backend is known to refuse in other formats: likely here, too.
+
+    Attributes:
+        known: what was found so far.
+        by_chance: what calls among others gave instead of a result, and not ``AGAIN``.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Refusals:
         elsewhere: Iterable[Refusal] = (),
     ) -> None:
         self.known: list[Refusal] = []
+        self.by_chance: list[Failure] = []
         self._elsewhere = tuple(elsewhere)
         self._store = store
         self._evaluate = evaluate
@@ -94,28 +101,38 @@ class Refusals:
         def shows(plainer: Combination) -> bool:
             return self._failure(plainer, number) is not None
 
-        found = self._among_others(levels, shows) or self._as_elsewhere(levels, shows)
-        cause, smallest = found or (None, levels)
+        if self._needs_others(levels, shows):
+            if self._fails_again(levels, number):
+                cause = frozenset({("repetition", levels["repetition"])})
+                self._remember(cause, levels, failure)
+            else:
+                self.by_chance.append(failure)
+            return
+        cause, smallest = self._as_elsewhere(levels, shows) or (None, levels)
         if cause is None:
             smallest = shrink(levels, shows, part=True)
             cause = cause_of(smallest, shows)
         if not is_part_of(cause, levels):  # the shape of a weight matters
             cause, smallest = mechanism(levels), levels
+        self._remember(cause, smallest, failure)
+
+    def _remember(self, cause: Mechanism, smallest: Combination, failure: Failure) -> None:
         seen, drawn = self._tried[tuple(smallest.values())]
         expected = self._store.get(smallest, drawn)
         self.known.append(Refusal(cause, seen or failure, expected, smallest))
 
-    def _among_others(
-        self, levels: Combination, shows: Callable[[Combination], bool]
-    ) -> tuple[Mechanism, Combination] | None:
-        """How the call is made among others, if by itself it gives a result.
+    def _needs_others(self, levels: Combination, shows: Callable[[Combination], bool]) -> bool:
+        """Whether a call that fails among others gives a result by itself.
 
-        Calls that meet in time fail by chance: what is left out of one says nothing.
+        Calls that meet in time fail by chance, so that nothing else can be left out of such a one.
         """
-        repetition = levels["repetition"]
-        if repetition in ("once", "twice") or shows({**levels, "repetition": "once"}):
-            return None
-        return frozenset({("repetition", repetition)}), levels
+        alone = {**levels, "repetition": "once"}
+        return levels["repetition"] not in ("once", "twice") and not shows(alone)
+
+    def _fails_again(self, levels: Combination, number: int) -> bool:
+        """Whether a call fails once more in many times: what does so rarely is no verdict."""
+        call = self._store.call(levels, number)
+        return any(isinstance(self._evaluate(call), Failure) for _ in range(AGAIN))
 
     def _as_elsewhere(
         self, levels: Combination, shows: Callable[[Combination], bool]

@@ -69,6 +69,7 @@ class Survey:
 
     calls: list[Surveyed] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    by_chance: list[Failure] = field(default_factory=list)  # of calls that failed once only
     left: int = 0  # calls that were left out, since no plainer one gave a result either
 
     def judged(self, quantity: str) -> Iterator[tuple[Surveyed, Judgement | Fault]]:
@@ -116,7 +117,7 @@ class Surveyor:
 
     def _made(self, combinations: Iterable[Combination]) -> Survey:
         refusals = Refusals(self.store, self.evaluate, self._refused_elsewhere())
-        survey = Survey(refusals=refusals.known)
+        survey = Survey(refusals=refusals.known, by_chance=refusals.by_chance)
         for number, levels in enumerate(combinations):
             found = self._admitted(levels, number, refusals)
             if found is None:

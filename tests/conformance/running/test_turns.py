@@ -171,6 +171,26 @@ def test_a_sibling_that_dies_is_asked_once_more() -> None:
     assert process.evaluate(LossCall(x, x)) == died
 
 
+def test_a_process_is_looked_after_between_many_calls() -> None:
+    class Right:
+        calls = 0
+
+        def evaluate(self, call: LossCall) -> LossResult:
+            self.calls += 1
+            return LossResult({})
+
+    right, looked = Right(), []
+    process = SlottedProcess(
+        "some",
+        right,  # type: ignore[arg-type]
+        CallSlots(1),
+        looked_after=lambda: looked.append(right.calls),
+    )
+    for _ in range(200):
+        process.evaluate(LossCall(np.ones(1), np.ones(1)))
+    assert looked == [64, 128, 192]
+
+
 def killed_at_random(run: subprocess.Popen[str], pids: Path, names: tuple[str, ...]) -> Counter:
     """Kill workers of backends 20 times, each when it is there; how often each was."""
     chance, killed, before = random.Random(3), Counter(), set()

@@ -4,9 +4,10 @@ from math import prod
 
 from bce_conformance.conformance.covering.arrays import coverage
 from bce_conformance.conformance.covering.files import read
+from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS
-from bce_conformance.conformance.space.rules import is_costly, space
+from bce_conformance.conformance.space.rules import space
 from bce_conformance.conformance.space.usual import FOLDER, STRENGTHS, usual, usual_space
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
 from bce_conformance.conformance.judging.calls import expectations
+from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.factors import Combination
-from bce_conformance.conformance.space.rules import covering, is_costly
+from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.space.shrinking import in_words, is_part_of
 from bce_conformance.conformance.surveying.calls import CallStore
 from bce_conformance.conformance.surveying.mechanisms import Investigation
@@ -144,3 +145,40 @@ def test_a_difference_tells_both_values() -> None:
     assert difference(loss(1), Failure("raised", "ValueError: no", "ValueError")) == (
         "the second call raised ValueError: no"
     )
+
+
+class Racing(Right):
+    """Fails in some of the calls that are made in several threads at once.
+
+    Args:
+        fails: whether the call of that number, from 0 on, is one of them.
+    """
+
+    def __init__(self, fails: Callable[[int], bool]) -> None:
+        super().__init__(lambda levels, right: None)
+        self.fails = fails
+        self.met = -1
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        self.met += call.repetition == "at once"
+        if call.repetition == "at once" and self.fails(self.met):
+            return Failure("crashed", "SIGSEGV")
+        return super().evaluate(call)
+
+
+def test_what_fails_by_chance_in_threads_is_found_once() -> None:
+    survey = surveyor(Racing(lambda number: number % 10 == 3)).made()
+    assert [dict(refusal.cause) for refusal in survey.refusals] == [{"repetition": "at once"}]
+    assert len(survey.calls) == len(ROWS)
+    assert not survey.left
+    assert not survey.by_chance
+    made = {call.levels["repetition"] for call in survey.calls[-20:]}
+    assert made == {"once", "twice", "changed"}
+
+
+def test_what_fails_once_in_threads_is_told_and_no_refusal() -> None:
+    survey = surveyor(Racing(lambda number: number == 2)).made()
+    assert not survey.refusals
+    assert [str(failure) for failure in survey.by_chance] == ["crashed: SIGSEGV"]
+    assert len(survey.calls) == len(ROWS)
+    assert {call.levels["repetition"] for call in survey.calls[-20:]} >= {"at once"}
