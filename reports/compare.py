@@ -245,7 +245,7 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
     marks = {True: Text("better", "green"), False: Text("worse", "bold red")}
     for move in moves:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
-        states = (_state(move.before), _state(move.after))
+        states = (state_of(move.before), state_of(move.after))
         table.add_row(mark, Text(str(move.place), overflow="fold"), *states)
         if move.kind in ("verdict", "ulp"):
             table.add_row("", Text(f"  {distance(move)}", style="dim", overflow="fold"), "", "")
@@ -271,7 +271,8 @@ def distance(move: Move) -> str:
     return "; ".join(said)
 
 
-def _state(cell: Cell | None) -> Text:
+def state_of(cell: Cell | None) -> Text:
+    """A cell in a few words: its verdict and its largest error; a dash where there is none."""
     if cell is None:
         return Text("–", style="dim")
     text = Text(cell.verdict, style=STYLES[cell.verdict])

@@ -78,7 +78,7 @@ def test_an_unknown_backend_is_told_what_is_meant_or_known(name: str, told: str)
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["torch@", "torch@ssh=host", "torch@python=", "torch@python"])
+@pytest.mark.parametrize("name", ["torch@", "torch@host=there", "torch@python=", "torch@python"])
 def test_an_unknown_location_is_told_what_is_accepted(name: str) -> None:
     with pytest.raises(ValueError, match="accepted are python=/path/to/python"):
         resolve(name)
