@@ -53,7 +53,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Version:
-    """A backend's version and instruction set in both runs; None where a run does not list it."""
+    """A backend's version, instruction set and notes in both runs; None where one has it not."""
 
     backend: str
     before: str | None
@@ -117,7 +117,8 @@ def _versions(before: Results, after: Results) -> tuple[Version, ...]:
 
 
 def _version(backend: BackendEntry) -> str:
-    return " ".join(filter(None, [backend.version, backend.instruction_set]))
+    version = " ".join(filter(None, [backend.version, backend.instruction_set]))
+    return "; ".join(filter(None, [version, *backend.notes]))
 
 
 def _moves(old: dict[Place, Cell], new: dict[Place, Cell], factor: float) -> Iterator[Move]:

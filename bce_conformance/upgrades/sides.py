@@ -35,7 +35,7 @@ def common_name(before: str, after: str) -> str:
 
 
 def side(found: Results, backend: str, name: str) -> Results:
-    """What a run has measured of one backend, as a run of it alone.
+    """What a run has measured of one backend, as a run of it alone that has the backend's id.
 
     Args:
         found: the run.
@@ -44,6 +44,7 @@ def side(found: Results, backend: str, name: str) -> Results:
     """
     return replace(
         found,
+        run=replace(found.run, id=backend),
         backends=tuple(replace(b, id=name) for b in found.backends if b.id == backend),
         cells=tuple(replace(c, backend=name) for c in found.cells if c.backend == backend),
         curves=tuple(replace(c, backend=name) for c in found.curves if c.backend == backend),

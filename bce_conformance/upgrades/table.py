@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -43,7 +44,7 @@ def table(found: History) -> RenderableType:
     parts: list[RenderableType] = [_releases(found)]
     for step in found.steps():
         parts.append(Text(f"moved in {_where(step)}:", "bold"))
-        parts.append(_moves(step))
+        parts += _moves(step)
     parts.append(_closing(found))
     return Group(*parts)
 
@@ -83,16 +84,18 @@ def _where(step: Step) -> str:
     return f"{step.after} or {left_out}, which could not be measured, after {step.before}"
 
 
-def _moves(step: Step) -> Table:
-    shown = Table(show_header=False, box=None, padding=(0, 1, 0, 2))
+def _moves(step: Step) -> Iterator[RenderableType]:
+    """Two lines a cell that moved: from what to what, and how far with the worst inputs."""
+    width = max(len(_named(move.place)) for move in step.moves)
     for move in step.moves:
         worse = move.better is False
-        mark = Text(_direction(move), "bold red" if worse else "green" if move.better else "")
-        states = state_of(move.before), Text("→"), state_of(move.after)
-        shown.add_row(mark, Text(_named(move.place)), *states)
+        mark = "bold red" if worse else "green" if move.better else ""
+        line = Text.assemble(
+            (f"  {_direction(move):<8}", mark), _named(move.place).ljust(width), "  "
+        )
+        yield line + state_of(move.before) + Text(" → ") + state_of(move.after)
         if distance(move):
-            shown.add_row("", Text(f"  {distance(move)}", "dim", overflow="fold"), "", "", "")
-    return shown
+            yield Padding(Text(distance(move), "dim"), (0, 0, 0, 10))
 
 
 def _direction(move: Move) -> str:

@@ -19,6 +19,7 @@ def test_two_places_of_one_backend_are_compared_cell_by_cell(tmp_path: Path) -> 
     done = command(tmp_path, "compare", THERE, HERE, *LITTLE)
     assert done.returncode == 0, done.stderr
     assert "0 cells moved: 0 worse, 0 better, 0 other; 1 did not move" in done.stdout
+    assert f"before: {THERE}" in done.stdout
     (folder,) = (tmp_path / "reports" / "compare").iterdir()
     assert [cell.backend for cell in reading.read(folder / "results.json").cells] == [THERE, HERE]
     again = command(tmp_path, "compare", THERE, HERE, *LITTLE, "--resume", "--json")

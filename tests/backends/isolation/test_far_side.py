@@ -4,6 +4,7 @@ import os
 import platform
 import threading
 import time
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_worker_elsewhere_needs_nothing_of_ours_and_leaves_nothing(host: Host)
         assert pid != os.getpid()
     assert gone(pid)
     assert cleared(folder)
-    assert not list(host.temporary.iterdir())
+    assert all(map(cleared, host.temporary.iterdir()))
 
 
 def test_an_instruction_set_holds_there(host: Host) -> None:
@@ -185,6 +186,15 @@ def test_an_old_python_there_says_so(host: Host, tmp_path: Path) -> None:
         failure = backend.info()
     assert isinstance(failure, Failure)
     assert failure.detail.endswith("Python 3.9 is too old there: 3.11 or newer is needed")
+
+
+def test_a_python_without_numpy_there_says_so(host: Host, tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    with BackendProcess(resolve(f"scipy@ssh=there@python={tmp_path}/bare/bin/python")) as backend:
+        failure = backend.info()
+    assert isinstance(failure, Failure)
+    assert failure.detail == "ModuleNotFoundError: No module named 'numpy'"
+    assert all(map(cleared, host.temporary.iterdir()))
 
 
 def test_the_sources_are_those_of_a_worker() -> None:
