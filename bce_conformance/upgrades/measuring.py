@@ -111,9 +111,15 @@ class Plan:
         self.say(f"{release}: measuring")
         place.mkdir(parents=True, exist_ok=True)
         with folder.held(place), self.shown() as shown:
-            resume = (place / NAME).exists()
-            results = place / "results.json"
-            code = run(settings, results, shown, failed.append, stopped.append, resume=resume)
+
+            def again(*, resume: bool) -> Exit:
+                results = place / "results.json"
+                return run(settings, results, shown, failed.append, stopped.append, resume=resume)
+
+            code = again(resume=True) if (place / NAME).exists() else Exit.MISUSE
+            if code is Exit.MISUSE:  # nothing to go on with, or its environment is another one now
+                stopped.clear()
+                code = again(resume=False)
         if code in (Exit.INTERRUPTED, Exit.SUITE_FAILED):
             raise StoppedError(code, "\n".join([*failed, *stopped]))
         cells = len(shown.pace.cells)

@@ -2,12 +2,14 @@
 
 import json
 import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.upgrades import toy_index
-from tests.upgrades.command_line import LITTLE, command
+from tests.upgrades.command_line import LITTLE, command, started
 
 HISTORY = ("history", "toy", "VAL-1", "--dtype=float32")
 
@@ -41,11 +43,41 @@ def test_the_release_in_which_a_cell_moved_is_found_and_kept(
     assert "1 worse" in compared.stdout
 
 
+def test_an_interrupted_history_goes_on_where_it_stopped(
+    index: dict[str, str], tmp_path: Path
+) -> None:
+    asked = ("history", "toy", "VAL", "--dtype=float32", "--versions=1.5,1.6", "--json=h.json")
+    process = started(tmp_path, *asked, **index)
+    deadline = time.monotonic() + 100
+    journals: list[Path] = []
+    while time.monotonic() < deadline and process.poll() is None:
+        journals = list((Path(index["BCE_CONFORMANCE_CACHE"]) / "history").glob("*/journal.jsonl"))
+        if any(
+            journal.read_bytes().count(b'"cell"') > 2 for journal in journals if is_slow(journal)
+        ):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted; the same command goes on where it stopped" in errors
+    done = command(tmp_path, *asked, **index)
+    assert done.returncode == 0, done.stderr
+    cells = len(json.loads((tmp_path / "h.json").read_text("utf-8"))["cells"])
+    (told,) = re.findall(r"^1.6: (\d+) cells in", done.stderr, re.MULTILINE)
+    assert 0 < int(told) <= cells - 3
+
+
+def is_slow(journal: Path) -> bool:
+    """Whether a journal is that of the release that takes its time."""
+    return b"toy@pip=1.6" in journal.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("history", "native", "--versions=1:2"), "has none of its own"),
-        (("history", "toy", "--versions=2.0:"), "it offers 6, 1.0 to 1.5"),
+        (("history", "toy", "--versions=2.0:"), "it offers 7, 1.0 to 1.6"),
         (("history", "toy", "NO-1", "--versions=1.0:"), "requirement 'NO-1' is unknown"),
         (("history", "toy@pip=1.0", "--versions=1.0:"), "each once"),
         (("history", "autograd", "--versions=1.0:"), "pip lists no releases of autograd"),

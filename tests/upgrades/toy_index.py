@@ -14,6 +14,7 @@ RELEASES = {
     "1.3": "RaisesOnImport",
     "1.4": "Right",
     "1.5": "Right",
+    "1.6": "Slow",
 }
 
 
