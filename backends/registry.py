@@ -241,7 +241,15 @@ def _environment_of(name: str, spec: BackendSpec, version: str) -> Path:
             "none of its own; use python=/path/to/python"
         )
     environments.check_version(version)
-    return environments.python_of(environments.folder_of(spec.distributions[0], version))
+    return environments.python_of(environments.folder_of(distribution_of(spec), version))
+
+
+def distribution_of(spec: BackendSpec) -> str:
+    """The distribution that another version of a backend's framework is installed of.
+
+    Of several, such as ``tensorflow`` and ``tensorflow-cpu``, the one that is installed here.
+    """
+    return next(filter(_has_record, spec.distributions), spec.distributions[0])
 
 
 def environment(spec: BackendSpec) -> None:
@@ -251,7 +259,7 @@ def environment(spec: BackendSpec) -> None:
         EnvironmentNotMadeError: pip could not install it.
     """
     if spec.release:
-        environments.make(spec.distributions[0], spec.release, spec.needs)
+        environments.make(distribution_of(spec), spec.release, spec.needs)
 
 
 def _function(backend: str, *, elsewhere: bool) -> BackendSpec:

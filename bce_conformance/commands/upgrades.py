@@ -166,10 +166,11 @@ def _offered(backend: str, versions: str) -> list[str]:
     from bce_conformance.upgrades import releases
 
     spec = resolve(f"{backend}@pip=0")  # raises where pip cannot make an environment of it
+    distribution = registry.distribution_of(spec)
     try:
-        offered = environments.offered(spec.distributions[0])
+        offered = environments.offered(distribution)
     except (environments.EnvironmentNotMadeError, OSError) as error:
-        misuse(f"pip lists no releases of {spec.distributions[0]}: {error}")
+        misuse(f"pip lists no releases of {distribution}: {error}")
     return releases.chosen(offered, versions)
 
 
@@ -210,10 +211,11 @@ def _file_name(text: str) -> str:
 
 def _make(specs: list[BackendSpec]) -> None:
     """Make the environments of versions that are not there yet; leave where pip cannot."""
-    for spec in specs:
-        if not spec.release or environments.is_made(spec.distributions[0], spec.release):
+    for spec in (spec for spec in specs if spec.release):
+        distribution = registry.distribution_of(spec)
+        if environments.is_made(distribution, spec.release):
             continue
-        text = f"installing {spec.distributions[0]} {spec.release} in an environment of its own"
+        text = f"installing {distribution} {spec.release} in an environment of its own"
         errors.print(text, markup=False, highlight=False)
         try:
             registry.environment(spec)

@@ -1,7 +1,8 @@
 """One release measured: in an environment of its own, into a folder of the cache.
 
 Guarantees that what was measured is measured again only where the release, what is asked, the code
-of this suite or the processor is another, and that a release which was cut off is gone on with.
+of this suite or the processor is another, and that a release which was cut off is gone on with. One
+requirement is not measured again where all were.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bce_conformance.conformance.running import folder
 from bce_conformance.conformance.running.journal import NAME
 from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.sweeping.sweep import digest_of
 from bce_conformance.reference import cache as kept
 from bce_conformance.results.model import Results
@@ -81,13 +83,13 @@ class Plan:
         name = f"{self.backend}@pip={release}"
         settings = replace(self.settings, backends=(name,))
         place = _folder(settings)
-        found = _complete(place)
+        found = _complete(place) or _part_of_all(settings)
         if found is None:
             spec = registry.resolve(name)
-            was_there = environments.is_made(spec.distributions[0], release)
+            was_there = environments.is_made(registry.distribution_of(spec), release)
             why = self._make(spec) or self._run(settings, place, release)
             if self.removes and not was_there:
-                environments.remove(spec.distributions[0], release)
+                environments.remove(registry.distribution_of(spec), release)
             found = _complete(place)
             if found is None:
                 return why or "nothing was measured"
@@ -95,8 +97,8 @@ class Plan:
 
     def _make(self, spec: BackendSpec) -> str:
         """Make the environment of a release; why it could not be, if so."""
-        if not environments.is_made(spec.distributions[0], spec.release):
-            self.say(f"{spec.release}: installing {spec.distributions[0]} {spec.release}")
+        if not environments.is_made(registry.distribution_of(spec), spec.release):
+            self.say(f"{spec.release}: installing {registry.distribution_of(spec)} {spec.release}")
         try:
             registry.environment(spec)
         except (environments.EnvironmentNotMadeError, OSError) as error:
@@ -137,6 +139,17 @@ def _complete(place: Path) -> Results | None:
     except (ResultsError, OSError):
         return None
     return None if found.run.interrupted else found
+
+
+def _part_of_all(settings: Settings) -> Results | None:
+    """What was measured together with all other requirements, if it was."""
+    found = _complete(_folder(replace(settings, requirements=())))
+    if found is None:
+        return None
+    chosen = tuple(r for r in found.requirements if settings.selects(requirements()[r.id]))
+    ids = {requirement.id for requirement in chosen}
+    cells = tuple(cell for cell in found.cells if cell.requirement in ids)
+    return replace(found, requirements=chosen, cells=cells)
 
 
 def _folder(settings: Settings) -> Path:
