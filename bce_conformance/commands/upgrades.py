@@ -17,7 +17,7 @@ from bce_conformance.results.writing import write_text
 from bce_conformance.terminal.console import console, errors, misuse, print_json, read
 from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
-from bce_conformance.upgrades.sides import common_name, side
+from bce_conformance.upgrades.sides import aligned, common_name, side
 
 from .options import AsJson, DtypeName, TierName
 
@@ -75,7 +75,7 @@ def compare(
             f"runs, or two backends"
         )
     if all(measured):
-        _show(read(Path(before)), read(Path(after)), html, as_json=as_json)
+        _show(*aligned(read(Path(before)), read(Path(after))), html=html, as_json=as_json)
     try:
         name = common_name(before, after)
         settings = Settings(
@@ -96,7 +96,7 @@ def compare(
         raise typer.Exit(code)
     found = read(folder)
     errors.print(f"measured: {folder}", markup=False, highlight=False, soft_wrap=True)
-    _show(side(found, before, name), side(found, after, name), html, as_json=as_json)
+    _show(side(found, before, name), side(found, after, name), html=html, as_json=as_json)
 
 
 def history(
@@ -223,7 +223,7 @@ def _make(specs: list[BackendSpec]) -> None:
             misuse(f"backend {spec.id}: {error}")
 
 
-def _show(before: Results, after: Results, html: Path | None, *, as_json: bool) -> NoReturn:
+def _show(before: Results, after: Results, *, html: Path | None, as_json: bool) -> NoReturn:
     """Print a comparison, write its page, and leave as it says."""
     from bce_conformance.reports import compare as comparison
     from bce_conformance.reports import comparison_page

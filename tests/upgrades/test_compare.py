@@ -4,12 +4,16 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bce_conformance.reports.compare import compare
 from bce_conformance.results import reading
-from bce_conformance.upgrades.sides import common_name, side
+from bce_conformance.results.model import Results
+from bce_conformance.upgrades.sides import aligned, common_name, side
+from tests.reports.conftest import build
 from tests.upgrades.command_line import LITTLE, command
 
 HERE, THERE = "impaired:Right", f"impaired:Right@python={sys.executable}"
@@ -96,9 +100,7 @@ def test_the_sides_have_one_name(before: str, after: str, name: str) -> None:
     assert common_name(before, after) == name
 
 
-def test_a_side_has_what_was_measured_of_one_backend(tmp_path: Path) -> None:
-    from tests.reports.conftest import build
-
+def test_a_side_has_what_was_measured_of_one_backend() -> None:
     found = reading.from_document(build())
     one = side(found, "torch", "new")
     cells = [cell for cell in found.cells if cell.backend == "torch"]
@@ -106,3 +108,21 @@ def test_a_side_has_what_was_measured_of_one_backend(tmp_path: Path) -> None:
     assert [cell.verdict for cell in one.cells] == [cell.verdict for cell in cells]
     assert {curve.backend for curve in one.curves} == {"new"}
     assert one.timings is None
+
+
+def ids(found: Results) -> set[str]:
+    return {entry.id for entry in found.backends} | {cell.backend for cell in found.cells}
+
+
+def test_two_runs_are_compared_whatever_the_locations_of_a_backend() -> None:
+    run = reading.from_document(build())
+    old, new = side(run, "torch", "torch@ssh=gpu1"), side(run, "torch", "torch@pip=2.10.0")
+    one, other = aligned(old, new)
+    assert ids(one) == ids(other) == {"torch"}
+    assert compare(one, other).moves == ()
+    assert ids(aligned(run, new)[1]) == {"torch"}
+    # What is in both under its own name, or in several places, or another backend, stays.
+    assert aligned(run, run) == (run, run)
+    both = replace(run, backends=(*run.backends, *new.backends))
+    assert "torch@pip=2.10.0" in ids(aligned(run, both)[1])
+    assert ids(aligned(old, side(run, "jax", "jax"))[0]) == {"torch@ssh=gpu1"}
