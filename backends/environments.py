@@ -110,8 +110,9 @@ def make(distribution: str, version: str, needs: Sequence[str] = ()) -> Path:
             wanted = [f"{distribution}=={version}", *BESIDE, *needs]
             try:
                 _run([sys.executable, "-m", "venv", str(folder)])
-                # -I: what PYTHONPATH has is not installed there.
-                _run([str(python_of(folder)), "-I", "-m", *PIP, "install", "--quiet", *wanted])
+                # -I: what PYTHONPATH has is not installed there. What is imported is compiled then.
+                pip = [str(python_of(folder)), "-I", "-m", *PIP, "install", "--no-compile"]
+                _run([*pip, "--quiet", *wanted])
             except EnvironmentNotMadeError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
