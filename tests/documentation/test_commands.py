@@ -23,6 +23,7 @@ import pytest
 
 from tests.documentation.blocks import (
     DATA,
+    FENCE,
     LANGUAGES,
     ROOT,
     Block,
@@ -41,7 +42,8 @@ RUN = [name for name in PAGES if any(block.language != "text" for block in block
 MARKED = [
     pytest.param(name, marks=[pytest.mark.slow] if said(name).get("slow") else []) for name in RUN
 ]
-PROGRAMS = re.compile(r"^(\$|bce-conformance|make|pip|pytest|python) ", re.MULTILINE)
+PROGRAMS = re.compile(r"^ *(\$|bce-conformance|make|pip|pytest|python) ", re.MULTILINE)
+INDENTED = re.compile(r"^ {4,}.*", re.MULTILINE)
 
 
 class Reader:
@@ -129,6 +131,12 @@ def test_every_block_has_a_language_that_is_known(name: str) -> None:
             assert not PROGRAMS.search(block.text), f"{name}: a command as text\n{block.text}"
         if block.language == "toml" and not block.file:
             assert exception(name, block.text), f"{name}: neither a file nor listed\n{block.text}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_command_is_hidden_in_indented_code(name: str) -> None:
+    outside = FENCE.sub("", page(name))
+    assert [line for line in INDENTED.findall(outside) if PROGRAMS.match(line)] == []
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
