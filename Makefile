@@ -13,7 +13,7 @@ BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VEN
 TESTED := -n logical --maxprocesses 8 --dist worksteal --durations 15
 TIMES := build/times/test
 
-.PHONY: report test test-all lint format bench bench-continuous bench-html bench-check clean
+.PHONY: report test test-all lint format docs bench bench-continuous bench-html bench-check clean
 .DELETE_ON_ERROR:
 
 # What an interrupted run left is gone on with.
@@ -45,6 +45,11 @@ lint: $(VENV)/.development
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The variables silence what its makers say of a release to come; the version is pinned.
+docs: $(VENV)/.development
+	NO_MKDOCS_2_WARNING=true DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
 
 bench: $(BENCHMARKED)
 	$(BIN)/python asv_benchmarks/measure.py bench --framework $(FRAMEWORK)
@@ -80,6 +85,6 @@ $(VENV)/.frameworks: pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,all)
 
 $(VENV)/.development: pyproject.toml constraints.txt | $(BIN)/python
-	$(call install,dev$(comma)bench)
+	$(call install,dev$(comma)bench$(comma)docs)
 
 comma := ,
