@@ -23,8 +23,11 @@ from bce_conformance.conformance.space.shrinking import (
 
 from .calls import CallStore
 
-AGAIN = 30
-"""How often a call that failed among others is made again, to see whether it does once more."""
+AGAIN, OFTEN = 30, 3
+"""How often a call that failed among others is made again, and how often it must fail then.
+
+What is rarer differs from run to run: it is told, and is no verdict.
+"""
 _STEPS = 24  # how often one combination is made plainer before it is left
 
 
@@ -55,7 +58,7 @@ class Refusals:
 
     Attributes:
         known: what was found so far.
-        by_chance: what calls among others gave instead of a result, and not ``AGAIN``.
+        by_chance: what calls among others gave instead of a result, if they seldom do.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Refusals:
         elsewhere: Iterable[Refusal] = (),
     ) -> None:
         self.known: list[Refusal] = []
-        self.by_chance: list[Failure] = []
+        self.by_chance: list[str] = []
         self._elsewhere = tuple(elsewhere)
         self._store = store
         self._evaluate = evaluate
@@ -106,7 +109,7 @@ class Refusals:
                 cause = frozenset({("repetition", levels["repetition"])})
                 self._remember(cause, levels, failure)
             else:
-                self.by_chance.append(failure)
+                self.by_chance.append(str(failure))
             return
         cause, smallest = self._as_elsewhere(levels, shows) or (None, levels)
         if cause is None:
@@ -130,9 +133,8 @@ class Refusals:
         return levels["repetition"] not in ("once", "twice") and not shows(alone)
 
     def _fails_again(self, levels: Combination, number: int) -> bool:
-        """Whether a call fails once more in many times: what does so rarely is no verdict."""
         call = self._store.call(levels, number)
-        return any(isinstance(self._evaluate(call), Failure) for _ in range(AGAIN))
+        return is_often(lambda: isinstance(self._evaluate(call), Failure))
 
     def _as_elsewhere(
         self, levels: Combination, shows: Callable[[Combination], bool]
@@ -155,6 +157,16 @@ class Refusals:
             outcome = self._evaluate(self._store.call(levels, number))
             self._tried[key] = outcome if isinstance(outcome, Failure) else None, number
         return self._tried[key][0]
+
+
+def is_often(shows: Callable[[], bool]) -> bool:
+    """Whether what happened once in a call among others happens ``OFTEN`` when it is made again."""
+    seen = 0
+    for _ in range(AGAIN):
+        seen += shows()
+        if seen == OFTEN:
+            return True
+    return False
 
 
 def cause_of(found: Combination, shows: Callable[[Combination], bool]) -> Mechanism:

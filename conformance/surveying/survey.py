@@ -26,7 +26,7 @@ from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.results.cells import Level
 
 from .calls import SMALL, CallStore
-from .refusals import Refusal, Refusals
+from .refusals import Refusal, Refusals, is_often
 
 _DETOURS = 6  # how often the levels of one call are made plainer before it is left
 _ALONE_UP_TO = 10_000  # elements
@@ -69,7 +69,7 @@ class Survey:
 
     calls: list[Surveyed] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
-    by_chance: list[Failure] = field(default_factory=list)  # of calls that failed once only
+    by_chance: list[str] = field(default_factory=list)  # what calls among others seldom show
     left: int = 0  # calls that were left out, since no plainer one gave a result either
 
     def judged(self, quantity: str) -> Iterator[tuple[Surveyed, Judgement | Fault]]:
@@ -104,6 +104,7 @@ class Surveyor:
         self._others = tuple(others)
         self._plan = plan
         self._survey: Survey | None = None
+        self._by_chance: list[str] = []
         self.store = store
         self._process = process
         self._device = device
@@ -118,6 +119,7 @@ class Surveyor:
     def _made(self, combinations: Iterable[Combination]) -> Survey:
         refusals = Refusals(self.store, self.evaluate, self._refused_elsewhere())
         survey = Survey(refusals=refusals.known, by_chance=refusals.by_chance)
+        self._by_chance = survey.by_chance
         for number, levels in enumerate(combinations):
             found = self._admitted(levels, number, refusals)
             if found is None:
@@ -174,14 +176,32 @@ class Surveyor:
     def _surveyed(
         self, levels: Combination, number: int | None, expected: ExpectedCall, outcome: LossResult
     ) -> Surveyed:
+        outcome, repeated = self._repeated(levels, expected.call, outcome)
         judgement = judge_call(self._placed(expected), outcome)
-        repeated = ""
-        if levels["repetition"] != "once":
-            repeated = difference(outcome, self.evaluate(replace(expected.call, repetition="once")))
         alone = self._alone(expected, outcome)
         size, kept = expected.call.logits.size, _condensed(judgement)
         small = expected.call if size <= SMALL else None
         return Surveyed(levels, size, small, number, kept, repeated, alone)
+
+    def _repeated(
+        self, levels: Combination, call: LossCall, outcome: LossResult
+    ) -> tuple[LossResult, str]:
+        """The result to judge of a call, and in what it differs from that of the call by itself."""
+        if levels["repetition"] == "once":
+            return outcome, ""
+        alone = self.evaluate(replace(call, repetition="once"))
+        found = difference(outcome, alone)
+        if not found or levels["repetition"] == "twice" or isinstance(alone, Failure):
+            return outcome, found
+
+        def differs() -> bool:
+            other = self.evaluate(call)
+            return isinstance(other, Failure) or bool(difference(other, alone))
+
+        if is_often(differs):
+            return outcome, found
+        self._by_chance.append(found)
+        return alone, ""
 
     def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
         """How one of several quantities agrees with what the call gives for it alone."""

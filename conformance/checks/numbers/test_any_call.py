@@ -8,7 +8,7 @@ from bce_conformance.conformance.judging.calls import Fault
 from bce_conformance.conformance.running.refusals import is_clear, type_of
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.conformance.space.rules import covered
-from bce_conformance.conformance.surveying.refusals import AGAIN, Refusal
+from bce_conformance.conformance.surveying.refusals import AGAIN, OFTEN, Refusal
 from bce_conformance.conformance.surveying.survey import Surveyed
 
 
@@ -62,8 +62,8 @@ def test_any_call_is_taken(subject: Subject) -> None:
     subject.kept.condition(bool(survey.calls), "no drawn call gave a result")
     for refusal in survey.refusals:
         subject.take_refusal(refusal, may_refuse(refusal))
-    for failure in survey.by_chance:
-        subject.note(f"failed among others once, and not {AGAIN} times more: {failure}")
+    for found in survey.by_chance:
+        subject.note(f"among others by chance, not {OFTEN} times in {AGAIN}: {found}")
     pairs = covered((surveyed.levels for surveyed in survey.calls), subject.format.name, 2)
     subject.kept.scope(
         f"{len(survey.calls):,} drawn calls gave results, {survey.left} did not, whatever else was "
