@@ -10,7 +10,7 @@ from pathlib import Path
 from bce_conformance.results.writing import write_text
 
 from .compare import Comparison, differences, distance
-from .html import asset, environment
+from .pages.environment import asset, environment
 
 
 def render(comparison: Comparison) -> str:

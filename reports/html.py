@@ -7,28 +7,21 @@ printed comes from the results, and that no text of theirs is ever read as marku
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
-from bce_conformance.timing.plan import title
 
 from .charts import packed_curves, specifications, vega_script
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
-from .packing import as_json, compressed, packed_cells
-from .standing import counted, standing, unexpected
+from .packing import packed_cells
+from .pages.environment import asset, environment
+from .standing import counted, unexpected
 from .tasks import answers, tasks
-from .timings import by_workload, chart, duration, noise_line
-
-TEMPLATES = Path(__file__).with_name("templates")
+from .timings import by_workload, chart, noise_line
 
 MARKS = {verdict: verdict for verdict in VERDICTS} | {"unsupported": "n/a", "not measured": "–"}
 """What a verdict is called in a square of the grid."""
@@ -56,21 +49,6 @@ UNEXPECTED_SHOWN = 20
 
 FINDINGS_SHOWN = 12
 """How many defects the page shows before the rest is folded away."""
-
-
-def environment() -> Environment:
-    """The templates of the pages, with the filters that they use; everything is escaped."""
-    found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
-    found.filters.update(compressed=compressed, as_json=as_json)
-    found.filters.update(workload=title, duration=duration, standing=standing)
-    return found
 
 
 def render(results: Results, *, so_far_of: int | None = None) -> str:
@@ -174,18 +152,3 @@ def _duration(results: Results) -> str:
     took = sum(run.seconds.values()) if run.seconds else (ended - begun).total_seconds()
     minutes, seconds = divmod(round(took), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _count(number: int) -> str:
-    """A count with a thin space between thousands."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def _slug(verdict: str) -> str:
-    """A verdict as the name of a style class."""
-    return verdict.replace(" ", "-")
-
-
-def asset(name: str) -> Markup:
-    """A style sheet or script of this package, which goes into a page as it is."""
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

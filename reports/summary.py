@@ -214,13 +214,14 @@ def reproduce(cell: Cell) -> str:
     return shlex.join(["bce-conformance", "reproduce", cell.id])
 
 
-def _wrapped(text: str, indent: str, style: str = "") -> Iterator[Text]:
+def _wrapped(text: str, indent: str, style: str = "", *, whole: bool = False) -> Iterator[Text]:
+    """A text in lines of 80 columns; ``whole`` leaves a longer word unbroken, to be copied."""
     lines = textwrap.wrap(
         text,
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
-        break_long_words=False,
+        break_long_words=not whole,
         break_on_hyphens=False,
     )
     for line in lines:
@@ -245,7 +246,7 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     named = worse or [cell for cell in results.cells if cell.better]
     told = [cell for cell in named if cell.verdict != "unsupported"]
     for cell in told[:SHOWN]:
-        yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
+        yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ", whole=True)
     if len(told) > SHOWN:
         yield Text(f"  and {len(told) - SHOWN} more")
     yield from _unsupported_lines([cell for cell in named if cell.verdict == "unsupported"])
