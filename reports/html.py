@@ -40,7 +40,10 @@ LEGEND = {
 }
 """What each verdict means."""
 
-SCRIPTS = ("data.js", "state.js", "evidence.js", "cells.js", "curves.js", "page.js")
+SCRIPTS = (
+    *("data.js", "state.js", "evidence.js", "cells.js"),
+    *("charts.js", "scale.js", "zoom.js", "readings.js", "curves.js", "page.js"),
+)
 """The page's own scripts; each needs those before it."""
 
 UNEXPECTED_SHOWN = 20
