@@ -17,10 +17,8 @@ from typing import Any
 
 import altair as alt
 
-from bce_conformance.reference import format_of
+from bce_conformance.reference import Format, format_of
 from bce_conformance.results.model import Results
-
-from .figures.regions import regions
 
 Spec = dict[str, Any]
 
@@ -122,6 +120,30 @@ def packed_curves(results: Results) -> dict[str, Any]:
             name: regions(format_of(name))
             for name in dict.fromkeys(curve.dtype for curve in results.curves)
         },
+    }
+
+
+def regions(format_: Format) -> dict[str, float]:
+    """The sizes of the logits at which e^±|x| leaves the normal numbers of a format.
+
+    Args:
+        format_: the format of the logits and results.
+
+    Returns:
+        ``subnormal``: beyond it e^−|x| is subnormal, and may be flushed to zero at AA; ``zero``:
+        beyond it e^−|x| rounds to 0; ``overflow``: beyond it e^|x| is infinite.
+
+    Example:
+        >>> from bce_conformance.reference import FLOAT32
+        >>> {name: round(size, 1) for name, size in regions(FLOAT32).items()}
+        {'subnormal': 87.3, 'zero': 104.0, 'overflow': 88.7}
+    """
+    ln2 = math.log(2)
+    least = format_.emin - format_.precision + 1  # the exponent of the smallest subnormal
+    return {
+        "subnormal": -format_.emin * ln2,
+        "zero": (1 - least) * ln2,
+        "overflow": math.log(format_.largest_finite),
     }
 
 

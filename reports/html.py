@@ -15,6 +15,7 @@ from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
 
 from .charts import packed_curves, specifications, vega_script
+from .figures import pareto
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .packing import packed_cells
@@ -42,7 +43,7 @@ LEGEND = {
 
 SCRIPTS = (
     *("data.js", "state.js", "evidence.js", "cells.js"),
-    *("charts.js", "scale.js", "zoom.js", "readings.js", "curves.js", "page.js"),
+    *("charts.js", "scale.js", "zoom.js", "readings.js", "curves.js", "pareto.js", "page.js"),
 )
 """The page's own scripts; each needs those before it."""
 
@@ -68,6 +69,7 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
     vega = vega_script() if has_curves or results.timings else None
     has_curves = has_curves and vega is not None
     timing_chart = chart(results.timings) if results.timings and vega else None
+    compared = pareto.packed(pareto.comparisons(results))
     found = distinct(results)
     return (
         environment()
@@ -108,6 +110,8 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             timed=by_workload(results.timings) if results.timings else {},
             noise=noise_line(results.timings).plain if results.timings else "",
             timing_chart=timing_chart,
+            pareto=compared,
+            pareto_chart=pareto.chart() if compared and vega else None,
         )
     )
 

@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from bce_conformance.reference import FORMATS
-from bce_conformance.reports.charts import packed_curves
-from bce_conformance.reports.figures.regions import regions
+from bce_conformance.reports.charts import packed_curves, regions
 from bce_conformance.reports.html import render
 from bce_conformance.results.reading import from_document
 from tests.reports.browsing import Reader, act

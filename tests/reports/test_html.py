@@ -172,7 +172,7 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     assert '<b id="injected"' not in page
     assert "injected" not in _Page(page).values("id")
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
-    assert len(scripts) == page.count("</script>") == 6 + len(html.SCRIPTS)
+    assert len(scripts) == page.count("</script>") == 7 + len(html.SCRIPTS)
     assert json.loads(_unpacked(scripts[0]))["columns"]
     assert '<b id="injected"' not in _unpacked(scripts[1])
     assert "injected" in _unpacked(scripts[1])
@@ -185,7 +185,7 @@ def test_curves_and_timings_are_left_out_where_there_are_none(document: Document
     curved = render(from_document(document))
     neither = render(from_document(document | {"curves": []}))
     assert ['id="curves"' in page for page in (both, timed, curved, neither)] == [1, 0, 1, 0]
-    assert ['id="timings"' in page for page in (both, timed, curved, neither)] == [1, 1, 0, 0]
+    assert ['id="pareto-table"' in page for page in (both, timed, curved, neither)] == [1, 1, 0, 0]
     # The chart library is most of the page, and only a page with charts carries it.
     assert min(map(len, (both, timed, curved))) - len(neither) > 300_000
     for measurement in timings["measurements"]:
