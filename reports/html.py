@@ -20,6 +20,7 @@ from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .packing import packed_cells
 from .pages.environment import asset, environment
+from .pages.unmeasured import gaps
 from .standing import counted, unexpected
 from .tasks import answers, tasks
 from .timings import by_workload, chart, noise_line
@@ -100,6 +101,7 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             not_as_known=counted(results.cells),
             shown=UNEXPECTED_SHOWN,
             duration=_duration(results),
+            gaps=gaps(results),
             devices=_distinct(results, "device"),
             dtypes=_distinct(results, "dtype"),
             verdicts=VERDICTS,

@@ -23,6 +23,7 @@ from bce_conformance.results.model import BackendEntry, Results
 
 from .findings import Finding, findings
 from .grid import Square, families, grid
+from .pages.unmeasured import lacks
 from .standing import STALE, WORSE, counted, moved, standing, unexpected
 from .timings import summary_line
 
@@ -256,7 +257,7 @@ def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     """What backends do not support, each once: a format that is not taken is one thing."""
     alike: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        alike.setdefault((cell.backend, _lacks(cell)), []).append(cell.requirement)
+        alike.setdefault((cell.backend, lacks(cell)), []).append(cell.requirement)
     ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
     for (backend, detail), requirements in ranked[:LACKING]:
         number = f"{len(requirements)} cells, such as of" if len(requirements) > 1 else "a cell of"
@@ -265,11 +266,6 @@ def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     others = sum(len(requirements) for _, requirements in ranked[LACKING:])
     if others:
         yield Text(f"  and {others} cells more that are unsupported")
-
-
-def _lacks(cell: Cell) -> str:
-    """What a backend does not support, by the first that a cell tells of it."""
-    return cell.detail.split("; ")[0].rpartition("unsupported: ")[2]
 
 
 def next_command(results: Results, folder: Path | None = None) -> str:

@@ -16,6 +16,7 @@ from bce_conformance.reports import charts, html
 from bce_conformance.reports.charts import vega_script
 from bce_conformance.reports.html import LEGEND, MARKS, render, write
 from bce_conformance.reports.packing import packed_cells
+from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS
 from bce_conformance.results.reading import from_document
 
@@ -223,6 +224,23 @@ def test_empty_run_renders(builder: Callable[..., Document]) -> None:
 
 def test_every_verdict_is_explained() -> None:
     assert tuple(LEGEND) == tuple(MARKS) == VERDICTS
+
+
+def test_what_was_not_measured_is_told_by_reason(document: Document) -> None:
+    lacking = [c for c in document["cells"] if c["verdict"] in ("unsupported", "not measured")]
+    assert lacking
+    for turn, cell in enumerate(lacking):
+        cell |= {"detail": f"refused: unsupported: no way {turn % 2}; and more", "reason": "other"}
+    lacking[0] |= {"detail": "", "reason": ""}
+    results = from_document(document)
+    found = gaps(results)
+    assert sum(len(gap.cells) for gap in found) == len(lacking)
+    assert {gap.why for gap in found} == {"no way 0", "no way 1", "the run does not say why"}
+    page = render(results)
+    section = page[page.index('<section id="unmeasured"') : page.index('<section id="requirem')]
+    for text in ("no way 1", "every float32 logit (thorough)", "torch:compile: not installed"):
+        assert text in section
+    assert f"{sum(c['verdict'] == 'unsupported' for c in lacking)} cells are unsupported" in section
 
 
 def test_write_replaces_the_file(document: Document, tmp_path: Path) -> None:
