@@ -15,7 +15,7 @@ from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
 
 from .charts import packed_curves, specifications, vega_script
-from .figures import pareto
+from .figures import heat, pareto
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .packing import packed_cells
@@ -44,7 +44,16 @@ LEGEND = {
 
 SCRIPTS = (
     *("data.js", "state.js", "evidence.js", "cells.js"),
-    *("charts.js", "scale.js", "zoom.js", "readings.js", "curves.js", "pareto.js", "page.js"),
+    *(
+        "charts.js",
+        "scale.js",
+        "zoom.js",
+        "readings.js",
+        "heat.js",
+        "curves.js",
+        "pareto.js",
+        "page.js",
+    ),
 )
 """The page's own scripts; each needs those before it."""
 
@@ -70,6 +79,7 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
     vega = vega_script() if has_curves or results.timings else None
     has_curves = has_curves and vega is not None
     timing_chart = chart(results.timings) if results.timings and vega else None
+    heated = heat.packed(results) if has_curves and results.maps else None
     compared = pareto.packed(pareto.comparisons(results))
     found = distinct(results)
     return (
@@ -102,6 +112,9 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             shown=UNEXPECTED_SHOWN,
             duration=_duration(results),
             gaps=gaps(results),
+            heat=heated,
+            heat_chart=heat.chart() if heated else None,
+            classes=heat.CLASSES,
             devices=_distinct(results, "device"),
             dtypes=_distinct(results, "dtype"),
             verdicts=VERDICTS,

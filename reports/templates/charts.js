@@ -20,11 +20,11 @@ report.charts = (() => {
   const load = () => (vega ??= report.unpack("vega").then((source) => {
     document.head.append(report.element("script", { text: source }));
   }));
-  const embed = async (place, specification) => {
+  const embed = async (place, specification, options = {}) => {
     await load();
     const theme = dark.matches ? "dark" : "light";
     const done = await vegaEmbed(place, specification, {
-      mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme },
+      mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme }, ...options,
     });
     // The chart's own words are one image with one name, and its table is beside it.
     for (const part of document.querySelectorAll(`${place} svg`)) part.setAttribute("aria-hidden", "true");

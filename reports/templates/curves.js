@@ -19,6 +19,7 @@ report.startCurves = () => {
   let zoomed = null; // the window of logits, or null for all of them
   let shown = null; // what the chart shows: its view, scale, series and window
   let zoom = null;
+  let heat = null;
 
   const wanted = () => data.curves.filter((curve) =>
     !hidden.has(curve.backend) && names.every((name) => curve[name] === chosen[name]));
@@ -87,6 +88,7 @@ report.startCurves = () => {
   /** Draw what is chosen: into the chart that is there, if it is one of the same range. */
   const drawNow = async (anew) => {
     const next = scene();
+    const before = shown?.choice;
     inWords(next);
     if (anew || shown?.range !== chosen.range) {
       const specification = structuredClone(data.specifications[chosen.range].vega);
@@ -108,6 +110,7 @@ report.startCurves = () => {
       await view.runAsync();
     }
     zoom?.again();
+    if (heat && (anew || before !== next.choice)) await heat(chosen, hidden);
   };
 
   // One drawing at a time; what is chosen meanwhile is drawn together, after it.
@@ -215,6 +218,7 @@ report.startCurves = () => {
     segments("range", ["near", "all"]);
     keys();
     settle();
+    heat = await report.startHeat();
     await draw();
     startZoom();
     document.getElementById("curves").dataset.drawn = "";

@@ -173,7 +173,7 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     assert '<b id="injected"' not in page
     assert "injected" not in _Page(page).values("id")
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
-    assert len(scripts) == page.count("</script>") == 7 + len(html.SCRIPTS)
+    assert len(scripts) == page.count("</script>") == 8 + len(html.SCRIPTS)
     assert json.loads(_unpacked(scripts[0]))["columns"]
     assert '<b id="injected"' not in _unpacked(scripts[1])
     assert "injected" in _unpacked(scripts[1])
