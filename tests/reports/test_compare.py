@@ -17,6 +17,8 @@ from bce_conformance.reports.compare import (
 from bce_conformance.reports.compare import document as compared
 from bce_conformance.reports.comparison_page import render
 from bce_conformance.results.reading import from_document
+from tests.reports.browsing import Reader
+from tests.reports.test_accessible import violations
 
 Document = dict[str, Any]
 
@@ -183,6 +185,19 @@ def test_page_shows_both_worst_inputs_and_counts_by_backend(document: Document) 
     lines = [line for line in _text(_compare(document, after)).splitlines() if "optax" in line]
     assert len(lines) == 2
     assert lines[1].split() == ["disappeared", str(gone), "cells", "of", "optax"]
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_axe_finds_no_violation(width: int, browser: Reader, document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["cells"][0]["verdict"] = "A"
+    after["cells"][81]["verdict"] = "AAA"
+    after["cells"] = [cell for cell in after["cells"] if cell["backend"] != "optax"]
+    page = render(_compare(document, after)).replace("<details", "<details open")
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": "dark"}
+    tab = browser.page(page, wait=False, **options)
+    assert violations(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_versions_of_both_runs(document: Document) -> None:
