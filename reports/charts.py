@@ -48,8 +48,12 @@ DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4))
 """Dashes of the backends in their order. Their number and that of the colours have no common
 divisor: 80 backends look different from each other."""
 
-DIGITS = 4
-"""Significant digits of a drawn point, a tenth of a pixel; results.json has all of them."""
+DIGITS, FAR_DIGITS = 4, 2
+"""Significant digits of a drawn point, a tenth of a pixel, and of a logit beyond ``NEAR``, where
+there is a point a decade; results.json has all of them."""
+
+NEAR = (0.01, 1000.0)
+"""Sizes of logits between which losses change, and where points are dense."""
 
 
 # V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
@@ -88,19 +92,21 @@ def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def packed_curves(results: Results) -> dict[str, Any]:
-    """The curves for the page, each set of logits once, an infinite error as null.
+    """The curves for the page, each list of logits and of errors once, infinite errors as null.
 
     Args:
         results: a run.
 
     Returns:
-        ``logits``: lists of logits; ``curves``: records whose ``logits`` is an index into them and
-        whose ``ulps`` has an entry for each; ``looks``: backend id → ``colour`` and ``dash``.
+        ``logits``, ``ulps``: lists of logits and of errors; ``curves``: records whose ``logits``
+        and ``ulps`` are indices into them, one error for each logit; ``looks``: backend id → ``colour`` and ``dash``.
     """
     places: dict[tuple[float, ...], int] = {}
+    errors: dict[tuple[float | None, ...], int] = {}
     curves = []
     for curve in results.curves:
-        logits = tuple(_drawn(logit) for logit, _ in curve.points)
+        logits = tuple(_logit(logit) for logit, _ in curve.points)
+        ulps = tuple(None if math.isinf(ulp) else _error(ulp) for _, ulp in curve.points)
         curves.append(
             {
                 "backend": curve.backend,
@@ -109,11 +115,12 @@ def packed_curves(results: Results) -> dict[str, Any]:
                 "quantity": curve.quantity,
                 "target": curve.target,
                 "logits": places.setdefault(logits, len(places)),
-                "ulps": [None if math.isinf(ulp) else _error(ulp) for _, ulp in curve.points],
+                "ulps": errors.setdefault(ulps, len(errors)),
             }
         )
     return {
         "logits": list(places),
+        "ulps": list(errors),
         "curves": curves,
         "looks": _looks(results),
         "regions": {
@@ -167,9 +174,14 @@ def specifications(results: Results) -> dict[str, Spec]:
     }
 
 
-def _drawn(value: float) -> float:
+def _logit(logit: float) -> float:
+    near = NEAR[0] <= abs(logit) <= NEAR[1]
+    return _drawn(logit, DIGITS if near else FAR_DIGITS)
+
+
+def _drawn(value: float, digits: int = DIGITS) -> float:
     """A number to as many digits as a drawing needs, its sign and a zero kept."""
-    drawn = float(f"{value:.{DIGITS}g}")
+    drawn = float(f"{value:.{digits}g}")
     return drawn if math.isfinite(drawn) else value
 
 

@@ -28,7 +28,7 @@ report.startCurves = () => {
   const seriesOf = (scale, limit) => wanted().map((curve) => [
     curve.backend,
     data.logits[curve.logits]
-      .map((logit, index) => ({ logit, place: scale.place(logit), ulp: curve.ulps[index] ?? Infinity }))
+      .map((logit, index) => ({ logit, place: scale.place(logit), ulp: data.ulps[curve.ulps][index] ?? Infinity }))
       .filter(({ logit }) => limit === null || Math.abs(logit) <= limit),
   ]);
 

@@ -169,13 +169,23 @@ def test_regions_are_those_of_the_format(name: str) -> None:
         assert found["overflow"] == pytest.approx(float(mpmath.log(format_.largest_finite)))
 
 
+def test_logits_keep_their_order_when_they_are_shortened(document: Document) -> None:
+    logits = [-1.7976931348623157e308, -1234.5, -999.96, -0.0123456, 0.0, 9.9996e-3, 16.63553, 1e30]
+    document["curves"] = document["curves"][:1]
+    document["curves"][0]["points"] = [[logit, 1.0] for logit in logits]
+    (drawn,) = packed_curves(from_document(document))["logits"]
+    assert list(drawn) == sorted(drawn)
+    assert drawn[-2] == 16.64
+    assert drawn[0] == logits[0]
+
+
 def test_what_is_drawn_is_on_the_same_side_of_a_level_as_what_was_measured(
     document: Document,
 ) -> None:
     ulps = [0.50000001, 1.0000001, 4.00000001, 0.49999999, 1.7976931348623157e308, 123456.0]
     document["curves"] = document["curves"][:1]
     document["curves"][0]["points"] = [[float(n), ulp] for n, ulp in enumerate(ulps)]
-    (curve,) = packed_curves(from_document(document))["curves"]
+    (drawn,) = packed_curves(from_document(document))["ulps"]
     for bound in (0.5, 1.0, 4.0):
-        assert [one > bound for one in curve["ulps"]] == [one > bound for one in ulps]
-    assert curve["ulps"][-1] == 123500.0
+        assert [one > bound for one in drawn] == [one > bound for one in ulps]
+    assert drawn[-1] == 123500.0
