@@ -99,7 +99,8 @@ def packed_curves(results: Results) -> dict[str, Any]:
 
     Returns:
         ``logits``, ``ulps``: lists of logits and of errors; ``curves``: records whose ``logits``
-        and ``ulps`` are indices into them, one error for each logit; ``looks``: backend id → ``colour`` and ``dash``.
+        and ``ulps`` are indices into them, one error for each logit; ``looks``: backend id →
+        ``colour`` and ``dash``; ``regions``: format → what ``regions`` says of it.
     """
     places: dict[tuple[float, ...], int] = {}
     errors: dict[tuple[float | None, ...], int] = {}

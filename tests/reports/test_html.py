@@ -164,7 +164,7 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     document["timings"] |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     for table, field in (("requirements", "id"), ("backends", "id")):
         document[table][1][field] += HOSTILE
-        for cell in [*document["cells"], *document["curves"]]:
+        for cell in [*document["cells"], *document["curves"], *document["maps"]]:
             name = table.removesuffix("s")
             if cell.get(name) == document[table][1][field].removesuffix(HOSTILE):
                 cell[name] += HOSTILE
