@@ -304,7 +304,8 @@ def distance(move: Move) -> str:
     if before and after and before.ulp and after.ulp and _largest(before) != _largest(after):
         small, large = sorted((_largest(before), _largest(after)))
         times = "∞" if math.isinf(large) else f"{large / small:.3g}"
-        said.append(f"error {'×' if _largest(after) == large else '÷'} {times}")
+        if times != "1":
+            said.append(f"error {'×' if _largest(after) == large else '÷'} {times}")
     for when, cell in (("before", before), ("after", after)):
         if cell and cell.worst:
             operands = zip("xywp", vars(cell.worst).values(), strict=False)

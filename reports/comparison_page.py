@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bce_conformance.reports.pages.environment import asset, environment
 from bce_conformance.results.writing import write_text
 
 from .compare import Comparison, Move, Version, differences, distance
 from .findings import worst_input
-from .pages.environment import asset, environment
 
 COLUMNS = ("worse", "better", "newly measured", "appeared", "disappeared")
 """What a backend's cells can have done, as the page counts them."""

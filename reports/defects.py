@@ -17,10 +17,9 @@ from bce_conformance.conformance.findings.harm import meaning, rule
 from bce_conformance.conformance.ledger.evidence import Evidence, evidence
 from bce_conformance.conformance.ledger.model import LedgerFile
 from bce_conformance.conformance.specification import requirements
+from bce_conformance.reports.pages.environment import environment
 from bce_conformance.results.model import Defect
 from bce_conformance.results.writing import write_text
-
-from .pages.environment import environment
 
 GRADES = ("wrong", "inputs", "noticed", "reaches")
 

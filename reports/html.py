@@ -10,17 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bce_conformance.reports.figures import heat, pareto
+from bce_conformance.reports.pages.environment import asset, environment
+from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
 
 from .charts import packed_curves, specifications, vega_script
-from .figures import heat, pareto
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
 from .packing import packed_cells
-from .pages.environment import asset, environment
-from .pages.unmeasured import gaps
 from .standing import counted, unexpected
 from .tasks import answers, tasks
 from .timings import by_workload, chart, noise_line
@@ -75,12 +75,6 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
     Returns:
         The page.
     """
-    has_curves = any(curve.points for curve in results.curves)
-    vega = vega_script() if has_curves or results.timings else None
-    has_curves = has_curves and vega is not None
-    timing_chart = chart(results.timings) if results.timings and vega else None
-    heated = heat.packed(results) if has_curves and results.maps else None
-    compared = pareto.packed(pareto.comparisons(results))
     found = distinct(results)
     return (
         environment()
@@ -91,9 +85,6 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             so_far_of=so_far_of,
             style=asset("report.css"),
             scripts=[asset(name) for name in SCRIPTS],
-            vega=vega if vega and (has_curves or timing_chart) else None,
-            curves=packed_curves(results) if has_curves else None,
-            specifications=specifications(results) if has_curves else None,
             cells=packed_cells(results),
             grids=_grids(results),
             found=found,
@@ -112,23 +103,40 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             shown=UNEXPECTED_SHOWN,
             duration=_duration(results),
             gaps=gaps(results),
-            heat=heated,
-            heat_chart=heat.chart() if heated else None,
-            classes=heat.CLASSES,
             devices=_distinct(results, "device"),
             dtypes=_distinct(results, "dtype"),
             verdicts=VERDICTS,
             marks=MARKS,
             legend=LEGEND,
-            timings=results.timings,
-            timings_only=bool(results.timings) and not results.cells,
-            timed=by_workload(results.timings) if results.timings else {},
-            noise=noise_line(results.timings).plain if results.timings else "",
-            timing_chart=timing_chart,
-            pareto=compared,
-            pareto_chart=pareto.chart() if compared and vega else None,
+            **_figures(results),
         )
     )
+
+
+def _figures(results: Results) -> dict[str, Any]:
+    """The charts with their data, each None where the run has nothing for it, and the timings."""
+    has_curves = any(curve.points for curve in results.curves)
+    vega = vega_script() if has_curves or results.timings else None
+    has_curves = has_curves and vega is not None
+    heated = heat.packed(results) if has_curves and results.maps else None
+    timed = results.timings
+    timing_chart = chart(timed) if timed and vega else None
+    compared = pareto.packed(pareto.comparisons(results))
+    return {
+        "vega": vega if has_curves or timing_chart or compared else None,
+        "curves": packed_curves(results) if has_curves else None,
+        "specifications": specifications(results) if has_curves else None,
+        "heat": heated,
+        "heat_chart": heat.chart() if heated else None,
+        "classes": heat.CLASSES,
+        "timings": timed,
+        "timings_only": bool(timed) and not results.cells,
+        "timed": by_workload(timed) if timed else {},
+        "noise": noise_line(timed).plain if timed else "",
+        "timing_chart": timing_chart,
+        "pareto": compared,
+        "pareto_chart": pareto.chart() if compared and vega else None,
+    }
 
 
 def write(results: Results, path: str | Path, *, so_far_of: int | None = None) -> None:

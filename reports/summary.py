@@ -18,12 +18,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.reports.pages.unmeasured import lacks
 from bce_conformance.results.cells import LEVELS, VERDICTS, Cell
 from bce_conformance.results.model import BackendEntry, Results
 
 from .findings import Finding, findings
 from .grid import Square, families, grid
-from .pages.unmeasured import lacks
 from .standing import STALE, WORSE, counted, moved, standing, unexpected
 from .timings import summary_line
 
