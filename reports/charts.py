@@ -1,7 +1,8 @@
 """The error curves: specifications for Vega and the data that goes with them.
 
 Guarantees that a specification holds no data and loads none: the page puts the chosen curves into
-the data set ``points`` and draws. Everything that a reader can choose is chosen in the page.
+the data set ``points``, their regions into ``regions``, and draws. What is shown of them is set by
+the signals ``left``, ``right``, ``top``, ``ticks`` and ``labels``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import altair as alt
 
+from bce_conformance.reference import Format, format_of
 from bce_conformance.results.model import Results
 
 Spec = dict[str, Any]
@@ -29,8 +31,8 @@ LEVEL_LINES = {0.5: "", 1.0: "AAA", 4.0: "AA"}
 
 # Vega's own symlog scale divides by its constant, which overflows between 10⁻³⁰ and 10³⁰⁸. The page
 # places a logit at ±log₁₀(1 + |x| / 10ᵉ) instead: the same scale, in decades.
-RANGES = {"near": (-2, 1000.0, range(-1, 4)), "all": (-30, None, range(-20, 310, 10))}
-"""Ranges of logits: e, the largest |x| shown, and the decades that are marked.
+RANGES = {"near": (-2, 1000.0), "all": (-30, None)}
+"""Ranges of logits: e, and the largest |x| shown.
 
 Every threshold of the common formulas (unit roundoff, overflow and underflow of the exponential, in
 all four formats) lies between 0.01 and 1000: ``near``.
@@ -46,8 +48,12 @@ DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4))
 """Dashes of the backends in their order. Their number and that of the colours have no common
 divisor: 80 backends look different from each other."""
 
-DIGITS = 6
-"""Significant digits of a drawn point, a thousandth of a pixel; results.json has all of them."""
+DIGITS, FAR_DIGITS = 4, 2
+"""Significant digits of a drawn point, a tenth of a pixel, and of a logit beyond ``NEAR``, where
+there is a point a decade; results.json has all of them."""
+
+NEAR = (0.01, 1000.0)
+"""Sizes of logits between which losses change, and where points are dense."""
 
 
 # V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
@@ -86,19 +92,22 @@ def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def packed_curves(results: Results) -> dict[str, Any]:
-    """The curves for the page, each set of logits once, an infinite error as null.
+    """The curves for the page, each list of logits and of errors once, infinite errors as null.
 
     Args:
         results: a run.
 
     Returns:
-        ``logits``: lists of logits; ``curves``: records whose ``logits`` is an index into them and
-        whose ``ulps`` has an entry for each; ``looks``: backend id → ``colour`` and ``dash``.
+        ``logits``, ``ulps``: lists of logits and of errors; ``curves``: records whose ``logits``
+        and ``ulps`` are indices into them, one error for each logit; ``looks``: backend id →
+        ``colour`` and ``dash``; ``regions``: format → what ``regions`` says of it.
     """
     places: dict[tuple[float, ...], int] = {}
+    errors: dict[tuple[float | None, ...], int] = {}
     curves = []
     for curve in results.curves:
-        logits = tuple(_drawn(logit) for logit, _ in curve.points)
+        logits = tuple(_logit(logit) for logit, _ in curve.points)
+        ulps = tuple(None if math.isinf(ulp) else _error(ulp) for _, ulp in curve.points)
         curves.append(
             {
                 "backend": curve.backend,
@@ -107,10 +116,43 @@ def packed_curves(results: Results) -> dict[str, Any]:
                 "quantity": curve.quantity,
                 "target": curve.target,
                 "logits": places.setdefault(logits, len(places)),
-                "ulps": [None if math.isinf(ulp) else _drawn(ulp) for _, ulp in curve.points],
+                "ulps": errors.setdefault(ulps, len(errors)),
             }
         )
-    return {"logits": list(places), "curves": curves, "looks": _looks(results)}
+    return {
+        "logits": list(places),
+        "ulps": list(errors),
+        "curves": curves,
+        "looks": _looks(results),
+        "regions": {
+            name: regions(format_of(name))
+            for name in dict.fromkeys(curve.dtype for curve in results.curves)
+        },
+    }
+
+
+def regions(format_: Format) -> dict[str, float]:
+    """The sizes of the logits at which e^±|x| leaves the normal numbers of a format.
+
+    Args:
+        format_: the format of the logits and results.
+
+    Returns:
+        ``subnormal``: beyond it e^−|x| is subnormal, and may be flushed to zero at AA; ``zero``:
+        beyond it e^−|x| rounds to 0; ``overflow``: beyond it e^|x| is infinite.
+
+    Example:
+        >>> from bce_conformance.reference import FLOAT32
+        >>> {name: round(size, 1) for name, size in regions(FLOAT32).items()}
+        {'subnormal': 87.3, 'zero': 104.0, 'overflow': 88.7}
+    """
+    ln2 = math.log(2)
+    least = format_.emin - format_.precision + 1  # the exponent of the smallest subnormal
+    return {
+        "subnormal": -format_.emin * ln2,
+        "zero": (1 - least) * ln2,
+        "overflow": math.log(format_.largest_finite),
+    }
 
 
 def specifications(results: Results) -> dict[str, Spec]:
@@ -125,17 +167,30 @@ def specifications(results: Results) -> dict[str, Spec]:
     """
     return {
         name: {
-            "vega": _specification(results, exponent, marked),
+            "vega": _specification(results),
             "exponent": exponent,
             "limit": limit,
         }
-        for name, (exponent, limit, marked) in RANGES.items()
+        for name, (exponent, limit) in RANGES.items()
     }
 
 
-def _drawn(value: float) -> float:
+def _logit(logit: float) -> float:
+    near = NEAR[0] <= abs(logit) <= NEAR[1]
+    return _drawn(logit, DIGITS if near else FAR_DIGITS)
+
+
+def _drawn(value: float, digits: int = DIGITS) -> float:
     """A number to as many digits as a drawing needs, its sign and a zero kept."""
-    return float(f"{value:.{DIGITS}g}")
+    drawn = float(f"{value:.{digits}g}")
+    return drawn if math.isfinite(drawn) else value
+
+
+def _error(ulp: float) -> float:
+    """An error as it is drawn, on the same side of every level's bound as it is."""
+    drawn = _drawn(ulp)
+    crossed = any((drawn > bound) != (ulp > bound) for bound in LEVEL_LINES)
+    return ulp if crossed else drawn
 
 
 def _looks(results: Results) -> dict[str, dict[str, Any]]:
@@ -147,33 +202,48 @@ def _looks(results: Results) -> dict[str, dict[str, Any]]:
     }
 
 
-def _specification(results: Results, exponent: int, marked: range) -> Spec:
-    chart: Any = _lines(results, _logit_axis(exponent, marked)) + _levels()
+def _specification(results: Results) -> Spec:
+    chart: Any = _regions() + _lines(results) + _levels()
     chart = chart.properties(width="container", height=400, background="transparent")
+    given = {"left": -1, "right": 1, "top": 10, "ticks": [], "labels": [], "quiet": "#808080"}
+    chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in given.items()))
     return vega(chart.configure_view(stroke=None))
 
 
-def _lines(results: Results, logit_axis: alt.Axis) -> alt.LayerChart:
+def _place(field: str, **options: Any) -> alt.X:
+    """A field of logits on the chart's scale, of which the page shows what it likes."""
+    left, right = alt.ExprRef("left"), alt.ExprRef("right")
+    return alt.X(field, **options).scale(domain=[left, right], nice=False, zero=False)
+
+
+def _lines(results: Results) -> alt.LayerChart:
     looks = _looks(results)
-    # The page replaces both domains by those of the curves it draws.
-    x = alt.X("place:Q", title="logit", axis=logit_axis).scale(domain=[-1, 1], nice=False)
     y = alt.Y("ulp:Q", title="error in ULP", axis=_ulp_axis())
-    y = y.scale(type="symlog", constant=ULP_CONSTANT, domain=[0, 10], nice=False)
+    domain = [0, alt.ExprRef("top")]
+    y = y.scale(type="symlog", constant=ULP_CONSTANT, domain=domain, nice=False)
     colour = alt.Color("backend:N", legend=None)
     colour = colour.scale(domain=list(looks), range=[look["colour"] for look in looks.values()])
     dash = alt.StrokeDash("backend:N", legend=None)
     dash = dash.scale(domain=list(looks), range=[look["dash"] for look in looks.values()])
-    tooltip = [
-        alt.Tooltip("backend:N"),
-        alt.Tooltip("logit:Q", format=".6~g"),
-        alt.Tooltip("shown:N", title="ULP"),
-    ]
+    x = _place("place:Q", title="logit", axis=_logit_axis())
     base = alt.Chart(alt.Data(name="points")).encode(x=x, y=y, color=colour)
-    line = base.mark_line(strokeWidth=1.6, opacity=0.9).encode(strokeDash=dash)
-    dots = base.mark_circle(size=60, opacity=0).encode(tooltip=tooltip)
+    line = base.mark_line(strokeWidth=1.6, opacity=0.9, clip=True).encode(strokeDash=dash)
     lost = base.transform_filter("datum.infinite")
-    crosses = lost.mark_point(shape="triangle-up", size=70, filled=True, opacity=1)
-    return line + dots + crosses.encode(tooltip=tooltip)
+    return line + lost.mark_point(shape="triangle-up", size=70, filled=True, opacity=1, clip=True)
+
+
+def _regions() -> alt.LayerChart:
+    """Bands from ``from`` to ``to``, their ``words`` in the ``row`` given."""
+    base = alt.Chart(alt.Data(name="regions"))
+    band = base.mark_rect(color="#8a94a0", clip=True).encode(
+        x=_place("from:Q", title="logit"), x2="to:Q", opacity=alt.Opacity("shade:Q", scale=None)
+    )
+    words = base.mark_text(
+        color=alt.ExprRef("quiet"), fontSize=11, align="center", baseline="top", font="system-ui"
+    )
+    return band + words.encode(
+        x=_place("middle:Q", title="logit"), y=alt.Y("row:Q", scale=None), text="words:N"
+    )
 
 
 def _levels() -> alt.Chart:
@@ -190,20 +260,11 @@ def _ulp_axis() -> alt.Axis:
     return alt.Axis(values=list(ULP_TICKS), labelExpr=label, grid=False, labelOverlap=False)
 
 
-def _logit_axis(exponent: int, marked: range) -> alt.Axis:
-    places = [math.log10(1 + 10.0 ** (decade - exponent)) for decade in marked if decade < 270]
-    # Beyond the range of a double the 1 does not matter any more.
-    places += [float(decade - exponent) for decade in marked if decade >= 270]
-    ticks = sorted([*(-place for place in places), 0.0, *places])
-    size = "abs(datum.value)"
-    decade = f"round(({size} > 15 ? {size} : log(pow(10, {size}) - 1) / LN10) + {exponent})"
-    label = (
-        f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + (abs({decade} - 1) < 3 ? "
-        f"format(pow(10, {decade}), '~g') : '10' + {_superscript(decade)})"
-    )
+def _logit_axis() -> alt.Axis:
+    """Ticks at the places ``ticks``, each with its entry of ``labels``."""
     return alt.Axis(
-        values=ticks,
-        labelExpr=label,
+        values=alt.ExprRef("ticks"),
+        labelExpr="labels[indexof(ticks, datum.value)]",
         grid=True,
         gridOpacity=0.35,
         labelOverlap="greedy",

@@ -7,15 +7,16 @@ changed by more than the stated factor is in the result; it judges nothing anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.results.cells import Cell, Place, is_better
+from bce_conformance.results.cells import VERDICTS, Cell, Place, is_better
 from bce_conformance.results.model import BackendEntry, Results, Run
 from bce_conformance.results.writing import plain
 
@@ -28,6 +29,9 @@ FACTOR = 2.0
 
 NOISE = 0.5
 """Largest ULP error of a correctly rounded result: changes below it are no movement."""
+
+LISTED = 8
+"""How many cells of a backend that are in one run only are listed before they are only counted."""
 
 Kind = Literal["verdict", "ulp", "appeared", "disappeared"]
 
@@ -42,6 +46,7 @@ class Move:
         before: the cell in the first run; None where it appeared.
         after: the cell in the second run; None where it disappeared.
         better: True for better, False for worse, None where that cannot be said.
+        harm: the score of the most harmful known defect of the worse one of the two; 0 for none.
     """
 
     place: Place
@@ -49,6 +54,7 @@ class Move:
     before: Cell | None
     after: Cell | None
     better: bool | None
+    harm: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Comparison:
     moves: tuple[Move, ...]
     unmoved: int
     timings: tuple[timings.Move, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)  # requirement → its sentence
 
     @property
     def worse(self) -> int:
@@ -87,7 +94,8 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
             0.5 ULP counting as 0.5.
 
     Returns:
-        The moves, what is worse first, then in the second run's order.
+        The moves: what is worse first, then what cannot be said, then what is better; among each
+        the most harmful first.
 
     Raises:
         ValueError: ``factor`` is not a number of at least 1.
@@ -96,8 +104,9 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
         raise ValueError(f"factor is {factor}; accepted is a number of at least 1")
     old = {cell.place: cell for cell in before.cells}
     new = {cell.place: cell for cell in after.cells}
-    order = {False: 0, None: 1, True: 2}
-    moves = tuple(sorted(_moves(old, new, factor), key=lambda move: order[move.better]))
+    scores = {defect.id: defect.harm.score for run in (before, after) for defect in run.defects}
+    found = [replace(move, harm=_harm(move, scores)) for move in _moves(old, new, factor)]
+    moves = tuple(sorted(found, key=_rank))
     return Comparison(
         before=before.run,
         after=after.run,
@@ -107,7 +116,26 @@ def compare(before: Results, after: Results, *, factor: float = FACTOR) -> Compa
         timings=timings.moved(before.timings, after.timings)
         if before.timings and after.timings
         else (),
+        texts={r.id: r.text for run in (before, after) for r in run.requirements},
     )
+
+
+def _harm(move: Move, scores: Mapping[str, int]) -> int:
+    """The score of the known defects of a cell that became worse, or that was."""
+    cell = move.before if move.better else move.after
+    return max((scores[name] for name in cell.defects), default=0) if cell else 0
+
+
+def _rank(move: Move) -> tuple[int, int, int, float]:
+    """Worse first; then by known harm, by levels lost or won, and by how far the error moved."""
+    order = {False: 0, None: 1, True: 2}
+    levels, far = 0, 0.0
+    if move.before and move.after:
+        levels = abs(VERDICTS.index(move.after.verdict) - VERDICTS.index(move.before.verdict))
+        if move.before.ulp and move.after.ulp:
+            small, large = sorted((_largest(move.before), _largest(move.after)))
+            far = 0.0 if small == large else math.log(large / small)
+    return order[move.better], -move.harm, -levels, -far
 
 
 def _versions(before: Results, after: Results) -> tuple[Version, ...]:
@@ -244,13 +272,27 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
     for name in ("", "cell", "before", "after"):
         table.add_column(name)
     marks = {True: Text("better", "green"), False: Text("worse", "bold red")}
-    for move in moves:
+    listed, counts = _apart(moves)
+    for move in listed:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
         states = (state_of(move.before), state_of(move.after))
         table.add_row(mark, Text(str(move.place), overflow="fold"), *states)
         if move.kind in ("verdict", "ulp"):
             table.add_row("", Text(f"  {distance(move)}", style="dim", overflow="fold"), "", "")
+    for (kind, backend), number in counts.items():
+        table.add_row(Text(kind), Text(f"{number} cells of {backend}", overflow="fold"), "", "")
     return table
+
+
+def _apart(moves: tuple[Move, ...]) -> tuple[list[Move], dict[tuple[Kind, str], int]]:
+    """The moves to list, and how many cells of a backend are in one run only, where many are."""
+    one_sided = Counter(
+        (move.kind, move.place.backend)
+        for move in moves
+        if move.kind in ("appeared", "disappeared")
+    )
+    many = {key: number for key, number in one_sided.items() if number > LISTED}
+    return [move for move in moves if (move.kind, move.place.backend) not in many], many
 
 
 def distance(move: Move) -> str:

@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, Template
 
 from bce_conformance.conformance.findings.harm import meaning, rule
 from bce_conformance.conformance.ledger.evidence import Evidence, evidence
 from bce_conformance.conformance.ledger.model import LedgerFile
 from bce_conformance.conformance.specification import requirements
+from bce_conformance.reports.pages.environment import environment
 from bce_conformance.results.model import Defect
 from bce_conformance.results.writing import write_text
 
-TEMPLATES = Path(__file__).with_name("templates")
 GRADES = ("wrong", "inputs", "noticed", "reaches")
 
 
@@ -117,15 +117,7 @@ def shortened(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(cell=cell, shortened=shortened, sentence=sentence)
-    return environment
+    return environment(cell=cell, shortened=shortened, sentence=sentence)
 
 
 def _template(name: str) -> Template:

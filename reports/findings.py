@@ -58,18 +58,26 @@ class Finding:
     @property
     def worst_input(self) -> str:
         """Where it is worst, what came back and what is exact; empty where no error is judged."""
-        found = self.worst.worst
-        if found is None:
-            return ""
-        operands = {"x": found.logit, "y": found.target, "w": found.weight, "p": found.pos_weight}
-        inputs = [f"{n} = {float.fromhex(v):.9g}" for n, v in operands.items() if v is not None]
-        got, exact = (f"{float.fromhex(value):.9g}" for value in (found.got, found.exact))
-        return f"at {', '.join(inputs)}: returned {got}, exact {exact}"
+        return worst_input(self.worst)
 
     @property
     def words(self) -> str:
         """How bad it is, in how many cells, and why."""
         return f"{self.evidence}: {self.text}"
+
+
+def worst_input(cell: Cell) -> str:
+    """Where a cell is worst, what came back and what is exact; empty where no error is judged.
+
+    Example: ``at x = 20, y = 1: returned 0, exact -2.06115369e-09``
+    """
+    found = cell.worst
+    if found is None:
+        return ""
+    operands = {"x": found.logit, "y": found.target, "w": found.weight, "p": found.pos_weight}
+    inputs = [f"{n} = {float.fromhex(v):.9g}" for n, v in operands.items() if v is not None]
+    got, exact = (f"{float.fromhex(value):.9g}" for value in (found.got, found.exact))
+    return f"at {', '.join(inputs)}: returned {got}, exact {exact}"
 
 
 def findings(results: Results) -> dict[str, list[Finding]]:

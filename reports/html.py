@@ -7,28 +7,23 @@ printed comes from the results, and that no text of theirs is ever read as marku
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
+from bce_conformance.reports.figures import heat, pareto
+from bce_conformance.reports.pages.environment import asset, environment
+from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
-from bce_conformance.timing.plan import title
 
 from .charts import packed_curves, specifications, vega_script
 from .findings import distinct
 from .grid import FAMILIES, Square, families, grid, square
-from .packing import as_json, compressed, packed_cells
-from .standing import counted, standing, unexpected
+from .packing import packed_cells
+from .standing import counted, unexpected
 from .tasks import answers, tasks
-from .timings import by_workload, chart, duration, noise_line
-
-TEMPLATES = Path(__file__).with_name("templates")
+from .timings import by_workload, chart, noise_line
 
 MARKS = {verdict: verdict for verdict in VERDICTS} | {"unsupported": "n/a", "not measured": "–"}
 """What a verdict is called in a square of the grid."""
@@ -47,7 +42,19 @@ LEGEND = {
 }
 """What each verdict means."""
 
-SCRIPTS = ("data.js", "state.js", "evidence.js", "cells.js", "curves.js", "page.js")
+SCRIPTS = (
+    *("data.js", "state.js", "evidence.js", "cells.js"),
+    *(
+        "charts.js",
+        "scale.js",
+        "zoom.js",
+        "readings.js",
+        "heat.js",
+        "curves.js",
+        "pareto.js",
+        "page.js",
+    ),
+)
 """The page's own scripts; each needs those before it."""
 
 UNEXPECTED_SHOWN = 20
@@ -56,21 +63,6 @@ UNEXPECTED_SHOWN = 20
 
 FINDINGS_SHOWN = 12
 """How many defects the page shows before the rest is folded away."""
-
-
-def environment() -> Environment:
-    """The templates of the pages, with the filters that they use; everything is escaped."""
-    found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters.update(count=_count, slug=_slug, part=partial(quote, safe=""))
-    found.filters.update(compressed=compressed, as_json=as_json)
-    found.filters.update(workload=title, duration=duration, standing=standing)
-    return found
 
 
 def render(results: Results, *, so_far_of: int | None = None) -> str:
@@ -83,10 +75,6 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
     Returns:
         The page.
     """
-    has_curves = any(curve.points for curve in results.curves)
-    vega = vega_script() if has_curves or results.timings else None
-    has_curves = has_curves and vega is not None
-    timing_chart = chart(results.timings) if results.timings and vega else None
     found = distinct(results)
     return (
         environment()
@@ -97,9 +85,6 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             so_far_of=so_far_of,
             style=asset("report.css"),
             scripts=[asset(name) for name in SCRIPTS],
-            vega=vega if vega and (has_curves or timing_chart) else None,
-            curves=packed_curves(results) if has_curves else None,
-            specifications=specifications(results) if has_curves else None,
             cells=packed_cells(results),
             grids=_grids(results),
             found=found,
@@ -117,18 +102,41 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             not_as_known=counted(results.cells),
             shown=UNEXPECTED_SHOWN,
             duration=_duration(results),
+            gaps=gaps(results),
             devices=_distinct(results, "device"),
             dtypes=_distinct(results, "dtype"),
             verdicts=VERDICTS,
             marks=MARKS,
             legend=LEGEND,
-            timings=results.timings,
-            timings_only=bool(results.timings) and not results.cells,
-            timed=by_workload(results.timings) if results.timings else {},
-            noise=noise_line(results.timings).plain if results.timings else "",
-            timing_chart=timing_chart,
+            **_figures(results),
         )
     )
+
+
+def _figures(results: Results) -> dict[str, Any]:
+    """The charts with their data, each None where the run has nothing for it, and the timings."""
+    has_curves = any(curve.points for curve in results.curves)
+    vega = vega_script() if has_curves or results.timings else None
+    has_curves = has_curves and vega is not None
+    heated = heat.packed(results) if has_curves and results.maps else None
+    timed = results.timings
+    timing_chart = chart(timed) if timed and vega else None
+    compared = pareto.packed(pareto.comparisons(results))
+    return {
+        "vega": vega if has_curves or timing_chart or compared else None,
+        "curves": packed_curves(results) if has_curves else None,
+        "specifications": specifications(results) if has_curves else None,
+        "heat": heated,
+        "heat_chart": heat.chart() if heated else None,
+        "classes": heat.CLASSES,
+        "timings": timed,
+        "timings_only": bool(timed) and not results.cells,
+        "timed": by_workload(timed) if timed else {},
+        "noise": noise_line(timed).plain if timed else "",
+        "timing_chart": timing_chart,
+        "pareto": compared,
+        "pareto_chart": pareto.chart() if compared and vega else None,
+    }
 
 
 def write(results: Results, path: str | Path, *, so_far_of: int | None = None) -> None:
@@ -174,18 +182,3 @@ def _duration(results: Results) -> str:
     took = sum(run.seconds.values()) if run.seconds else (ended - begun).total_seconds()
     minutes, seconds = divmod(round(took), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _count(number: int) -> str:
-    """A count with a thin space between thousands."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def _slug(verdict: str) -> str:
-    """A verdict as the name of a style class."""
-    return verdict.replace(" ", "-")
-
-
-def asset(name: str) -> Markup:
-    """A style sheet or script of this package, which goes into a page as it is."""
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

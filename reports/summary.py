@@ -18,6 +18,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bce_conformance.conformance.tiers import TIERS
+from bce_conformance.reports.pages.unmeasured import lacks
 from bce_conformance.results.cells import LEVELS, VERDICTS, Cell
 from bce_conformance.results.model import BackendEntry, Results
 
@@ -214,13 +215,14 @@ def reproduce(cell: Cell) -> str:
     return shlex.join(["bce-conformance", "reproduce", cell.id])
 
 
-def _wrapped(text: str, indent: str, style: str = "") -> Iterator[Text]:
+def _wrapped(text: str, indent: str, style: str = "", *, whole: bool = False) -> Iterator[Text]:
+    """A text in lines of 80 columns; ``whole`` leaves a longer word unbroken, to be copied."""
     lines = textwrap.wrap(
         text,
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
-        break_long_words=False,
+        break_long_words=not whole,
         break_on_hyphens=False,
     )
     for line in lines:
@@ -245,7 +247,7 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     named = worse or [cell for cell in results.cells if cell.better]
     told = [cell for cell in named if cell.verdict != "unsupported"]
     for cell in told[:SHOWN]:
-        yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ")
+        yield from _wrapped(f"{cell.id}: {moved(cell)}", "  ", whole=True)
     if len(told) > SHOWN:
         yield Text(f"  and {len(told) - SHOWN} more")
     yield from _unsupported_lines([cell for cell in named if cell.verdict == "unsupported"])
@@ -255,7 +257,7 @@ def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     """What backends do not support, each once: a format that is not taken is one thing."""
     alike: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        alike.setdefault((cell.backend, _lacks(cell)), []).append(cell.requirement)
+        alike.setdefault((cell.backend, lacks(cell)), []).append(cell.requirement)
     ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
     for (backend, detail), requirements in ranked[:LACKING]:
         number = f"{len(requirements)} cells, such as of" if len(requirements) > 1 else "a cell of"
@@ -264,11 +266,6 @@ def _unsupported_lines(cells: Sequence[Cell]) -> Iterator[Text]:
     others = sum(len(requirements) for _, requirements in ranked[LACKING:])
     if others:
         yield Text(f"  and {others} cells more that are unsupported")
-
-
-def _lacks(cell: Cell) -> str:
-    """What a backend does not support, by the first that a cell tells of it."""
-    return cell.detail.split("; ")[0].rpartition("unsupported: ")[2]
 
 
 def next_command(results: Results, folder: Path | None = None) -> str:

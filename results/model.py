@@ -213,6 +213,27 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class ErrorMap:
+    """The largest ULP error over logit and soft target.
+
+    Attributes:
+        backend, device, dtype, quantity: as of a curve.
+        logits: edges of the columns, ascending.
+        targets: edges of the rows, ascending.
+        ulps: a row for each pair of targets, in it an error for each pair of logits, possibly
+            ``inf``; None where nothing was tried.
+    """
+
+    backend: str
+    device: str
+    dtype: str
+    quantity: str
+    logits: tuple[float, ...]
+    targets: tuple[float, ...]
+    ulps: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class Timing:
     """One measurement of speed.
 
@@ -293,6 +314,7 @@ class Results:
     curves: tuple[Curve, ...]
     timings: Timings | None = None
     defects: tuple[Defect, ...] = ()
+    maps: tuple[ErrorMap, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """The cells as rows of a table, of which ``COLUMNS`` names the columns.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ from .model import (
     Curve,
     Defect,
     Device,
+    ErrorMap,
     Harm,
     Host,
     Requirement,
@@ -114,6 +116,7 @@ def from_document(document: Any) -> Results:
         curves=tuple(_curve(entry) for entry in document.get("curves", ())),
         timings=_timings(document["timings"]) if "timings" in document else None,
         defects=tuple(map(_defect, document.get("defects", ()))),
+        maps=tuple(map(_map, document.get("maps", ()))),
     )
 
 
@@ -204,6 +207,12 @@ def _curve(entry: dict[str, Any]) -> Curve:
     return Curve(**{**entry, "points": points})
 
 
+def _map(entry: dict[str, Any]) -> ErrorMap:
+    ulps = tuple(tuple(None if ulp is None else float(ulp) for ulp in row) for row in entry["ulps"])
+    edges = {name: tuple(map(float, entry[name])) for name in ("logits", "targets")}
+    return ErrorMap(**{**entry, **edges, "ulps": ulps})
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ResultsError(f"{name} is not JSON; an infinite number is the string 'inf'")
 
@@ -263,7 +272,20 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
         logits = [point[0] for point in curve["points"]]
         if logits != sorted(logits):
             yield f"curves[{index}].points: logits are not in ascending order"
+    for index, one in enumerate(document.get("maps", ())):
+        yield from _map_problems(f"maps[{index}]", one, ids["backends"])
     yield from _timing_problems(document.get("timings", {}))
+
+
+def _map_problems(where: str, one: dict[str, Any], backends: set[str]) -> Iterator[str]:
+    if one["backend"] not in backends:
+        yield f"{where}.backend: {one['backend']!r} is not the id of one of backends"
+    for name in ("logits", "targets"):
+        if any(lower >= upper for lower, upper in pairwise(one[name])):
+            yield f"{where}.{name}: edges are not in ascending order"
+    rows, columns = len(one["targets"]) - 1, len(one["logits"]) - 1
+    if len(one["ulps"]) != rows or any(len(row) != columns for row in one["ulps"]):
+        yield f"{where}.ulps: has other than {rows} rows of {columns}, one between two edges each"
 
 
 def _timing_problems(timings: dict[str, Any]) -> Iterator[str]:

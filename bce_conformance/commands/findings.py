@@ -121,9 +121,10 @@ def _lines(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name}{harm}"
     yield from _wrapped(entry["title"])
     if "expected" in entry:
-        yield f"  exact {entry['expected']}, returned {entry['returned']}"
+        yield from _wrapped(f"exact {entry['expected']}, returned {entry['returned']}")
     if "evidence" in entry:
-        yield from (f"  {backend}: {text}" for backend, text in entry["evidence"].items())
+        for backend, text in entry["evidence"].items():
+            yield from _wrapped(f"{backend}: {text}")
     else:
         yield from _wrapped(f"in {', '.join(entry['backends'])}")
     for field in ("explain", "reproduce", "link"):

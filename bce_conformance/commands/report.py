@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bce_conformance.conformance.run import Exit
+from bce_conformance.results.model import Results
 from bce_conformance.terminal.console import console, errors, misuse, read
 
 from .options import OUT
@@ -32,6 +34,10 @@ def report(
     chosen: Annotated[
         list[FormatName], typer.Option("--format", help="repeatable; files go into the folder")
     ] = [FormatName.html],  # noqa: B006
+    timings: Annotated[
+        Path | None,
+        typer.Option("--timings", help="results.json or folder of a bench, shown beside this run"),
+    ] = None,
 ) -> None:
     """Render results.json again: report.html, or other formats.
 
@@ -39,21 +45,37 @@ def report(
     test fails if its cell is worse than known. json: report.json, matrix and findings. latex:
     report.tex, two tables. badge: badge.svg.
 
+    --timings shows the timings of another results.json in place of the run's own; that file and
+    this run's results.json stay as they are.
+
     Example: bce-conformance report reports/out --format junit --format badge
     """
     folder = folder.parent if folder.name == "results.json" else folder
     others = [name for name in dict.fromkeys(chosen) if name is not FormatName.html]
     if FormatName.html in chosen:
-        render(folder)
+        render(folder, timings=timings)
     if others:
-        _export(folder, others)
+        _export(folder, others, timings)
 
 
-def _export(folder: Path, names: Iterable[FormatName]) -> None:
+def _with_timings(folder: Path, timings: Path | None) -> Results:
+    """A run, with the timings of another results.json where one is named."""
+    found = read(folder)
+    if timings is None:
+        return found
+    other = read(timings)
+    if other.timings is None:
+        misuse(
+            f"--timings is {timings}, which has none; bce-conformance bench --out DIR makes some"
+        )
+    return replace(found, timings=other.timings)
+
+
+def _export(folder: Path, names: Iterable[FormatName], timings: Path | None) -> None:
     """Write a run in other formats, and say where they are."""
     from bce_conformance.reports.exports.formats import write
 
-    found = read(folder)
+    found = _with_timings(folder, timings)
     for name in names:
         try:
             path = write(found, str(name), folder)
@@ -62,17 +84,20 @@ def _export(folder: Path, names: Iterable[FormatName]) -> None:
         console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
+def render(
+    folder: Path, *, page: bool = True, brief: bool = False, timings: Path | None = None
+) -> None:
     """Show the summary of a run and render its page, which takes seconds.
 
     Args:
         folder: where results.json is, and where the page goes.
         page: whether it is rendered.
         brief: whether only the summary's last lines are shown.
+        timings: another results.json, whose timings are shown; None for those of the run.
     """
     from bce_conformance.reports import charts, html, summary
 
-    found = read(folder)
+    found = _with_timings(folder, timings)
     console.print((summary.closing if brief else summary.summary)(found, folder), soft_wrap=True)
     text = f"to render the report: bce-conformance report {folder}"
     if page:

@@ -1,7 +1,8 @@
 """Error curves: the largest ULP error seen in each interval of the logit, by backend.
 
 No input is evaluated for a curve: it is a by-product of the judging of unweighted elementwise
-losses and gradients, thinned to one point an interval so that it can be drawn.
+losses and gradients, thinned to one point an interval so that it can be drawn. So are the maps over
+logit and soft target, whose squares are numbered as the intervals of a curve are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.intervals import interval
-from bce_conformance.results.model import Curve
+from bce_conformance.results.model import Curve, ErrorMap
 
+from .error_maps import error_map, square
+
+_MAP = "map"  # the name of a map's squares, where a curve has that of its target
 _QUANTITIES = ("loss", "grad_logits")
 
 Key = tuple[str, str, str, str, str]
@@ -52,7 +56,13 @@ class Curves:
             if chosen.any():
                 key = (backend, device, inputs.format.name, quantity, name)
                 points = self._points.setdefault(key, {})
-                _merge(points, logits[chosen], ulp[chosen])
+                _merge(points, logits[chosen], ulp[chosen], interval(logits[chosen]))
+        squares = square(logits, targets)
+        chosen = squares >= 0
+        if chosen.any():
+            key = (backend, device, inputs.format.name, quantity, _MAP)
+            points = self._points.setdefault(key, {})
+            _merge(points, logits[chosen], ulp[chosen], squares[chosen])
 
     def take(self, others: Curves | Mapping[Key, Points]) -> dict[Key, Points]:
         """Take over the points of others that are the first, or have larger errors; return those.
@@ -68,12 +78,25 @@ class Curves:
         return tuple(
             Curve(*key, tuple(sorted(points.values())))
             for key, points in sorted(self._points.items())
+            if key[-1] != _MAP
+        )
+
+    def maps(self) -> tuple[ErrorMap, ...]:
+        """The maps of soft targets."""
+        return tuple(
+            error_map(key, points)
+            for key, points in sorted(self._points.items())
+            if key[-1] == _MAP
         )
 
 
-def _merge(points: Points, logits: NDArray[np.float64], ulp: NDArray[np.float64]) -> None:
+def _merge(
+    points: Points,
+    logits: NDArray[np.float64],
+    ulp: NDArray[np.float64],
+    intervals: NDArray[np.int64],
+) -> None:
     """Keep the largest error of each interval."""
-    intervals = interval(logits)
     largest = np.full(intervals.max(initial=0) + 1, -1.0)
     np.maximum.at(largest, intervals, ulp)
     at_largest = np.flatnonzero(ulp == largest[intervals])

@@ -117,6 +117,7 @@ def outcome(
         tuple(cells),
         matrix.curves.curves(),
         defects=tuple(d for d in defects().values() if set(d.backends) & measured),
+        maps=matrix.curves.maps(),
     )
 
 

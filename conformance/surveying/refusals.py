@@ -106,8 +106,8 @@ class Refusals:
 
         if self._needs_others(levels, shows):
             if self._fails_again(levels, number):
-                cause = frozenset({("repetition", levels["repetition"])})
-                self._remember(cause, levels, failure)
+                met = frozenset({("repetition", levels["repetition"])})
+                self._remember(met, levels, failure)
             else:
                 self.by_chance.append(str(failure))
             return

@@ -1,67 +1,14 @@
-// The charts: drawn by Vega once they come near, in the page's colours, light or dark.
+// The error curves: what is chosen of them, drawn over a window of logits, and read at one of them.
 "use strict";
-
-report.charts = (() => {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const config = () => {
-    const quiet = colour("--quiet");
-    const axis = {
-      labelColor: quiet, titleColor: quiet, gridColor: colour("--line"), domainColor: colour("--line"),
-      tickColor: colour("--line"), labelFont: "system-ui", titleFont: "system-ui", labelFontSize: 12,
-      titleFontWeight: 500, titlePadding: 8,
-    };
-    const title = { color: quiet, font: "system-ui", fontSize: 12 };
-    return { axis, title };
-  };
-
-  // Vega is read at the first chart only: the rest of the page does not wait for it.
-  let vega = null;
-  const load = () => (vega ??= report.unpack("vega").then((source) => {
-    document.head.append(report.element("script", { text: source }));
-  }));
-  const embed = async (place, specification) => {
-    await load();
-    const theme = dark.matches ? "dark" : "light";
-    const done = await vegaEmbed(place, specification, {
-      mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme },
-    });
-    // The chart's own words are one image with one name, and its table is beside it.
-    for (const part of document.querySelectorAll(`${place} svg`)) part.setAttribute("aria-hidden", "true");
-    return done;
-  };
-
-  /** Call `draw` once the section is near, before printing, and when the colours change. */
-  const whenNear = (id, draw) => {
-    let near = false;
-    const begin = () => {
-      near = true;
-      return draw();
-    };
-    const watch = new IntersectionObserver((entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      watch.disconnect();
-      begin();
-    }, { rootMargin: "1200px" });
-    watch.observe(document.getElementById(id));
-    addEventListener("beforeprint", () => near || begin());
-    dark.addEventListener("change", () => near && draw());
-    return { ready: () => near };
-  };
-  return { embed, whenNear };
-})();
-
-report.startTimings = () => {
-  if (!document.getElementById("timing-data")) return;
-  report.charts.whenNear("timings", async () => {
-    await report.charts.embed("#timing-chart", JSON.parse(await report.unpack("timing-data")));
-  });
-};
 
 report.startCurves = () => {
   const field = document.getElementById("curve-backends");
   if (!field) return;
-  const { element, number } = report;
+  const { element, number, readings } = report;
+  const box = document.getElementById("chart-box");
+  const slider = document.getElementById("curve-at");
+  const here = document.getElementById("curve-here-said");
+  const ASK = here.textContent;
   const titles = { grad_logits: "gradient", near: "|x| ≤ 1000", all: "all" };
   const order = ["loss", "grad_logits", "0", "1", "soft", "float16", "bfloat16", "float32", "float64"];
   const names = ["quantity", "target", "dtype", "device"];
@@ -69,69 +16,135 @@ report.startCurves = () => {
   const defaults = { range: "near" };
   const hidden = new Set();
   let data = null;
+  let zoomed = null; // the window of logits, or null for all of them
+  let shown = null; // what the chart shows: its view, scale, series and window
+  let zoom = null;
+  let heat = null;
 
-  const rows = (curve) => data.logits[curve.logits].map((logit, index) => ({ logit, ulp: curve.ulps[index] ?? Infinity }));
   const wanted = () => data.curves.filter((curve) =>
     !hidden.has(curve.backend) && names.every((name) => curve[name] === chosen[name]));
 
-  /** The table that says what the chart shows. */
-  const tabulate = (curves, limit) => {
-    const beyond = (points, bound) => {
-      const over = points.filter((point) => point.ulp > bound).map((point) => point.logit);
-      if (!over.length) return "nowhere";
-      const [least, most] = [Math.min(...over), Math.max(...over)];
-      const where = least === most ? `at ${number(least)}` : `${number(least)} to ${number(most)}`;
-      return `${where} (${over.length} of ${points.length} points)`;
+  /** Each chosen backend with its points, in the order of the backends. */
+  const seriesOf = (scale, limit) => wanted().map((curve) => [
+    curve.backend,
+    data.logits[curve.logits]
+      .map((logit, index) => ({ logit, place: scale.place(logit), ulp: data.ulps[curve.ulps][index] ?? Infinity }))
+      .filter(({ logit }) => limit === null || Math.abs(logit) <= limit),
+  ]);
+
+  /** Bands where results of this format leave the normal numbers, and words for those in sight. */
+  const bands = (scale, [from, to]) => {
+    const { subnormal, zero, overflow } = data.regions[chosen.dtype];
+    const side = { 0: -1, 1: 1 }[chosen.target];
+    const found = [];
+    const add = (low, high, words, shade, row) => {
+      const [a, b] = [low, high].map((logit) => Math.min(Math.max(scale.place(logit), from), to)).sort((one, other) => one - other);
+      if (a < b) found.push({ from: a, to: b, middle: (a + b) / 2, words: (b - a) / (to - from) > 0.07 ? words : "", shade, row });
     };
-    const lines = curves.map((curve) => {
-      const points = rows(curve).filter((point) => limit === null || Math.abs(point.logit) <= limit);
-      const worst = points.reduce((most, point) => (point.ulp > most.ulp ? point : most), { ulp: -1, logit: NaN });
-      return element("tr", {}, element("th", { scope: "row" }, curve.backend), ...[
-        number(worst.ulp), number(worst.logit), beyond(points, 1), beyond(points, 4),
-      ].map((words) => element("td", {}, words)));
-    });
-    document.querySelector("#curve-table tbody").replaceChildren(...lines);
-    document.getElementById("curve-said").textContent =
-      `${titles[chosen.quantity] ?? chosen.quantity}, target ${chosen.target}, ${chosen.dtype}, ${chosen.device}, logits: ${titles[chosen.range]}`;
+    const far = Number.MAX_VALUE;
+    if (side) {
+      add(side * subnormal, side * zero, ["subnormal:", "AA may flush"], 0.3, 4);
+      add(side * zero, side * far, "rounds to 0", 0.18, 4);
+    }
+    add(overflow, far, "eˣ overflows", 0.1, 36);
+    add(-overflow, -far, "e⁻ˣ overflows", 0.1, 36);
+    return found;
   };
 
-  const draw = async () => {
-    const curves = wanted();
-    const { vega, exponent, limit } = data.specifications[chosen.range];
-    tabulate(curves, limit);
-    const finite = curves.flatMap((curve) => curve.ulps).reduce((most, ulp) => Math.max(most, ulp ?? 0), 8);
+  const scene = () => {
+    const { exponent, limit } = data.specifications[chosen.range];
+    const scale = report.scale(exponent);
+    const series = seriesOf(scale, limit);
+    const most = series.flatMap(([, points]) => points).reduce((size, { place }) => Math.max(size, Math.abs(place)), 1);
+    const side = limit === null ? most : scale.place(limit);
+    const whole = [-side, side];
+    const places = zoomed?.map((logit) => Math.min(Math.max(scale.place(logit), -side), side)) ?? whole;
+    const window = places[0] < places[1] ? places : whole;
+    const inside = series.map(([backend, points]) => [backend, points.filter(({ place }) => place >= window[0] && place <= window[1])]);
+    const errors = inside.flatMap(([, points]) => points).map(({ ulp }) => ulp);
+    const finite = errors.reduce((top, ulp) => (ulp < Infinity ? Math.max(top, ulp) : top), 8);
     // The infinite ones are drawn a decade above the largest finite error.
-    const top = finite * (curves.some((curve) => curve.ulps.includes(null)) ? 10 : 1.5);
-    const specification = structuredClone(vega);
-    const place = (logit) => {
-      const decades = Math.log10(Math.abs(logit)) - exponent;
-      return Math.sign(logit) * (decades > 15 ? decades : Math.log10(1 + Math.abs(logit) / 10 ** exponent));
+    const top = Math.min(finite * (errors.includes(Infinity) ? 10 : 1.5), Number.MAX_VALUE);
+    const points = series.flatMap(([backend, all]) => all.map(({ place, ulp }) =>
+      ({ backend, place, ulp: ulp === Infinity ? top : ulp, infinite: ulp === Infinity })));
+    const ticks = scale.ticks(scale.logit(window[0]), scale.logit(window[1]));
+    return {
+      choice: JSON.stringify([names.map((name) => chosen[name]), chosen.range, [...hidden]]), scale, series, inside, whole, window, points, bands: bands(scale, window),
+      signals: {
+        left: window[0], right: window[1], top, ticks: ticks.map(scale.place), labels: ticks.map(scale.called),
+        quiet: report.charts.colour("--quiet"),
+      },
     };
-    const points = curves.flatMap((curve) => rows(curve).map(({ logit, ulp }) => {
-      const infinite = ulp === Infinity;
-      const shown = infinite ? "∞" : String(Number(ulp.toPrecision(4)));
-      return { backend: curve.backend, logit, place: place(logit), ulp: infinite ? top : ulp, infinite, shown };
-    })).filter((point) => limit === null || Math.abs(point.logit) <= limit);
-    const side = limit === null ? points.reduce((most, point) => Math.max(most, Math.abs(point.place)), 1) : place(limit);
-    specification.data.find((set) => set.name === "points").values = points;
-    const scale = (name) => specification.scales.find((one) => one.name === name);
-    scale("x").domain = [-side, side];
-    scale("y").domain = [0, top];
-    await report.charts.embed("#chart", specification);
+  };
+
+  const inWords = ({ scale, inside, window, whole }) => {
+    const narrow = window[0] > whole[0] || window[1] < whole[1];
+    const logits = narrow ? window.map((place) => number(scale.logit(place))).join(" to ") : titles[chosen.range];
+    readings.tabulate(inside,
+      `${titles[chosen.quantity] ?? chosen.quantity}, target ${chosen.target}, ${chosen.dtype}, ${chosen.device}, logits: ${logits}`);
+    document.querySelector("[data-zoom=whole]").disabled = !narrow;
+  };
+
+  /** Draw what is chosen: into the chart that is there, if it is one of the same range. */
+  const drawNow = async (anew) => {
+    const next = scene();
+    const before = shown?.choice;
+    inWords(next);
+    if (anew || shown?.range !== chosen.range) {
+      const specification = structuredClone(data.specifications[chosen.range].vega);
+      for (const signal of specification.signals) {
+        if (signal.name in next.signals) signal.value = next.signals[signal.name];
+      }
+      specification.data.find((set) => set.name === "points").values = next.points;
+      specification.data.find((set) => set.name === "regions").values = next.bands;
+      const { view } = await report.charts.embed("#chart", specification);
+      shown = { ...next, view, range: chosen.range };
+    } else {
+      const { view, choice, signals } = shown;
+      shown = { ...next, view, range: chosen.range };
+      for (const [name, value] of Object.entries(next.signals)) view.signal(name, value);
+      view.data("regions", next.bands);
+      // Points stay where they are, but for infinite ones, which are at the top.
+      const moved = next.signals.top !== signals.top && next.points.some(({ infinite }) => infinite);
+      if (choice !== next.choice || moved) view.data("points", next.points);
+      await view.runAsync();
+    }
+    zoom?.again();
+    if (heat && (anew || before !== next.choice)) await heat(chosen, hidden);
+  };
+
+  // One drawing at a time; what is chosen meanwhile is drawn together, after it.
+  let asked = null;
+  let drawing = null;
+  const drawAll = async () => {
+    try {
+      while (asked) {
+        const { anew } = asked;
+        asked = null;
+        await drawNow(anew);
+      }
+    } finally {
+      drawing = null;
+    }
+  };
+  const draw = ({ anew = true } = {}) => {
+    asked = { anew: anew || Boolean(asked?.anew) };
+    return (drawing ??= drawAll());
   };
 
   const segments = (name, values) => {
-    const box = document.getElementById(`curve-${name}`);
-    box.hidden = values.length < 2 && name === "device";
+    const place = document.getElementById(`curve-${name}`);
+    place.hidden = values.length < 2 && name === "device";
     defaults[name] ??= values[0];
     for (const value of values) {
       const input = element("input", { type: "radio", name: `curve-${name}`, value });
       input.addEventListener("change", () => {
         chosen[name] = value;
-        draw();
+        if (name === "range") zoomed = null;
+        draw({ anew: false });
         report.state.changed("curves");
       });
-      box.append(element("label", {}, input, element("span", {}, titles[value] ?? value)));
+      place.append(element("label", {}, input, element("span", {}, titles[value] ?? value)));
     }
   };
 
@@ -145,7 +158,55 @@ report.startCurves = () => {
       if (!inputs.some((input) => input.value === chosen[name])) chosen[name] = defaults[name];
       for (const input of inputs) input.checked = input.value === chosen[name];
     }
-    for (const box of field.querySelectorAll("input")) box.checked = !hidden.has(box.value);
+    for (const one of field.querySelectorAll("input")) one.checked = !hidden.has(one.value);
+  };
+
+  const keys = () => {
+    for (const [backend, { colour, dash }] of Object.entries(data.looks)) {
+      const choice = element("input", { type: "checkbox", value: backend });
+      choice.addEventListener("change", () => {
+        if (choice.checked) hidden.delete(backend);
+        else hidden.add(backend);
+        draw({ anew: false });
+        report.state.changed("curves");
+      });
+      const key = element("span", { className: "key" });
+      key.innerHTML = '<svg width="26" height="8" aria-hidden="true"><line x1="0" y1="4" x2="26" y2="4" stroke-width="3"/></svg>';
+      key.querySelector("line").setAttribute("stroke", colour);
+      key.querySelector("line").setAttribute("stroke-dasharray", dash.join(" "));
+      field.append(element("label", {}, choice, key, backend));
+    }
+  };
+
+  /** Where the chart's scale lies in its box, and what it shows. */
+  const scope = () => {
+    const { whole, window } = shown;
+    const ground = box.querySelector("#chart .background").getBoundingClientRect();
+    const left = ground.left - box.getBoundingClientRect().left;
+    const { width } = ground;
+    const span = window[1] - window[0];
+    return {
+      whole, window, left, width,
+      pixels: (place) => left + ((place - window[0]) / span) * width,
+      place: (pixels) => window[0] + ((pixels - left) / width) * span,
+    };
+  };
+  const startZoom = () => {
+    zoom = report.startZoom({
+      box, slider, scope, buttons: document.getElementById("curve-zoom"),
+      zoom: (window) => {
+        zoomed = window?.map((place) => Number(shown.scale.logit(place).toPrecision(6))) ?? null;
+        draw({ anew: false });
+        report.state.typed("curves");
+      },
+      point: (place) => {
+        const worst = place === null ? null : readings.tell(shown.series, place);
+        document.getElementById("curve-here").hidden = worst === null;
+        const at = place === null ? "" : `logit ${shown.scale.called(Number(shown.scale.logit(place).toPrecision(4)))}`;
+        here.textContent = place === null ? ASK : `Near ${at}:`;
+        slider.setAttribute("aria-valuetext", worst ? `${at}: ${worst.backend} ${number(worst.ulp)} ULP, ${readings.level(worst.ulp)}` : "none");
+      },
+    });
   };
 
   const build = async () => {
@@ -155,40 +216,36 @@ report.startCurves = () => {
     if (distinct("dtype").includes("float32")) defaults.dtype = "float32";
     for (const name of names) segments(name, distinct(name));
     segments("range", ["near", "all"]);
-    for (const [backend, { colour, dash }] of Object.entries(data.looks)) {
-      const box = element("input", { type: "checkbox", value: backend });
-      box.addEventListener("change", () => {
-        if (box.checked) hidden.delete(backend);
-        else hidden.add(backend);
-        draw();
-        report.state.changed("curves");
-      });
-      const key = element("span", { className: "key" });
-      key.innerHTML = '<svg width="26" height="8" aria-hidden="true"><line x1="0" y1="4" x2="26" y2="4" stroke-width="3"/></svg>';
-      key.querySelector("line").setAttribute("stroke", colour);
-      key.querySelector("line").setAttribute("stroke-dasharray", dash.join(" "));
-      field.append(element("label", {}, box, key, backend));
-    }
+    keys();
     settle();
+    heat = await report.startHeat();
     await draw();
+    startZoom();
     document.getElementById("curves").dataset.drawn = "";
   };
 
   const key = (name) => `curve-${name}`;
+  const written = (window) => (window ? window.join("..") : "");
+  const parsed = (text) => {
+    const window = (text ?? "").split("..").map(Number);
+    return window.length === 2 && window.every(Number.isFinite) && window[0] < window[1] ? window : null;
+  };
   report.state.register("curves", {
-    keys: [...names, "range"].map(key).concat("curve-without"),
+    keys: [...names, "range", "view"].map(key).concat("curve-without"),
     read: () => [
       ...[...names, "range"].map((name) => [key(name), chosen[name] === defaults[name] ? "" : chosen[name] ?? ""]),
+      [key("view"), written(zoomed)],
       ...[...hidden].map((backend) => ["curve-without", backend]),
     ],
     set: (given) => {
-      const before = JSON.stringify([chosen, [...hidden]]);
+      const before = JSON.stringify([chosen, zoomed, [...hidden]]);
       for (const name of [...names, "range"]) chosen[name] = given.get(key(name)) ?? defaults[name];
+      zoomed = parsed(given.get(key("view")));
       hidden.clear();
       for (const backend of given.getAll("curve-without")) hidden.add(backend);
       if (!data) return;
       settle();
-      if (JSON.stringify([chosen, [...hidden]]) !== before) draw();
+      if (JSON.stringify([chosen, zoomed, [...hidden]]) !== before) draw({ anew: false });
     },
   });
   report.charts.whenNear("curves", build);

@@ -99,6 +99,7 @@ report.start = async () => {
   report.startFindings();
   report.startCurves();
   report.startTimings();
+  await report.startPareto();
   report.state.start();
   document.documentElement.dataset.ready = "";
 };

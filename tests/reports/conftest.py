@@ -113,6 +113,15 @@ def _curve(backend: str, dtype: str, quantity: str, target: str, count: int) -> 
     }
 
 
+def _map(backend: str, dtype: str, quantity: str) -> Document:
+    """Torch is wrong where a target is small and the logit large; nobody tried one row."""
+    logits, targets = [-1000.0, -10.0, 0.0, 10.0, 1000.0], [0.0, 0.25, 0.5, 1.0]
+    torch = backend == "torch"
+    rows = [[0.5, 0.5, 3.5, "inf" if torch else 0.5], [None] * 4, [0.5, 0.25, 1234.0, 0.0]]
+    found = {"backend": backend, "device": "cpu", "dtype": dtype, "quantity": quantity}
+    return found | {"logits": logits, "targets": targets, "ulps": rows}
+
+
 def _timing(series: str, what: str, seconds: float | None) -> Document:
     return {
         "group": "sizes",
@@ -203,6 +212,12 @@ def build(per_family: int = 4, curve_points: int = 60) -> Document:
             for dtype in DTYPES
             for quantity in ("loss", "grad_logits")
             for target in ("0", "1", "soft")
+        ],
+        "maps": [
+            _map(backend, dtype, quantity)
+            for backend in ("native", "torch")
+            for dtype in ("float32", "float64")
+            for quantity in ("loss", "grad_logits")
         ],
         "timings": _timings(),
     }

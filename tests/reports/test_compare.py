@@ -17,6 +17,8 @@ from bce_conformance.reports.compare import (
 from bce_conformance.reports.compare import document as compared
 from bce_conformance.reports.comparison_page import render
 from bce_conformance.results.reading import from_document
+from tests.reports.browsing import Reader
+from tests.reports.test_accessible import violations
 
 Document = dict[str, Any]
 
@@ -141,8 +143,61 @@ def test_page_escapes_what_it_shows_and_puts_the_worse_first(document: Document)
     page = render(_compare(document, after))
     assert "<b>1</b>" not in page
     assert "&lt;b&gt;1&lt;/b&gt;" in page
-    assert page.index("<td>worse</td>") < page.index("<td>better</td>")
+    assert page.index('<section id="worse"') < page.index('<section id="better"')
     assert "<script" not in page
+
+
+def test_what_does_most_harm_comes_first(known: Document) -> None:
+    after = copy.deepcopy(known)
+    for cell in (*known["cells"], *after["cells"]):
+        cell |= {"verdict": "AAA", "inputs": 1, "ulp": known["cells"][0]["ulp"]}
+        cell |= {"worst": known["cells"][0]["worst"], "defects": []}
+    error, small, large, harmful, gone = (after["cells"][turn] for turn in (5, 10, 20, 30, 40))
+    error["ulp"] = error["ulp"] | {"max": 9.0}
+    small["verdict"], large["verdict"], gone["verdict"] = "AA", "fails", "not measured"
+    harmful |= {"verdict": "AA", "defects": [known["defects"][0]["id"]]}
+    gone |= {"inputs": 0, "ulp": None, "worst": None}
+    moves = _compare(known, after).moves
+    assert [(str(move.place), move.harm) for move in moves] == [
+        ("/".join(cell[name] for name in ("requirement", "backend", "device", "dtype")), harm)
+        for cell, harm in ((harmful, 192), (gone, 0), (large, 0), (small, 0), (error, 0))
+    ]
+    # What became better is ranked by the harm that it did.
+    assert _compare(after, known).moves[1].harm == 192
+
+
+def test_page_shows_both_worst_inputs_and_counts_by_backend(document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["backends"][1]["version"] = "2.14.0"
+    worse = next(cell for cell in after["cells"] if cell["backend"] == "torch")
+    worse["verdict"] = "A"
+    worse["worst"] |= {"logit": "0x1.8p+3", "got": "0x0p+0"}
+    after["cells"] = [cell for cell in after["cells"] if cell["backend"] != "optax"]
+    page = render(_compare(document, after))
+    assert "The runs differ in the versions of torch." in page
+    section = page[page.index('<section id="worse"') : page.index('<section id="disappeared"')]
+    assert "at x = 22.1807098, y = 0, p = 3: returned 0.99999994, exact -1" in section
+    assert "at x = 12, y = 0, p = 3: returned 0, exact -1" in section
+    assert worse["reproduce"] in section
+    gone = sum(cell["backend"] == "optax" for cell in document["cells"])
+    assert f"optax: {gone}</summary>" in page
+    assert "worse: 1 cell<" in page.lower()
+    lines = [line for line in _text(_compare(document, after)).splitlines() if "optax" in line]
+    assert len(lines) == 2
+    assert lines[1].split() == ["disappeared", str(gone), "cells", "of", "optax"]
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_axe_finds_no_violation(width: int, browser: Reader, document: Document) -> None:
+    after = copy.deepcopy(document)
+    after["cells"][0]["verdict"] = "A"
+    after["cells"][81]["verdict"] = "AAA"
+    after["cells"] = [cell for cell in after["cells"] if cell["backend"] != "optax"]
+    page = render(_compare(document, after)).replace("<details", "<details open")
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": "dark"}
+    tab = browser.page(page, wait=False, **options)
+    assert violations(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_versions_of_both_runs(document: Document) -> None:

@@ -161,7 +161,7 @@ def test_hostile_text_and_empty_runs_are_taken(
     empty = from_document(builder(per_family=0) | {"cells": [], "curves": []})
     assert FORMATS[name].text(empty)
     document["backends"][1]["id"] += HOSTILE
-    for entry in [*document["cells"], *document["curves"]]:
+    for entry in [*document["cells"], *document["curves"], *document["maps"]]:
         if entry["backend"] == "torch":
             entry["backend"] += HOSTILE
     for cell in document["cells"]:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from markupsafe import escape
+from rich.console import Console
 from typer.testing import CliRunner
 
 from bce_conformance.cli import app
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.reports.findings import distinct, findings
 from bce_conformance.reports.html import render
+from bce_conformance.reports.summary import summary
 from bce_conformance.results import writing
 from bce_conformance.results.reading import ResultsError, from_document, read
 
@@ -119,3 +121,20 @@ def test_the_command_lists_those_of_a_run(known: Document, tmp_path: Path) -> No
         2,
         True,
     )
+
+
+def test_long_words_stay_within_80_columns(known: Document, tmp_path: Path) -> None:
+    word = "float32" * 30
+    for cell in known["cells"]:
+        if cell["backend"] == "jax":
+            cell |= {"verdict": "fails", "reason": f"not {word} at all", "defects": []}
+    (tmp_path / "results.json").write_text(json.dumps(known), encoding="utf-8")
+    done = CliRunner().invoke(app, ["findings", str(tmp_path), "--backend", "jax"])
+    shown = Console(width=80, color_system=None, force_terminal=False)
+    with shown.capture() as capture:
+        shown.print(summary(from_document(known)), soft_wrap=True)
+    assert done.exit_code == 0
+    for text in (done.output, capture.get()):
+        prose = [line for line in text.splitlines() if "bce-conformance" not in line]
+        assert word in "".join("".join(prose).split())
+        assert max(map(len, prose)) <= 80

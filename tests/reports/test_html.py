@@ -16,6 +16,7 @@ from bce_conformance.reports import charts, html
 from bce_conformance.reports.charts import vega_script
 from bce_conformance.reports.html import LEGEND, MARKS, render, write
 from bce_conformance.reports.packing import packed_cells
+from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS
 from bce_conformance.results.reading import from_document
 
@@ -163,7 +164,7 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     document["timings"] |= {"commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     for table, field in (("requirements", "id"), ("backends", "id")):
         document[table][1][field] += HOSTILE
-        for cell in [*document["cells"], *document["curves"]]:
+        for cell in [*document["cells"], *document["curves"], *document["maps"]]:
             name = table.removesuffix("s")
             if cell.get(name) == document[table][1][field].removesuffix(HOSTILE):
                 cell[name] += HOSTILE
@@ -172,7 +173,7 @@ def test_no_text_is_read_as_markup(document: Document) -> None:
     assert '<b id="injected"' not in page
     assert "injected" not in _Page(page).values("id")
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
-    assert len(scripts) == page.count("</script>") == 6 + len(html.SCRIPTS)
+    assert len(scripts) == page.count("</script>") == 8 + len(html.SCRIPTS)
     assert json.loads(_unpacked(scripts[0]))["columns"]
     assert '<b id="injected"' not in _unpacked(scripts[1])
     assert "injected" in _unpacked(scripts[1])
@@ -185,7 +186,7 @@ def test_curves_and_timings_are_left_out_where_there_are_none(document: Document
     curved = render(from_document(document))
     neither = render(from_document(document | {"curves": []}))
     assert ['id="curves"' in page for page in (both, timed, curved, neither)] == [1, 0, 1, 0]
-    assert ['id="timings"' in page for page in (both, timed, curved, neither)] == [1, 1, 0, 0]
+    assert ['id="pareto-table"' in page for page in (both, timed, curved, neither)] == [1, 1, 0, 0]
     # The chart library is most of the page, and only a page with charts carries it.
     assert min(map(len, (both, timed, curved))) - len(neither) > 300_000
     for measurement in timings["measurements"]:
@@ -209,9 +210,11 @@ def test_timings_show_figures_and_noise(page: str) -> None:
 
 def test_infinite_errors_of_curves_are_null(page: str) -> None:
     packed = json.loads(_unpacked(_Page(page).data["curve-data"]))
-    lost = {c["backend"] for c in packed["curves"] if None in c["ulps"]}
-    assert lost == {"paddle"}
-    assert all(len(c["ulps"]) == len(packed["logits"][c["logits"]]) for c in packed["curves"])
+    pairs = {c["backend"]: (packed["ulps"][c["ulps"]], packed["logits"][c["logits"]])
+             for c in packed["curves"] if c["quantity"] == "loss"}  # fmt: skip
+    assert {name for name, (ulps, _) in pairs.items() if None in ulps} == {"paddle"}
+    assert all(len(ulps) == len(logits) for ulps, logits in pairs.values())
+    assert len(packed["ulps"]) < len(packed["curves"])
     assert list(packed["looks"]) == ["native", "torch", "paddle", "tensorflow", "jax", "optax"]
 
 
@@ -223,6 +226,23 @@ def test_empty_run_renders(builder: Callable[..., Document]) -> None:
 
 def test_every_verdict_is_explained() -> None:
     assert tuple(LEGEND) == tuple(MARKS) == VERDICTS
+
+
+def test_what_was_not_measured_is_told_by_reason(document: Document) -> None:
+    lacking = [c for c in document["cells"] if c["verdict"] in ("unsupported", "not measured")]
+    assert lacking
+    for turn, cell in enumerate(lacking):
+        cell |= {"detail": f"refused: unsupported: no way {turn % 2}; and more", "reason": "other"}
+    lacking[0] |= {"detail": "", "reason": ""}
+    results = from_document(document)
+    found = gaps(results)
+    assert sum(len(gap.cells) for gap in found) == len(lacking)
+    assert {gap.why for gap in found} == {"no way 0", "no way 1", "the run does not say why"}
+    page = render(results)
+    section = page[page.index('<section id="unmeasured"') : page.index('<section id="requirem')]
+    for text in ("no way 1", "every float32 logit (thorough)", "torch:compile: not installed"):
+        assert text in section
+    assert f"{sum(c['verdict'] == 'unsupported' for c in lacking)} cells are unsupported" in section
 
 
 def test_write_replaces_the_file(document: Document, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def _large(document: Document) -> Document:
         for family in ALL_FAMILIES
         for dtype in ("float16", "bfloat16", "float32")
     ]
-    return document | {"curves": []}
+    return document | {"curves": [], "maps": []}
 
 
 def test_a_large_run_fits_80_columns_and_a_few_screens(document: Document) -> None:
@@ -273,6 +273,6 @@ def test_no_word_is_broken_to_fit(document: Document) -> None:
     for cell in document["cells"]:
         cell["expected"] = True
     document["cells"][0] |= {"expected": False, "verdict": "A"}
-    text = _text(summary(from_document(document | {"curves": []})), width=80)
+    text = _text(summary(from_document(document | {"curves": [], "maps": []})), width=80)
     assert f"  VAL-1/{path}/cpu/float16:\n" in text
     assert f"next: bce-conformance reproduce VAL-1/{path}/cpu/float16\n" in text

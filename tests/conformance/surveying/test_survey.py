@@ -191,8 +191,8 @@ class Disturbed(Racing):
         found = super().evaluate(call)
         if isinstance(found, LossResult):
             return found
-        right = right_result(expectations(call, cached=False))
-        return LossResult({quantity: np.zeros_like(array) for quantity, array in right.values.items()})
+        right = right_result(expectations(call, cached=False)).values
+        return LossResult({quantity: np.zeros_like(array) for quantity, array in right.items()})
 
 
 def test_what_threads_often_spoil_is_judged_and_what_they_seldom_do_is_told() -> None:
