@@ -357,24 +357,3 @@ def test_a_mechanism_names_the_defects_that_it_is(write) -> None:
     assert standing.defects == ("torch-loss-cancels",)  # the other is one of torch:compile
     with pytest.raises(LedgerError, match="'torch-loss' is unknown; the nearest are torch-loss-"):
         read_file(write(ENTRY.replace("link = ", 'defects = ["torch-loss"]\nlink = ')))
-
-
-def test_a_requirement_that_came_later_is_known_from_the_nearest_instruction_set(write) -> None:
-    """Without the list it would be known to be AAA where it has never been measured."""
-    sets = f'instruction_sets = ["{HERE}"]'
-    both = ENTRY.replace(sets, f'instruction_sets = ["{HERE}", "{ELSEWHERE}"]')
-    here = both.replace(LEVEL, f"{sets}\n{LEVEL}")
-    missing = f'[not_measured]\n"{ELSEWHERE}" = ["VAL-2"]\n\n[mechanism.cancel]'
-    later = here.replace("[mechanism.cancel]", missing, 1)
-    for text, expected in ((here, "worse"), (later, "as known")):
-        known = Ledger([read_file(write(text))])
-        place = Place("VAL-2", "torch", "cpu", "float32")
-        found = known.standing(place, "A", Conditions("2.13.0", ELSEWHERE, "default"))
-        assert str(found) == expected
-        assert str(known.standing(place, "A", Conditions("2.13.0", HERE, "default"))) == "as known"
-
-
-def test_what_was_not_measured_is_a_requirement(write) -> None:
-    wrong = f'[not_measured]\n"{HERE}" = ["VAL-99"]\n\n[mechanism.cancel]'
-    with pytest.raises(LedgerError, match="VAL-99"):
-        read_file(write(ENTRY.replace("[mechanism.cancel]", wrong, 1)))

@@ -396,32 +396,3 @@ def test_a_new_ledger_must_be_about_one_backend(tmp_path: Path) -> None:
     cells = [found("VAL-1", name, "float32", "AA", "1.0", "default") for name in ("a:B", "c:D")]
     with pytest.raises(LedgerError, match="has 2 backends that are not built in: a:B, c:D"):
         update(tmp_path, [tmp_path / "new.toml"], cells)
-
-
-LATER = BEFORE.replace(
-    'versions = ["2.13.0"]\n',
-    """\
-versions = ["2.13.0"]
-instruction_sets = ["x86-64-v3/intel", "x86-64-v4/intel"]
-
-[not_measured]
-"x86-64-v3/intel" = ["VAL-3", "VAL-4"]
-""",
-)
-
-
-def test_what_a_run_measures_is_no_longer_missing(torch: Path) -> None:
-    """A requirement that came later leaves the list with its first cell on an instruction set."""
-    torch.write_text(LATER, "utf-8")
-    conditions = ("2.13.0", "default", "x86-64-v3/intel")
-    update(torch.parent, [], [found("VAL-3", "torch", "float32", "A", *conditions)])
-    text = torch.read_text("utf-8").replace('text = ""', 'text = "another"')
-    torch.write_text(text, "utf-8")
-    file = read_file(torch)
-    assert file.not_measured == {"x86-64-v3/intel": ("VAL-4",)}
-    assert file.sets_of("VAL-3") == file.instruction_sets
-    assert file.sets_of("VAL-4") == ("x86-64-v4/intel",)
-    update(torch.parent, [], [found("VAL-4", "torch", "float32", "not measured", *conditions)])
-    assert read_file(torch).not_measured == file.not_measured
-    update(torch.parent, [], [found("VAL-4", "torch", "float32", "AAA", *conditions)])
-    assert "not_measured" not in torch.read_text("utf-8")
