@@ -286,7 +286,7 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
 
 def _apart(moves: tuple[Move, ...]) -> tuple[list[Move], dict[tuple[Kind, str], int]]:
     """The moves to list, and how many cells of a backend are in one run only, where many are."""
-    one_sided = Counter(
+    one_sided: Counter[tuple[Kind, str]] = Counter(
         (move.kind, move.place.backend)
         for move in moves
         if move.kind in ("appeared", "disappeared")

@@ -107,7 +107,7 @@ def chart() -> dict[str, Any]:
     panel = base.properties(width=_PANEL[0], height=_PANEL[1])
     faceted: Any = panel.facet(alt.Facet("backend:N", title=None, sort=None), columns=4)
     faceted = faceted.properties(background="transparent")
-    given = {"columns": 1, "rows": 1}
+    given: dict[str, Any] = {"columns": 1, "rows": 1}
     given |= {f"{name}_{what}": [] for name in ("logit", "target") for what in ("ticks", "labels")}
     faceted = faceted.add_params(
         *(alt.param(name=name, value=value) for name, value in given.items())
