@@ -92,6 +92,16 @@ def check(level: str) -> None:
         )
 
 
+def check_name(level: str) -> None:
+    """Check that there is such a level, whatever this machine has.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"instruction set {level!r} is unknown; accepted are {', '.join(LEVELS)}")
+
+
 def is_less(level: str, other: str) -> bool:
     """Whether a level of ``LEVELS`` is less than another."""
     return LEVELS.index(level) < LEVELS.index(other)
@@ -117,6 +127,13 @@ def maker() -> str:
     """Who made the processor: ``intel``, ``amd``, or what it says itself; empty where unknown."""
     vendor = _cpuinfo("vendor_id")
     return _MAKERS.get(vendor, vendor.lower())
+
+
+def machine() -> str:
+    """This machine in words: its name, processor, system and Python."""
+    cpu = _cpuinfo("model name") or platform.machine()
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"on {platform.node()}: {cpu}, {system}"
 
 
 @cache

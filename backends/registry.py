@@ -11,16 +11,13 @@ import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from . import environments, function_ids, instruction_sets
+from . import environments, function_ids, locations
 from .names import nearest
 
 ENTRY_POINT_GROUP = "bce_conformance.backends"
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-# A path may have an @ of its own, as Homebrew's python@3.11 does.
-_LOCATION = re.compile(r"@(?=[a-z]+=|[a-z]*$)")
 _PROBE_LIMIT = 30.0
 
 
@@ -30,7 +27,7 @@ class BackendSpec:
 
     Attributes:
         id: ``framework[:variant]``, ``framework[:variant]::function`` or ``package.module:Class``,
-            with ``@python=…``, ``@pip=…`` and ``@isa=…`` where given.
+            with ``@python=…``, ``@pip=…``, ``@ssh=…`` and ``@isa=…`` where given.
         factory: import path ``package.module:Class`` of its adapter.
         variant: such as ``"compile"``; empty for the default.
         distributions: names under which the framework is distributed, any one of which suffices;
@@ -39,9 +36,11 @@ class BackendSpec:
         program: that it needs, such as a compiler; empty for none.
         on_request: whether it is measured only where it is named, or with all that are, by the
             word ``every``: the field beside the frameworks that every run measures.
-        python: path of the interpreter it runs in; empty for the running one.
+        python: path of the interpreter it runs in; empty for the running one, or for ``python3``
+            on another machine.
         release: version of its framework, in an environment that is made of it; empty for the
             installed one.
+        host: the other machine that it runs on, as OpenSSH knows it; empty for this one.
         compiles: whether it compiles anew for each shape that it meets, so that a call of a new
             shape takes it a tenth of a second, or seconds, instead of microseconds.
         traces: whether it does so for a derivative only, as TensorFlow does for forward mode, whose
@@ -63,6 +62,7 @@ class BackendSpec:
     on_request: bool = False
     python: str = ""
     release: str = ""
+    host: str = ""
     compiles: bool = False
     traces: bool = False
     instruction_set: str = ""
@@ -203,20 +203,20 @@ def resolve(name: str) -> BackendSpec:
             the user's own, such as ``torch::package.module:name`` or ``torch::./path.py:name``;
             each may be followed by ``@python=/path/to/python`` to run it in another interpreter,
             or by ``@pip=2.10.0`` for another version of its framework, in an environment that is
-            made when it starts, and by ``@isa=x86-64-v3`` to hold its code to an instruction set.
+            made when it starts, by ``@ssh=host`` to run it on another machine, and by
+            ``@isa=x86-64-v3`` to hold its code to an instruction set.
 
     Raises:
         ValueError: there is no such backend; the message names the nearest of those that there are.
             Or its code cannot be held to the instruction set on this machine.
     """
-    backend, *locations = _LOCATION.split(name)
-    given = _locations(name, locations)
-    python = given.get("python", "") or given.get("release", "")
+    backend, given = locations.read(name)
+    elsewhere = bool({"python", "release", "host"} & given.keys())
     known = {spec.id: spec for spec in (*entry_point_backends(), *_BUILTIN)}
     spec = known.get(backend)
     if spec is None and function_ids.SEPARATOR in backend:
-        spec = _function(backend, elsewhere=bool(python))
-    if spec is None and _is_import_path(backend, known, elsewhere=bool(python)):
+        spec = _function(backend, elsewhere=elsewhere)
+    if spec is None and _is_import_path(backend, known, elsewhere=elsewhere):
         spec = BackendSpec(backend, backend)
     if spec is None:
         raise ValueError(
@@ -241,7 +241,15 @@ def _environment_of(name: str, spec: BackendSpec, version: str) -> Path:
             "none of its own; use python=/path/to/python"
         )
     environments.check_version(version)
-    return environments.python_of(environments.folder_of(spec.distributions[0], version))
+    return environments.python_of(environments.folder_of(distribution_of(spec), version))
+
+
+def distribution_of(spec: BackendSpec) -> str:
+    """The distribution that another version of a backend's framework is installed of.
+
+    Of several, such as ``tensorflow`` and ``tensorflow-cpu``, the one that is installed here.
+    """
+    return next(filter(_has_record, spec.distributions), spec.distributions[0])
 
 
 def environment(spec: BackendSpec) -> None:
@@ -251,7 +259,7 @@ def environment(spec: BackendSpec) -> None:
         EnvironmentNotMadeError: pip could not install it.
     """
     if spec.release:
-        environments.make(spec.distributions[0], spec.release, spec.needs)
+        environments.make(distribution_of(spec), spec.release, spec.needs)
 
 
 def _function(backend: str, *, elsewhere: bool) -> BackendSpec:
@@ -265,25 +273,6 @@ def _function(backend: str, *, elsewhere: bool) -> BackendSpec:
     of = {spec.id: spec for spec in _BUILTIN}.get(framework, BackendSpec(framework, ""))
     factory = f"{_ADAPTERS}.functions.{function_ids.FACTORIES[framework]}"
     return replace(of, id=backend, factory=factory, function=function)
-
-
-def _locations(name: str, locations: list[str]) -> dict[str, Any]:
-    """The fields of a BackendSpec that the locations after a backend's id stand for."""
-    fields = {"python": "python", "pip": "release", "isa": "instruction_set"}
-    given: dict[str, Any] = {}
-    for location in locations:
-        key, _, value = location.partition("=")
-        if key not in fields or not value or fields[key] in given:
-            raise ValueError(
-                f"backend {name!r} has location {location!r}; accepted are "
-                "python=/path/to/python or pip=VERSION, and isa=INSTRUCTION-SET, each once"
-            )
-        if key == "isa":
-            instruction_sets.check(value)
-        given[fields[key]] = value
-    if "python" in given and "release" in given:
-        raise ValueError(f"backend {name!r} has python= and pip=; accepted is one of them")
-    return given
 
 
 def _is_import_path(backend: str, known: dict[str, BackendSpec], *, elsewhere: bool) -> bool:
@@ -310,12 +299,12 @@ def installed(spec: BackendSpec) -> bool:
 
     A backend that names no distribution counts as installed: only starting it can tell.
     """
-    if spec.program and not shutil.which(spec.program):
+    if spec.program and not spec.host and not shutil.which(spec.program):
         return False
     if not spec.distributions:
         return True
-    if spec.release:
-        return True  # it will be
+    if spec.release or spec.host:
+        return True  # it will be, or starting it tells
     if spec.python:
         return _installed_elsewhere(spec)
     return any(map(_has_record, spec.distributions)) and all(map(_has_record, spec.needs))

@@ -18,10 +18,11 @@ from bce_conformance.commands.cache import cache_app, warmup
 from bce_conformance.commands.explain import explain
 from bce_conformance.commands.findings import findings_app
 from bce_conformance.commands.ledger import ledger_app
-from bce_conformance.commands.report import compare, report
+from bce_conformance.commands.report import report
 from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
 from bce_conformance.commands.sweep import sweep
+from bce_conformance.commands.upgrades import compare, history
 from bce_conformance.conformance.run import Exit
 from bce_conformance.terminal.console import console, errors
 
@@ -31,7 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (run, sweep, report, compare, bench, warmup, backends, explain, reproduce):
+for command in (
+    *(run, sweep, report, compare, history, bench, warmup, backends, explain, reproduce),
+):
     app.command()(command)
 app.add_typer(findings_app, name="findings")
 app.add_typer(ledger_app, name="ledger")

@@ -53,7 +53,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Version:
-    """A backend's version and instruction set in both runs; None where a run does not list it."""
+    """A backend's version, instruction set and notes in both runs; None where one has it not."""
 
     backend: str
     before: str | None
@@ -117,7 +117,8 @@ def _versions(before: Results, after: Results) -> tuple[Version, ...]:
 
 
 def _version(backend: BackendEntry) -> str:
-    return " ".join(filter(None, [backend.version, backend.instruction_set]))
+    version = " ".join(filter(None, [backend.version, backend.instruction_set]))
+    return "; ".join(filter(None, [version, *backend.notes]))
 
 
 def _moves(old: dict[Place, Cell], new: dict[Place, Cell], factor: float) -> Iterator[Move]:
@@ -245,7 +246,7 @@ def _moves_table(moves: tuple[Move, ...]) -> Table:
     marks = {True: Text("better", "green"), False: Text("worse", "bold red")}
     for move in moves:
         mark = marks[move.better] if move.better is not None else Text(move.kind)
-        states = (_state(move.before), _state(move.after))
+        states = (state_of(move.before), state_of(move.after))
         table.add_row(mark, Text(str(move.place), overflow="fold"), *states)
         if move.kind in ("verdict", "ulp"):
             table.add_row("", Text(f"  {distance(move)}", style="dim", overflow="fold"), "", "")
@@ -262,7 +263,8 @@ def distance(move: Move) -> str:
     if before and after and before.ulp and after.ulp and _largest(before) != _largest(after):
         small, large = sorted((_largest(before), _largest(after)))
         times = "∞" if math.isinf(large) else f"{large / small:.3g}"
-        said.append(f"error {'×' if _largest(after) == large else '÷'} {times}")
+        if times != "1":
+            said.append(f"error {'×' if _largest(after) == large else '÷'} {times}")
     for when, cell in (("before", before), ("after", after)):
         if cell and cell.worst:
             operands = zip("xywp", vars(cell.worst).values(), strict=False)
@@ -271,7 +273,8 @@ def distance(move: Move) -> str:
     return "; ".join(said)
 
 
-def _state(cell: Cell | None) -> Text:
+def state_of(cell: Cell | None) -> Text:
+    """A cell in a few words: its verdict and its largest error; a dash where there is none."""
     if cell is None:
         return Text("–", style="dim")
     text = Text(cell.verdict, style=STYLES[cell.verdict])

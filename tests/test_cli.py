@@ -97,6 +97,16 @@ def test_cache_is_described_and_cleared(tmp_path, monkeypatch) -> None:
     code, output = invoke("cache", "clear")
     assert (code, output) == (0, "deleted 0 truths and compiled code, 1.0 kB in all\n")
     assert not (tmp_path / "compiled").exists()
+    for name in ("environments", "history"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x" * 3000)
+    assert len(re.findall(r"(?:environments|history) +3.0 kB", invoke("cache", "info")[1])) == 2
+    invoke("cache", "clear")
+    assert (tmp_path / "environments" / "file").exists()
+    code, output = invoke("cache", "clear", "--environments", "--history")
+    told = "deleted 0 truths, compiled code, environments and history, 6.0 kB in all\n"
+    assert (code, output) == (0, told)
+    assert not list(tmp_path.iterdir())
 
 
 def test_report_without_results_exits_2(tmp_path) -> None:

@@ -12,6 +12,7 @@ import importlib
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -27,7 +28,7 @@ from bce_conformance.backends.environments import EnvironmentNotMadeError
 from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.backends.registry import BackendSpec, environment
 
-from . import worker
+from . import far_side, worker
 from .transport import pack_call, unpack_info, unpack_result
 
 TIME_LIMIT = 30.0
@@ -75,6 +76,7 @@ class BackendProcess:
         self._group: Any = None
         self._channel: Any = None
         self._pid: int | None = None
+        self._client: subprocess.Popen[bytes] | None = None  # of OpenSSH, for a worker elsewhere
         self._info: BackendInfo | None = None
         self._failed_starts: list[Failure] = []
         self._prepared = False
@@ -90,7 +92,7 @@ class BackendProcess:
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id while there is one."""
+        """The worker's process id while there is one, or that of the connection to it."""
         return self._pid
 
     def info(self) -> BackendInfo | Failure:
@@ -110,7 +112,8 @@ class BackendProcess:
         """
         limit = self._time_limit if time_limit is None else time_limit
         with contextlib.ExitStack() as shared:
-            answer = self._ask(pack_call(call, shared), limit)
+            mapped = None if self.spec.host else shared  # memory that only this machine has
+            answer = self._ask(pack_call(call, mapped), limit)
         return answer if isinstance(answer, Failure) else unpack_result(answer)
 
     def time(
@@ -179,8 +182,7 @@ class BackendProcess:
             self._failed_starts.append(outcome)
             return outcome
         self._failed_starts.clear()
-        instruction_set = outcome.instruction_set or self._instruction_set()
-        self._info = replace(outcome, id=self.spec.id, instruction_set=instruction_set)
+        self._info = replace(outcome, id=self.spec.id)
         return None
 
     def _prepare_if_needed(self) -> Failure | None:
@@ -198,11 +200,6 @@ class BackendProcess:
         self._prepared = True
         return Failure(**answer["failure"]) if "failure" in answer else None
 
-    def _instruction_set(self) -> str:
-        """What an adapter's code was made for that does not say it itself."""
-        level = self.spec.instruction_set or instruction_sets.level_of_machine()
-        return instruction_sets.named(level)
-
     def _start(self) -> BackendInfo | Failure:
         try:
             environment(self.spec)
@@ -214,30 +211,43 @@ class BackendProcess:
         with tempfile.NamedTemporaryFile(prefix="bce-conformance-") as named:
             self._log = open(named.name, "r+b")  # noqa: SIM115 - lives as long as the object
             try:
-                self._channel = self._open_channel()
+                self._channel = self._open_channel(named.name)
                 self._channel.send(self._configuration(named.name))
             except (OSError, EOFError, AssertionError) as error:
-                python = self.spec.python or sys.executable
-                detail = f"could not start {python}: {type(error).__name__}: {error}"
-                return Failure("crashed", detail)
+                return self._not_started(error)
             pid = self._receive(self._start_limit)
         if isinstance(pid, Failure):
             return pid
-        self._pid = pid
+        self._pid = self._client.pid if self._client else pid
         answer = self._receive(max(deadline - time.monotonic(), 0.0), self._start_limit)
         return answer if isinstance(answer, Failure) else unpack_info(answer)
 
-    def _open_channel(self) -> Any:
+    def _not_started(self, error: Exception) -> Failure:
+        python = self.spec.python or sys.executable
+        detail = f"could not start {python}: {type(error).__name__}: {error}"
+        if self.spec.host and isinstance(error, AssertionError):
+            detail = f"{self.spec.host} writes to standard output before Python does: is there an "
+            detail += "echo in what its shell reads when it starts?"
+        elif self.spec.host:
+            return self._bury()
+        return Failure("crashed", detail)
+
+    def _open_channel(self, log: str) -> Any:
         import execnet
 
         self._group = self._group or execnet.Group()
         # main_thread_only: frameworks and their signal handlers expect the main thread.
         gateway_spec = execnet.XSpec("popen//execmodel=main_thread_only")
-        gateway_spec.python = shlex.join(self._command())
-        return self._group.makegateway(gateway_spec).remote_exec(worker)
+        gateway_spec.python = shlex.join(self._command(log))
+        gateway = self._group.makegateway(gateway_spec)
+        if self.spec.host:
+            self._client = gateway._io.popen
+        return gateway.remote_exec(worker)
 
-    def _command(self) -> list[str]:
+    def _command(self, log: str) -> list[str]:
         """What starts the interpreter; `env` sets variables that are read before Python is."""
+        if self.spec.host:
+            return far_side.command(self.spec, self._environment, log)
         variables = {n: v for n, v in self._environment.items() if n not in os.environ}
         if self.spec.instruction_set:
             variables |= instruction_sets.limits(self.spec.instruction_set)
@@ -246,15 +256,20 @@ class BackendProcess:
         return ["env", *settings, python] if settings else [python]
 
     def _configuration(self, log: str) -> dict[str, Any]:
+        told = {
+            "factory": self.spec.factory,
+            "function": self.spec.function,
+            "instruction_set": self.spec.instruction_set,
+        }
+        if self.spec.host:
+            return told | far_side.configuration(self.spec)
         packages = {}
         for name in _SHARED_PACKAGES:
             with contextlib.suppress(ImportError):
                 packages[name] = str(next(iter(importlib.import_module(name).__path__)))
-        return {
+        return told | {
             "parent": os.getpid(),
             "log": log,
-            "factory": self.spec.factory,
-            "function": self.spec.function,
             # Another interpreter has its own packages; this one's belong to this one.
             "path": [*map(os.path.abspath, [] if self.spec.python else sys.path), os.getcwd()],
             "packages": packages,
@@ -288,6 +303,8 @@ class BackendProcess:
 
     def _status(self) -> str | None:
         """Return how the worker ended, or None while it lives, without reaping it."""
+        if self._client is not None:
+            return self._status_there(self._client)
         if self._pid is None:
             return "before it said who it was"
         flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
@@ -298,13 +315,21 @@ class BackendProcess:
             return f"exit code {state.si_status}"
         return signal.Signals(state.si_status).name
 
+    def _status_there(self, client: subprocess.Popen[bytes]) -> str | None:
+        code = client.poll()
+        if code is None:
+            return None
+        return far_side.ended(self.spec.host, self.spec.python, code, self._log_tail())
+
     def _end(self) -> None:
-        if self._pid is not None:
+        if self._client is not None:
+            self._client.kill()  # the far side ends with the connection
+        elif self._pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._pid, signal.SIGKILL)
         if self._group is not None:
             self._group.terminate(timeout=1.0)
-        self._channel = self._pid = None
+        self._channel = self._pid = self._client = None
         self._prepared = False
 
     @contextlib.contextmanager

@@ -12,12 +12,14 @@ import faulthandler
 import importlib
 import importlib.machinery
 import importlib.util
+import io
 import os
 import resource
 import signal
 import sys
 import traceback
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
@@ -64,18 +66,38 @@ def settle(config: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if "sources" in config:
+        unpack(config["sources"])
+    else:
+        stay(config)
+    faulthandler.enable(file=2, all_threads=False)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def stay(config: Mapping[str, Any]) -> None:
+    """Settle beside the parent: write to its log, and find its packages where they are."""
     if os.getppid() != config["parent"]:  # it died before it could be watched
         os._exit(1)
     log = os.open(config["log"], os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    faulthandler.enable(file=2, all_threads=False)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     sys.path.extend(entry for entry in config["path"] if entry not in sys.path)
     sys.meta_path.append(_SourceFinder(config["packages"]))
+
+
+def unpack(sources: bytes) -> None:
+    """Settle on another machine, in the folder that is cleared away behind this process.
+
+    What is printed goes by way of standard error to the parent's log.
+    """
+    os.dup2(2, 1)
+    folder = os.environ["BCE_CONFORMANCE_FOLDER"]
+    zipfile.ZipFile(io.BytesIO(sources)).extractall(folder)
+    os.chdir(folder)
+    sys.path.insert(0, folder)  # before what may be installed of ours here
 
 
 def shortened(text: str) -> str:
@@ -173,18 +195,29 @@ def made(factory: str, function: str) -> Any:
     return adapter
 
 
-def described(adapter: Any) -> Any:
-    """Return what an adapter says of itself.
+def described(adapter: Any, held: str, *, elsewhere: bool) -> Any:
+    """Return what an adapter says of itself, with the instruction set of this process.
+
+    Args:
+        adapter: which.
+        held: the level of instruction sets that this process is held to; empty for none.
+        elsewhere: whether this is another machine than the parent's; then a note says which.
 
     Raises:
         TypeError: that is no BackendInfo.
     """
+    from bce_conformance.backends import instruction_sets
     from bce_conformance.backends.calls import BackendInfo
 
     info = adapter.info()
     if not isinstance(info, BackendInfo):
         given = f"an object of type {type(info).__name__}"
         raise TypeError(f"info() returned {given}; accepted is a BackendInfo")
+    if not info.instruction_set:  # an adapter whose code does not say it
+        level = held or instruction_sets.level_of_machine()
+        info = replace(info, instruction_set=instruction_sets.named(level))
+    if elsewhere:
+        info = replace(info, notes=(*info.notes, instruction_sets.machine()))
     return info
 
 
@@ -200,7 +233,9 @@ def serve(channel: Any) -> None:
 
         adapter = made(config["factory"], config["function"])
         timer = Timer(adapter)
-        message = transport.pack_info(described(adapter))
+        elsewhere = "sources" in config
+        info = described(adapter, config["instruction_set"], elsewhere=elsewhere)
+        message = transport.pack_info(info)
     except Exception as error:
         channel.send(failure(error, located=True))
         return

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich import filesize
 from rich.progress import Progress
@@ -10,6 +14,9 @@ from bce_conformance.reference import cache
 from bce_conformance.terminal.console import console, errors
 
 cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
+
+OTHERS = {"environments": "versions that @pip= has installed", "history": "what histories measured"}
+"""Folders beside the truths and the compiled code, which are deleted on request only."""
 
 
 @cache_app.command("info")
@@ -22,16 +29,37 @@ def cache_info() -> None:
         ("truths", f"{found.entries}, {filesize.decimal(found.bytes)}"),
         ("limit", filesize.decimal(found.limit)),
         ("compiled code", filesize.decimal(found.compiled_bytes)),
+        *((name, filesize.decimal(_size(found.path / name))) for name in OTHERS),
     ):
         console.print(f"{name:<13}  {text}", soft_wrap=True, markup=False, highlight=False)
 
 
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; links count as nothing."""
+    paths = folder.rglob("*")
+    return sum(path.lstat().st_size for path in paths if path.is_file() and not path.is_symlink())
+
+
 @cache_app.command("clear")
-def cache_clear() -> None:
+def cache_clear(
+    environments: Annotated[
+        bool, typer.Option("--environments", help=f"delete {OTHERS['environments']}, too")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help=f"delete {OTHERS['history']}, too")
+    ] = False,
+) -> None:
     """Delete all truths and all compiled code; both are made again when they are needed."""
     before = cache.clear()
-    freed = filesize.decimal(before.bytes + before.compiled_bytes)
-    console.print(f"deleted {before.entries} truths and compiled code, {freed} in all")
+    freed = before.bytes + before.compiled_bytes
+    what = [f"{before.entries} truths", "compiled code"]
+    for name, chosen in (("environments", environments), ("history", history)):
+        if chosen:
+            freed += _size(before.path / name)
+            what.append(name)
+            shutil.rmtree(before.path / name, ignore_errors=True)
+    named = f"{', '.join(what[:-1])} and {what[-1]}"
+    console.print(f"deleted {named}, {filesize.decimal(freed)} in all")
 
 
 def warmup() -> None:

@@ -1,4 +1,4 @@
-"""``bce-conformance report`` and ``compare``: what runs have measured, for people."""
+"""``bce-conformance report``: what a run has measured, for people."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from bce_conformance.conformance.run import Exit
-from bce_conformance.terminal.console import console, errors, misuse, print_json, read
+from bce_conformance.terminal.console import console, errors, misuse, read
 
-from .options import OUT, AsJson
+from .options import OUT
 
 
 class FormatName(StrEnum):
@@ -90,33 +90,3 @@ def render(folder: Path, *, page: bool = True, brief: bool = False) -> None:
         if found.curves and charts.vega_script() is None:
             text += "\nit has no charts: they need more address space than `ulimit -v` allows"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def compare(
-    before: Annotated[Path, typer.Argument(help="a results.json or its folder")],
-    after: Annotated[Path, typer.Argument(help="another one, measured later")],
-    html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two runs: every cell that moved, how far, and what else differs between them.
-
-    Exits 1 if a cell is worse; one that was measured and is not any more counts as worse.
-
-    Example: bce-conformance compare before/ after/ --html compare.html
-    """
-    from bce_conformance.reports import compare as comparison
-    from bce_conformance.reports import comparison_page
-
-    found = comparison.compare(read(before), read(after))
-    if as_json:
-        print_json(comparison.document(found))
-    else:
-        console.print(comparison.comparison_table(found))
-    if html is not None:
-        try:
-            comparison_page.write(found, html)
-        except OSError as error:
-            misuse(f"--html {html} cannot be written: {error.strerror}; name another file")
-        stream = errors if as_json else console
-        stream.print(f"page: {html}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(Exit.UNEXPECTED if found.worse else Exit.AS_EXPECTED)

@@ -20,6 +20,7 @@ from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.measuring import print_stop, print_suite_failure
 from bce_conformance.terminal.progress import reporter
 
 from .options import (
@@ -32,7 +33,6 @@ from .options import (
     Without,
     claims_of,
 )
-from .run import print_stop, print_suite_failure
 
 
 def reproduce(

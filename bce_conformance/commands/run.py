@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.run import run as run_matrix
-from bce_conformance.conformance.running import folder
-from bce_conformance.conformance.running.journal import NAME
-from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.results.model import Results
-from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.console import errors, misuse
+from bce_conformance.terminal.measuring import measure, written
 from bce_conformance.terminal.pace import Pace
 from bce_conformance.terminal.progress import Silent, parts_line, reporter, slow_line
 
@@ -88,53 +84,30 @@ def run(
     """
     if quiet and verbose:
         misuse("--quiet and --verbose exclude each other: give one of them")
-    with ExitStack() as until_the_end:
-        try:
-            settings = Settings(
-                tuple(backend),
-                tuple(device),
-                tuple(map(str, dtype)),
-                tuple(requirement),
-                str(tier),
-                seed,
-                time_limit,
-                tuple(ledger),
-                default_bound() if memory is None else parse(memory),
-                isa,
-                strict,
-                claims_of(claims, dtypes, without),
-            )
-            folder.require_writable(out)
-            until_the_end.enter_context(folder.held(out))
-            if not resume and not overwrite:
-                folder.require_nothing_lost(out, settings)
-        except ValueError as error:
-            misuse(str(error))
-        if resume and not (out / NAME).exists():
-            _leave_complete(out, settings)
-        code = _measure(settings, out, resume=resume, quiet=quiet, verbose=verbose)
-    raise typer.Exit(Exit.AS_EXPECTED if exit_zero and code is Exit.UNEXPECTED else code)
-
-
-def _measure(settings: Settings, out: Path, *, resume: bool, quiet: bool, verbose: bool) -> Exit:
-    """Measure, and show and render what was measured, if anything was."""
-    results = out / "results.json"
-    before = results.stat().st_mtime_ns if results.exists() else None
-    with reporter(errors, quiet=quiet, verbose=verbose) as shown:
-        code = run_matrix(
-            settings,
-            results.resolve(),
-            shown,
-            print_suite_failure,
-            print_stop,
-            resume=resume,
-            so_far=partial(_report_so_far, out / "report.html", shown),
+    try:
+        settings = Settings(
+            tuple(backend),
+            tuple(device),
+            tuple(map(str, dtype)),
+            tuple(requirement),
+            str(tier),
+            seed,
+            time_limit,
+            tuple(ledger),
+            default_bound() if memory is None else parse(memory),
+            isa,
+            strict,
+            claims_of(claims, dtypes, without),
         )
-    if results.exists() and results.stat().st_mtime_ns != before:
+    except ValueError as error:
+        misuse(str(error))
+    before = written(out / "results.json")
+    shown = reporter(errors, quiet=quiet, verbose=verbose)
+    so_far = partial(_report_so_far, out / "report.html", shown)
+    code = measure(settings, out, shown, resume=resume, overwrite=overwrite, so_far=so_far)
+    if written(out / "results.json") not in (None, before):
         _report(out, code, shown.pace, quiet=quiet)
-    elif code not in (Exit.SUITE_FAILED, Exit.MISUSE):
-        errors.print("nothing was measured", style="red")
-    return code
+    raise typer.Exit(Exit.AS_EXPECTED if exit_zero and code is Exit.UNEXPECTED else code)
 
 
 def _report_so_far(page: Path, shown: Silent, found: Results) -> None:
@@ -149,31 +122,6 @@ def _report_so_far(page: Path, shown: Silent, found: Results) -> None:
     shown.say(f"report so far, {len(found.cells)} of {cells} cells: {page}")
 
 
-def _leave_complete(out: Path, settings: Settings) -> NoReturn:
-    """Leave as the complete run in a folder did, if it was one of these settings."""
-    found = read(out)
-    now = identity_of_settings(settings)
-    for name, before in (
-        ("tier", found.run.tier),
-        ("seed", found.run.seed),
-        ("commit", found.run.commit),
-        ("requirements", [requirement.id for requirement in found.requirements]),
-        ("backends", [backend.id for backend in found.backends]),
-    ):
-        if before != now[name]:
-            misuse(f"--resume: {out} was measured with {name} {before}, this run has {now[name]}")
-    if found.run.interrupted:
-        misuse(f"--resume: {out} has no {NAME} to go on from; start anew with --overwrite")
-    console.print(f"nothing to resume: the run in {out} is complete", highlight=False)
-    as_expected = all(map(settings.accepts, found.cells))
-    raise typer.Exit(Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED)
-
-
-def print_stop(text: str) -> None:
-    """Show in one line why the suite could not go on."""
-    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-
-
 def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
     """Show and render what was measured, then where the time went."""
     begin = time.monotonic()
@@ -181,9 +129,3 @@ def _report(out: Path, code: Exit, pace: Pace, *, quiet: bool) -> None:
     if not quiet:
         for line in filter(None, (parts_line(pace, time.monotonic() - begin), slow_line(pace))):
             errors.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def print_suite_failure(text: str) -> None:
-    """Show a failure that is the suite's own."""
-    errors.print("the suite itself failed:", style="bold red")
-    errors.print(text, markup=False, highlight=False)

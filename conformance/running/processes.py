@@ -198,7 +198,7 @@ class Processes:
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         limit = self._time_limit * (COMPILING if spec.compiles else 1)
-        environment = _PATIENT | self._heap | _remembering()
+        environment = _PATIENT | self._heap | ({} if spec.host else _remembering())
         return BackendProcess(spec, time_limit=limit, environment=environment)
 
     def release(self, backend: str) -> None:

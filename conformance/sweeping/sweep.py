@@ -9,7 +9,7 @@ how often a sweep was interrupted.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
@@ -79,8 +79,13 @@ class _Work:
 @cache
 def code_digest() -> str:
     """A digest of the sources that decide results: other code is another sweep."""
+    return digest_of(_SOURCES)
+
+
+def digest_of(sources: Mapping[str, Sequence[str]]) -> str:
+    """A digest of sources: subpackage → patterns of its files."""
     digest = blake2b(digest_size=8)
-    for name, patterns in _SOURCES.items():
+    for name, patterns in sources.items():
         spec = find_spec(f"{bce_conformance.__name__}.{name}")
         folders = spec.submodule_search_locations if spec else None
         root = Path(next(iter(folders or [])))

@@ -52,7 +52,8 @@ def test_a_version_that_there_is_not_says_so_and_leaves_nothing_complete(cache: 
     with BackendProcess(resolve("autograd@pip=0.0.99")) as process:
         failure = process.info()
     assert isinstance(failure, Failure)
-    assert "autograd==0.0.99" in failure.detail
+    assert "autograd" in failure.detail
+    assert "0.0.99" in failure.detail
     assert not list(cache.rglob("complete"))
 
 
@@ -75,3 +76,32 @@ def test_two_versions_side_by_side(cache: Path) -> None:
     (made.parents[1] / "rest").touch()
     environments.make("autograd", "1.7.0")
     assert not (made.parents[1] / "rest").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ([], "it finds none at all"),
+        (["1.0", "1.1"], "it has 1.0, 1.1"),
+        ([f"1.{n}" for n in range(20)], "20, 1.0 to 1.19, and the nearest are 1.7, 1.8, 1.9, 1.10"),
+    ],
+)
+def test_pip_says_which_versions_there_are_instead(there: list[str], told: str) -> None:
+    said = (
+        "ERROR: Could not find a version that satisfies the requirement toy==1.9.5 "
+        f"(from versions: {', '.join(there) or 'none'})\nERROR: No matching distribution found"
+    )
+    reason = environments._reason(["pip"], said)
+    assert reason.startswith("pip has no toy 1.9.5 for Python 3.")
+    assert told in reason
+
+
+def test_an_environment_that_is_removed_is_not_there(cache: Path) -> None:
+    folder = environments.folder_of("toy", "1.0")
+    folder.mkdir(parents=True)
+    (folder / "complete").touch()
+    assert environments.is_made("toy", "1.0")
+    environments.remove("toy", "1.0")
+    environments.remove("toy", "1.0")
+    assert not environments.is_made("toy", "1.0")
+    assert not folder.exists()

@@ -114,7 +114,7 @@ def test_a_location_may_hold_a_backend_to_a_level(name: str, python: str) -> Non
     ("name", "message"),
     [
         ("torch@isa=avx2", "instruction set 'avx2' cannot be chosen: this machine has"),
-        ("torch@isa=x86-64-v2@isa=x86-64-v2", "or pip=VERSION, and isa="),
+        ("torch@isa=x86-64-v2@isa=x86-64-v2", "and isa=INSTRUCTION-SET, each once"),
         ("torch@cpu=x86-64-v2", "has location 'cpu=x86-64-v2'; accepted are"),
     ],
 )

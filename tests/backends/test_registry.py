@@ -13,6 +13,7 @@ from bce_conformance.backends import (
     resolve,
     sibling,
 )
+from bce_conformance.backends.registry import distribution_of
 
 IDS = [
     "native",
@@ -78,7 +79,7 @@ def test_an_unknown_backend_is_told_what_is_meant_or_known(name: str, told: str)
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["torch@", "torch@ssh=host", "torch@python=", "torch@python"])
+@pytest.mark.parametrize("name", ["torch@", "torch@host=there", "torch@python=", "torch@python"])
 def test_an_unknown_location_is_told_what_is_accepted(name: str) -> None:
     with pytest.raises(ValueError, match="accepted are python=/path/to/python"):
         resolve(name)
@@ -120,6 +121,13 @@ def test_one_distribution_and_all_that_it_needs_are_installed_here_or_in_the_oth
     assert installed(spec) == found
     assert installed(replace(spec, python=sys.executable)) == found
     assert not installed(replace(spec, python="/nonexistent/python"))
+
+
+def test_another_version_is_installed_of_the_distribution_that_is_here() -> None:
+    spec = BackendSpec("x", "x:X", distributions=("nobody-has-this", "numpy"))
+    assert distribution_of(spec) == "numpy"
+    spec = BackendSpec("x", "x:X", distributions=("nobody-has-this", "nor-this"))
+    assert distribution_of(spec) == "nobody-has-this"
 
 
 def test_importing_the_package_imports_no_framework() -> None:

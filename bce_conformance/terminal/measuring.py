@@ -1,0 +1,106 @@
+"""A run as a command measures it: into a folder of its own, with its progress on the terminal.
+
+Guarantees that no cell which was measured is lost unasked, and that two runs do not write into one
+folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.run import run as run_matrix
+from bce_conformance.conformance.running import folder
+from bce_conformance.conformance.running.journal import NAME
+from bce_conformance.conformance.running.outcome import identity_of_settings
+from bce_conformance.conformance.settings import Settings
+from bce_conformance.results.model import Results
+
+from .console import errors, misuse, read
+from .progress import Silent
+
+
+def measure(
+    settings: Settings,
+    out: Path,
+    shown: Silent,
+    *,
+    resume: bool,
+    overwrite: bool,
+    so_far: Callable[[Results], None] | None = None,
+) -> Exit:
+    """Measure into a folder, or go on with what an interrupted run has left in it.
+
+    What stands in the way is said, and leaves the command.
+
+    Args:
+        settings: what is measured.
+        out: where results.json goes, and the journal meanwhile.
+        shown: the progress; it is entered while something is measured.
+        resume: whether to go on; a run that is complete is not measured again.
+        overwrite: whether cells may be lost that other runs have left there.
+        so_far: is given what was measured so far, from time to time.
+    """
+    with ExitStack() as until_the_end:
+        try:
+            folder.require_writable(out)
+            until_the_end.enter_context(folder.held(out))
+            if not resume and not overwrite:
+                folder.require_nothing_lost(out, settings)
+        except ValueError as error:
+            misuse(str(error))
+        if resume and not (out / NAME).exists():
+            return _as_before(out, settings)
+        results = out / "results.json"
+        before = written(results)
+        with shown:
+            code = run_matrix(
+                settings,
+                results.resolve(),
+                shown,
+                print_suite_failure,
+                print_stop,
+                resume=resume,
+                so_far=so_far,
+            )
+        if written(results) == before and code not in (Exit.SUITE_FAILED, Exit.MISUSE):
+            errors.print("nothing was measured", style="red")
+    return code
+
+
+def written(results: Path) -> int | None:
+    """When a file was last written, in nanoseconds; None where it does not exist."""
+    return results.stat().st_mtime_ns if results.exists() else None
+
+
+def _as_before(out: Path, settings: Settings) -> Exit:
+    """What the complete run in a folder came to, if it was one of these settings."""
+    found = read(out)
+    now = identity_of_settings(settings)
+    for name, before in (
+        ("tier", found.run.tier),
+        ("seed", found.run.seed),
+        ("commit", found.run.commit),
+        ("requirements", [requirement.id for requirement in found.requirements]),
+        ("backends", [backend.id for backend in found.backends]),
+    ):
+        if before != now[name]:
+            misuse(f"--resume: {out} was measured with {name} {before}, this run has {now[name]}")
+    if found.run.interrupted:
+        misuse(f"--resume: {out} has no {NAME} to go on from; start anew with --overwrite")
+    errors.print(f"nothing to resume: the run in {out} is complete", highlight=False)
+    as_expected = all(map(settings.accepts, found.cells))
+    return Exit.AS_EXPECTED if as_expected else Exit.UNEXPECTED
+
+
+def print_stop(text: str) -> None:
+    """Show in one line why the suite could not go on."""
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_suite_failure(text: str) -> None:
+    """Show a failure that is the suite's own."""
+    errors.print("the suite itself failed:", style="bold red")
+    errors.print(text, markup=False, highlight=False)
