@@ -143,9 +143,10 @@ def history(
         found = narrowing.narrow(releases, plan.measure, every=every)
     except ValueError as error:
         misuse(str(error))
-    except StoppedError as stopped:
+    except (StoppedError, KeyboardInterrupt) as stopped:
         _say(str(stopped) or "interrupted; the same command goes on where it stopped")
-        raise typer.Exit(stopped.code) from stopped
+        code = stopped.code if isinstance(stopped, StoppedError) else Exit.INTERRUPTED
+        raise typer.Exit(code) from stopped
     if not found.measured:
         misuse("\n".join(f"{release}: {why}" for release, why in found.left_out.items()))
     if json_file is not None:

@@ -197,6 +197,14 @@ def test_a_python_without_numpy_there_says_so(host: Host, tmp_path: Path) -> Non
     assert all(map(cleared, host.temporary.iterdir()))
 
 
+def test_a_shell_that_greets_is_told_from_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(far_side.VARIABLE, "sh -c 'echo Welcome; cat > /dev/null'")
+    with BackendProcess(resolve("elsewhere:Here@ssh=there")) as backend:
+        failure = backend.info()
+    assert isinstance(failure, Failure)
+    assert failure.detail.startswith("there writes to standard output before Python does")
+
+
 def test_the_sources_are_those_of_a_worker() -> None:
     import io
     import zipfile
