@@ -65,7 +65,7 @@ bench-check: $(VENV)/.frameworks $(VENV)/.development
 	$(BIN)/python asv_benchmarks/measure.py check
 
 clean:
-	rm -rf $(VENV) build dist reports/out asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist reports/out reports/compare asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "bce-conformance needs Python 3.11 or newer: '$(PYTHON)' was not found (set PYTHON=…)" >&2; exit 1; }
