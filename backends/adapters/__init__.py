@@ -1,1 +1,1 @@
-"""Adapters: one framework each, translated from and to the calls of the seam."""
+"""Adapters: one framework each, translated from and to the calls that cross the process boundary."""
