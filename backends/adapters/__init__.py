@@ -1,1 +1,1 @@
-"""Adapters: one framework each, translated from and to the calls that cross the process boundary."""
+"""Adapters: one framework each, translated from and to calls that cross the process boundary."""

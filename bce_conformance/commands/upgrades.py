@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -117,6 +118,7 @@ def history(
         Path | None, typer.Option("--json", metavar="FILE", help="write all of it as JSON")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV, a row a cell")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
 ) -> None:
     """Find the release of a framework in which cells moved.
 
@@ -149,13 +151,27 @@ def history(
         raise typer.Exit(code) from stopped
     if not found.measured:
         misuse("\n".join(f"{release}: {why}" for release, why in found.left_out.items()))
+    asked = {"tier": str(tier), "seed": seed, "versions": versions, "all": every}
+    document = table.document(found, backend, asked)
     if json_file is not None:
-        asked = {"tier": str(tier), "seed": seed, "versions": versions, "all": every}
-        _write_json(table.document(found, backend, asked), json_file)
+        _write_json(document, json_file)
+    if html is not None:
+        _write_page(document, html)
     if as_csv:
         typer.echo(table.as_csv(found, backend), nl=False)
     else:
         console.print(table.table(found))
+
+
+def _write_page(document: Mapping[str, Any], path: Path) -> None:
+    """Write the page of a history."""
+    from bce_conformance.reports.pages import history as page
+
+    try:
+        page.write(document, path)
+    except OSError as error:
+        misuse(f"--html {path} cannot be written: {error.strerror}; name another file")
+    errors.print(f"page: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _offered(backend: str, versions: str) -> list[str]:

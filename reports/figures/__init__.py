@@ -1,1 +1,1 @@
-"""The figures of the report that are drawn from more than one run or one table."""
+"""Figures of the report with their data: accuracy against speed, and the map of soft targets."""

@@ -1,1 +1,1 @@
-"""What the pages share: the environment of their templates, and the assets that go into them."""
+"""Pages and what they share: their templates, what was not measured, and the history."""

@@ -82,7 +82,10 @@ report.startCurves = () => {
     const logits = narrow ? window.map((place) => number(scale.logit(place))).join(" to ") : titles[chosen.range];
     readings.tabulate(inside,
       `${titles[chosen.quantity] ?? chosen.quantity}, target ${chosen.target}, ${chosen.dtype}, ${chosen.device}, logits: ${logits}`);
-    document.querySelector("[data-zoom=whole]").disabled = !narrow;
+    const all = document.querySelector("[data-zoom=whole]");
+    // A button that cannot be pressed any more gives the focus to its neighbour.
+    if (!narrow && document.activeElement === all) document.querySelector("[data-zoom=in]").focus();
+    all.disabled = !narrow;
   };
 
   /** Draw what is chosen: into the chart that is there, if it is one of the same range. */

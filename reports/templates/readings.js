@@ -25,7 +25,7 @@ report.readings = (() => {
       return row(backend, number(worst.ulp), number(worst.logit), beyond(points, 1), beyond(points, 4));
     });
     document.querySelector("#curve-table tbody").replaceChildren(...lines);
-    document.getElementById("curve-said").textContent = caption;
+    for (const place of ["curve-said", "curve-shown"]) document.getElementById(place).textContent = caption;
   };
 
   /** The errors next to a logit, the worst first; backends that have the same share a line. */

@@ -116,6 +116,19 @@ def test_print_is_as_wide_as_its_paper(browser: Reader, builder: Callable[..., D
     assert tab.evaluate("document.documentElement.scrollWidth") == 1039
 
 
+def test_a_printed_chart_says_what_it_shows_and_whose_its_lines_are(
+    browser: Reader, page: str
+) -> None:
+    tab = browser.page(page, "#curves?curve-target=1&curve-without=jax")
+    act(tab, "await drawn()")
+    tab.emulate_media(media="print")
+    shown = "all('#curve-backends label').filter((one) => one.checkVisibility())"
+    names = act(tab, f"return {shown}.map((one) => one.textContent)")
+    assert names == ["native", "torch", "paddle", "tensorflow", "optax"]
+    assert tab.is_visible("#curve-shown")
+    assert tab.inner_text("#curve-shown") == "loss, target 1, float32, cpu, logits: |x| ≤ 1000"
+
+
 def test_forced_colours_keep_bars_and_chosen_options(browser: Reader, page: str) -> None:
     tab = browser.page(page, forced_colors="active")
     act(tab, "await drawn()")

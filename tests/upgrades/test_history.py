@@ -22,7 +22,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_the_release_in_which_a_cell_moved_is_found_and_kept(
     index: dict[str, str], tmp_path: Path
 ) -> None:
-    done = command(tmp_path, *HISTORY, "--versions=1.0:1.5", "--json=h.json", **index)
+    written = ("--json=h.json", "--html=h.html")
+    done = command(tmp_path, *HISTORY, "--versions=1.0:1.5", *written, **index)
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("1.")}
     assert re.search(r"^1.1 +A, [67]", rows["1.1"])
@@ -35,6 +36,7 @@ def test_the_release_in_which_a_cell_moved_is_found_and_kept(
     assert "1.0: installing toy 1.0\n1.0: measuring\n1.0: 1 cells in " in done.stderr
     document = json.loads((tmp_path / "h.json").read_text("utf-8"))
     assert document["moves"][0]["release"] == "1.4"
+    assert "VAL-1" in (tmp_path / "h.html").read_text("utf-8")
     again = command(tmp_path, *HISTORY, "--versions=1.0,1.1,1.4,1.5", "--csv", **index)
     assert (again.returncode, again.stderr) == (0, "")  # nothing is measured twice
     assert "\ntoy,1.4,VAL-1,cpu,float32,AAA,0.499987,better,1.1,A,6.4855\n" in again.stdout

@@ -84,6 +84,7 @@ def test_buttons_zoom_move_and_show_all(browser: Reader, page: str) -> None:
     tab.click("[data-zoom=whole]")
     tab.wait_for_function("!location.hash.includes('curve-view')")
     assert tab.is_disabled("[data-zoom=whole]")
+    assert tab.evaluate("document.activeElement.dataset.zoom") == "in"
     assert browser.console == []
 
 
