@@ -132,14 +132,8 @@ def history(
     from bce_conformance.upgrades.measuring import Plan, StoppedError
 
     try:
-        settings = Settings(
-            (backend,),
-            tuple(device),
-            tuple(map(str, dtype)),
-            tuple(requirement or ()),
-            str(tier),
-            seed,
-        )
+        dtypes, named = tuple(map(str, dtype)), tuple(requirement or ())
+        settings = Settings((backend,), tuple(device), dtypes, named, str(tier), seed)
         releases = _offered(backend, versions)
         plan = Plan(settings, _progress, _say, removes=remove)
         found = narrowing.narrow(releases, plan.measure, every=every)

@@ -239,12 +239,14 @@ class Subject:
 
     def judge_drawn(self, quantity: str) -> None:
         """Take in what drawn calls showed of the values of a quantity, and look for causes."""
-        below = []
+        below, before = [], self.kept.tried
         for surveyed, found in self.survey().judged(quantity):
             if isinstance(found, Judgement) and found.levels.size:
                 self.kept.tried += found.size
                 self.take_drawn(surveyed, quantity, found)
                 below += [(surveyed, found.level)] if found.level < Level.AAA else []
+        if self.kept.tried == before:
+            self.kept.note(f"no drawn call gave {quantity}: it is refused, or left out")
         self._investigate(below, lambda surveyor, levels, call: surveyor.level(quantity, call))
 
     def _investigate(
