@@ -49,6 +49,7 @@ def side(found: Results, backend: str, name: str) -> Results:
         backends=tuple(entry for entry in found.backends if entry.id == backend),
         cells=tuple(cell for cell in found.cells if cell.backend == backend),
         curves=tuple(curve for curve in found.curves if curve.backend == backend),
+        maps=tuple(one for one in found.maps if one.backend == backend),
         timings=None,
     )
     return _renamed(alone, {backend: name})
@@ -85,4 +86,5 @@ def _renamed(found: Results, names: Mapping[str, str]) -> Results:
         backends=tuple(replace(one, id=names.get(one.id, one.id)) for one in found.backends),
         cells=tuple(replace(c, backend=names.get(c.backend, c.backend)) for c in found.cells),
         curves=tuple(replace(c, backend=names.get(c.backend, c.backend)) for c in found.curves),
+        maps=tuple(replace(m, backend=names.get(m.backend, m.backend)) for m in found.maps),
     )

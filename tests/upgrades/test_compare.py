@@ -38,7 +38,7 @@ def test_what_got_worse_is_told_on_a_page_too_and_is_an_error(tmp_path: Path) ->
     )
     assert done.returncode == 1, done.stderr
     assert re.search(r"worse +VAL-1/impaired/cpu/float32 +AAA, 0.5 ULP +A, [67]", done.stdout)
-    assert "<td>worse</td>" in (tmp_path / "c.html").read_text("utf-8")
+    assert "<h2>Worse: 1 cell</h2>" in (tmp_path / "c.html").read_text("utf-8")
     better = command(tmp_path, "compare", "impaired:Sloppy", HERE, *LITTLE, "--out=back")
     assert better.returncode == 0, better.stderr
     assert "1 better" in better.stdout

@@ -32,7 +32,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
     run = from_document(build())
     entries = tuple(replace(entry, id=name) for entry in run.backends if entry.id == "torch")
     cells = tuple(replace(cell, backend=name) for cell in run.cells if cell.backend == "torch")
-    found = replace(run, backends=entries, cells=cells, curves=(), timings=None)
+    maps = tuple(replace(one, backend=name) for one in run.maps if one.backend == "torch")
+    found = replace(run, backends=entries, cells=cells, curves=(), maps=maps, timings=None)
     write(found, measuring._folder(replace(SETTINGS, backends=(name,))) / "results.json")
     return found
 
@@ -42,6 +43,8 @@ def test_what_is_kept_is_read_under_the_name_without_a_version(kept: Results) ->
     assert isinstance(found, Results)
     assert [cell.verdict for cell in found.cells] == [cell.verdict for cell in kept.cells]
     assert {cell.backend for cell in found.cells} == {"torch"}
+    assert len(found.maps) == len(kept.maps)
+    assert {one.backend for one in found.maps} <= {"torch"}
 
 
 @pytest.mark.parametrize("asked", ["VAL-2", "GRAD"])
