@@ -1,6 +1,8 @@
 """What the processes share that pytest-xdist splits the tests among."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,15 @@ def _impostors_are_measured_once(tmp_path_factory: pytest.TempPathFactory) -> No
     if "PYTEST_XDIST_WORKER" in os.environ:
         own = tmp_path_factory.getbasetemp()
         os.environ[SHARED] = str(own.with_name("impostors.pickle"))
+
+
+@pytest.fixture(scope="session")
+def the_browser() -> Iterator[Any]:
+    """The browser of all tests: a process has room for one driver of it."""
+    from tests.reports.browsing import chromium
+
+    with chromium() as browser:
+        yield browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

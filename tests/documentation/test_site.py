@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -126,20 +127,18 @@ def test_the_search_needs_no_server(site: Path) -> None:
     assert "source/" not in index
 
 
-def test_the_search_finds_in_a_page_from_a_file(site: Path) -> None:
-    from tests.reports.browsing import chromium
-
-    with chromium() as browser:
-        page = browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto((site / "index.html").as_uri())
-        page.focus("input[name=query]")
-        page.keyboard.type("witness")
-        found = page.locator(".md-search-result__item h1")
-        found.first.wait_for(state="attached", timeout=20_000)
-        assert "Glossary" in found.all_text_contents()
-        assert errors == []
+def test_the_search_finds_in_a_page_from_a_file(site: Path, the_browser: Any) -> None:
+    page = the_browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((site / "index.html").as_uri())
+    page.focus("input[name=query]")
+    page.keyboard.type("witness")
+    found = page.locator(".md-search-result__item h1")
+    found.first.wait_for(state="attached", timeout=20_000)
+    assert "Glossary" in found.all_text_contents()
+    assert errors == []
+    page.close()
 
 
 def test_lists_and_code_are_read_as_they_are_meant(site: Path) -> None:

@@ -1,7 +1,7 @@
 """A realistic results document, made without a framework: what the tests of reports/ render."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.results import writing
-from tests.reports.browsing import Reader, chromium
+from tests.reports.browsing import Reader
 
 Document = dict[str, Any]
 
@@ -257,12 +257,6 @@ def known(document: Document) -> Document:
     return document | {"defects": [writing.plain(one) for one in chosen]}
 
 
-@pytest.fixture(scope="session")
-def _browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def browser(_browser: Browser, tmp_path: Path) -> Reader:
-    return Reader(_browser, tmp_path)
+def browser(the_browser: Browser, tmp_path: Path) -> Reader:
+    return Reader(the_browser, tmp_path)
