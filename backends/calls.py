@@ -17,6 +17,7 @@ Reduction = Literal["none", "mean", "sum"]
 
 REDUCTIONS: tuple[str, ...] = ("none", "mean", "sum")
 OPERANDS: tuple[str, ...] = ("logits", "targets", "weight", "pos_weight")
+ARRAYS: tuple[str, ...] = (*OPERANDS, "cotangent", "tangent")  # the fields of a call that hold one
 GRADIENTS: tuple[str, ...] = tuple(f"grad_{operand}" for operand in OPERANDS)
 # jvp_logits: forward mode, d loss along `tangent`; hvp_logits: d grad_logits along `tangent`.
 QUANTITIES: tuple[str, ...] = ("loss", *GRADIENTS, "jvp_logits", "hvp_logits")

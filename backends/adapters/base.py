@@ -17,6 +17,7 @@ import numpy as np
 
 from bce_conformance.backends import instruction_sets
 from bce_conformance.backends.calls import (
+    ARRAYS,
     DTYPES,
     OPERANDS,
     Array,
@@ -120,7 +121,7 @@ class Adapter(ABC):
             UnsupportedCall: there is no such device.
         """
         self.require_device(call.device)
-        arrays = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
+        arrays = {name: getattr(call, name) for name in ARRAYS}
         tensors = {
             name: in_form(array, call.forms[name])
             if name in call.forms

@@ -33,7 +33,7 @@ from bce_conformance.backends.array_memory import (
     span_of,
     union_of,
 )
-from bce_conformance.backends.calls import OPERANDS, Array, LossCall
+from bce_conformance.backends.calls import ARRAYS, Array, LossCall
 
 from .arrays import (
     CHOSEN,
@@ -55,7 +55,6 @@ from .arrays import (
 )
 
 VERSION = 1
-ARRAYS = (*OPERANDS, "cotangent", "tangent")
 _OTHERS = (
     *("reduction", "quantities", "device", "forms", "interface", "arguments", "threads"),
     "repetition",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.calls import OPERANDS, Array, LossCall, LossResult
+from bce_conformance.backends.calls import ARRAYS, Array, LossCall, LossResult
 
 Thunk = Callable[[], Any]
 
@@ -59,7 +59,7 @@ def _between_others(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:
 @contextmanager
 def _other_contents(call: LossCall) -> Iterator[None]:
     """While this is open, every element of the call's arrays is another one, 1 or 0.5 (or 0)."""
-    arrays = [getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")]
+    arrays = [getattr(call, name) for name in ARRAYS]
     writable = [array for array in arrays if array is not None and array.flags.writeable]
     kept = [array.copy() for array in writable]  # all, before any that shares memory is changed
     try:

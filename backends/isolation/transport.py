@@ -33,7 +33,7 @@ from bce_conformance.backends.array_memory import (
     union_of,
 )
 from bce_conformance.backends.calls import (
-    OPERANDS,
+    ARRAYS,
     Array,
     BackendInfo,
     Device,
@@ -153,7 +153,7 @@ def _thaw_together(frozen: Mapping[str, FrozenArray]) -> dict[str, Array]:
 
 def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Message:
     """Return ``call`` in built-in types; ``shared`` as in ``freeze``."""
-    fields = {name: getattr(call, name) for name in (*OPERANDS, "cotangent", "tangent")}
+    fields = {name: getattr(call, name) for name in ARRAYS}
     arrays = {name: np.asarray(array) for name, array in fields.items() if array is not None}
     frozen: dict[str, FrozenArray] = {}
     together = [names for names in groups_of(arrays) if len(names) > 1]

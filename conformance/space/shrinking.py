@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bce_conformance.backends.calls import Array, LossCall
+from bce_conformance.backends.calls import ARRAYS, Array, LossCall
 
 from .factors import FACTORS, Combination
 from .rules import IN_TURN, plainer, plainest_beside
@@ -130,9 +130,6 @@ def shrink_call(
     return call
 
 
-_OPERANDS = ("logits", "targets", "weight", "pos_weight", "cotangent", "tangent")
-
-
 def _shorter(call: LossCall) -> Iterator[LossCall]:
     """Calls with half of the elements along a dimension, or with one element less."""
     for axis, size in enumerate(call.logits.shape):
@@ -151,7 +148,7 @@ def _part(call: LossCall, axis: int, part: slice) -> LossCall:
             return operand
         return operand[(slice(None),) * own + (part,)]
 
-    return _with(call, {name: cut(getattr(call, name)) for name in _OPERANDS})
+    return _with(call, {name: cut(getattr(call, name)) for name in ARRAYS})
 
 
 def _with(call: LossCall, operands: Mapping[str, Array | None]) -> LossCall:
@@ -160,7 +157,7 @@ def _with(call: LossCall, operands: Mapping[str, Array | None]) -> LossCall:
 
 def _plainer_values(call: LossCall) -> Iterator[LossCall]:
     """Calls in which an operand, or one element of it, has a plain value."""
-    for name in _OPERANDS:
+    for name in ARRAYS:
         operand: Array | None = getattr(call, name)
         if operand is None or not operand.size:
             continue

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.array_memory import layout_of, memory_of
-from bce_conformance.backends.call_files.calls import ARRAYS, dumps, loads
+from bce_conformance.backends.call_files.calls import dumps, loads
 from bce_conformance.backends.call_files.numbers import DTYPES
-from bce_conformance.backends.calls import FORMS, QUANTITIES, Array, LossCall
+from bce_conformance.backends.calls import ARRAYS, FORMS, QUANTITIES, Array, LossCall
 
 CASES = 400
 SPECIAL = (0.0, -0.0, 1.0, 0.1, -3.0, np.inf, -np.inf, np.nan, 1e-45, 5e-324, 1e300, 2.0**60, 16.5)
