@@ -66,10 +66,9 @@ class LedgerFile:
         deviations: of all cells.
         witnesses: what shows them, where the draws of every run do not.
         versions: the public versions on which most deviations were measured.
-        instruction_sets: those on which the default tier has measured all cells, or the quick one
-            those of a backend that is measured on request only.
-        not_measured: of some of these the requirements that came later, and that have not been
-            measured on them since.
+        measured: the requirements measured on each instruction set on which the default tier has
+            measured all cells, or the quick one those of a backend that is measured on request
+            only. One that came later is not among them until it is measured there.
     """
 
     backend: str
@@ -77,13 +76,16 @@ class LedgerFile:
     deviations: tuple[Deviation, ...] = ()
     witnesses: tuple[Witness, ...] = ()
     versions: tuple[str, ...] = ()
-    instruction_sets: tuple[str, ...] = ()
-    not_measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def instruction_sets(self) -> tuple[str, ...]:
+        """Those on which the file was measured."""
+        return tuple(self.measured)
 
     def sets_of(self, requirement: str) -> tuple[str, ...]:
-        """The instruction sets on which a requirement has been measured in all its cells."""
-        lacking = [name for name, those in self.not_measured.items() if requirement in those]
-        return tuple(name for name in self.instruction_sets if name not in lacking)
+        """The instruction sets on which a requirement has been measured."""
+        return tuple(name for name, those in self.measured.items() if requirement in those)
 
     def is_about(self, backend: str) -> bool:
         """Whether a backend, wherever it lives, is this file's or a variant of it."""

@@ -6,10 +6,10 @@ requirements that mechanism costs which level::
 
     backend = "my_package.my_module:MyBackend"  # may be left out where it is the file's name
     versions = ["2.13.0"]
-    instruction_sets = ["x86-64-v3/amd", "x86-64-v4/intel"]
 
-    [not_measured]                          # requirements that came later, by instruction set
-    "x86-64-v3/amd" = ["LAT-1", "LAT-2"]
+    [measured]                              # by instruction set; VAL-1 to VAL-13 are VAL-1:13
+    "x86-64-v3/amd" = ["VAL-1:13", "INF-1"]
+    "x86-64-v4/intel" = ["VAL-1:13", "INF-1:7"]
 
     [mechanism.cancellation]
     text = "computes (1 − y)·x + softplus(−x), which cancels at x ≪ 0, y = 0"
@@ -29,8 +29,10 @@ requirements that mechanism costs which level::
     [witness."test_values.tiny_logits"]     # inputs that show deviations, by pool and dtype
     float64 = [{ logits = "-0x1.0p-54", targets = "0x1.8p-1" }, { draw = "6", seed = 1 }]
 
-The instruction sets of the file are those that the default tier has measured all cells on. A
-deviation of the thorough tier does not take them: where it names none, they were not recorded.
+The instruction sets of the file are those that the default tier has measured all cells on, each
+with its requirements: on the others, such as those that came later, what was found on the nearest
+instruction set is known. A deviation of the thorough tier does not take them: where it names none,
+they were not recorded.
 What only the draws of some seeds show, or a search, is kept as a witness, which every run tries.
 A version is compared without its local part: 2.13.0+cpu is 2.13.0.
 """
@@ -52,6 +54,7 @@ from bce_conformance.results.cells import Place, Verdict, Witness
 from bce_conformance.results.reading import witness as read_witness
 
 from .claims import Claims
+from .families import expanded
 from .model import CPU, MADE_WITH, Deviation, LedgerError, LedgerFile, Mechanism
 from .standing import Ledger
 
@@ -115,16 +118,12 @@ def read_draft(path: Path) -> LedgerFile:
     """
     document = _load(path)
     where = path.name
-    fields = {"backend", "versions", "instruction_sets", "not_measured", "mechanism", "witness"}
+    fields = {"backend", "versions", "measured", "mechanism", "witness"}
     _require_fields(where, document, fields)
     head = LedgerFile(
         document.get("backend", path.stem),
         versions=_strings(where, document, "versions"),
-        instruction_sets=_strings(where, document, "instruction_sets"),
-        not_measured={
-            name: _requirements(where, document["not_measured"], name)
-            for name in document.get("not_measured", {})
-        },
+        measured=_measured_on(where, document.get("measured", {})),
     )
     found = {
         _mechanism(f"{where}, mechanism {name}", name, table): table["deviation"]
@@ -206,6 +205,17 @@ def _requirements(where: str, entry: Table, level: str) -> tuple[str, ...]:
         if requirement not in requirements():
             raise LedgerError(f"{where}: {level}: requirement {requirement!r} is not in SPEC.md")
     return named
+
+
+def _measured_on(where: str, table: Any) -> dict[str, tuple[str, ...]]:
+    """The requirements by instruction set, of which a family's stand as its first and last."""
+    if not isinstance(table, Mapping):
+        raise LedgerError(f"{where}: measured {table!r}: accepted is a table by instruction set")
+    spans = {name: _strings(where, table, name) for name in table}
+    try:
+        return {name: expanded(those) for name, those in spans.items()}
+    except ValueError as error:
+        raise LedgerError(f"{where}: measured: {error}") from error
 
 
 def _witnesses(where: str, pools: Mapping[str, Table]) -> Iterator[Witness]:

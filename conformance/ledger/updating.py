@@ -213,28 +213,28 @@ class _Known:
         used = {deviation.mechanism for deviation in deviations}
         mechanisms = dict.fromkeys([*self._file.mechanisms, self._unexplained])
         versions = Counter(deviation.versions for deviation in deviations).most_common(1)
-        sets = tuple(sorted({*self._file.instruction_sets, *self._measured_sets(found)}))
         return replace(
             self._file,
             mechanisms=tuple(one for one in mechanisms if one in used),
             deviations=deviations,
             witnesses=tuple(self._witnesses),
             versions=versions[0][0] if versions else (),
-            instruction_sets=sets,
-            not_measured=dict(self._not_measured(found, sets)),
+            measured=self._measured(found),
         )
 
-    def _not_measured(
-        self, found: Sequence[Found], sets: Sequence[str]
-    ) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Of each of the file's instruction sets the requirements never measured on it."""
+    def _measured(self, found: Sequence[Found]) -> dict[str, tuple[str, ...]]:
+        """By instruction set of the file the requirements that were ever measured on it."""
         measured = {
-            (cell.where, cell.place.requirement) for cell in found if cell.verdict != "not measured"
+            name: set(self._file.measured.get(name, ()))
+            for name in sorted({*self._file.instruction_sets, *self._measured_sets(found)})
         }
-        for name in sets:
-            known = self._file.not_measured.get(name, ())
-            if left := tuple(one for one in known if (name, one) not in measured):
-                yield name, left
+        for cell in found:
+            if cell.where in measured and cell.verdict != "not measured":
+                measured[cell.where].add(cell.place.requirement)
+        return {
+            name: tuple(one for one in requirements() if one in those)
+            for name, those in measured.items()
+        }
 
     def _of(self, place: Place) -> dict[str, Deviation]:
         return self._known.setdefault(place, {})

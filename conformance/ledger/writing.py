@@ -19,6 +19,7 @@ from bce_conformance.conformance.specification import requirements
 from bce_conformance.results import writing
 from bce_conformance.results.cells import VERDICTS, Witness
 
+from .families import shortened
 from .model import CPU, MADE_WITH, Deviation, LedgerFile
 
 WIDTH = 100
@@ -70,14 +71,13 @@ def text(file: LedgerFile, name: str) -> str:
         document.add(tomlkit.comment(line))
     if file.backend != name:
         document["backend"] = file.backend
-    for field, values in (("versions", file.versions), ("instruction_sets", file.instruction_sets)):
-        if values:
-            document[field] = _array(values)
-    if file.not_measured:
+    if file.versions:
+        document["versions"] = _array(file.versions)
+    if file.measured:
         table = tomlkit.table()
-        for name, those in sorted(file.not_measured.items()):
-            table[name] = _requirements(those, len(name) + 2)
-        document["not_measured"] = table
+        for name, those in sorted(file.measured.items()):
+            table[name] = _on_lines([shortened(those)])
+        document["measured"] = table
     entries = _entries(file.deviations)
     mechanisms = tomlkit.table(is_super_table=True)
     for mechanism in file.mechanisms:
@@ -171,9 +171,15 @@ def _requirements(those: Sequence[str], key: int) -> Array:
     """On one line behind a key of that length, or where they do not fit some lines a family."""
     if key + len(f" = {list(those)}") <= WIDTH:
         return _array(those)
+    families = groupby(those, lambda name: name.partition("-")[0])
+    return _on_lines(family for _, family in families)
+
+
+def _on_lines(groups: Iterable[Iterable[str]]) -> Array:
+    """Each group on lines of its own, as many names a line as fit."""
     array = tomlkit.array()
-    for _, family in groupby(those, lambda name: name.partition("-")[0]):
-        for line in _lines(family):
+    for group in groups:
+        for line in _lines(group):
             array.add_line(*line, indent=INDENT)
     array.add_line(indent="")
     return array

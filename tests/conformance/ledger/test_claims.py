@@ -72,11 +72,8 @@ def test_a_ledger_and_the_suites_own_have_the_last_word() -> None:
     known = Deviation(
         place(), "A", Mechanism("m", "why"), ("1",), instruction_sets=(NOW.instruction_set,)
     )
-    files = [
-        LedgerFile(
-            MINE, deviations=(known,), versions=("1",), instruction_sets=(NOW.instruction_set,)
-        )
-    ]
+    measured = {NOW.instruction_set: ("VAL-1", "VAL-2")}
+    files = [LedgerFile(MINE, deviations=(known,), versions=("1",), measured=measured)]
     ledger = Ledger(files, Claims("AA"))
     assert (
         ledger.standing(place(), "A", NOW).worse,

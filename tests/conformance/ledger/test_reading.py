@@ -14,7 +14,9 @@ from bce_conformance.results.cells import VERDICTS, Place
 HERE, ELSEWHERE = "x86-64-v4/intel", "x86-64-v3/amd"
 ENTRY = f"""
 versions = ["2.13.0"]
-instruction_sets = ["{HERE}"]
+
+[measured]
+"{HERE}" = ["VAL-1:13"]
 
 [mechanism.cancel]
 text = "cancels"
@@ -129,7 +131,9 @@ def test_an_entry_is_stale_only_where_it_was_measured(
     assert found.stale == ((version, instruction_set) == ("2.13.0", HERE))
 
 
-OF_SETS = ENTRY.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]')
+ON_HERE = f'"{HERE}" = ["VAL-1:13"]\n'
+ON_BOTH = f'{ON_HERE}"{ELSEWHERE}" = ["VAL-1:13"]\n'
+OF_SETS = ENTRY.replace(ON_HERE, ON_BOTH)
 
 
 def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
@@ -167,7 +171,7 @@ def test_of_entries_as_bad_as_each_other_that_of_the_first_instruction_set_holds
 ) -> None:
     """Whatever their order in the file."""
     other = ELSEWHERE if first == HERE else HERE
-    text = f'versions = ["2.13.0"]\ninstruction_sets = ["{HERE}", "{ELSEWHERE}"]\n'
+    text = f'versions = ["2.13.0"]\n[measured]\n{ON_BOTH}'
     for name, where in (("one", first), ("two", other)):
         entry = ENTRY[ENTRY.index("[mechanism") :].replace("cancel", name)
         text += f'{entry}instruction_sets = ["{where}"]\n'
@@ -177,9 +181,7 @@ def test_of_entries_as_bad_as_each_other_that_of_the_first_instruction_set_holds
 
 
 def test_what_a_larger_tier_found_elsewhere_is_known_here(write) -> None:
-    known = Ledger(
-        [read_file(write(THOROUGH.replace(f'["{HERE}"]', f'["{HERE}", "{ELSEWHERE}"]', 1)))]
-    )
+    known = Ledger([read_file(write(THOROUGH.replace(ON_HERE, ON_BOTH)))])
     assert standing(known, "A", instruction_set=ELSEWHERE, tier="thorough") == "as known"
     assert standing(known, "AAA", instruction_set=ELSEWHERE) == "as known"
     better = standing(known, "AAA", instruction_set=ELSEWHERE, tier="thorough")
@@ -187,7 +189,7 @@ def test_what_a_larger_tier_found_elsewhere_is_known_here(write) -> None:
 
 
 def test_an_entry_may_have_no_instruction_set(write) -> None:
-    known = Ledger([read_file(write(ENTRY.replace(f'instruction_sets = ["{HERE}"]', "")))])
+    known = Ledger([read_file(write(ENTRY.replace(ON_HERE, "")))])
     assert standing(known, "A") == "as known"
     assert standing(known, "AAA") == "better on another instruction set"
 
@@ -236,7 +238,7 @@ def test_a_device_has_its_own_entry(write, order: tuple[str, str]) -> None:
     files = (write(text, f"{number}/torch.toml") for number, text in enumerate(order))
     entries = tuple(entry for path in files for entry in read_file(path).deviations)
     both = Ledger(
-        [LedgerFile("torch", (), entries, versions=("2.13.0",), instruction_sets=(HERE,))]
+        [LedgerFile("torch", (), entries, versions=("2.13.0",), measured={HERE: ("VAL-2",)})]
     )
     assert standing(both, "AA", device="cuda:1") == "as known"
     assert standing(both, "AAA", device="cuda") == "stale"
@@ -297,8 +299,8 @@ FIRST = "torch.toml, mechanism cancel, deviation 1"
         ('versions = ["2.13.0"]', "", f"{FIRST}: versions"),
         ('versions = ["2.13.0"]', "versions = [2.13]", "torch.toml: versions"),
         ('versions = ["2.13.0"]', 'version = "2.13.0"', r"torch.toml: unknown fields"),
-        (f'["{HERE}"]', "[4]", "torch.toml: instruction_sets"),
-        (f'["{HERE}"]', f'"{HERE}"', "torch.toml: instruction_sets"),
+        ("A = ", "instruction_sets = [4]\nA = ", "instruction_sets"),
+        ("A = ", f'instruction_sets = "{HERE}"\nA = ', "instruction_sets"),
         (DEVIATION, "[[mechanism.cancel.deviation", "torch.toml"),
         (DEVIATION, f'[mechanism.more]\ntext = "x"\n{DEVIATION}', "more: no field .'deviation'."),
         (
