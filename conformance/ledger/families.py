@@ -1,4 +1,4 @@
-"""Requirements written short: those of a family that follow each other, by the first and the last."""
+"""Requirements written short: of those of a family that follow each other the first and last."""
 
 from __future__ import annotations
 

@@ -52,10 +52,10 @@ _WEIGHT_SHAPES = (
     ("full", "one value an element: nothing is broadcast"),
     ("0-d", "one value for all"),
     ("ones", "dimensions of 1 only: [1], [1, 1], …"),
-    ("last", "leading dimensions are missing: [C], the usual one of classes"),
+    ("last", "leading dimensions are missing, or 1: [C], [1, C], the usual ones of classes"),
     ("lead", "the first dimension only: [N, 1], the usual one of samples"),
     ("channels", "the second dimension only: [C, 1, 1], the usual one of the classes of images"),
-    ("inner", "other dimensions: [1, M, 1], [N, 1, C], where sums have gaps"),
+    ("inner", "other dimensions: [1, M, 1], [N, 1, C], [N, 1, H, W], where sums have gaps"),
 )
 
 _FORMATS = (

@@ -6,6 +6,7 @@ vectors, warps, blocks and chunks, powers of two, indices beyond 16, 18 and 20 b
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import prod
 
 import numpy as np
@@ -183,7 +184,7 @@ def broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
     if level == "ones":
         return (1,) * int(random.integers(1, len(shape) + 1))
     if level == "last":
-        return shape[int(random.integers(1, len(shape))) :] if len(shape) > 1 else shape
+        return _last(shape, random)
     if level == "lead":
         return (shape[0], *(1,) * (len(shape) - 1))
     if level == "channels":
@@ -191,16 +192,28 @@ def broadcast_shape(level: str, shape: Shape, random: Random) -> Shape:
     return _inner(shape, random)
 
 
+def _last(shape: Shape, random: Random) -> Shape:
+    """The last dimensions; those before them are missing, or 1: [C] or [1, C]."""
+    if len(shape) == 1:
+        return shape
+    start = int(random.integers(1, len(shape)))
+    ones = int(random.integers(0, start + 1))
+    if ones == start and prod(shape[:start]) == 1:
+        ones = 0  # it would be as many elements in the same dimensions
+    return (*(1,) * ones, *shape[start:])
+
+
 def _inner(shape: Shape, random: Random) -> Shape:
-    """Some dimensions of length 1: all but one of the inner ones at times, or others."""
-    between = [axis for axis, side in enumerate(shape[1:-1], 1) if side > 1]
-    if between and random.random() < 0.3:
-        axis = int(random.choice(between))
-        return (*(1,) * axis, shape[axis], *(1,) * (len(shape) - 1 - axis))
-    inner = list(shape)
-    last = max(axis for axis, side in enumerate(shape) if side > 1)
-    inner[last if random.random() < 0.5 else 0] = 1
-    if random.random() < 0.5:
-        inner[0] = 1
-        inner[-1] = 1
-    return tuple(inner)
+    """Some dimensions of length 1, but not the first or last ones only: [1, M, 1], [N, 1, C]."""
+    wide = [axis for axis, side in enumerate(shape) if side > 1]
+    parts = [kept for count in range(1, len(wide)) for kept in combinations(wide, count)]
+    found = [tuple(n if axis in kept else 1 for axis, n in enumerate(shape)) for kept in parts]
+    with_gaps = [one for one in found if not _is_lead_or_last(one, shape)]
+    among = with_gaps or found  # of [N, C, 1] the parts are [N, 1, 1] and [1, C, 1]
+    return among[int(random.integers(len(among)))]
+
+
+def _is_lead_or_last(shape: Shape, whole: Shape) -> bool:
+    """Whether all that is not 1 is the first dimension of the whole, or its last ones."""
+    start = next(axis for axis, side in enumerate(shape) if side > 1)
+    return prod(shape[1:]) == 1 or shape[start:] == whole[start:]

@@ -68,7 +68,8 @@ def _broadcast(shape: tuple[int, ...], logits: tuple[int, ...]) -> str:
         return "ones"
     if shape == logits:
         return "full"
-    if len(shape) < len(logits) and shape == logits[-len(shape) :]:
+    tail = shape[next(axis for axis, side in enumerate(shape) if side != 1) :]
+    if len(tail) < len(logits) and tail == logits[-len(tail) :]:
         return "last"
     if shape == (logits[1:2] + (1,) * (len(logits) - 2)) and len(logits) > 2:
         return "channels"

@@ -60,7 +60,8 @@ def some(seed: int) -> LedgerFile:
             )
             deviations.append(Deviation(place, level, mechanism, versions, tier, sets))
     draw.shuffle(deviations)
-    return LedgerFile("torch", MECHANISMS, tuple(deviations), (), ("2.13.0",), measured_on(SETS[:2]))
+    measured = measured_on(SETS[:2])
+    return LedgerFile("torch", MECHANISMS, tuple(deviations), (), ("2.13.0",), measured)
 
 
 @pytest.mark.parametrize("path", sorted(LEDGER.glob("*.toml")), ids=lambda path: path.stem)
