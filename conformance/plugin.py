@@ -285,19 +285,7 @@ def _require_measurable(options: RunOptions, matrix: Matrix, places: list[Place]
         return
     if not places and options.results is None:
         return  # somebody runs a test by hand that is none of a requirement
-    devices = {
-        backend: ", ".join(device.kind for device in info.devices)
-        for backend in matrix.specs
-        if isinstance(info := matrix.processes.info(backend), BackendInfo)
-    }
-    there = "; ".join(f"{backend} has {kinds}" for backend, kinds in devices.items())
-    asked = ", ".join(matrix.settings.devices)
-    raise pytest.UsageError(
-        "nothing can be measured: "
-        + (f"no backend has device {asked} ({there})" if asked and places else "")
-        + ("none of the backends is installed" if places and not asked else "")
-        + ("no requirement that was asked for is about these formats" if not places else "")
-    )
+    raise pytest.UsageError(f"nothing can be measured: {matrix.why_nothing(places)}")
 
 
 def _open_journal(config: pytest.Config, matrix: Matrix, results: Path) -> Journal:

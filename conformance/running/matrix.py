@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from threading import Lock
 
 from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure, LossCall
@@ -101,6 +102,34 @@ class Matrix:
             for device in self._devices(backend)
         )
         return [place for place in places if place not in self.cells]
+
+    def why_nothing(self, places: Sequence[Place]) -> str:
+        """Why none of the places can be measured, and what can."""
+        if not places:
+            return self._why_not_tried()
+        if not self.settings.devices:
+            return "none of the backends is installed"
+        there = "; ".join(
+            f"{backend} has {', '.join(device.kind for device in info.devices)}"
+            for backend in self.specs
+            if isinstance(info := self.processes.info(backend), BackendInfo)
+        )
+        return f"no backend has device {', '.join(self.settings.devices)} ({there})"
+
+    def _why_not_tried(self) -> str:
+        """Which tier tries anything of what was asked for, if one does."""
+        asked = filter(self.settings.selects, requirements().values())
+        cells = [
+            (requirement, spec, dtype)
+            for requirement, spec in product(asked, self.specs.values())
+            for dtype in self.settings.dtypes or DTYPES
+            if dtype in requirement.dtypes
+        ]
+        for name, tier in TIERS.items():
+            if any(tier.tries(*cell) for cell in cells):
+                tries = f"the {self.settings.tier} tier tries none of it with these backends"
+                return f"{tries}; --tier={name} does"
+        return "no requirement that was asked for is about these formats"
 
     def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
         asked = requirement.each_instruction_set and self.settings.names(requirement)

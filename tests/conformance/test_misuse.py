@@ -20,10 +20,28 @@ def test_a_run_of_which_nothing_can_be_measured_is_misuse(tmp_path: Path) -> Non
     assert code == 0, output  # something was
 
 
-def test_formats_that_no_requirement_is_about_are_misuse(tmp_path: Path) -> None:
-    command_line = command("run", *RIGHT, "--requirement=VAL-9", "--dtype=float32")
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            ("--requirement=VAL-9", "--dtype=float32", *RIGHT),
+            "no requirement that was asked for is about these formats",
+        ),
+        (
+            ("--requirement=ANY", "--backend=jax:jit"),
+            "the default tier tries none of it with these backends; --tier=thorough does",
+        ),
+        (
+            ("--requirement=VAL-1", "--device=cuda", *RIGHT),
+            "has device cuda",
+        ),
+    ],
+)
+def test_a_run_that_can_measure_nothing_says_what_can(
+    tmp_path: Path, asked: tuple[str, ...], message: str
+) -> None:
     done = subprocess.run(
-        [*command_line, f"--out={tmp_path}"],
+        [*command("run", *asked), f"--out={tmp_path}"],
         env=environment(),
         capture_output=True,
         text=True,
@@ -31,7 +49,7 @@ def test_formats_that_no_requirement_is_about_are_misuse(tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 2
-    assert "no requirement that was asked for is about these formats" in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
