@@ -26,9 +26,9 @@ DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 # as nested lists of them, as a NumPy array of Python objects, as a string, or as None.
 FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
-# How a call is made among others: alone; between two for which the contents of its arrays are
-# others, written over them; or at the same time in several threads.
-REPETITIONS: tuple[str, ...] = ("once", "changed", "at once")
+# How a call is made among others: alone; between some for which the contents of its arrays are
+# others, written over them; at the same time in several threads; or after itself in another format.
+REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
 _PLAIN: dict[str, object] = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
 

@@ -163,7 +163,7 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     from bce_conformance.backends.calls import UnsupportedCall
     from bce_conformance.backends.isolation import transport
     from bce_conformance.backends.isolation.input_mutation import Watch
-    from bce_conformance.backends.isolation.repetition import evaluated
+    from bce_conformance.backends.isolation.repetition import evaluated, prepare
     from bce_conformance.backends.thread_count import thread_count
 
     call = transport.unpack_call(message)
@@ -172,6 +172,7 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
         raise UnsupportedCall(f"its adapter has no {', '.join(sorted(unlisted))}")
     with warnings.catch_warnings(record=True) as caught, thread_count(adapter, call.threads):
         warnings.simplefilter("always")
+        prepare(adapter, call)
         thunk = adapter.bind(call)
         watch = Watch(adapter, call, message)
         result = evaluated(adapter, thunk, call)

@@ -4,7 +4,7 @@ import numpy as np
 
 from bce_conformance.conformance.covering.files import read, write
 
-from .costly import costly_rows, telling_rows
+from .costly import broadcast_rows, costly_rows, telling_rows
 from .rules import ARRAYS, space
 from .usual import write_usual
 
@@ -12,7 +12,7 @@ from .usual import write_usual
 # levels meet (tests/planted); with others one or two walked through, as each of the few calls that
 # could show them gave NaN.
 print(write(space(), 2, 0, ARRAYS))
-costly = np.concatenate([telling_rows(), costly_rows(seeds=range(3, 7))])
+costly = np.concatenate([telling_rows(), broadcast_rows(), costly_rows(seeds=range(3, 7))])
 print(write(space(), 3, 4, ARRAYS, costly))
 # What the default tier draws comes first, so that the thorough one draws it, too.
 print(write(space(), 4, 4, ARRAYS, read(space(), 3, ARRAYS)))

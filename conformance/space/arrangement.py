@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from bce_conformance.backends.calls import Array
 from bce_conformance.conformance.inputs.layouts import read_only, transposed, unaligned
@@ -18,30 +19,48 @@ Random = np.random.Generator
 # An array with gaps lies in one of at most so many elements, or of so many times its own.
 _SPANNED = 100_000
 _SPARSE = 4
+# So few elements lie so many apart at times: beyond 16 bits.
+_FEW = 8
+_WIDE = (65_537, 70_000)
+_WINDOWS = 999  # elements up to which an array may consist of windows, whose rows all differ
 
 
-def repeated_rows(values: Array, random: Random) -> Array:
-    """The array with all rows like the first, in a dimension that is chosen, and with stride 0."""
+def overlapping(values: Array, random: Random) -> Array:
+    """An array of some of the values that lies in less memory than it has elements.
+
+    All rows are like the first in a dimension that is chosen, with stride 0; or, of few elements in
+    several dimensions, each row lies one element behind the one before.
+    """
     axes = [axis for axis, size in enumerate(values.shape) if size > 1]
     if not axes:
         return values
+    if len(axes) > 1 and values.size <= _WINDOWS and random.random() < 0.5:
+        needed = sum(values.shape) - values.ndim + 1
+        steps = (values.itemsize,) * values.ndim
+        return as_strided(values.ravel()[:needed].copy(), values.shape, steps, writeable=False)
     axis = axes[random.integers(len(axes))]
     first = np.ascontiguousarray(np.take(values, [0], axis=axis))
     return np.broadcast_to(first, values.shape)
+
+
+def interleaved(one: Array, other: Array) -> tuple[Array, Array]:
+    """Two arrays of one shape and format as two columns of one table: each is between the other."""
+    table = np.stack([one, other], axis=-1)
+    return table[..., 0], table[..., 1]
 
 
 def arranged(values: Array, layout: str, random: Random) -> Array:
     """The array in a layout, a level of the factors about layouts.
 
     Args:
-        values: any shape; for ``stride 0`` what ``repeated_rows`` gave.
+        values: any shape; for ``overlapping`` what the function of that name gave.
         layout: the level.
         random: chooses dimensions, distances and orders.
 
     Raises:
         ValueError: the layout is unknown.
     """
-    if layout in ("C", "stride 0"):
+    if layout in ("C", "overlapping"):
         return values
     if layout == "F":
         return transposed(values)
@@ -52,7 +71,7 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     if layout == "reversed":
         return _reversed(values, random)
     if layout == "unaligned":
-        return unaligned(values)
+        return unaligned(values) if random.random() < 0.5 else _field_of_records(values)
     if layout == "read-only":
         return read_only(values)
     raise ValueError(f"layout is {layout!r}, which is no level of the factors about layouts")
@@ -66,8 +85,15 @@ def _permuted(values: Array, random: Random) -> Array:
     return np.ascontiguousarray(values.transpose(order)).transpose(np.argsort(order))
 
 
+def _field_of_records(values: Array) -> Array:
+    """A field of packed records of one byte more: steps that are no multiple of an element."""
+    records = np.zeros(values.shape, [("before", np.uint8), ("value", values.dtype)])
+    records["value"] = values
+    return records["value"]
+
+
 def _with_gaps(values: Array, random: Random) -> Array:
-    """A part of a larger array, with steps of 1 to 3 that are not all 1.
+    """A part of a larger array, with steps of 1 to 3 that are not all 1; of few elements wide ones.
 
     In six dimensions that would be an array of a thousand times as many elements: of large ones,
     dimensions are dense from the first on until it is of a few times as many.
@@ -75,6 +101,8 @@ def _with_gaps(values: Array, random: Random) -> Array:
     steps = random.integers(1, 4, values.ndim)
     kept = random.integers(values.ndim)
     steps[kept] = random.integers(2, 4)
+    if values.size <= _FEW and random.random() < 0.3:
+        steps[kept] = random.integers(*_WIDE)
     before = random.integers(0, 3, values.ndim)
     for axis in range(values.ndim):
         spanned = np.prod(values.shape * steps + before)

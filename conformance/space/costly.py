@@ -1,12 +1,14 @@
 """Calls that take long: those of many elements, of which few are drawn and each has to tell much.
 
 Guarantees that every pair of levels with a costly one occurs several times, and every costly level
-with each value that spoils results once where nothing else does.
+with each value that spoils results once where nothing else does; and the large ones with each pair
+of ways to broadcast the weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from bce_conformance.conformance.covering.arrays import cover
 from bce_conformance.conformance.covering.combinations import Rows
 
 from .factors import FACTORS, Combination
-from .rules import space
+from .rules import repaired, space
 
 # Values that spoil results of their own element, or of all, by operand.
 _SPOILING = {
@@ -23,6 +25,7 @@ _SPOILING = {
     "targets": ("NaN",),
     "logits": ("infinite", "NaN"),
 }
+_WEIGHTS = ("weight", "pos_weight")
 _GIVEN = {"shape": "full", "format": "same", "layout": "C"}
 
 
@@ -54,6 +57,30 @@ def telling_rows() -> Rows:
                 levels = {**plain, **own, operand: value, name: level, "shape": "matrix"}
                 rows.append([f.names.index(levels[f.name]) for f in FACTORS])
     return np.array(rows)
+
+
+def broadcast_rows() -> Rows:
+    """Rows of usual large calls with each way to broadcast a weight beside each of a pos_weight.
+
+    What is split among threads or blocks finds a row's weight in one way and a column's in another.
+    """
+    plain = {factor.name: factor.names[0] for factor in FACTORS}
+    usual = {"size": "large", "quantities": "loss and gradients", "cotangent": "not given"}
+    ways = [next(f.names for f in FACTORS if f.name == f"{w} shape") for w in _WEIGHTS]
+    rows = []
+    for number, pair in enumerate(product(*ways)):
+        in_several = number % 3 == 0 or {"channels", "inner"} & set(pair)
+        levels = {**plain, **usual, "reduction": ("none", "mean")[number % 2]}
+        levels |= {"shape": "4-d" if in_several else "matrix"}
+        for operand, broadcast in zip(_WEIGHTS, pair, strict=True):
+            if broadcast not in ("none", "weight's"):
+                levels |= {f"{operand} {what}": how for what, how in _GIVEN.items()}
+                levels |= {operand: "moderate"}
+            levels |= {f"{operand} shape": broadcast}
+        found = repaired(levels, keep="pos_weight shape")
+        if found is not None:
+            rows.append([f.names.index(found[f.name]) for f in FACTORS])
+    return np.unique(rows, axis=0)
 
 
 def is_costly(levels: Combination) -> bool:

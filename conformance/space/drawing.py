@@ -6,6 +6,7 @@ Guarantees that the same combination, number and seed draw the same call, whatev
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -14,11 +15,12 @@ from bce_conformance.backends.calls import Array, LossCall
 from bce_conformance.reference import FORMATS, Format
 
 from . import values
-from .arrangement import arranged, repeated_rows
+from .arrangement import arranged, interleaved, overlapping
 from .factors import Combination
 from .shapes import DISTINCT, SMALL, Random, Shape, broadcast_shape, shape_of
 
 _DISTINCT_BROADCAST = 3
+_LAST = 5  # elements at the end that are of another level, where one says so
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
@@ -60,6 +62,8 @@ class _Drawing:
         shared = self.levels["pos_weight shape"] == "weight's"
         pos_weight = weight if shared else self._weight("pos_weight")
         targets = self._targets(logits, pos_weight)
+        if self.levels["targets layout"] == "interleaved":
+            logits, targets = interleaved(logits, targets)
         operands = {"logits": logits, "targets": targets}
         operands |= {} if weight is None else {"weight": weight}
         operands |= {} if pos_weight is None else {"pos_weight": pos_weight}
@@ -81,10 +85,29 @@ class _Drawing:
         )
 
     def _logits(self) -> Array:
-        drawn = values.logits(
-            self.levels["logits"], self.format, self._distinct(self.shape), self.random
+        array = self._with_an_end(
+            "logits",
+            self._distinct(self.shape),
+            lambda level, size: values.logits(level, self.format, size, self.random),
         )
-        return self._arranged("logits", self._filled(self.shape, drawn))
+        return self._arranged("logits", array)
+
+    def _with_an_end(self, operand: str, size: int, bank: Callable[[str, int], Array]) -> Array:
+        """An array of the logits' shape, the last elements of another level where its own says so.
+
+        Args:
+            operand: whose level it is.
+            size: how many values are drawn, to be repeated.
+            bank: the values of a level, and how many.
+        """
+        level = self.levels[operand]
+        most, last = values.AT_THE_END.get(level, (level, ""))
+        drawn = bank(most, size)
+        array = self._filled(self.shape, drawn)
+        if last:
+            count = max(1, min(_LAST, size // 4))
+            array.reshape(-1)[-count:] = bank(last, count)
+        return array
 
     def _distinct(self, shape: Shape) -> int:
         """How many values are drawn for an array; they are repeated where it has more elements.
@@ -100,17 +123,19 @@ class _Drawing:
     def _filled(self, shape: Shape, drawn: Array) -> Array:
         """An array of some values, again and again.
 
-        Beside an operand of stride 0, whose rows are equal, all rows are: it would meet every one
+        Beside an operand that overlaps, whose rows are equal, all rows are: it would meet every one
         of the others' values.
         """
-        if "stride 0" in self.levels.values() and prod(shape) > SMALL:
+        if "overlapping" in self.levels.values() and prod(shape) > SMALL:
             drawn = _again(drawn, shape[-1:])
         return _again(drawn, shape)
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
-        if layout == "stride 0":
-            array = repeated_rows(array, self.random)
+        if layout == "interleaved":
+            return array  # the logits are not yet beside it
+        if layout == "overlapping":
+            array = overlapping(array, self.random)
         return arranged(array, layout, self.random)
 
     def _targets(self, logits: Array, pos_weight: Array | None) -> Array:
@@ -124,8 +149,12 @@ class _Drawing:
         level = self.levels["targets"]
         count = flat.size if level == "balanced by p" and p is not None else period
         few = None if p is None else p[:count]
-        drawn = values.targets(level, format_, flat[:count], few, self.random)
-        return self._arranged("targets", self._typed(self._filled(self.shape, drawn), kind))
+        array = self._with_an_end(
+            "targets",
+            count,
+            lambda level, size: values.targets(level, format_, flat[:size], few, self.random),
+        )
+        return self._arranged("targets", self._typed(array, kind))
 
     def _weight(self, operand: str) -> Array | None:
         broadcast = self.levels[f"{operand} shape"]
@@ -177,7 +206,7 @@ class _Drawing:
             self.random,
             coarse="hvp_logits" in quantities,
         )
-        return self._filled(shape, drawn)
+        return self._arranged("cotangent", self._filled(shape, drawn))
 
     def _tangent(self) -> Array | None:
         if self.levels["quantities"] not in _DIRECTED:

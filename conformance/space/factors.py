@@ -75,10 +75,10 @@ _LAYOUTS = (
     ("C", "dense, the last dimension nearest"),
     ("F", "dense, the first dimension nearest: a transpose"),
     ("permuted", "dense, dimensions in another order: channels last"),
-    ("gaps", "elements lie apart: every n-th, a part of something larger"),
+    ("gaps", "elements lie apart: every n-th, a part of something larger, a column of a table"),
     ("reversed", "negative strides"),
-    ("stride 0", "equal rows that lie in memory once"),
-    ("unaligned", "addresses that are no multiple of the element's size"),
+    ("overlapping", "elements share memory: equal rows that lie in it once, sliding windows"),
+    ("unaligned", "addresses or steps that are no multiple of the element's size: packed records"),
     ("read-only", "memory that must not be written to"),
 )
 
@@ -153,6 +153,7 @@ FACTORS: tuple[Factor, ...] = (
         "targets layout",
         *_LAYOUTS,
         ("logits'", "the same array as the logits: one memory for two operands"),
+        ("interleaved", "beside the logits in one array: two columns of a table"),
     ),
     _factor(
         "targets",
@@ -164,6 +165,7 @@ FACTORS: tuple[Factor, ...] = (
         ("balanced by p", "p·y = 1 − y exactly: at x = 0 the gradient vanishes exactly"),
         ("subnormal", "1 − y rounds to 1; p·y underflows, or comes back"),
         ("minus zero", "−0 among 0 and 1: its sign must not show"),
+        ("soft at the end", "0 and 1 but for the last: a path that the first ones decide on"),
         ("NaN", "some are NaN: they must show, and only where they are"),
     ),
     _factor("logits layout", *_LAYOUTS),
@@ -177,6 +179,7 @@ FACTORS: tuple[Factor, ...] = (
         ("zeros", "+0 and −0"),
         ("thresholds", "where e^−|x| passes a limit of the format, and next to it"),
         ("any size", "each magnitude of the format alike: sums of everything"),
+        ("tails at the end", "|x| ≤ 8 but for the last: a path that the first ones decide on"),
         ("infinite", "some are ±∞: limits, where formulas make NaN"),
         ("NaN", "some are NaN: they must show, and only where they are"),
     ),
@@ -211,6 +214,7 @@ FACTORS: tuple[Factor, ...] = (
         ("subnormal", "gradients lose digits or vanish; some hardware takes it for zero"),
         ("scale", "2¹⁰ to 2¹⁶, or what the format holds: loss scaling"),
     ),
+    _factor("cotangent layout", *_LAYOUTS),
     _factor(
         "tangent",
         (ABSENT, "no direction is asked for"),
@@ -235,5 +239,6 @@ FACTORS: tuple[Factor, ...] = (
         ("twice", "right after the same call: what it left in caches and memory"),
         ("changed", "its arrays held other numbers in the calls before and after: caches, buffers"),
         ("at once", "the same call in several threads: buffers that they share"),
+        ("other format", "after the same call in another format: what is kept for a shape"),
     ),
 )

@@ -46,7 +46,7 @@ def _names(factor: str, *, but: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 _BY_NAME = {factor.name: factor for factor in FACTORS}
 _FLAT = ("C", "unaligned", "read-only")  # layouts of what has one element
-_ONE_DIMENSION = ("C", "gaps", "reversed", "stride 0", "unaligned", "read-only")
+_ONE_DIMENSION = ("C", "gaps", "reversed", "overlapping", "unaligned", "read-only")
 _TWO_DIMENSIONS = ("F", *_ONE_DIMENSION)
 _LAYOUTS_BY_SHAPE = {
     "0-d": _FLAT,
@@ -61,7 +61,7 @@ _LAYOUTS_BY_SHAPE = {
 _IN_ONE_DIMENSION = ("small", "blocks", "beside blocks", "rest", "large", "huge")
 _IN_SEVERAL = ("small", "blocks", "beside blocks", "rest", "tall", "wide", "large", "huge")
 _BESIDE_LAYOUTS = {
-    "targets": ("logits'",),
+    "targets": ("logits'", "interleaved"),
     **dict.fromkeys(("weight", "pos_weight"), (ABSENT,)),
 }
 _SIZES_BY_SHAPE = {
@@ -117,7 +117,7 @@ def _rules() -> Iterator[Rule]:
 
 def _rules_of_shapes() -> Iterator[Rule]:
     for shape, layouts in _LAYOUTS_BY_SHAPE.items():
-        for operand in ("logits", "targets", "weight", "pos_weight"):
+        for operand in ("logits", "targets", "weight", "pos_weight", "cotangent"):
             allowed = (*_BESIDE_LAYOUTS.get(operand, ()), *layouts)
             yield Rule("shape", (shape,), f"{operand} layout", allowed, "it looks the same")
         for operand in ("weight", "pos_weight"):
@@ -156,6 +156,8 @@ def _rules_of_weights(operand: str) -> Iterator[Rule]:
 def _rules_of_targets() -> Iterator[Rule]:
     for factor, level in (("logits", "unit"), ("targets", "soft"), ("targets format", "same")):
         yield Rule("targets layout", ("logits'",), factor, (level,), "they are the logits")
+    yield Rule("targets layout", ("interleaved",), "logits layout", ("gaps",), "it is theirs")
+    yield Rule("targets layout", ("interleaved",), "targets format", ("same",), "one array has one")
     for name in _COUNTS:
         yield Rule("targets format", (name,), "targets", ("hard",), "the format has no such values")
     allowed = (ABSENT, "ones", "balancing")
@@ -173,6 +175,8 @@ def _rules_of_derivatives() -> Iterator[Rule]:
     yield Rule("quantities", forward, "cotangent", (ABSENT,), "nothing is propagated back")
     backward = _names("quantities", but=forward)
     yield Rule("quantities", backward, "cotangent", back, "a gradient has one")
+    for factor, levels in (("cotangent", (ABSENT, "not given")), ("reduction", ("sum", "mean"))):
+        yield Rule(factor, levels, "cotangent layout", ("C",), "it has one element, or none")
     few_digits = _names("cotangent", but=("subnormal",))
     second_order = ("hvp_logits", "everything")
     yield Rule("quantities", second_order, "cotangent", few_digits, "times a tangent it is inexact")

@@ -37,7 +37,8 @@ def shape_of(levels: Combination, random: Random) -> Shape:
     if levels["size"] == "small":
         return _small(levels["shape"], random)
     for _ in range(_PROPOSALS):
-        found = _proposed(levels["shape"], levels["size"], "stride 0" in levels.values(), random)
+        repeats = "overlapping" in levels.values()
+        found = _proposed(levels["shape"], levels["size"], repeats, random)
         if size_of(found) == levels["size"] and (1 not in found or levels["shape"] in _WITH_ONE):
             return found
     raise ValueError(f"size is {levels['size']!r}, which does not go with {levels['shape']!r}")
@@ -133,10 +134,15 @@ def _proposed(shape: str, size: str, repeats: bool, random: Random) -> Shape:
     if size in ("tall", "wide"):
         few = int(random.integers(3, 9)) if not between else 2 ** (between + 1)
         sides, longest = _factors(few, between + 1, random), length(random, _BLOCK, 1_600)
+        if not repeats and random.random() < 0.25:
+            longest = int(random.integers(longest, (LARGE_FROM - 1) // few + 1))
         return (longest, *sides) if size == "tall" else (*sides, longest)
     inner = [int(side) for side in random.choice((2, 3, 4, 8) if between < 4 else (2, 3), between)]
-    # A row of stride 0 has as many distinct elements as it is long.
-    widest = min(DISTINCT if repeats else 4_096, elements // (2 * prod(inner)))
+    widest = elements // (2 * prod(inner))
+    if repeats:
+        widest = min(widest, DISTINCT)  # equal rows have as many distinct elements as one is long
+    elif random.random() < 0.75:
+        widest = min(widest, 4_096)
     columns = length(random, 2, max(2, widest))
     return (max(2, elements // (columns * prod(inner))), *inner, columns)
 

@@ -32,7 +32,7 @@ _LEVELS = {
     "pos_weight layout": ("absent", "C"),
     "pos_weight": ("absent", "moderate"),
     "targets format": ("same", "bool", "int"),
-    "targets": ("hard", "soft"),
+    "targets": ("hard", "soft", "soft at the end"),
     "reduction": ("none", "sum", "mean"),
     "quantities": ("loss and gradients",),
     "cotangent": ("not given", "moderate"),

@@ -42,6 +42,8 @@ _TARGETS: dict[str, Callable[[Sampler], Array]] = {
     "nearly hard": lambda s: s.nearly_hard(),
     "subnormal": lambda s: s.cast(s.subnormal_counts() * s.format.smallest_subnormal),
 }
+AT_THE_END = {"soft at the end": ("hard", "soft"), "tails at the end": ("moderate", "tails")}
+"""Levels whose last elements are of another level: that of the others, and theirs."""
 # Levels of which some elements are special, and the level of the others.
 _SPECIAL_LOGITS = {"infinite": (np.inf, -np.inf), "NaN": (np.nan,)}
 _SPECIAL_TARGETS = {"minus zero": ("hard", (-0.0,)), "NaN": ("soft", (np.nan,))}
@@ -108,14 +110,14 @@ def weights(level: str, format_: Format, size: int, random: Random) -> Array:
 
 
 def counts(level: str, size: int, random: Random, *, signed: bool) -> NDArray[np.int64]:
-    """Weights of a level as integers of at most seven bits."""
+    """Weights of a level as integers of at most seven bits, and a sign or one more."""
     some = random.integers(1, 5, size)
     special: tuple[float, ...] = {"zeros": (0,), "negative": (-1, -2)}.get(level, ())
     if level == "negative" and not signed:
         raise ValueError("level is 'negative', but the format has no sign")
     plain = {
         "ones": np.ones(size, np.int64),
-        "powers": 2 ** random.integers(0, 7, size),
+        "powers": 2 ** random.integers(0, 7 if signed else 8, size),
         "balancing": 2 ** random.integers(0, 6, size) - 1,
     }
     values = plain.get(level, some)

@@ -1,12 +1,12 @@
 """ERR: misuse, and what it leaves behind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.backends.calls import Failure, LossCall, LossResult
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
 from bce_conformance.conformance.running.refusals import (
@@ -144,22 +144,41 @@ def outside(s: Sampler) -> Inputs:
     return s.inputs("targets outside [0, 1]", s.signed(s.cast(s.uniform(0, 4))), s.cast(targets))
 
 
+@drawn("test_misuse.pixels")
+def pixels(s: Sampler) -> Inputs:
+    """Targets that a forgotten conversion of masks leaves in bytes."""
+    targets = s.random.choice([0.0, 1.0, 2.0, 255.0], s.size)
+    return s.inputs("bytes beyond 1", s.signed(s.cast(s.uniform(0, 4))), s.cast(targets))
+
+
 @pytest.mark.requirement("ERR-6")
 def test_targets_outside_the_unit_interval(subject: Subject) -> None:
-    """Compare with the formula, or require a clear refusal."""
+    """Compare with the formula, or require a clear refusal; of integers any (DTY judges those)."""
     inputs = subject.pool(outside)
     call = inputs.call("loss", "grad_logits", device=subject.device)
     outcome = subject.try_evaluate(call)
-    if isinstance(outcome, Failure):
-        clear = is_conventional(outcome) and names_argument(outcome, "targets")
-        if clear:
-            subject.refused(outcome, inputs.name)
-        else:
-            subject.require(False, f"{inputs.name}: {outcome}")
-        return
+    if not isinstance(outcome, Failure):
+        _require_formula(subject, inputs, outcome, call.quantities)
+        subject.note("accepted, by the formula")
+    elif is_conventional(outcome) and names_argument(outcome, "targets"):
+        subject.refused(outcome, inputs.name)
+    else:
+        subject.require(False, f"{inputs.name}: {outcome}")
+    inputs = subject.pool(pixels)
+    call = inputs.call("loss", "grad_logits", device=subject.device)
+    outcome = subject.try_evaluate(replace(call, targets=inputs.targets.astype(np.uint8)))
+    if not isinstance(outcome, Failure):
+        _require_formula(subject, inputs, outcome, call.quantities)
+        subject.note("integers too")
+
+
+def _require_formula(
+    subject: Subject, inputs: Inputs, outcome: LossResult, quantities: Iterable[str]
+) -> None:
+    """Require the formula's value of each quantity, to within the error that its terms allow."""
     logits, targets = (a.astype(np.float64) for a in (inputs.logits, inputs.targets))
     size = (np.abs(1 - targets) + np.abs(targets)) * np.maximum(1, np.abs(logits))
-    for quantity in call.quantities:
+    for quantity in quantities:
         got = subject.value(outcome, quantity, inputs.logits.shape)
         if got is not None:
             exact = np.asarray(inputs.truth(quantity).nearest).astype(np.float64)
@@ -170,7 +189,6 @@ def test_targets_outside_the_unit_interval(subject: Subject) -> None:
                 f"{quantity} is {got[worst]}, by the formula {exact[worst]} at "
                 f"x = {logits[worst]}, y = {targets[worst]}",
             )
-    subject.note("accepted, by the formula")
 
 
 @pytest.mark.requirement("ERR-7")
