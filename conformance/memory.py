@@ -18,6 +18,9 @@ WORKER = 448 << 20
 """Bytes that a framework takes in its process, its usual calls included. Beside the share of the
 suite's own process, the thirteen backends of every run fit into 8 GiB."""
 _UNKNOWN = 2 << 30  # bytes to take where the system tells nothing
+# Of the largest operand: kept here, under way, and in temporaries of frameworks whose turn it is.
+# At 32, logits of 400 MB needed more than 24 GiB with two turns.
+_COPIES = 96
 _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
 
@@ -99,3 +102,8 @@ def _limit(file: Path) -> int:
     except OSError:
         return 0
     return int(text) if text.isdecimal() else 0
+
+
+def most_elements(itemsize: int) -> int:
+    """How many elements of so many bytes an operand may have beside all that a call takes."""
+    return (usable() or _UNKNOWN) // (_COPIES * itemsize)

@@ -10,11 +10,14 @@ from bce_conformance.conformance.inputs import layouts
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.layouts import Layout
 from bce_conformance.conformance.inputs.sampler import Sampler, assorted, drawn, matrix_of
+from bce_conformance.conformance.memory import most_elements
 from bce_conformance.conformance.running.subject import Subject
 
 LENGTH = 47  # one less than a multiple of every vector's width: vectors, then a long rest
 PIECES = 12
 SINGLES = 64
+DISTINCT = 997  # a prime: each of them comes to lie at each place of a vector
+MOST = 34_000_000  # elements: more than 65,535 blocks of 512 threads
 OFFSETS = (1, 3, 7, 13)
 
 
@@ -170,3 +173,19 @@ def test_single_elements(subject: Subject) -> None:
     """Compare with elements that are 0-d, and the only ones of their array."""
     for shape in ((), (1,)):
         compare_pieces(subject, shape, SINGLES if subject.tier.exhaustive else SINGLES // 4)
+
+
+@pytest.mark.requirement("LAY-13")
+def test_each_of_many_elements(subject: Subject) -> None:
+    """Compare the smallest and the largest results of elements that follow each other again."""
+    whole = subject.pool(sequence).call("loss", "grad_logits", device=subject.device)
+    few = {name: getattr(whole, name)[:DISTINCT] for name in ("logits", "targets")}
+    call = replace(whole, **few)
+    wanted = min(MOST, 17 * max(subject.tier.reduction_sizes) // 10)
+    times = min(wanted, most_elements(call.logits.itemsize)) // DISTINCT
+    many = {name: np.tile(array, times) for name, array in few.items()}
+    expected, found = subject.values(call), subject.values(replace(call, **many))
+    rows = {quantity: got.reshape(times, -1) for quantity, got in found.items()}
+    for what, extreme in (("smallest", np.min), ("largest", np.max)):  # NaN where one is
+        those = {quantity: extreme(each, axis=0) for quantity, each in rows.items()}
+        subject.agree(call, those, expected, f"the {what} of {times} times")

@@ -11,13 +11,10 @@ from bce_conformance.backends.calls import Failure, LossCall
 from bce_conformance.conformance.inputs.inputs import Inputs, repeated
 from bce_conformance.conformance.inputs.sampler import Builder, Sampler, drawn
 from bce_conformance.conformance.inputs.shapes import SOME
-from bce_conformance.conformance.memory import usable
+from bce_conformance.conformance.memory import most_elements
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.results.cells import Level
 
-# Of the largest logits: kept here, under way, and in temporaries of frameworks whose turn it is.
-# At 32, logits of 400 MB needed more than 24 GiB with two turns.
-COPIES = 96
 DISTINCT = 1000  # elements whose exact sum is computed; larger inputs repeat them
 # More than 2²⁴, up to which float32 counts; float16 holds the sum of that many small losses.
 BEYOND_FLOAT32 = 17_000_000
@@ -125,7 +122,7 @@ def sizes_of(subject: Subject) -> Iterator[int]:
 def judge_sizes(subject: Subject, base: Builder, reduction: str, *, largest: int = 10**8) -> None:
     """Judge a reduction over each of the tier's sizes up to ``largest`` that fits into memory."""
     for size in sizes_of(subject):
-        if size > largest or size * subject.format.dtype.itemsize > usable() / COPIES:
+        if size > largest or size > most_elements(subject.format.dtype.itemsize):
             continue
 
         @drawn(f"{base.name} {reduction} {size}")
