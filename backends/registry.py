@@ -177,6 +177,7 @@ _BUILTIN = (
         compiles=True,
     ),
     _on_request("mlx", "libraries.mlx:MlxAdapter", needs=("mlx-cpu",)),
+    _on_request("mindspore", "libraries.mindspore:MindsporeAdapter"),
     _on_request("pytensor", "libraries.pytensor:PytensorAdapter", compiles=True),
     _on_request("tinygrad", "libraries.tinygrad:TinygradAdapter", program="clang", compiles=True),
 )

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("results", "reference", "backends", "conformance", "timing", "reports")
 FRAMEWORKS = (
     *("torch", "paddle", "tensorflow", "jax", "optax", "keras", "sklearn", "autograd"),
-    *("onnx", "onnxruntime", "openvino", "mlx", "pytensor", "tinygrad"),
+    *("onnx", "onnxruntime", "openvino", "mlx", "mindspore", "pytensor", "tinygrad"),
 )
 
 

@@ -69,7 +69,7 @@ def broadcast_rows() -> Rows:
     ways = [next(f.names for f in FACTORS if f.name == f"{w} shape") for w in _WEIGHTS]
     rows = []
     for number, pair in enumerate(product(*ways)):
-        in_several = number % 3 == 0 or {"channels", "inner"} & set(pair)
+        in_several = {"channels", "inner"} & set(pair)
         levels = {**plain, **usual, "reduction": ("none", "mean")[number % 2]}
         levels |= {"shape": "4-d" if in_several else "matrix"}
         for operand, broadcast in zip(_WEIGHTS, pair, strict=True):

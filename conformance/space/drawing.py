@@ -167,7 +167,14 @@ class _Drawing:
             drawn: Array = values.counts(level, size, self.random, signed=kind == "int")
         else:
             drawn = values.weights(level, self._format_of(kind), size, self.random)
-        return self._arranged(operand, self._typed(self._filled(shape, drawn), kind))
+        array = self._filled(shape, drawn) if shape == self.shape else self._mixed(shape, drawn)
+        return self._arranged(operand, self._typed(array, kind))
+
+    def _mixed(self, shape: Shape, drawn: Array) -> Array:
+        """An array of few values in no order: an index that is off by a block's length shows."""
+        if prod(shape) <= drawn.size:
+            return _again(drawn, shape)
+        return drawn[self.random.integers(0, drawn.size, shape)]
 
     def _format_of(self, kind: str) -> Format:
         if kind in ("narrower", "wider"):

@@ -35,7 +35,7 @@ ON_REQUEST = [
     *("torch:jit", "tensorflow:function", "jax:vmap"),
     *("keras:tensorflow", "keras:jax", "keras:torch"),
     *("scipy", "sklearn", "autograd", "onnxruntime", "onnxruntime:torch"),
-    *("openvino", "openvino:torch", "mlx", "pytensor", "tinygrad"),
+    *("openvino", "openvino:torch", "mlx", "mindspore", "pytensor", "tinygrad"),
 ]
 
 
@@ -67,7 +67,7 @@ def test_a_location_runs_the_backend_in_another_interpreter() -> None:
         ("Jax:jti", "the nearest are jax:jit"),
         ("keras:Sequential", "the nearest are keras"),
         *(
-            (name, "known are 33, from autograd to torch:vmap; or name package.module:Class")
+            (name, "known are 34, from autograd to torch:vmap; or name package.module:Class")
             for name in ("a b:C", "", "os.")
         ),
     ],
@@ -139,7 +139,7 @@ for spec in builtin_backends():
     __import__(spec.factory.partition(":")[0])
 heavy = {"torch", "paddle", "tensorflow", "jax", "jaxlib", "optax", "numba", "execnet"}
 heavy |= {"keras", "scipy", "sklearn", "autograd", "onnx", "onnxruntime", "openvino", "mlx"}
-heavy |= {"pytensor", "tinygrad"}
+heavy |= {"mindspore", "pytensor", "tinygrad"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
