@@ -25,7 +25,7 @@ Thunk = Callable[[], Any]
 _THREADS = 2
 _ROUNDS = 3  # calls of each thread; of one with many elements one, which takes long enough to meet
 _MANY = 10_000
-_FEW, _OFTEN, _MANY_TIMES = 64, 8, 64  # frameworks record a graph after 3 to some 50 like calls
+_FEW, _OFTEN, _MANY_TIMES = 64, 3, 64  # frameworks record a graph after 3 to some 50 like calls
 _OTHER_FORMAT = {"float64": "float32", "float32": "float16"}
 _SWITCHED = 1e-5  # seconds after which Python lets another thread run
 
@@ -67,9 +67,11 @@ def _between_others(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:
 
     What is remembered of an array by where it lies shows, and a result that is overwritten by the
     next one too. Where the adapter holds copies of the arrays, all calls are the same. Some calls,
-    one in ``_OFTEN`` of those of few elements, come after many, as what is recorded then is.
+    one in ``_OFTEN`` of those for derivatives of few elements, come after many: what is recorded
+    then shows too.
     """
     often = call.logits.size <= _FEW and zlib.crc32(call.logits.tobytes()) % _OFTEN == 0
+    often &= call.quantities != ("loss",)
     with _other_contents(call):
         for _ in range(_MANY_TIMES if often else 1):
             thunk()

@@ -8,7 +8,7 @@ of ways to broadcast the weights.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
+from itertools import cycle, product
 
 import numpy as np
 
@@ -62,16 +62,19 @@ def telling_rows() -> Rows:
 def broadcast_rows() -> Rows:
     """Rows of usual large calls with each way to broadcast a weight beside each of a pos_weight.
 
+    The targets of one in three are whole numbers, as masks are.
+
     What is split among threads or blocks finds a row's weight in one way and a column's in another.
     """
     plain = {factor.name: factor.names[0] for factor in FACTORS}
     usual = {"size": "large", "quantities": "loss and gradients", "cotangent": "not given"}
     ways = [next(f.names for f in FACTORS if f.name == f"{w} shape") for w in _WEIGHTS]
     rows = []
-    for number, pair in enumerate(product(*ways)):
-        in_several = {"channels", "inner"} & set(pair)
-        levels = {**plain, **usual, "reduction": ("none", "mean")[number % 2]}
-        levels |= {"shape": "4-d" if in_several else "matrix"}
+    turns = zip(cycle(("none", "mean")), cycle(("same", "same", "uint")), strict=False)
+    for pair, (reduction, masks) in zip(product(*ways), turns, strict=False):
+        shape = "4-d" if {"channels", "inner"} & set(pair) else "matrix"
+        levels = {**plain, **usual, "shape": shape, "reduction": reduction}
+        levels |= {"targets format": masks}
         for operand, broadcast in zip(_WEIGHTS, pair, strict=True):
             if broadcast not in ("none", "weight's"):
                 levels |= {f"{operand} {what}": how for what, how in _GIVEN.items()}

@@ -98,7 +98,8 @@ def sharing() -> Callable[[LossCall], Array]:
 def call_of(repetition: str, *, read_only: bool = False, scale: float = 1.0) -> LossCall:
     logits, targets = np.array([1.0, 2.0, 3.0]) * scale, np.array([4.0, 5.0, 6.0])
     logits.flags.writeable = targets.flags.writeable = not read_only
-    return LossCall(logits, targets, reduction="none", repetition=repetition)
+    quantities = ("loss", "grad_logits")
+    return LossCall(logits, targets, reduction="none", quantities=quantities, repetition=repetition)
 
 
 RIGHT = [4.0, 10.0, 18.0]
