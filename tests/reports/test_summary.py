@@ -113,6 +113,17 @@ def test_summary_says_when_all_is_as_known_and_when_interrupted(document: Docume
     assert "next: bce-conformance run --tier default --resume\n" in text
 
 
+@pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+def test_the_next_tier_is_no_resumption_and_overwrites_nothing(
+    document: Document, option: str
+) -> None:
+    for cell in document["cells"]:
+        cell["expected"] = True
+    document["run"]["argv"] = ["bce-conformance", "run", "--out", "there", option]
+    text = _text(summary(from_document(document)))
+    assert "next: bce-conformance run --out there --tier=thorough\n" in text
+
+
 def test_more_than_the_shown_are_counted(document: Document) -> None:
     for cell in document["cells"][: SHOWN + 7]:
         cell["expected"] = False
