@@ -286,15 +286,16 @@ def next_command(results: Results, folder: Path | None = None) -> str:
 
 
 def _run_again(results: Results, option: str) -> str:
-    """The run's own command with one more option, or another tier."""
+    """The run's own command to go on, or with another tier: no other one does both."""
     words = list(results.run.argv[2:]) if results.run.argv[1:2] == ("run",) else []
+    words = [word for word in words if word not in ("--resume", "--overwrite")]
     if option.startswith("--tier="):
         words = [
             word
             for place, word in enumerate(words)
             if not word.startswith("--tier") and (place == 0 or words[place - 1] != "--tier")
         ]
-    return shlex.join(["bce-conformance", "run", *(w for w in words if w != option), option])
+    return shlex.join(["bce-conformance", "run", *words, option])
 
 
 def _claims(results: Results) -> str:
