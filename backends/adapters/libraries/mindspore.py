@@ -6,6 +6,8 @@ it.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -34,7 +36,11 @@ class MindsporeAdapter(FunctionalAdapter, NumpyArraysAdapter):
     composed: ClassVar[tuple[str, ...]] = ()
 
     def module(self) -> ModuleType:
-        """Import MindSpore, on the CPU, where an error is raised by the call that it is about."""
+        """Import MindSpore, on the CPU, where an error is raised by the call that it is about.
+
+        What it writes down of graphs that do not compile goes among temporary files.
+        """
+        os.environ.setdefault("MS_OM_PATH", tempfile.gettempdir())
         import mindspore
 
         mindspore.set_device("CPU")
