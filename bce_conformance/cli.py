@@ -17,6 +17,7 @@ from bce_conformance.commands.bench import bench
 from bce_conformance.commands.cache import cache_app, warmup
 from bce_conformance.commands.explain import explain
 from bce_conformance.commands.findings import findings_app
+from bce_conformance.commands.hunt import hunt
 from bce_conformance.commands.ledger import ledger_app
 from bce_conformance.commands.report import report
 from bce_conformance.commands.reproduce import reproduce
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(run, sweep, report, compare, history, bench, warmup, backends, explain, reproduce),
+    *(run, sweep, hunt, report, compare, history, bench, warmup, backends, explain, reproduce),
 ):
     app.command()(command)
 app.add_typer(findings_app, name="findings")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +18,7 @@ from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalE
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, SweepError
 from bce_conformance.terminal.console import console, errors, misuse
+from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter
 
 from .options import DtypeName, InstructionSet
@@ -110,25 +109,9 @@ def _found(
                 f"{NAME} has {begun.done:,} of {wanted.points:,} points of this sweep: go on with "
                 "--resume, or start anew with --overwrite"
             )
-        with _interrupted_by_signals(begun), reporter(errors, quiet=quiet) as report:
+        with interrupted_by_signals(begun.stop), reporter(errors, quiet=quiet) as report:
             begun.run(report)
         return document(wanted, begun.info, begun.results())
-
-
-@contextmanager
-def _interrupted_by_signals(begun: Sweep) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a sweep between two pieces.
-
-    Where Python raises by itself, an exception may be lost in code that is called from C, as
-    Numba's is.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: begun.stop()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show(backend: str, out: Path) -> None:

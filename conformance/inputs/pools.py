@@ -48,6 +48,7 @@ class PoolStore:
         seed: the run's.
         tier: how much is drawn.
         witnesses: elements and draws that every run has beside its own.
+        found: elements that a hunt has found, which this run has too.
         keep: the most inputs to keep.
         memory: bytes that the process may take. Half is for inputs and their truths, also those
             that checks still hold; the other half for code and for what judging takes meanwhile.
@@ -59,6 +60,7 @@ class PoolStore:
         tier: Tier,
         witnesses: Iterable[Witness] = (),
         *,
+        found: Iterable[Witness] = (),
         keep: int = 48,
         memory: int = 1 << 30,
     ) -> None:
@@ -71,8 +73,10 @@ class PoolStore:
         self._lock = RLock()
         self._counted = -_COUNTED_EVERY  # when memory was counted last
         self._witnesses: dict[tuple[str, str], list[Witness]] = {}
-        for witness in dict.fromkeys(witnesses):
-            self._witnesses.setdefault((witness.pool, witness.dtype), []).append(witness)
+        self._found: dict[tuple[str, str], list[Witness]] = {}
+        for those, given in ((self._witnesses, witnesses), (self._found, found)):
+            for witness in dict.fromkeys(given):
+                those.setdefault((witness.pool, witness.dtype), []).append(witness)
 
     def get(self, builder: Builder, format_: Format) -> Inputs:
         """What ``builder`` draws in a format: one pool of elements, all draws end to end.
@@ -90,7 +94,8 @@ class PoolStore:
             row = _joined([*self._draw(builder, name, format_, fixed, seeded - 1), first])
             drawn = fixed * first.logits.size
             shown = [w.element for w in self._known(name, format_) if w.element]
-            row = _with_elements(row, drawn, shown)
+            found = [w.element for w in self._found.get((name, format_.name), []) if w.element]
+            row = _with_elements(row, drawn, [*shown, *found])
             lasting = np.arange(row.logits.size) < drawn + len(shown)
             return (row.drawn_from(Source(name, lasting)),)
 

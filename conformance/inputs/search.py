@@ -1,7 +1,8 @@
 """Search: inputs near those at which a backend is worst.
 
 Where errors are largest is seldom where a draw falls. A search takes the elements that came out
-worst, looks closely about them, and goes on from the worst of what it has found.
+worst, looks closely about them, and goes on from the worst of what it has found. The thorough tier
+searches near what its checks draw, and a hunt near its own starts, both with ``near``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,33 @@ def near(inputs: Inputs, severity: Floats, random: np.random.Generator) -> Input
     assert source is not None
     near_them = Source(source.pool, lasting=False, near=True)
     return replace(inputs, source=near_them, **rows)  # type: ignore[arg-type]
+
+
+def far(inputs: Inputs, random: np.random.Generator) -> Inputs:
+    """The same elements, of which every eighth is taken far away: what ``near`` does not reach.
+
+    A logit gets another exponent, or another sign, with the digits that it has; a target is that of
+    another element. The first ``PARENTS`` stay.
+
+    Args:
+        inputs: a row of elements.
+        random: chooses the elements and what becomes of them.
+    """
+    format_, size = inputs.format, inputs.logits.size
+    digits = format_.precision - 1
+    chosen = np.arange(PARENTS + random.integers(0, 8), size, 8)
+    ordinals = format_.ordinal(inputs.logits[chosen])
+    exponents = random.integers(0, format_.emax - format_.emin + 1, chosen.size) << digits
+    moved = (np.abs(ordinals) & ((1 << digits) - 1)) + exponents
+    signs = np.where(random.integers(0, 2, chosen.size) > 0, 1, -1)
+    kind = random.integers(0, 3, chosen.size)
+    logits, targets = inputs.logits.copy(), inputs.targets.copy()
+    logits[chosen] = format_.from_ordinal(
+        np.where(kind == 0, signs * moved, np.where(kind == 1, -ordinals, ordinals))
+    )
+    others = random.integers(0, size, chosen.size)
+    targets[chosen] = np.where(kind == 2, targets[others], targets[chosen])
+    return replace(inputs, logits=logits, targets=targets)
 
 
 def _worst(inputs: Inputs, severity: Floats) -> NDArray[np.intp]:

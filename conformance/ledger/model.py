@@ -83,6 +83,12 @@ class LedgerFile:
         """Those on which the file was measured."""
         return tuple(self.measured)
 
+    @property
+    def is_corpus(self) -> bool:
+        """Whether it has nothing but witnesses: inputs to be tried, of which nothing is known."""
+        known = self.deviations or self.versions or self.measured
+        return bool(self.witnesses) and not known
+
     def sets_of(self, requirement: str) -> tuple[str, ...]:
         """The instruction sets on which a requirement has been measured."""
         return tuple(name for name, those in self.measured.items() if requirement in those)

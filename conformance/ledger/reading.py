@@ -34,6 +34,8 @@ with its requirements: on the others, such as those that came later, what was fo
 instruction set is known. A deviation of the thorough tier does not take them: where it names none,
 they were not recorded.
 What only the draws of some seeds show, or a search, is kept as a witness, which every run tries.
+A file of witnesses alone is a corpus: a run that is given it tries them, and finds out what they
+show.
 A version is compared without its local part: 2.13.0+cpu is 2.13.0.
 """
 
@@ -72,19 +74,22 @@ Table = Mapping[str, Any]
 def read(files: Iterable[Path] = (), folder: Path = LEDGER, claims: Claims | None = None) -> Ledger:
     """The suite's own ledger files and those of others, which win for the backends they name.
 
+    Files with nothing but witnesses, such as a hunt writes, win over none: their inputs are tried.
     One of ``files`` that does not exist yet is an empty ledger, to be filled by an update.
     ``claims`` hold for the cells of other backends than built-in ones that no file has.
 
     Raises:
         LedgerError: a file is not valid, or two of ``files`` are about one backend.
     """
-    theirs = [read_file(path) for path in files if path.exists()]
+    every = [read_file(path) for path in files if path.exists()]
+    theirs = [file for file in every if not file.is_corpus]
     names = [file.backend for file in theirs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise LedgerError(f"two ledger files are about {', '.join(twice)}")
     ours = own(folder)
-    return Ledger([*(file for file in ours if file.backend not in names), *theirs], claims)
+    found = [witness for file in every if file.is_corpus for witness in file.witnesses]
+    return Ledger([*(file for file in ours if file.backend not in names), *theirs], claims, found)
 
 
 def own(folder: Path = LEDGER) -> list[LedgerFile]:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from bce_conformance.backends.instruction_sets import LEVELS
 from bce_conformance.conformance.findings.reading import defects
-from bce_conformance.results.cells import VERDICTS, Place, is_better
+from bce_conformance.results.cells import VERDICTS, Place, Witness, is_better
 
 from .claims import Claims
 from .model import CPU, MADE_WITH, Deviation, LedgerError, LedgerFile, known_as, public, tries_less
@@ -85,18 +85,26 @@ class Ledger:
     Args:
         files: of one backend and its variants each.
         claims: what is known of cells without an entry, of backends that are not built in.
+        found: inputs that a hunt has found.
 
     Attributes:
         witnesses: inputs that every run tries.
+        found: inputs that this run tries too. What they show is not known yet.
 
     Raises:
         LedgerError: a cell has two entries for one device and instruction set.
     """
 
-    def __init__(self, files: Iterable[LedgerFile], claims: Claims | None = None) -> None:
+    def __init__(
+        self,
+        files: Iterable[LedgerFile],
+        claims: Claims | None = None,
+        found: Iterable[Witness] = (),
+    ) -> None:
         self._claims = claims
         self._files = {file.backend: file for file in files}
         self.witnesses = tuple(w for file in self._files.values() for w in file.witnesses)
+        self.found = tuple(witness for witness in found if witness not in set(self.witnesses))
         self._cells: dict[Place, list[Deviation]] = {}  # on any device
         for file in self._files.values():
             for deviation in file.deviations:

@@ -29,6 +29,10 @@ HEADER = (
     "deviation names no versions or instruction sets, it was measured on these; those of the",
     "thorough tier that name no instruction sets were measured on some that were not recorded.",
 )
+CORPUS_HEADER = (
+    "Inputs with large errors, by pool; `bce-conformance hunt` adds to this file. To try them, and",
+    "enter what they show: `bce-conformance run --ledger FILE`, then `ledger update`.",
+)
 
 
 class _Entry(NamedTuple):
@@ -67,7 +71,7 @@ def text(file: LedgerFile, name: str) -> str:
         name: the file's, without its ending; the backend is written down where it is another.
     """
     document = tomlkit.document()
-    for line in HEADER:
+    for line in CORPUS_HEADER if file.is_corpus else HEADER:
         document.add(tomlkit.comment(line))
     if file.backend != name:
         document["backend"] = file.backend

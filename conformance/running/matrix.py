@@ -63,6 +63,7 @@ class Matrix:
             settings.seed,
             TIERS[settings.tier],
             settings.ledger.witnesses,
+            found=settings.ledger.found,
             memory=settings.memory,
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}

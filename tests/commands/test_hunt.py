@@ -1,0 +1,78 @@
+"""``bce-conformance hunt`` as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bce_conformance", "hunt", f"--out={folder}", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(PLANTED), "COLUMNS": "200", "NO_COLOR": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def hunt(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    process = started(folder, *arguments)
+    output, errors = process.communicate(timeout=170)
+    return process.returncode, output, errors
+
+
+def test_what_is_caught_replays_by_its_line_its_call_and_its_witnesses(tmp_path: Path) -> None:
+    what = ("torch", "--dtype=float32", "--budget=1s", "--json", "--targets=0,1")
+    code, output, _ = hunt(tmp_path, *what)
+    assert code == 0
+    found = json.loads(output)
+    loss, gradient = found["quantities"]
+    assert (loss["quantity"], gradient["quantity"]) == ("loss", "grad_logits")
+    assert loss["max_ulp"] == loss["worst"][0]["ulp"] > 1e6  # cancels at x ≪ 0, y = 0
+    assert found["corpus"] == str(tmp_path / "torch.toml")
+    assert "test_values.negative_tail" in (tmp_path / "torch.toml").read_text("utf-8")
+    for line in (
+        loss["worst"][0]["explain"].split(),
+        ["bce-conformance", "explain", "torch", "--call", found["calls"][0]],
+    ):
+        command = [sys.executable, "-m", "bce_conformance", *line[1:], "--json"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        worst = loss["worst"][0]
+        assert worst["got"] in shown
+        assert f"{worst['ulp']:.5g}"[:4] in shown
+
+
+def test_ctrl_c_ends_it_with_what_it_has(tmp_path: Path) -> None:
+    process = started(tmp_path, "native", "--dtype=float16", "--budget=1h")
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert " of 1:00:00, " in first
+    assert "elements: loss 0.5 ulp at logits " in first
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert output.startswith("loss: 0.5 ulp, the largest of ")
+    assert f"corpus: {tmp_path / 'native.toml'}, for run --ledger" in output
+
+
+REFUSED = {
+    "backend 'nativ' is unknown": ("nativ",),
+    "targets is '0.5,2'; accepted are any, or numbers from 0 to 1": ("native", "--targets=0.5,2"),
+    "targets is 0.3, which is no float32": ("native", "--targets=0.3"),
+    "quantity is 'los'; accepted are loss": ("native", "--quantity=los"),
+    "'1 day' is no time; accepted are such as 60s": ("native", "--budget=1 day"),
+    "has no sweep.json to read": ("native", "--sweeps=nowhere"),
+    "gives no result: grad_logits is missing": ("planted:NoGradient", "--quantity=grad_logits"),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_misuse_is_refused(tmp_path: Path, message: str) -> None:
+    code, output, errors = hunt(tmp_path, *REFUSED[message])
+    assert (code, output) == (2, "")
+    assert message in " ".join(errors.split())
