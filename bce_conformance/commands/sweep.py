@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,18 @@ from rich.table import Table
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.sweeping.cluster import START_LIMIT, Cluster, client_of
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
+from bce_conformance.conformance.sweeping.pipeline import (
+    Engine,
+    FormatError,
+    Local,
+    SchedulerError,
+    SweepError,
+)
 from bce_conformance.conformance.sweeping.plan import Plan, plan
-from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, SweepError
+from bce_conformance.conformance.sweeping.sweep import Sweep
 from bce_conformance.terminal.console import console, errors, misuse
 from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter
@@ -55,6 +64,12 @@ def sweep(
         bool, typer.Option("--status", help="show how far the backend's sweeps are, and leave")
     ] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = 10 * TIME_LIMIT,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="of dask.distributed: tcp://…, local or local:2")
+    ] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, help="seconds for a scheduler or a first worker to be there")
+    ] = START_LIMIT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
     """Judge every bit pattern of the logits, one target at a time.
@@ -71,13 +86,13 @@ def sweep(
         spec = resolve(f"{backend}@isa={isa}" if isa else backend)
     except ValueError as error:
         misuse(str(error))
-    if not installed(spec):
+    if "://" not in scheduler and not installed(spec):  # else it is the workers that have it
         misuse(f"{backend} is not installed")
     try:
-        with Journal(out) as journal:
-            found = _found(wanted, spec, journal, time_limit, (resume, overwrite), quiet)
+        with Journal(out) as journal, _engine(spec, wanted, time_limit, scheduler, wait) as engine:
+            found = _found(wanted, engine, journal, (resume, overwrite), quiet)
         write(found, out)
-    except FormatError as error:
+    except (FormatError, SchedulerError) as error:
         misuse(str(error))
     except (SweepError, JournalError, OSError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -92,26 +107,41 @@ def sweep(
 
 def _found(
     wanted: Plan,
-    spec: BackendSpec,
+    engine: Engine,
     journal: Journal,
-    time_limit: float,
     choice: tuple[bool, bool],
     quiet: bool,
 ) -> Mapping[str, Any]:
     """Sweep what the journal lacks, and return the document of all of it."""
     resume, overwrite = choice
-    with BackendProcess(spec, time_limit=time_limit, environment=_ENVIRONMENT) as process:
-        begun = Sweep(wanted, process, journal)
-        if overwrite:
-            begun.forget()
-        elif begun.done and not resume:
-            misuse(
-                f"{NAME} has {begun.done:,} of {wanted.points:,} points of this sweep: go on with "
-                "--resume, or start anew with --overwrite"
-            )
-        with interrupted_by_signals(begun.stop), reporter(errors, quiet=quiet) as report:
-            begun.run(report)
-        return document(wanted, begun.info, begun.results())
+    begun = Sweep(wanted, engine, journal)
+    if overwrite:
+        begun.forget()
+    elif begun.done and not resume:
+        misuse(
+            f"{NAME} has {begun.done:,} of {wanted.points:,} points of this sweep: go on with "
+            "--resume, or start anew with --overwrite"
+        )
+    with interrupted_by_signals(begun.stop), reporter(errors, quiet=quiet) as report:
+        begun.run(report)
+    return document(wanted, begun.info, begun.results())
+
+
+@contextmanager
+def _engine(
+    spec: BackendSpec, wanted: Plan, time_limit: float, scheduler: str, wait: float
+) -> Iterator[Engine]:
+    """What evaluates: this process and one of the backend, or the workers of a cluster.
+
+    Raises:
+        SweepError: it cannot be started.
+    """
+    if not scheduler:
+        with BackendProcess(spec, time_limit=time_limit, environment=_ENVIRONMENT) as process:
+            yield Local(process)
+        return
+    with client_of(scheduler, wait) as client:
+        yield Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
 
 
 def _show(backend: str, out: Path) -> None:

@@ -1,16 +1,13 @@
-"""A sweep: pieces evaluated by the backend's process, beside the truth, into the journal.
+"""A sweep: the pieces that an engine evaluates, into the journal.
 
-Three stages run at once, each in a thread of its own: the backend evaluates the next pieces, the
-truth of one is computed, and the one before is summed up. Guarantees that a piece is in the journal
-before it counts, and that results are read from the journal alone, so that they do not depend on
-how often a sweep was interrupted.
+Guarantees that a piece is in the journal before it counts, and that results are read from the
+journal alone, so that they depend neither on how often a sweep was interrupted nor on the engine.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -18,15 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import bce_conformance
-from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, LossResult
+from bce_conformance.backends import BackendInfo
 
-from .evaluating import Exact, Truths, call_of, summed_up, values_of
-from .journal import Finished, Journal
+from .journal import Journal
+from .pipeline import Engine, FormatError, Outcomes, Place, SweepError
 from .plan import Group, Piece, Plan
 from .summaries import Summary
 
-_AHEAD = 2  # pieces that a stage may be ahead of the next
-_PATIENCE = 0.2  # seconds between two looks whether the sweep is to end
 _HOPELESS = 3  # failed pieces after which a sweep without a single result ends
 # Packages, and patterns of their files.
 _SOURCES = {
@@ -37,16 +32,7 @@ _SOURCES = {
     "conformance.sweeping": ["plan.py", "kernels.py", "evaluating.py", "summaries.py"],
 }
 
-Outcome = LossResult | Failure
 Report = Callable[[int, int], None]
-
-
-class SweepError(Exception):
-    """The sweep cannot go on; the text says why."""
-
-
-class FormatError(SweepError):
-    """The backend has no such format."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +50,6 @@ class Swept:
     group: Group
     summary: Summary
     failures: tuple[tuple[Piece, str], ...]
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A piece on its way."""
-
-    group: Group
-    piece: Piece
-    call: LossCall
-    outcome: Future[Outcome]
 
 
 @cache
@@ -130,30 +106,24 @@ class Sweep:
 
     Args:
         plan: what is swept.
-        process: the backend.
+        engine: what evaluates it.
         journal: where finished pieces go.
 
     Raises:
-        SweepError: the backend does not start.
-        FormatError: it has no such format.
+        FormatError: the backend has no such format.
     """
 
-    def __init__(self, plan: Plan, process: BackendProcess, journal: Journal) -> None:
-        self.plan, self._process, self._journal = plan, process, journal
-        info = process.info()
-        if isinstance(info, Failure):
-            raise SweepError(f"{process.spec.id} does not start: {info.reason}")
+    def __init__(self, plan: Plan, engine: Engine, journal: Journal) -> None:
+        self.plan, self._engine, self._journal = plan, engine, journal
+        info = engine.info
         if plan.format.name not in info.dtypes:
             raise FormatError(
                 f"{info.id} has no {plan.format.name}; it has {', '.join(info.dtypes)}"
             )
         self.info = info
-        self._truths = Truths(plan)
         self._stopped = False
         self._keys = {
-            (group, quantity): journal.open(
-                identity(info, process.spec.function, plan, group, quantity)
-            )
+            (group, quantity): journal.open(identity(info, engine.function, plan, group, quantity))
             for group in plan.groups
             for quantity in plan.quantities
         }
@@ -181,70 +151,30 @@ class Sweep:
             report: is told the points that are done and those that there are.
 
         Raises:
-            SweepError: the backend gives no result for any piece.
+            SweepError: the backend gives no result for any piece, or the engine is lost.
             KeyboardInterrupt: it was told to stop.
             JournalError: the journal cannot be written.
         """
-        backend, summing = ThreadPoolExecutor(1, "backend"), ThreadPoolExecutor(1, "summing")
         report(self.done, self.plan.points)
-        ahead: deque[_Work] = deque()
-        behind: deque[tuple[_Work, Future[Mapping[str, Finished]]]] = deque()
         failed = 0
-        try:
-            for work in self._works(backend):
-                self._end_if_told()
-                ahead.append(work)
-                if len(ahead) > _AHEAD:
-                    behind.append(self._judged(ahead.popleft(), summing))
-                while len(behind) > _AHEAD:
-                    failed += self._add(*behind.popleft(), report, failed)
-            while ahead:
-                behind.append(self._judged(ahead.popleft(), summing))
-            while behind:
-                failed += self._add(*behind.popleft(), report, failed)
-        except BaseException:
-            self._process.close()  # what the backend's thread waits for
-            raise
-        finally:
-            backend.shutdown(wait=True, cancel_futures=True)
-            summing.shutdown(wait=True, cancel_futures=True)
+        every = self._engine.outcomes(self.plan, self._missing(), lambda: self._stopped)
+        with closing(every):
+            for place, outcomes in every:
+                failed += self._add(place, outcomes, report, failed)
 
-    def _works(self, backend: ThreadPoolExecutor) -> Iterator[_Work]:
+    def _missing(self) -> Iterator[Place]:
+        """What the journal does not have."""
         kept = {group: self._kept(group) for group in self.plan.groups}
         for group, piece in self.plan.in_order():
             if piece not in kept[group]:
-                call = call_of(self.plan, group, piece)
-                outcome = backend.submit(self._process.evaluate, call)
-                yield _Work(group, piece, call, outcome)
+                yield group, piece
 
-    def _judged(
-        self, work: _Work, summing: ThreadPoolExecutor
-    ) -> tuple[_Work, Future[Mapping[str, Finished]]]:
-        """Compute the truth of a piece, and have its results summed up."""
-        exact = self._truths.of(work.call, work.group, work.piece)
-        return work, summing.submit(self._finished, work, exact)
-
-    def _finished(self, work: _Work, exact: Mapping[str, Exact]) -> dict[str, Finished]:
-        """What came of a piece, by key of the sweep."""
-        values = values_of(work.outcome.result(), work.call)
-        found = {}
-        for quantity, right in exact.items():
-            key = self._keys[work.group, quantity]
-            if isinstance(values, str):
-                found[key] = Finished(None, values)
-            else:
-                got = values[quantity]
-                summary = summed_up(work.call, quantity, got, right, self.plan.format)
-                found[key] = Finished(summary.encoded())
-        return found
-
-    def _add(
-        self, work: _Work, future: Future[Mapping[str, Finished]], report: Report, failed: int
-    ) -> bool:
+    def _add(self, place: Place, outcomes: Outcomes, report: Report, failed: int) -> bool:
         """Put a piece into the journal; return whether it failed."""
-        finished = self._waited_for(future)
-        self._journal.add(work.piece, finished)
-        self.done += work.piece.points
+        group, piece = place
+        finished = {self._keys[group, quantity]: one for quantity, one in outcomes.items()}
+        self._journal.add(piece, finished)
+        self.done += piece.points
         report(self.done, self.plan.points)
         reason = next(iter(finished.values())).failure
         self._any_result |= not reason
@@ -255,16 +185,6 @@ class Sweep:
     def stop(self) -> None:
         """Let ``run`` end with a KeyboardInterrupt after what it does at the moment, a second."""
         self._stopped = True
-
-    def _end_if_told(self) -> None:
-        if self._stopped:
-            raise KeyboardInterrupt
-
-    def _waited_for(self, future: Future[Mapping[str, Finished]]) -> Mapping[str, Finished]:
-        """What a future gives, unless the sweep is stopped meanwhile: a backend may hang."""
-        while not wait([future], timeout=_PATIENCE).done:
-            self._end_if_told()
-        return future.result()
 
     def results(self) -> list[Swept]:
         """What the journal has of every quantity and group, failures included."""

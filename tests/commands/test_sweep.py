@@ -1,46 +1,17 @@
 """``bce-conformance sweep`` as a process: killed, resumed, interrupted, refused."""
 
-import contextlib
 import csv
 import json
-import os
 import random
 import re
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
-FILES = ("sweep.json", "sweep.csv", "sweep.tex")
-TARGETS = ",".join(str(number / 32) for number in range(20))
-SLOW = ("planted:Slow", "--dtype=float16", f"--targets={TARGETS}", "--quantity=loss")
-
-
-def command(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "bce_conformance", "sweep", f"--out={folder}", *arguments]
-
-
-def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join(map(str, (PLANTED, PLANTED.parent)))
-    environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "300", "NO_COLOR": "1"}
-    return subprocess.Popen(
-        command(folder, *arguments),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def sweep(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    process = started(folder, *arguments)
-    output, errors = process.communicate(timeout=170)
-    return process.returncode, output, errors
+from tests.commands.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 
 def points(folder: Path) -> int:
@@ -48,13 +19,6 @@ def points(folder: Path) -> int:
     _, output, _ = sweep(folder, "planted:Slow", "--status")
     cells = [line.split("│") for line in output.splitlines() if "float16" in line]
     return sum(int(row[8].replace(",", "")) for row in cells)
-
-
-def pieces(folder: Path) -> int:
-    """How many pieces the journal has, while another process adds to it."""
-    with contextlib.closing(sqlite3.connect(folder / "sweeps.sqlite", timeout=30)) as base:
-        (count,) = base.execute("SELECT count(*) FROM pieces").fetchone()
-    return int(count)
 
 
 def started_and_going(folder: Path) -> subprocess.Popen[str]:
@@ -83,8 +47,7 @@ def test_a_killed_sweep_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path
     code, _, progress = sweep(killed, *SLOW, "--resume")
     assert code == 0
     assert progress.startswith(f"{seen[-1]:,} of 1,310,720 points")
-    for name in FILES:
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert bytes_of(killed) == bytes_of(whole)
 
 
 def test_ctrl_c_ends_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -108,7 +71,7 @@ def test_a_sweep_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
         assert code == 0
         assert "of 196,608 points" in progress
         assert output == (folder / "sweep.csv").read_text("utf-8")
-        tables.append([(folder / name).read_bytes() for name in FILES])
+        tables.append(bytes_of(folder))
     assert tables[0] == tables[1]
     rows = list(csv.DictReader(output.splitlines()))
     assert [(row["quantity"], row["targets"]) for row in rows] == [

@@ -12,8 +12,9 @@ from bce_conformance.conformance.inputs.bounds import bounds_for
 from bce_conformance.conformance.judging.judge import judge
 from bce_conformance.conformance.sweeping import document
 from bce_conformance.conformance.sweeping.journal import Journal
+from bce_conformance.conformance.sweeping.pipeline import Local, SweepError
 from bce_conformance.conformance.sweeping.plan import plan
-from bce_conformance.conformance.sweeping.sweep import Sweep, SweepError, Swept
+from bce_conformance.conformance.sweeping.sweep import Sweep, Swept
 from bce_conformance.reference import FORMATS, ground_truth, ulp_error
 
 
@@ -25,7 +26,7 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def swept(folder: Path, backend: str, *what: str | None) -> list[Swept]:
     with Journal(folder) as journal, BackendProcess(resolve(backend)) as process:
-        sweep = Sweep(plan(*what), process, journal)  # type: ignore[arg-type]
+        sweep = Sweep(plan(*what), Local(process), journal)  # type: ignore[arg-type]
         sweep.run(lambda done, total: None)
         return sweep.results()
 
@@ -108,7 +109,7 @@ def test_a_backend_without_results_ends_the_sweep(tmp_path: Path) -> None:
 def test_ranges_add_up_and_finished_pieces_are_not_evaluated_again(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal, BackendProcess(resolve("planted:Exact")) as process:
         for area in ("0:1fffff", "0:2fffff"):
-            sweep = Sweep(plan("float32", "0", "loss", area), process, journal)
+            sweep = Sweep(plan("float32", "0", "loss", area), Local(process), journal)
             done: list[int] = []
             sweep.run(lambda points, total, done=done: done.append(points))
             assert sweep.done == sweep.plan.points
@@ -118,7 +119,7 @@ def test_ranges_add_up_and_finished_pieces_are_not_evaluated_again(tmp_path: Pat
 def test_samples_of_float64_are_searched(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal, BackendProcess(resolve("planted:Exact")) as process:
         wanted = plan("float64", "0.5", "loss,grad_logits", samples=5000)
-        sweep = Sweep(wanted, process, journal)
+        sweep = Sweep(wanted, Local(process), journal)
         sweep.run(lambda done, total: None)
         found = document.document(wanted, sweep.info, sweep.results())
     assert [one["evidence"] for one in found["results"]] == ["searched"] * 2

@@ -1,0 +1,44 @@
+"""``bce-conformance sweep`` as a process, for the tests of it."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
+FILES = ("sweep.json", "sweep.csv", "sweep.tex")
+TARGETS = ",".join(str(number / 32) for number in range(20))
+SLOW = ("planted:Slow", "--dtype=float16", f"--targets={TARGETS}", "--quantity=loss")
+PATH = os.pathsep.join(map(str, (PLANTED, PLANTED.parent)))
+ENVIRONMENT = os.environ | {"PYTHONPATH": PATH, "COLUMNS": "300", "NO_COLOR": "1"}
+
+
+def program(*words: str) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return program("bce_conformance", "sweep", f"--out={folder}", *arguments)
+
+
+def sweep(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    process = started(folder, *arguments)
+    output, errors = process.communicate(timeout=600)
+    return process.returncode, output, errors
+
+
+def pieces(folder: Path) -> int:
+    """How many pieces the journal has, while another process adds to it."""
+    with contextlib.closing(sqlite3.connect(folder / "sweeps.sqlite", timeout=30)) as base:
+        (count,) = base.execute("SELECT count(*) FROM pieces").fetchone()
+    return int(count)
+
+
+def bytes_of(folder: Path) -> list[bytes]:
+    """What a sweep has written."""
+    return [(folder / name).read_bytes() for name in FILES]

@@ -1,0 +1,109 @@
+"""``sweep --scheduler``: workers and schedulers that are lost change no byte of the results."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands.sweeps import SLOW, bytes_of, pieces, program, started, sweep
+
+pytest.importorskip("distributed")
+
+LIMIT = 600.0  # seconds for what takes a few on an idle machine
+
+
+@contextmanager
+def running(*words: str) -> Iterator[subprocess.Popen[str]]:
+    process = program(*words)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def scheduler(port: int) -> tuple[str, ...]:
+    return ("dask", "scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard")
+
+
+def worker(address: str, folder: Path) -> tuple[str, ...]:
+    places = ("--no-dashboard", f"--local-directory={folder}")
+    return ("dask", "worker", address, "--nthreads=1", "--no-nanny", "--host=127.0.0.1", *places)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def until_pieces(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a sweep has finished some pieces."""
+    limit = time.monotonic() + LIMIT
+    while not (folder / "sweeps.sqlite").exists() or pieces(folder) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit, "the sweep does not get on"
+        time.sleep(0.02)
+
+
+def test_a_lost_worker_and_a_lost_scheduler_change_no_byte(tmp_path: Path) -> None:
+    whole, lost = tmp_path / "whole", tmp_path / "lost"
+    assert sweep(whole, *SLOW)[0] == 0
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        first = stack.enter_context(running(*scheduler(port)))
+        one = stack.enter_context(running(*worker(address, tmp_path)))
+        stack.enter_context(running(*worker(address, tmp_path)))
+        swept = started(lost, *SLOW, f"--scheduler={address}")
+        until_pieces(lost, 4, swept)
+        one.kill()
+        until_pieces(lost, pieces(lost) + 4, swept)
+        first.kill()
+        first.communicate()
+        before = pieces(lost)
+        assert before < 40
+        stack.enter_context(running(*scheduler(port)))
+        stack.enter_context(running(*worker(address, tmp_path)))
+        _, errors = swept.communicate(timeout=LIMIT)
+        assert swept.returncode == 0, errors
+    assert bytes_of(lost) == bytes_of(whole)
+
+
+def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_path: Path) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with running(*scheduler(port)) as first, running(*worker(address, tmp_path)):
+        swept = started(tmp_path, *SLOW, f"--scheduler={address}", "--wait=2")
+        until_pieces(tmp_path, 2, swept)
+        first.kill()
+        _, errors = swept.communicate(timeout=LIMIT)
+    assert swept.returncode == 3
+    said = f"the scheduler at {address} is gone; finished pieces are in the journal: start it"
+    assert said in errors
+    assert "Traceback" not in errors
+    before = pieces(tmp_path)
+    assert 0 < before < 40
+    code, output, errors = sweep(tmp_path, *SLOW, "--resume", "--scheduler=local:1")
+    assert code == 0
+    assert ",exhaustive,65536," in output
+    assert pieces(tmp_path) == 40
+    assert errors.startswith(f"{before << 15:,} of 1,310,720 points")
+
+
+REFUSED = {
+    "scheduler is 'nowhere'; accepted are local, local:2": ("--scheduler=nowhere",),
+    "no scheduler answers at tcp://127.0.0.1:": ("--scheduler=tcp://127.0.0.1:{port}", "--wait=1"),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_misuse_is_refused(tmp_path: Path, message: str) -> None:
+    options = (option.format(port=free_port()) for option in REFUSED[message])
+    code, output, errors = sweep(tmp_path, "native", "--dtype=float16", *options)
+    assert (code, output) == (2, "")
+    assert message in errors
