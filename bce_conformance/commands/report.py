@@ -38,6 +38,10 @@ def report(
         Path | None,
         typer.Option("--timings", help="results.json or folder of a bench, shown beside this run"),
     ] = None,
+    sweeps: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="of a sweep, whose maxima are proven; repeatable"),
+    ] = [],  # noqa: B006
 ) -> None:
     """Render results.json again: report.html, or other formats.
 
@@ -48,14 +52,33 @@ def report(
     --timings shows the timings of another results.json in place of the run's own; that file and
     this run's results.json stay as they are.
 
+    --sweeps puts the maxima of sweeps into results.json, in the cells that ask for every logit of a
+    format, where version and instruction set are the run's.
+
     Example: bce-conformance report reports/out --format junit --format badge
     """
     folder = folder.parent if folder.name == "results.json" else folder
+    if sweeps:
+        _prove(folder, sweeps)
     others = [name for name in dict.fromkeys(chosen) if name is not FormatName.html]
     if FormatName.html in chosen:
         render(folder, timings=timings)
     if others:
         _export(folder, others, timings)
+
+
+def _prove(folder: Path, sweeps: Iterable[Path]) -> None:
+    """Put the maxima of sweeps into a run's results.json, and say into how many cells."""
+    from bce_conformance.reports import proven
+    from bce_conformance.results.writing import write
+
+    try:
+        found, cells = proven.with_sweeps(read(folder), [proven.read(one) for one in sweeps])
+        write(found, folder / "results.json")
+    except (ValueError, OSError) as error:
+        misuse(str(error))
+    names = ", ".join(sorted(cell.id for cell in cells))
+    console.print(f"proven maxima: {names or 'none'}", highlight=False, soft_wrap=True)
 
 
 def _with_timings(folder: Path, timings: Path | None) -> Results:
