@@ -17,12 +17,12 @@ from bce_conformance.commands.bench import bench
 from bce_conformance.commands.cache import cache_app, warmup
 from bce_conformance.commands.explain import explain
 from bce_conformance.commands.findings import findings_app
-from bce_conformance.commands.hunt import hunt
 from bce_conformance.commands.ledger import ledger_app
+from bce_conformance.commands.maxima.hunt import hunt
+from bce_conformance.commands.maxima.sweep import sweep
 from bce_conformance.commands.report import report
 from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
-from bce_conformance.commands.sweep import sweep
 from bce_conformance.commands.upgrades import compare, history
 from bce_conformance.conformance.run import Exit
 from bce_conformance.terminal.console import console, errors

@@ -69,7 +69,7 @@ def report(
 
 def _prove(folder: Path, sweeps: Iterable[Path]) -> None:
     """Put the maxima of sweeps into a run's results.json, and say into how many cells."""
-    from bce_conformance.reports import proven
+    from bce_conformance.results import proven
     from bce_conformance.results.writing import write
 
     try:

@@ -34,7 +34,11 @@ def sweep(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 def pieces(folder: Path) -> int:
     """How many pieces the journal has, while another process adds to it."""
+    if not (folder / "sweeps.sqlite").exists():
+        return 0
     with contextlib.closing(sqlite3.connect(folder / "sweeps.sqlite", timeout=30)) as base:
+        if not base.execute("SELECT name FROM sqlite_master WHERE name = 'pieces'").fetchone():
+            return 0  # it is just being made
         (count,) = base.execute("SELECT count(*) FROM pieces").fetchone()
     return int(count)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.commands.options import DtypeName, InstructionSet
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.cluster import START_LIMIT, Cluster, client_of
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
@@ -30,11 +31,19 @@ from bce_conformance.terminal.console import console, errors, misuse
 from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter
 
-from .options import DtypeName, InstructionSet
-
 FOLDER = Path("reports/sweep")
 # So that threads of the backend which wait take no time from the truth, and memory goes back.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
+]
+Scheduler = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="of dask.distributed: tcp://…, local or local:2")
+]
+Wait = Annotated[
+    float, typer.Option(min=0, help="seconds for a scheduler or a first worker to be there")
+]
 
 
 def sweep(
@@ -57,19 +66,13 @@ def sweep(
     isa: InstructionSet = "",
     out: Annotated[Path, typer.Option(help="folder for the journal and the results")] = FOLDER,
     resume: Annotated[bool, typer.Option("--resume", help="go on where one stopped")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
-    ] = False,
+    overwrite: Overwrite = False,
     status: Annotated[
         bool, typer.Option("--status", help="show how far the backend's sweeps are, and leave")
     ] = False,
     time_limit: Annotated[float, typer.Option(help="seconds for one call")] = 10 * TIME_LIMIT,
-    scheduler: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="of dask.distributed: tcp://…, local or local:2")
-    ] = "",
-    wait: Annotated[
-        float, typer.Option(min=0, help="seconds for a scheduler or a first worker to be there")
-    ] = START_LIMIT,
+    scheduler: Scheduler = "",
+    wait: Wait = START_LIMIT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
     """Judge every bit pattern of the logits, one target at a time.

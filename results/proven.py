@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bce_conformance.results.cells import Cell, UlpStatistics, Worst
-from bce_conformance.results.model import BackendEntry, Results
+from .cells import Cell, UlpStatistics, Worst
+from .model import BackendEntry, Results
 
 REQUIREMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "VAL-9": ("loss", ("float16", "bfloat16")),

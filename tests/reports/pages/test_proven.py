@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bce_conformance.reports.proven import read, with_sweeps
 from bce_conformance.results import reading
 from bce_conformance.results.cells import Cell
 from bce_conformance.results.model import Results
+from bce_conformance.results.proven import read, with_sweeps
 
 Document = dict[str, Any]
 

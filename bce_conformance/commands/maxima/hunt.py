@@ -12,6 +12,7 @@ import typer
 
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.commands.options import AsJson, DtypeName, InstructionSet
 from bce_conformance.conformance.hunting.corpus import add
 from bce_conformance.conformance.hunting.document import document, edges_of, write_calls
 from bce_conformance.conformance.hunting.hunt import Hunt, HuntError
@@ -22,8 +23,6 @@ from bce_conformance.conformance.sweeping.plan import plan
 from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.hunting import watch
 from bce_conformance.terminal.interruption import interrupted_by_signals
-
-from .options import AsJson, DtypeName, InstructionSet
 
 FOLDER = Path("reports/hunt")
 ANY = "any"

@@ -1,0 +1,1 @@
+"""The commands that look for the largest errors: sweeps, which prove them, and hunts."""
