@@ -48,7 +48,7 @@ class Answer:
     outcomes: tuple[tuple[Place, Outcomes], ...]
 
 
-_LIVING: dict[Asked, BackendProcess] = {}
+_LIVING: dict[Asked, tuple[BackendProcess, int | None]] = {}  # with the id that it began with
 # All that a worker evaluates runs in this thread: Linux ends a backend with the thread that
 # started it, and kernels that run in parallel must not run twice at once.
 _ROOM = ThreadPoolExecutor(1, "sweep")
@@ -65,21 +65,30 @@ def evaluated(asked: Asked, plan: Plan, places: tuple[Place, ...]) -> Answer:
 
 
 def _evaluated(asked: Asked, plan: Plan, places: tuple[Place, ...]) -> Answer:
-    process = _LIVING.get(asked)
-    if process is None:
-        for other in _LIVING.values():
-            other.close()
-        _LIVING.clear()
-        environment: Mapping[str, str] = dict(asked.environment)
-        process = BackendProcess(
-            resolve(asked.backend), time_limit=asked.time_limit, environment=environment
-        )
-        _LIVING[asked] = process
+    process = _process(asked)
     try:
         engine = Local(process)
+        _LIVING[asked] = process, process.pid
         found = tuple(engine.outcomes(plan, places, lambda: False))
     except BaseException:
-        del _LIVING[asked]  # it is closed
+        _LIVING.pop(asked, None)
         process.close()
         raise
     return Answer(engine.info, code_digest(), found)
+
+
+def _process(asked: Asked) -> BackendProcess:
+    """The backend that lives from task to task; another where it died, or another was asked.
+
+    One that was started again in the middle of a task ends with the thread of that task.
+    """
+    process, pid = _LIVING.pop(asked, (None, None))
+    if process is not None and process.pid == pid:
+        return process
+    for other, _ in (*_LIVING.values(), (process, pid)):
+        if other is not None:
+            other.close()
+    _LIVING.clear()
+    environment: Mapping[str, str] = dict(asked.environment)
+    spec = resolve(asked.backend)
+    return BackendProcess(spec, time_limit=asked.time_limit, environment=environment)

@@ -126,8 +126,10 @@ class WrongAtThePeak:
         return LossResult({"loss": FLOAT32.from_ordinal(FLOAT32.ordinal(right) + off)})
 
 
-def cell(tier: Tier, seed: int = 0, witnesses: Iterable[Witness] = ()) -> Subject:
-    pools = PoolStore(seed, tier, witnesses)
+def cell(
+    tier: Tier, seed: int = 0, witnesses: Iterable[Witness] = (), found: Iterable[Witness] = ()
+) -> Subject:
+    pools = PoolStore(seed, tier, witnesses, found=found)
     asked = requirements()["VAL-10"]
     subject = Subject(WrongAtThePeak(), "fake", "cpu", FLOAT32, asked, pools, Curves())
     subject.judge(subject.pool(pool))
@@ -146,6 +148,8 @@ def test_what_a_search_finds_is_found_by_every_run_that_has_its_witness() -> Non
         again = cell(QUICK, seed, [witness])
         assert again.kept.verdict() == "A"
         assert again.kept.witness() is None  # nothing new
+        hunted = cell(QUICK, seed, found=[witness])
+        assert (hunted.kept.verdict(), hunted.kept.witness()) == ("A", witness)  # to be entered
 
 
 def test_what_fails_in_every_run_needs_no_witness() -> None:
