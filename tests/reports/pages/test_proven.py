@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from bce_conformance.results import reading
+from bce_conformance.cli import app
+from bce_conformance.results import reading, writing
 from bce_conformance.results.cells import Cell
 from bce_conformance.results.model import Results
 from bce_conformance.results.proven import read, with_sweeps
@@ -97,6 +99,21 @@ def test_a_verdict_that_a_sweep_contradicts_stays_searched(run: Results, max_ulp
     assert proven == []
     assert cell.evidence == "searched"
     assert cell.detail.endswith(f"shows {max_ulp:.6g} ulp: AAA is too good")
+
+
+def test_the_report_puts_them_into_results_json(run: Results, tmp_path: Path) -> None:
+    folder, swept = tmp_path / "out", tmp_path / "swept"
+    writing.write(run, folder / "results.json")
+    swept.mkdir()
+    (swept / "sweep.json").write_text(json.dumps(sweep()), "utf-8")
+    words = ["report", str(folder), "--format", "csv", "--sweeps"]
+    done = CliRunner().invoke(app, [*words, str(swept)])
+    assert done.exit_code == 0, done.output
+    assert "proven maxima: VAL-11/native/cpu/float32" in done.output
+    after = reading.read(folder / "results.json")
+    assert after == with_sweeps(run, [sweep()])[0]
+    assert ",exhaustive," in (folder / "cells.csv").read_text("utf-8")
+    assert CliRunner().invoke(app, [*words, str(tmp_path)]).exit_code == 2
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
