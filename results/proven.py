@@ -41,7 +41,7 @@ def read(folder: Path) -> Sweep:
         ValueError: there is none; the message says what is accepted.
     """
     try:
-        found = json.loads((folder / "sweep.json").read_text("utf-8"))
+        found: Sweep = json.loads((folder / "sweep.json").read_text("utf-8"))
         missing = [name for name in _FIELDS if not isinstance(found, dict) or name not in found]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")

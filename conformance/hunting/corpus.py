@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +70,8 @@ def admits(builder: Builder, element: Mapping[str, float], format_: Format) -> b
     rows = drawn.rows()
     if list(rows) != list(element):
         return False
-    one = replace(
-        drawn, **{name: np.array([value], format_.dtype) for name, value in element.items()}
-    )
+    single: dict[str, Any] = {n: np.array([v], format_.dtype) for n, v in element.items()}
+    one = replace(drawn, **single)
     if not np.isin(_kinds(one), _kinds(drawn))[0]:
         return False
     sizes = {name: np.abs(row.astype(np.float64)) for name, row in rows.items()}

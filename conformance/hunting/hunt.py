@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,7 +226,7 @@ class Hunt:
 
 def call_of(found: list[Catch], format_: Format) -> LossCall:
     """The call of elements of one quantity, in order."""
-    rows = {
+    rows: dict[str, Any] = {
         name: np.array(
             [float.fromhex(dict(one.element)[name]) for one in found], np.float64
         ).astype(format_.dtype)

@@ -7,6 +7,7 @@ finite bit pattern of a 16-bit format before one comes again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Starts:
         walk, turn = self._walk()
         logits = np.concatenate([walk, self._about_edges(drawn)])
         targets = np.concatenate([self._targets(walking, walk, turn), self._drawn_targets(drawn)])
-        weights: dict[str, Array] = {}
+        weights: dict[str, Any] = {}
         if self._region.weighted:
             for operand in ("weight", "pos_weight"):
                 weights[operand] = np.concatenate([walking.positive(), drawn.every_size()])

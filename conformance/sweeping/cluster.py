@@ -144,7 +144,7 @@ class Cluster:
     def _workers(self, known: int) -> int:
         """How many tasks run at once; what was known before where the scheduler is just lost."""
         try:
-            return max(sum(self._client.nthreads().values()), 1)
+            return max(int(sum(self._client.nthreads().values())), 1)
         except OSError:
             return known
 
