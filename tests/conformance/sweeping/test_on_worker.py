@@ -26,7 +26,7 @@ def pid(asked: Asked) -> int | None:
 def test_answers_are_those_of_the_engine_of_one_process() -> None:
     wanted = plan("float16", "0,1", "loss,grad_logits", "3c00:3cff")
     places = tuple(wanted.in_order())
-    asked = Asked("planted:Exact", 60.0, ())
+    asked = Asked("planted:Exact", 600.0, ())
     described = evaluated(asked, wanted, ())
     assert (described.info.id, described.code) == ("planted:Exact", code_digest())
     assert described.outcomes == ()
@@ -42,7 +42,7 @@ def test_answers_are_those_of_the_engine_of_one_process() -> None:
 def test_a_backend_that_died_is_another_one_in_the_next_task() -> None:
     wanted = plan("float32", "0", "loss", "100000:2fffff")
     dying, next_one = (((group, piece),) for group, piece in wanted.in_order())
-    asked = Asked("planted:DiesOnce", 60.0, ())
+    asked = Asked("planted:DiesOnce", 600.0, ())
     evaluated(asked, wanted, ())
     first = pid(asked)
     ((_, outcomes),) = evaluated(asked, wanted, dying).outcomes
@@ -55,4 +55,4 @@ def test_a_backend_that_died_is_another_one_in_the_next_task() -> None:
 
 def test_a_backend_that_does_not_start_is_told() -> None:
     with pytest.raises(SweepError, match="planted:Absent does not start"):
-        evaluated(Asked("planted:Absent", 60.0, ()), plan("float16", "0", "loss"), ())
+        evaluated(Asked("planted:Absent", 600.0, ()), plan("float16", "0", "loss"), ())
