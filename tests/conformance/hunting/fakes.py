@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Fake:
         return LossResult({quantity: format_.from_ordinal(format_.ordinal(right.nearest) + off)})
 
 
-def hunted(fake: Fake, region: Region, rounds: int, *quantities: str, seed: int = 0) -> Hunt:
-    hunt = Hunt(fake, region, quantities or ("loss",), seed)  # type: ignore[arg-type]
+def hunted(process: Any, region: Region, rounds: int, *quantities: str, seed: int = 0) -> Hunt:
+    hunt = Hunt(process, region, quantities or ("loss",), seed)
     left = iter(range(rounds))
     hunt.run(lambda: next(left, None) is not None)
     return hunt

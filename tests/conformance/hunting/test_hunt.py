@@ -1,9 +1,12 @@
 """A hunt finds planted errors, the same ones each time, and looks only where it is told to."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from bce_conformance.backends import LossCall
+from bce_conformance.backends import BackendProcess, LossCall, resolve
 from bce_conformance.conformance.hunting.hunt import HuntError
 from bce_conformance.conformance.hunting.starts import Region, Starts
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE
@@ -12,6 +15,7 @@ from bce_conformance.reference import FLOAT16, FLOAT32, FLOAT64, FORMATS, Format
 from tests.conformance.hunting.fakes import Fake, hunted
 
 PEAK = 2.758182
+MEASURED = Path(__file__).parents[3] / "docs" / "measured" / "sweeps_16_bit.csv"
 
 
 def about_the_peak(call: LossCall) -> np.ndarray:
@@ -65,6 +69,19 @@ def test_an_error_that_is_infinite_ends_the_hunt() -> None:
     fake = Fake(lambda call: np.full(call.logits.shape, 1 << 30))
     hunted(fake, Region(FLOAT32), 100)
     assert fake.calls == 1
+
+
+def test_the_exhaustive_maximum_of_float16_is_reached() -> None:
+    with MEASURED.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["backend"] == "native"]
+    region, quantities = Region(FLOAT16, (0.0, 0.5, 1.0)), ("loss", "grad_logits")
+    with BackendProcess(resolve("native")) as process:
+        climbs = hunted(process, region, 12, *quantities).climbs
+    for climb in climbs:
+        wanted = ("float16", climb.quantity)
+        proven = [float(r["max_ulp"]) for r in rows if (r["dtype"], r["quantity"]) == wanted]
+        assert len(proven) == 3
+        assert climb.max >= max(proven)
 
 
 def test_backends_that_cannot_be_hunted_are_refused() -> None:
