@@ -14,13 +14,13 @@ from bce_conformance.backends import BackendSpec, Failure, builtin_backends, ins
 from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
-from bce_conformance.results.writing import write
-from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.results.writing import plain, write
+from bce_conformance.terminal.console import console, errors, misuse, print_json, read
 from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
-from .options import OUT
+from .options import OUT, AsJson
 
 ROUNDS = 8
 
@@ -39,6 +39,7 @@ def bench(
         ),
     ] = False,
     out: Annotated[Path, typer.Option(help="folder of results.json and report.html")] = OUT,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how fast the backends are, side by side: all installed ones, native and the limit.
 
@@ -75,15 +76,20 @@ def bench(
     timed = outcome.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
     found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
     write(found, path)
-    console.print(timings.timings_tables(timed))
     judged = outcome.goals(session)
     if judged:
         goals.write(judged, timed, out / goals.NAME)
-        console.print(timings.goals_table(judged))
+    if as_json:
+        print_json({"timings": plain(timed), "goals": goals.as_json(judged)})
+    else:
+        console.print(timings.timings_tables(timed))
+        if judged:
+            console.print(timings.goals_table(judged))
     if session.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     html.write(found, out / "report.html")
-    console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    stream = errors if as_json else console
+    stream.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def _require_measured(session: Session) -> None:
