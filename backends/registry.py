@@ -311,6 +311,31 @@ def installed(spec: BackendSpec) -> bool:
     return any(map(_has_record, spec.distributions)) and all(map(_has_record, spec.needs))
 
 
+def not_installed(spec: BackendSpec) -> str:
+    """What is said of a backend that is not installed, with what to do.
+
+    Example: ``backend torch is not installed: pip install 'bce-conformance[torch]'``.
+    """
+    told = f"backend {spec.id} is not installed"
+    if spec.program and not shutil.which(spec.program):
+        return f"{told}: it needs the program {spec.program} on the path"
+    if spec.python:
+        return f"{told} where {spec.python} looks: it needs {', '.join(spec.distributions)} there"
+    absent = [] if any(map(_has_record, spec.distributions)) else list(spec.distributions[:1])
+    absent += [name for name in spec.needs if not _has_record(name)]
+    extras = dict.fromkeys(map(_extra_of, absent))
+    return f"{told}: pip install 'bce-conformance[{','.join(extras)}]'"
+
+
+def _extra_of(distribution: str) -> str:
+    """The extra of this package that a distribution comes with, and no other of the frameworks."""
+    for text in importlib.metadata.requires("bce-conformance") or ():
+        match = re.match(r"([\w.-]+).*extra == [\"'](\w+)[\"']", text)
+        if match and match[1] == distribution:
+            return match[2]
+    return distribution
+
+
 def _has_record(distribution: str) -> bool:
     try:
         importlib.metadata.version(distribution)

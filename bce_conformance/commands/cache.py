@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from bce_conformance.reference import cache
 from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.help import Command
 
 cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
 
@@ -19,7 +20,7 @@ OTHERS = {"environments": "versions that @pip= has installed", "history": "what 
 """Folders beside the truths and the compiled code, which are deleted on request only."""
 
 
-@cache_app.command("info")
+@cache_app.command("info", cls=Command)
 def cache_info() -> None:
     """Show where the cache is and what it holds."""
     found = cache.info()
@@ -40,7 +41,7 @@ def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in paths if path.is_file() and not path.is_symlink())
 
 
-@cache_app.command("clear")
+@cache_app.command("clear", cls=Command)
 def cache_clear(
     environments: Annotated[
         bool, typer.Option("--environments", help=f"delete {OTHERS['environments']}, too")

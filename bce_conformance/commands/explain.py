@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
-from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall
+from bce_conformance.backends.names import meant, meant_device, similar
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.surveying.explain import document
 from bce_conformance.conformance.surveying.explain import explain as explained
-from bce_conformance.terminal.console import console, misuse, print_json
+from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
 
 from .options import AsJson, DtypeName
@@ -91,23 +92,21 @@ def explain(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the exact results of one call beside those that backends (native unless given) return.
+    """Show the exact results of a call beside what backends return.
 
-    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are rounded into their format;
-    negative ones as --logit=-3. One number stands for an array of the shape of the logits, which is
-    [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or objects as in a call
-    file, '{"dtype": "int8", "values": [1, 2]}'. Exits 1 if a backend returned nothing.
+    Without a backend it is native. Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are
+    rounded into their format; negative ones as --logit=-3. One number stands for an array of the
+    shape of the logits, [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or
+    objects as in a call file, '{"dtype": "int8", "values": [1]}'. Exits 1 if one returned nothing.
     """
-    parts = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
-    parts |= {"cotangent": cotangent, "tangent": tangent}
-    given = {name: part for name, part in parts.items() if part is not None}
+    operands = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
+    operands |= {"cotangent": cotangent, "tangent": tangent}
+    given = {name: operand for name, operand in operands.items() if operand is not None}
     dtypes = {"targets": targets_dtype, "weight": weight_dtype, "pos_weight": pos_weight_dtype}
+    wanted = tuple(map(str, quantity))
     try:
-        if call is None:
-            wanted = tuple(map(str, quantity))
-            chosen = call_of(given, str(dtype), dtypes, reduction, wanted)
-        else:
-            chosen = read_call(call, given)
+        parts = (given, str(dtype), dtypes, reduction, wanted)
+        chosen = call_of(*parts) if call is None else read_call(call, given)
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
             write.write_text(dumps(chosen), "utf-8")
@@ -118,8 +117,11 @@ def explain(
         print_json(document(chosen, explanation))
     else:
         console.print(render(chosen, explanation))
-    failed = any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values())
-    raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
+    if not any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values()):
+        return
+    if near := meant_device(chosen.device):
+        errors.print(f"--device is {chosen.device!r}{near}", style="red", highlight=False)
+    raise typer.Exit(Exit.UNEXPECTED)
 
 
 def read_call(call: str, given: Iterable[str]) -> LossCall:
@@ -131,7 +133,10 @@ def read_call(call: str, given: Iterable[str]) -> LossCall:
     try:
         text = Path(call).read_text("utf-8")
     except OSError as error:
-        misuse(f"--call is {call!r}: {error.strerror}; accepted is a file, or JSON such as {{…}}")
+        misuse(
+            f"--call is {call!r}: {error.strerror}{similar(call)}; accepted is a file, or JSON "
+            "such as {…}"
+        )
     return loads(text)
 
 
@@ -150,6 +155,9 @@ def call_of(
     for name in ("logits", "targets"):
         if name not in given:
             misuse(f"--{name} is missing; accepted are numbers, or a whole call by --call")
+    if reduction not in REDUCTIONS:
+        near = meant(reduction, REDUCTIONS)
+        misuse(f"--reduction is {reduction!r}; accepted are {', '.join(REDUCTIONS)}{near}")
     for name in ("weight", "pos_weight"):
         if f"grad_{name}" in quantities:
             given.setdefault(name, 1.0)

@@ -7,12 +7,13 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
+from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.backends.names import similar
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
@@ -73,7 +74,7 @@ def sweep(
     except ValueError as error:
         misuse(str(error))
     if not installed(spec):
-        misuse(f"{backend} is not installed")
+        misuse(not_installed(spec))
     try:
         with Journal(out) as journal:
             found = _found(wanted, spec, journal, time_limit, (resume, overwrite), quiet)
@@ -86,6 +87,11 @@ def sweep(
     except KeyboardInterrupt:
         errors.print("interrupted; go on with --resume", markup=False, highlight=False)
         raise typer.Exit(Exit.INTERRUPTED) from None
+    _end(found, as_json=as_json)
+
+
+def _end(found: Mapping[str, Any], *, as_json: bool) -> NoReturn:
+    """Print what a sweep found, and leave as it says."""
     if as_json:
         print_json(found)
     else:
@@ -142,7 +148,8 @@ def _anywhere(backend: str) -> str:
 def _show(backend: str, out: Path, *, as_json: bool) -> None:
     """Show how far the sweeps of a backend in a folder are."""
     if not (out / NAME).exists():
-        misuse(f"--out is {out}, which has no {NAME}: nothing was swept there; name another folder")
+        near = "" if out.exists() else similar(out)
+        misuse(f"--out is {out}, which has no {NAME}: nothing was swept there{near}")
     try:
         with Journal(out) as journal:
             standings = [

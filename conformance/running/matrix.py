@@ -14,6 +14,7 @@ from itertools import product
 from threading import Lock
 
 from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure, LossCall
+from bce_conformance.backends.names import meant_device
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
@@ -114,7 +115,8 @@ class Matrix:
             for backend in self.specs
             if isinstance(info := self.processes.info(backend), BackendInfo)
         )
-        return f"no backend has device {', '.join(self.settings.devices)} ({there})"
+        near = "".join(map(meant_device, self.settings.devices))
+        return f"no backend has device {', '.join(self.settings.devices)} ({there}){near}"
 
     def _why_not_tried(self) -> str:
         """Which tier tries anything of what was asked for, if one does."""
