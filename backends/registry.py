@@ -220,8 +220,11 @@ def resolve(name: str) -> BackendSpec:
     if spec is None and _is_import_path(backend, known, elsewhere=elsewhere):
         spec = BackendSpec(backend, backend)
     if spec is None:
+        near = nearest(backend, known)
+        if _IMPORT_PATH.fullmatch(backend) and "." in backend.partition(":")[0]:
+            near = f"there is no module {backend.partition('.')[0]}, installed or here"
         raise ValueError(
-            f"backend {name!r} is unknown; {nearest(backend, known)}; or name package.module:Class "
+            f"backend {name!r} is unknown; {near}; or name package.module:Class "
             "of an importable adapter, or a function of your own as torch::./path.py:name; "
             "`bce-conformance backends` lists what there is"
         )

@@ -25,7 +25,14 @@ from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
 from bce_conformance.results.model import Timings
 from bce_conformance.results.writing import plain, write
-from bce_conformance.terminal.console import console, errors, misuse, print_json, read
+from bce_conformance.terminal.console import (
+    console,
+    errors,
+    misuse,
+    print_json,
+    read,
+    require_writable,
+)
 from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
@@ -72,6 +79,7 @@ def bench(
         misuse(str(error))
     if real_time and not priority.permitted():
         misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
+    require_writable(out)
     path = out / "results.json"
     run = read(path) if path.exists() else None
     started = now()

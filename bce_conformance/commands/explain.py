@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
@@ -109,7 +110,7 @@ def explain(
         chosen = call_of(*parts) if call is None else read_call(call, given)
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
-            write.write_text(dumps(chosen), "utf-8")
+            keep(chosen, write)
         explanation = explained(chosen, [*backends, *backend] or ["native"])
     except (ValueError, OSError) as error:
         misuse(str(error))
@@ -124,20 +125,32 @@ def explain(
     raise typer.Exit(Exit.UNEXPECTED)
 
 
+def keep(call: LossCall, path: Path) -> None:
+    """Write a call into a file."""
+    try:
+        path.write_text(dumps(call), "utf-8")
+    except OSError as error:
+        misuse(f"--write is {path}, which cannot be written: {error.strerror}; name another file")
+
+
 def read_call(call: str, given: Iterable[str]) -> LossCall:
     """The call of ``--call``, which no operand may be given beside."""
     for name in given:
         misuse(f"--call is a whole call: leave out --{_option(name)}")
-    if call.lstrip().startswith("{"):
-        return loads(call)
     try:
+        if call.lstrip().startswith("{"):
+            return loads(call)
         text = Path(call).read_text("utf-8")
+        return loads(text)
+    except json.JSONDecodeError as error:
+        misuse(f"--call is {call!r}: no JSON: {error}; --write FILE writes a call that is right")
+    except UnicodeDecodeError as error:
+        misuse(f"--call is {call!r}: no text: {error}; --write FILE writes a call that is right")
     except OSError as error:
         misuse(
             f"--call is {call!r}: {error.strerror}{similar(call)}; accepted is a file, or JSON "
             "such as {…}"
         )
-    return loads(text)
 
 
 def _option(operand: str) -> str:
@@ -161,6 +174,9 @@ def call_of(
     for name in ("weight", "pos_weight"):
         if f"grad_{name}" in quantities:
             given.setdefault(name, 1.0)
+    for name, named in dtypes.items():
+        if named is not None and name not in given:
+            misuse(f"--{_option(name)}-dtype is given without --{_option(name)}; give both")
     logits = given.pop("logits")
     logits = [logits] if isinstance(logits, float) else logits
     shape = list(decode({"dtype": dtype, "logits": logits, "targets": logits}).logits.shape)

@@ -19,7 +19,7 @@ from bce_conformance.conformance.sweeping.document import as_csv, document, rows
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, SweepError
-from bce_conformance.terminal.console import console, errors, misuse, print_json
+from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.sweeping import reporter, status_table
 
 from .options import AsJson, DtypeName, InstructionSet
@@ -75,6 +75,7 @@ def sweep(
         misuse(str(error))
     if not installed(spec):
         misuse(not_installed(spec))
+    require_writable(out)
     try:
         with Journal(out) as journal:
             found = _found(wanted, spec, journal, time_limit, (resume, overwrite), quiet)

@@ -25,6 +25,16 @@ def misuse(message: str) -> NoReturn:
     raise typer.Exit(Exit.MISUSE)
 
 
+def require_writable(out: Path) -> None:
+    """Leave before anything is measured where ``--out`` cannot be written."""
+    from bce_conformance.conformance.running import folder
+
+    try:
+        folder.require_writable(out)
+    except ValueError as error:
+        misuse(str(error))
+
+
 def print_json(document: Any) -> None:
     """Print a document for programs: no colour, and no line is broken."""
     typer.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
@@ -43,10 +53,12 @@ def read(path: Path, *, measured_by: str = "run") -> Results:
     if not file.exists():
         folder = file.parent
         what = f"{file} does not exist{similar(file)}"
-        if folder == path and path.is_dir():
+        if path.is_file():
+            misuse(f"{path} is no results.json, nor a folder that has one; name one of them")
+        if path.is_dir():
             what = f"{path} has no results.json"
         misuse(f"{what}; bce-conformance {measured_by} --out {folder} makes one")
     try:
         return reading.read(file)
     except (reading.ResultsError, OSError) as error:
-        misuse(str(error))
+        misuse(f"{error}; name another file, or make it again with bce-conformance {measured_by}")
