@@ -104,6 +104,12 @@ class BackendProcess:
         assert self._info is not None
         return self._info
 
+    def prepare(self) -> None:
+        """Let the adapter compile ahead of the first call, which says it if that fails."""
+        with self._one_at_a_time:
+            if self._start_if_needed() is None and self._prepare_if_needed() is not None:
+                self._prepared = False
+
     def evaluate(self, call: LossCall, *, time_limit: float | None = None) -> LossResult | Failure:
         """Evaluate ``call``; a worker that is not there, or died since, is started first.
 

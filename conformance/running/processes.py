@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 
 from bce_conformance.backends import (
     BackendInfo,
@@ -28,7 +28,7 @@ from bce_conformance.backends import (
 )
 from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.settings import COMPILING
-from bce_conformance.reference import cache
+from bce_conformance.reference import cache, compile_kernels
 
 from .call_slots import CallSlots, SlottedProcess, Turns
 from .progress import Progress
@@ -133,6 +133,8 @@ class Processes:
             if installed(spec)
         }
         self._progress.starting(tuple(self._processes))
+        # While the suite compiles what its truths take, backends compile what they take.
+        Thread(target=compile_kernels, name="compile-truths", daemon=True).start()
         infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
@@ -144,6 +146,8 @@ class Processes:
             info = process.info()
         if not self.turns.fit(self._processes):
             process.close()
+        elif isinstance(info, BackendInfo):
+            self._starters.submit(process.prepare)
         self._progress.up(backend)
         return info
 
