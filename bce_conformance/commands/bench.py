@@ -80,8 +80,7 @@ def bench(
     if real_time and not priority.permitted():
         misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
     require_writable(out)
-    path = out / "results.json"
-    run = read(path) if path.exists() else None
+    run = read(out) if (path := out / "results.json").exists() else None
     started = now()
     session = Session(specs, plan, rounds, ahead=real_time)
     try:
