@@ -37,13 +37,17 @@ from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
-from .options import OUT, AsJson
+from .options import OUT, AsJson, backend_ids
 
 ROUNDS = 8
+Backends = Annotated[
+    list[str],
+    typer.Option(help="id or package.module:Class; repeatable", autocompletion=backend_ids),
+]
 
 
 def bench(
-    backend: Annotated[list[str], typer.Option(help="id or package.module:Class; repeatable")] = [],  # noqa: B006 - typer reads it, nobody writes it
+    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     size: Annotated[
         list[int], typer.Option(help="elements; repeatable; default 32, 10⁶ and 1.6·10⁷")
     ] = [],  # noqa: B006

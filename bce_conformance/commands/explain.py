@@ -20,7 +20,7 @@ from bce_conformance.conformance.surveying.explain import explain as explained
 from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
 
-from .options import AsJson, DtypeName
+from .options import AsJson, DtypeName, backend_ids
 
 DIGITS = 30
 
@@ -59,14 +59,21 @@ def numbers(text: str) -> Any:
         raise typer.BadParameter(f"{text!r} is no JSON: {error}") from error
 
 
+Backends = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
+    ),
+]
+AsBackends = Annotated[
+    list[str], typer.Option(help="as BACKEND; repeatable", autocompletion=backend_ids)
+]
 Numbers = Annotated[Any, typer.Option(parser=numbers, metavar="NUMBERS")]
 Dtypes = Annotated[str | None, typer.Option(metavar="DTYPE", help="of that operand alone")]
 
 
 def explain(
-    backends: Annotated[
-        list[str], typer.Argument(metavar="BACKEND", help="id or package.module:Class")
-    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    backends: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     logits: Annotated[
         Any, typer.Option("--logits", "--logit", parser=numbers, metavar="NUMBERS")
     ] = None,
@@ -87,7 +94,7 @@ def explain(
         str | None, typer.Option(metavar="FILE|JSON", help="a whole call, instead of its parts")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …")] = None,
-    backend: Annotated[list[str], typer.Option(help="as BACKEND; repeatable")] = [],  # noqa: B006
+    backend: AsBackends = [],  # noqa: B006
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
     ] = None,

@@ -17,9 +17,11 @@ from bce_conformance.results.model import Defect
 from bce_conformance.terminal.console import console, misuse, print_json, read
 from bce_conformance.terminal.help import Command
 
-from .options import AsJson
+from .options import AsJson, backend_ids, defect_ids
 
-Backends = Annotated[list[str], typer.Option(help="only what these have; repeatable")]
+Backends = Annotated[
+    list[str], typer.Option(help="only what these have; repeatable", autocompletion=backend_ids)
+]
 WIDTH = 80
 
 
@@ -49,7 +51,11 @@ findings_app = typer.Typer(
 def list_findings(
     results: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN|DEFECT]", help="a run, or a defect's id; all known without"),
+        typer.Argument(
+            metavar="[RUN|DEFECT]",
+            help="a run, or a defect's id; all known without",
+            autocompletion=defect_ids,
+        ),
     ] = None,
     backend: Backends = [],  # noqa: B006
     as_json: AsJson = False,

@@ -22,15 +22,21 @@ from bce_conformance.conformance.sweeping.sweep import FormatError, Sweep, Sweep
 from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.sweeping import reporter, status_table
 
-from .options import AsJson, DtypeName, InstructionSet
+from .options import AsJson, DtypeName, InstructionSet, backend_ids
 
 FOLDER = Path("reports/sweep")
+Backend = Annotated[
+    str,
+    typer.Argument(
+        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
+    ),
+]
 # So that threads of the backend which wait take no time from the truth, and memory goes back.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 
 def sweep(
-    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="id or package.module:Class")],
+    backend: Backend,
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
     targets: Annotated[
         str, typer.Option(metavar="NUMBERS", help="such as 0,1,0.5; 16 bits: unit, outside, all")

@@ -20,7 +20,7 @@ from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
-from .options import AsJson, DtypeName, TierName
+from .options import AsJson, DtypeName, TierName, backend_ids, requirement_ids
 
 COMPARED = Path("reports/compare")
 """Where a comparison of two backends is measured: a folder in it for each two."""
@@ -99,9 +99,12 @@ def compare(
 
 
 def history(
-    backend: Annotated[str, typer.Argument(help="id, without a version")],
+    backend: Annotated[
+        str, typer.Argument(help="id, without a version", autocompletion=backend_ids)
+    ],
     requirement: Annotated[
-        list[str] | None, typer.Argument(help="numbers or families; all without")
+        list[str] | None,
+        typer.Argument(help="numbers or families; all without", autocompletion=requirement_ids),
     ] = None,
     versions: Annotated[
         str, typer.Option(metavar="FIRST:LAST", help="or versions with commas between them")

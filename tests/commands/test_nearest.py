@@ -113,3 +113,26 @@ def test_examples_are_shown_and_are_accepted(name: str) -> None:
         typed = f"  bce-conformance {name.removesuffix(' list')} {arguments}".rstrip()
         assert typed in shown.splitlines()
         COMMANDS[name].make_context(name, shlex.split(arguments))  # raises what is misuse
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("run --backend tor", {"torch", "torch:compile"}),
+        ("run --requirement GRAD-2", {"GRAD-2", "GRAD-20"}),
+        ("explain opt", {"optax", "optax:jit"}),
+        ("sweep nat", {"native"}),
+        ("findings list torch-grad", {"torch-gradient-saturates"}),
+        ("history jax VA", {"VAL", "VAL-1"}),
+        ("run --dtype float", {"float16", "float32", "float64"}),
+    ],
+)
+def test_the_shell_completes_names(typed: str, offered: set[str]) -> None:
+    words = f"bce-conformance {typed}"
+    environment = {
+        "_BCE_CONFORMANCE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = CliRunner().invoke(app, [], env=environment, prog_name="bce-conformance")
+    assert offered <= set(done.output.split()), done.output
