@@ -29,6 +29,7 @@ from bce_conformance.terminal.help import Command
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
+    epilog="Begin with: bce-conformance explain native --logit 20 --target 1",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

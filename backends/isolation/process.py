@@ -105,9 +105,13 @@ class BackendProcess:
         return self._info
 
     def prepare(self) -> None:
-        """Let the adapter compile ahead of the first call, which says it if that fails."""
+        """Let the adapter of a worker that is there compile ahead of the first call.
+
+        Starts none. A failure is that of the call, which tries again.
+        """
         with self._one_at_a_time:
-            if self._start_if_needed() is None and self._prepare_if_needed() is not None:
+            there = self._channel is not None and self._status() is None
+            if there and self._prepare_if_needed() is not None:
                 self._prepared = False
 
     def evaluate(self, call: LossCall, *, time_limit: float | None = None) -> LossResult | Failure:

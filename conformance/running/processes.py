@@ -61,6 +61,11 @@ def _remembering() -> dict[str, str]:
     }
 
 
+def _truths_to_compile() -> bool:
+    """Whether the code that decides truths is kept, and has never been compiled here."""
+    return cache.enabled() and not any(cache.compiled_folder().glob("*/*.nbc"))
+
+
 def _workers(spec: BackendSpec) -> frozenset[str]:
     """The ids of the workers that a backend needs: its own, and its sibling's."""
     eager = sibling(spec)
@@ -133,8 +138,8 @@ class Processes:
             if installed(spec)
         }
         self._progress.starting(tuple(self._processes))
-        # While the suite compiles what its truths take, backends compile what they take.
-        Thread(target=compile_kernels, name="compile-truths", daemon=True).start()
+        if _truths_to_compile():  # while backends compile what they take
+            Thread(target=compile_kernels, name="compile-truths", daemon=True).start()
         infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
