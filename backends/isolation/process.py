@@ -104,16 +104,6 @@ class BackendProcess:
         assert self._info is not None
         return self._info
 
-    def prepare(self) -> None:
-        """Let the adapter of a worker that is there compile ahead of the first call.
-
-        Starts none. A failure is that of the call, which tries again.
-        """
-        with self._one_at_a_time:
-            there = self._channel is not None and self._status() is None
-            if there and self._prepare_if_needed() is not None:
-                self._prepared = False
-
     def evaluate(self, call: LossCall, *, time_limit: float | None = None) -> LossResult | Failure:
         """Evaluate ``call``; a worker that is not there, or died since, is started first.
 

@@ -64,8 +64,12 @@ def cache_clear(
 
 
 def warmup() -> None:
-    """Compile the native kernels ahead of use, once a machine."""
+    """Compile ahead of use, once a machine.
+
+    Compiles the native kernels, in several processes, and what decides truths.
+    """
     from bce_conformance.native.warmup import compile_all
+    from bce_conformance.reference import compile_kernels
 
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task("compiling", total=None)
@@ -74,4 +78,6 @@ def warmup() -> None:
             progress.update(task, completed=done, total=total, description=f"compiling {step}")
 
         compile_all(show)
-    console.print("the native kernels are compiled")
+        progress.update(task, description="compiling what decides truths")
+        compile_kernels()
+    console.print("the native kernels and what decides truths are compiled")

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 
 from bce_conformance.backends import (
     BackendInfo,
@@ -28,7 +28,7 @@ from bce_conformance.backends import (
 )
 from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.settings import COMPILING
-from bce_conformance.reference import cache, compile_kernels
+from bce_conformance.reference import cache
 
 from .call_slots import CallSlots, SlottedProcess, Turns
 from .progress import Progress
@@ -59,11 +59,6 @@ def _remembering() -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
     }
-
-
-def _truths_to_compile() -> bool:
-    """Whether the code that decides truths is kept, and has never been compiled here."""
-    return cache.enabled() and not any(cache.compiled_folder().glob("*/*.nbc"))
 
 
 def _workers(spec: BackendSpec) -> frozenset[str]:
@@ -138,8 +133,6 @@ class Processes:
             if installed(spec)
         }
         self._progress.starting(tuple(self._processes))
-        if _truths_to_compile():  # while backends compile what they take
-            Thread(target=compile_kernels, name="compile-truths", daemon=True).start()
         infos = self._starters.map(self._start_one, self._processes)
         self._infos.update(zip(self._processes, infos, strict=True))
         self.start_up = time.monotonic() - begin
@@ -151,8 +144,6 @@ class Processes:
             info = process.info()
         if not self.turns.fit(self._processes):
             process.close()
-        elif isinstance(info, BackendInfo):
-            self._starters.submit(process.prepare)
         self._progress.up(backend)
         return info
 
