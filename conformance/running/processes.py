@@ -23,7 +23,6 @@ from bce_conformance.backends import (
     heap,
     installed,
     instruction_sets,
-    not_installed,
     sibling,
 )
 from bce_conformance.conformance.memory import most_workers, usable
@@ -154,14 +153,12 @@ class Processes:
 
     def why_not_started(self, named: Collection[str]) -> str:
         """A line for each of the backends in ``named`` that does not start; empty where all do."""
-        lines = []
-        for backend, spec in self._specs.items():
-            info = self.info(backend) if backend in named else None
-            if isinstance(info, Failure):
-                lines.append(f"backend {backend} does not start: {info.reason}")
-            elif backend in named and info is None:
-                lines.append(not_installed(spec))
-        return "\n".join(lines)
+        failures = {b: info for b in self._specs if isinstance(info := self.info(b), Failure)}
+        return "\n".join(
+            f"backend {backend} does not start: {failure.reason}"
+            for backend, failure in failures.items()
+            if backend in named
+        )
 
     def own(self, backend: str) -> SlottedProcess:
         """The process of a backend that is there."""
