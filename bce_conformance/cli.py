@@ -25,9 +25,11 @@ from bce_conformance.commands.sweep import sweep
 from bce_conformance.commands.upgrades import compare, history
 from bce_conformance.conformance.run import Exit
 from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.help import Command
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
+    epilog="Begin with: bce-conformance explain native --logit 20 --target 1",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -35,7 +37,7 @@ app = typer.Typer(
 for command in (
     *(run, sweep, report, compare, history, bench, warmup, backends, explain, reproduce),
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(findings_app, name="findings")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cache_app, name="cache")

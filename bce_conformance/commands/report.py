@@ -47,8 +47,6 @@ def report(
 
     --timings shows the timings of another results.json in place of the run's own; that file and
     this run's results.json stay as they are.
-
-    Example: bce-conformance report reports/out --format junit --format badge
     """
     folder = folder.parent if folder.name == "results.json" else folder
     others = [name for name in dict.fromkeys(chosen) if name is not FormatName.html]
@@ -63,7 +61,7 @@ def _with_timings(folder: Path, timings: Path | None) -> Results:
     found = read(folder)
     if timings is None:
         return found
-    other = read(timings)
+    other = read(timings, measured_by="bench")
     if other.timings is None:
         misuse(
             f"--timings is {timings}, which has none; bce-conformance bench --out DIR makes some"

@@ -45,9 +45,8 @@ def sweep(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 def points(folder: Path) -> int:
     """How many points the journal has, by ``--status``."""
-    _, output, _ = sweep(folder, "planted:Slow", "--status")
-    cells = [line.split("│") for line in output.splitlines() if "float16" in line]
-    return sum(int(row[8].replace(",", "")) for row in cells)
+    _, output, _ = sweep(folder, "planted:Slow", "--status", "--json")
+    return sum(int(entry["points"]) for entry in json.loads(output))
 
 
 def pieces(folder: Path) -> int:
