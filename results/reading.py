@@ -131,16 +131,20 @@ def timings_in(path: Path) -> Timings | None:
 def cell(entry: Mapping[str, Any]) -> Cell:
     """A cell of a document that is valid."""
     ulp, worst, shown = entry["ulp"], entry["worst"], entry.get("witness")
-    statistics = UlpStatistics(**{n: float(value) for n, value in ulp.items()}) if ulp else None
     return Cell(
         **{
             **entry,
-            "ulp": statistics,
+            "ulp": _errors(ulp) if ulp else None,
             "worst": Worst(**worst) if worst else None,
             "witness": witness(shown) if shown else None,
             **{name: tuple(entry.get(name, ())) for name in ("elsewhere", "defects")},
         }
     )
+
+
+def _errors(entry: Mapping[str, Any]) -> UlpStatistics:
+    given = {**entry, "histogram": tuple(entry.get("histogram", ()))}
+    return UlpStatistics(**{n: v if n == "histogram" else float(v) for n, v in given.items()})
 
 
 def witness(entry: Mapping[str, Any]) -> Witness:

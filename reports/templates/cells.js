@@ -18,7 +18,7 @@ report.startCells = async () => {
       standing: is("standing"), inputs: data.inputs[order], flushed: data.flushed[order],
       evidence: data.exhaustive[order] ? "exhaustive" : "searched",
       reason: is("reason"), detail: is("detail"), reproduce: is("reproduce"), log: is("log"),
-      ulp: data.ulp[order], worst: worst && worst.map(text), family: requirements[texts[named]][0],
+      ulp: data.ulp[order], histogram: data.histogram[order], worst: worst && worst.map(text), family: requirements[texts[named]][0],
     };
   });
   const byId = new Map(cells.map((cell) => [cell.id, cell]));
@@ -209,5 +209,5 @@ report.startCells = async () => {
 
   build();
   report.state.register("cells", { keys: ["text", ...filters, "sort", "open"], read, set });
-  report.cells = { filter, open, read };
+  report.cells = { filter, open, read, all: cells, packed };
 };
