@@ -58,8 +58,8 @@ def packed_cells(results: Results) -> dict[str, Any]:
     Returns:
         ``texts``: every distinct text; ``columns``: field → its value in each cell, texts as
         indices into ``texts``, the ULP errors as four numbers or null for infinite ones;
-        ``verdicts``; ``marks``: what each is called in a square; ``requirements``: id → family
-        and text; ``families``: family → what it is called; ``backends``: a record each.
+        ``verdicts``; ``marks``: what each is called in a square; ``requirements``: id → family,
+        text and rationale; ``families``: family → what it is called; ``backends``: a record each.
     """
     texts: dict[str, int] = {}
 
@@ -94,7 +94,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
         "columns": {name: [row[name] for row in rows] for name in FIELDS},
         "verdicts": VERDICTS,
         "marks": [MARKS[verdict] for verdict in VERDICTS],
-        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
+        "requirements": {r.id: [r.family, r.text, r.why] for r in results.requirements},
         "families": {name: FAMILIES.get(name, "") for name in families(results)},
         "backends": [
             {name: getattr(entry, name) for name in BACKEND_FIELDS} for entry in results.backends

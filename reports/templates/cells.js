@@ -76,7 +76,7 @@ report.startCells = async () => {
     const cell = cells[line.dataset.order];
     if (open === (button.getAttribute("aria-expanded") === "true")) return;
     button.setAttribute("aria-expanded", String(open));
-    if (open) line.after(report.evidence(cell, requirements[cell.requirement][1], columns.length));
+    if (open) line.after(report.evidence(cell, requirements[cell.requirement], columns.length));
     else line.nextElementSibling.remove();
   };
 

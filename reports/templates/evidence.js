@@ -98,9 +98,9 @@ report.evidence = (() => {
   };
 
   /** The row that shows what a cell's verdict rests on, `span` columns wide. */
-  return (cell, sentence, span) => {
+  return (cell, [, sentence, why], span) => {
     const box = element("td", { colSpan: span });
-    box.append(element("p", { className: "sentence" }, sentence), facts(cell));
+    box.append(element("p", { className: "sentence" }, sentence, why ? element("small", {}, `Why: ${why}`) : ""), facts(cell));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
     if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));
     if (cell.log) box.append(heading("what was raised"), element("pre", {}, cell.log));

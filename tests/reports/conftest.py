@@ -170,6 +170,7 @@ def build(per_family: int = 4, curve_points: int = 60) -> Document:
     """Five families × ``per_family`` requirements × six backends × four dtypes."""
     requirements = [
         {"id": f"{family}-{number}", "family": family, "text": f"{text} ({number})."}
+        | ({"why": f"Training meets it <{number}>."} if family != "RED" else {})
         for family, text in FAMILIES.items()
         for number in range(1, per_family + 1)
     ]

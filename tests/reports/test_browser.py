@@ -135,6 +135,7 @@ def test_deep_link_opens_the_evidence(browser: Reader, page: str, document: Docu
         address,
         cell["reason"],
         cell["detail"],
+        "Why: Training meets it <",
         "nan",
         "0x1.62e430p+4",
         "≈ 22.1807098",

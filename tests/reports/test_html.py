@@ -103,6 +103,20 @@ def test_every_square_of_the_grid_leads_to_its_cells(page: str) -> None:
     assert "not installed" in page
 
 
+def test_a_newcomer_is_told_what_is_judged_and_why(page: str, document: Document) -> None:
+    head = page[page.index("<header") : page.index("</header")]
+    for text in (
+        "softplus(−x)",
+        "<b>AAA</b>: less than 1 unit in the last place",
+        "A ledger keeps",
+    ):
+        assert text in head
+    section = page[page.index('<section id="requirements"') : page.index('<section id="timings"')]
+    whys = [r["why"] for r in document["requirements"] if "why" in r]
+    assert section.count("<small>Why: ") == len(whys) == 16
+    assert section.count("Why: Training meets it &lt;1&gt;.") == 4
+
+
 def test_head_of_the_page_says_what_was_run(page: str) -> None:
     for text in (
         "51\u202f234\u202f567",
