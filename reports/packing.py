@@ -19,7 +19,7 @@ from .standing import standing
 FIELDS = (
     *("requirement", "backend", "device", "dtype", "verdict", "standing", "known", "inputs"),
     *("exhaustive", "reason", "detail", "reproduce", "ulp", "worst", "flushed", "log"),
-    "histogram",
+    *("histogram", "defects"),
 )
 """What the page knows of a cell."""
 
@@ -59,7 +59,8 @@ def packed_cells(results: Results) -> dict[str, Any]:
         ``texts``: every distinct text; ``columns``: field → its value in each cell, texts as
         indices into ``texts``, the ULP errors as four numbers or null for infinite ones;
         ``verdicts``; ``marks``: what each is called in a square; ``requirements``: id → family,
-        text and rationale; ``families``: family → what it is called; ``backends``: a record each.
+        text and rationale; ``defects``: id → title and upstream report; ``families``: family →
+        what it is called; ``backends``: a record each.
     """
     texts: dict[str, int] = {}
 
@@ -86,6 +87,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
             "flushed": cell.flushed,
             "log": text(cell.log),
             "histogram": (ulp and ulp.histogram) or None,
+            "defects": [text(name) for name in cell.defects] or None,
         }
 
     rows = [row(cell) for cell in results.cells]
@@ -95,6 +97,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
         "verdicts": VERDICTS,
         "marks": [MARKS[verdict] for verdict in VERDICTS],
         "requirements": {r.id: [r.family, r.text, r.why] for r in results.requirements},
+        "defects": {one.id: [one.title, one.link] for one in results.defects},
         "families": {name: FAMILIES.get(name, "") for name in families(results)},
         "backends": [
             {name: getattr(entry, name) for name in BACKEND_FIELDS} for entry in results.backends

@@ -108,7 +108,7 @@ def spark(results: Results, finding: Finding, backends: Iterable[str]) -> Spark 
         if (one.dtype, one.quantity, one.target) == (call.dtype, call.quantity, call.curve)
     }
     drawn = next((curves[name] for name in names if name in curves), None)
-    return drawn and _drawn(drawn, call)
+    return _drawn(drawn, call) if drawn else None
 
 
 def _drawn(curve: Curve, call: Call) -> Spark | None:

@@ -97,11 +97,20 @@ report.evidence = (() => {
       element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines));
   };
 
+  /** The findings behind a cell, where the page has them, and their reports upstream. */
+  const defects = (ids, known) => element("ul", {}, ...ids.map((id) => {
+    const [title, link] = known[id];
+    const place = `finding/${encodeURIComponent(id)}`;
+    const named = document.getElementById(place) ? element("a", { href: `#${place}` }, title) : title;
+    return element("li", {}, named, link ? " " : "", link ? element("a", { href: link, rel: "noreferrer" }, "upstream") : "");
+  }));
+
   /** The row that shows what a cell's verdict rests on, `span` columns wide. */
-  return (cell, [, sentence, why], span) => {
+  return (cell, [, sentence, why], span, known) => {
     const box = element("td", { colSpan: span });
     box.append(element("p", { className: "sentence" }, sentence, why ? element("small", {}, `Why: ${why}`) : ""), facts(cell));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
+    if (cell.defects.length) box.append(heading("known defects"), defects(cell.defects, known));
     if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));
     if (cell.log) box.append(heading("what was raised"), element("pre", {}, cell.log));
     if (cell.ulp) box.append(heading("error in ULP"), errors(cell));

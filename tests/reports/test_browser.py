@@ -212,6 +212,21 @@ def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
     assert browser.console == []
 
 
+def test_a_cell_leads_to_its_defects_and_their_reports(browser: Reader, known: Document) -> None:
+    cell = next(one for one in known["cells"] if len(one.get("defects", ())) == 2)
+    address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
+    tab = browser.page(render(from_document(known)), f"#cell/{address}")
+    titles = {one["id"]: (one["title"], one["link"]) for one in known["defects"]}
+    found = act(tab, "return all('tr.evidence ul li').map((one) => one.innerText)")
+    links = act(tab, "return all('tr.evidence ul a').map((one) => one.getAttribute('href'))")
+    told = [titles[name] for name in cell["defects"]]
+    assert found == [title + (" upstream" if link else "") for title, link in told]
+    assert {link for _, link in told if link} < set(links)
+    tab.click(f"tr.evidence a[href='#finding/{cell['defects'][0]}']")
+    tab.wait_for_selector(f"details[open][id='finding/{cell['defects'][0]}']")
+    assert browser.console == []
+
+
 def test_timings_are_drawn(browser: Reader, page: str) -> None:
     found = browser.open(
         page,

@@ -84,6 +84,7 @@ def test_every_cell_and_requirement_is_in_the_page(document: Document) -> None:
         assert packed["texts"][row["standing"]] == ("as known" if cell["expected"] else "worse")
         assert packed["verdicts"][row["known"]] == "AAA"
         assert row["inputs"] == cell["inputs"]
+        assert row["defects"] is None
         assert row["exhaustive"] == int(cell["evidence"] == "exhaustive")
         errors = dict(cell["ulp"] or {})
         assert row["histogram"] == errors.pop("histogram", None)
