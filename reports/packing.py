@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from base64 import b64encode
 from typing import Any
 
@@ -22,6 +23,9 @@ FIELDS = (
     *("histogram", "defects"),
 )
 """What the page knows of a cell."""
+
+DIGITS, SHARE = 6, 7
+"""Significant digits of an error, and decimals of a share; the page shows fewer."""
 
 ERRORS = ("max", "p99", "mean", "correctly_rounded")
 """What the page knows of a cell's errors, beside how many are how large."""
@@ -82,7 +86,7 @@ def packed_cells(results: Results) -> dict[str, Any]:
             "reason": text(cell.reason),
             "detail": text(cell.detail),
             "reproduce": text(cell.reproduce),
-            "ulp": ulp and [_finite(getattr(ulp, name)) for name in ERRORS],
+            "ulp": ulp and [_shown(name, getattr(ulp, name)) for name in ERRORS],
             "worst": worst and [text(value) for value in vars(worst).values()],
             "flushed": cell.flushed,
             "log": text(cell.log),
@@ -105,5 +109,8 @@ def packed_cells(results: Results) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
+def _shown(name: str, value: float) -> float | None:
+    """A figure as the page needs it: a share is never rounded up, and infinity is null."""
+    if name == "correctly_rounded":
+        return math.floor(value * 10**SHARE) / 10**SHARE
+    return None if math.isinf(value) else float(f"{value:.{DIGITS}g}")

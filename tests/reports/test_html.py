@@ -97,6 +97,13 @@ def test_every_cell_and_requirement_is_in_the_page(document: Document) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_figures_of_errors_are_short_and_never_flatter(document: Document) -> None:
+    errors = {"max": 1.7976931348623157e308, "p99": 1 / 3, "mean": 2 / 3}
+    document["cells"][0]["ulp"] = errors | {"correctly_rounded": 0.99999999}
+    packed = packed_cells(from_document(document))
+    assert packed["columns"]["ulp"][0] == [1.79769e308, 0.333333, 0.666667, 0.9999999]
+
+
 def test_every_square_of_the_grid_leads_to_its_cells(page: str) -> None:
     hrefs = _Page(page).values("href")
     squares = [href for href in hrefs if href.startswith("#cells?backend=")]
