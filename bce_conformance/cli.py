@@ -24,7 +24,7 @@ from bce_conformance.commands.run import run
 from bce_conformance.commands.sweep import sweep
 from bce_conformance.commands.upgrades import compare, history
 from bce_conformance.conformance.run import Exit
-from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.console import console, errors, write_all_characters
 from bce_conformance.terminal.help import Command
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ def _version(
 
 def main() -> None:
     """Run the command line; an error of the suite itself exits 3."""
+    write_all_characters()
     try:
         app()
     except Exception:

@@ -17,6 +17,7 @@ from bce_conformance.backends.names import meant, meant_device, similar
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.surveying.explain import document
 from bce_conformance.conformance.surveying.explain import explain as explained
+from bce_conformance.results.files import read_text
 from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
 
@@ -147,7 +148,7 @@ def read_call(call: str, given: Iterable[str]) -> LossCall:
     try:
         if call.lstrip().startswith("{"):
             return loads(call)
-        text = Path(call).read_text("utf-8")
+        text = read_text(call)
         return loads(text)
     except json.JSONDecodeError as error:
         misuse(f"--call is {call!r}: no JSON: {error}; --write FILE writes a call that is right")
