@@ -25,6 +25,7 @@ from .registry import (
     builtin_backends,
     entry_point_backends,
     installed,
+    not_installed,
     resolve,
     sibling,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "builtin_backends",
     "entry_point_backends",
     "installed",
+    "not_installed",
     "resolve",
     "sibling",
 ]

@@ -19,9 +19,17 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from .names import meant
+
 # The levels of the x86-64 psABI, least first, and processors of 2023 and later, which compute in
 # float16: XLA's float16 losses are others on them, of the wrong sign at times.
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-fp16")
+
+_OTHER_NAMES = {
+    **dict.fromkeys(("sse", "sse4", "sse4.2", "sse42", "default", "v2"), "x86-64-v2"),
+    **dict.fromkeys(("avx", "avx2", "haswell", "v3"), "x86-64-v3"),
+    **dict.fromkeys(("avx512", "avx512f", "avx512core", "v4"), "x86-64-v4"),
+}
 
 # What /proc/cpuinfo lists of each level, beyond the level before.
 _FLAGS: dict[str, frozenset[str]] = {
@@ -88,7 +96,7 @@ def check(level: str) -> None:
     if level not in possible:
         raise ValueError(
             f"instruction set {level!r} cannot be chosen: this machine has {machine}; "
-            f"accepted are {', '.join(possible) or 'none'}"
+            f"accepted are {', '.join(possible) or 'none'}{_meant(level, possible)}"
         )
 
 
@@ -99,7 +107,16 @@ def check_name(level: str) -> None:
         ValueError: there is none.
     """
     if level not in LEVELS:
-        raise ValueError(f"instruction set {level!r} is unknown; accepted are {', '.join(LEVELS)}")
+        near = _meant(level, LEVELS)
+        raise ValueError(
+            f"instruction set {level!r} is unknown; accepted are {', '.join(LEVELS)}{near}"
+        )
+
+
+def _meant(name: str, levels: Iterable[str]) -> str:
+    """The level that is meant by another name of it, such as ``avx2``, or by one mistyped."""
+    other = _OTHER_NAMES.get(name.lower().replace("-", "").replace("_", ""), name)
+    return meant(other, levels) if name not in levels else ""
 
 
 def is_less(level: str, other: str) -> bool:

@@ -220,8 +220,11 @@ def resolve(name: str) -> BackendSpec:
     if spec is None and _is_import_path(backend, known, elsewhere=elsewhere):
         spec = BackendSpec(backend, backend)
     if spec is None:
+        near = nearest(backend, known)
+        if _IMPORT_PATH.fullmatch(backend) and "." in backend.partition(":")[0]:
+            near = f"there is no module {backend.partition('.')[0]}, installed or here"
         raise ValueError(
-            f"backend {name!r} is unknown; {nearest(backend, known)}; or name package.module:Class "
+            f"backend {name!r} is unknown; {near}; or name package.module:Class "
             "of an importable adapter, or a function of your own as torch::./path.py:name; "
             "`bce-conformance backends` lists what there is"
         )
@@ -309,6 +312,31 @@ def installed(spec: BackendSpec) -> bool:
     if spec.python:
         return _installed_elsewhere(spec)
     return any(map(_has_record, spec.distributions)) and all(map(_has_record, spec.needs))
+
+
+def not_installed(spec: BackendSpec) -> str:
+    """What is said of a backend that is not installed, with what to do.
+
+    Example: ``backend torch is not installed: pip install 'bce-conformance[torch]'``.
+    """
+    told = f"backend {spec.id} is not installed"
+    if spec.program and not shutil.which(spec.program):
+        return f"{told}: it needs the program {spec.program} on the path"
+    if spec.python:
+        return f"{told} where {spec.python} looks: it needs {', '.join(spec.distributions)} there"
+    absent = [] if any(map(_has_record, spec.distributions)) else list(spec.distributions[:1])
+    absent += [name for name in spec.needs if not _has_record(name)]
+    extras = dict.fromkeys(map(_extra_of, absent))
+    return f"{told}: pip install 'bce-conformance[{','.join(extras)}]'"
+
+
+def _extra_of(distribution: str) -> str:
+    """The extra of this package that a distribution comes with, and no other of the frameworks."""
+    for text in importlib.metadata.requires("bce-conformance") or ():
+        match = re.match(r"([\w.-]+).*extra == [\"'](\w+)[\"']", text)
+        if match and match[1] == distribution:
+            return match[2]
+    return distribution
 
 
 def _has_record(distribution: str) -> bool:

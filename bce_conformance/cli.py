@@ -25,10 +25,12 @@ from bce_conformance.commands.reproduce import reproduce
 from bce_conformance.commands.run import run
 from bce_conformance.commands.upgrades import compare, history
 from bce_conformance.conformance.run import Exit
-from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.console import console, errors, write_all_characters
+from bce_conformance.terminal.help import Command
 
 app = typer.Typer(
     help="How right is an implementation of binary cross-entropy with logits?",
+    epilog="Begin with: bce-conformance explain native --logit 20 --target 1",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -36,7 +38,7 @@ app = typer.Typer(
 for command in (
     *(run, sweep, hunt, report, compare, history, bench, warmup, backends, explain, reproduce),
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(findings_app, name="findings")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cache_app, name="cache")
@@ -53,6 +55,7 @@ def _version(
 
 def main() -> None:
     """Run the command line; an error of the suite itself exits 3."""
+    write_all_characters()
     try:
         app()
     except Exception:

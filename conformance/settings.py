@@ -17,7 +17,7 @@ from bce_conformance.backends import (
     resolve,
 )
 from bce_conformance.backends.isolation.process import TIME_LIMIT
-from bce_conformance.backends.names import nearest
+from bce_conformance.backends.names import nearest, similar
 from bce_conformance.conformance.ledger.claims import Claims
 from bce_conformance.conformance.ledger.reading import read
 from bce_conformance.conformance.ledger.standing import Ledger
@@ -32,9 +32,14 @@ EVERY = "every"  # likewise, and those that are measured on request only
 COMPILING = 4
 """How many times as long as others a call may take that compiles. On a busy machine it takes
 seconds many times over, and is no hang."""
-NO_LEDGER = (
-    "ledger {} does not exist; `ledger update --ledger FILE` makes one of what a run has found"
-)
+
+
+def no_ledger(path: Path) -> str:
+    """What is said of a ledger that is not there."""
+    return (
+        f"ledger {path} does not exist{similar(path)}; `bce-conformance ledger update --ledger "
+        "FILE` makes one of what a run has found"
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Settings:
             raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
         absent = [path for path in self.ledgers if not path.exists()]
         if absent:
-            raise ValueError(NO_LEDGER.format(absent[0]))
+            raise ValueError(no_ledger(absent[0]))
         if self.claims and not any(self.claims.is_about(spec.id) for spec in self.specs()):
             raise ValueError(
                 "claims are about a backend of your own, and all that are measured are built in; "

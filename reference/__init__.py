@@ -2,7 +2,7 @@
 
 from .formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FORMATS, Format, format_of
 from .metrics import flushed_to_zero, ulp_error, wrong_sign
-from .truth import Truth, ground_truth
+from .truth import Truth, compile_kernels, ground_truth
 
 __all__ = [
     "BFLOAT16",
@@ -12,6 +12,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "Truth",
+    "compile_kernels",
     "flushed_to_zero",
     "format_of",
     "ground_truth",

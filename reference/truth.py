@@ -168,6 +168,16 @@ def _outcome(problem: Problem, method: str, cached: bool) -> Outcome:
 _ONE_AT_A_TIME = RLock()
 
 
+def compile_kernels() -> None:
+    """Compile what decides truths, or load it where it is kept: a dozen seconds the first time.
+
+    The next truth is decided without that wait. Nothing is cached.
+    """
+    x = np.linspace(-3, 3, 4096)
+    for reduction in ("none", "mean"):  # one result an element, and one a sum
+        ground_truth(x, x * 0, reduction=reduction, cached=False)
+
+
 def _computed(problem: Problem, method: str) -> Outcome:
     with _ONE_AT_A_TIME:
         return _evaluated(problem, method)

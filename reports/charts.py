@@ -31,7 +31,7 @@ LEVEL_LINES = {0.5: "", 1.0: "AAA", 4.0: "AA"}
 
 # Vega's own symlog scale divides by its constant, which overflows between 10⁻³⁰ and 10³⁰⁸. The page
 # places a logit at ±log₁₀(1 + |x| / 10ᵉ) instead: the same scale, in decades.
-RANGES = {"near": (-2, 1000.0), "all": (-30, None)}
+RANGES: dict[str, tuple[int, float | None]] = {"near": (-2, 1000.0), "all": (-30, None)}
 """Ranges of logits: e, and the largest |x| shown.
 
 Every threshold of the common formulas (unit roundoff, overflow and underflow of the exponential, in

@@ -34,6 +34,9 @@ FAMILIES = {
 }
 """What the families of the specification are called; one that is not here goes by its id."""
 
+MARKS = {verdict: verdict for verdict in VERDICTS} | {"unsupported": "n/a", "not measured": "–"}
+"""What a verdict is called in a square of the grid."""
+
 
 @dataclass(frozen=True)
 class Square:
@@ -57,6 +60,37 @@ class Square:
 def families(results: Results) -> tuple[str, ...]:
     """The families of the run's requirements, in their order."""
     return tuple(dict.fromkeys(requirement.family for requirement in results.requirements))
+
+
+def switches(results: Results) -> list[tuple[str, str, list[str]]]:
+    """What the rows and cells of the grid can be narrowed to, beside the format.
+
+    Only what leaves a choice is there: a run on one device has no switch of devices.
+
+    Args:
+        results: a run.
+
+    Returns:
+        A name, the same in words, and the values: ``device``; ``isa``, the instruction set; and
+        ``version``, a framework with its version where the run has several of that framework.
+
+    Example: ``[("version", "version", ["jax 0.5.3", "jax 0.10.2"])]``
+    """
+    measured = {cell.backend for cell in results.cells}
+    entries = [entry for entry in results.backends if entry.id in measured]
+    versions: dict[str, set[str]] = {}  # of a backend wherever it is
+    for entry in entries:
+        versions.setdefault(entry.id.partition("@")[0], set()).add(entry.version)
+    several = {e.framework for e in entries if len(versions[e.id.partition("@")[0]]) > 1}
+    choices = {
+        ("device", "device"): [cell.device for cell in results.cells],
+        ("isa", "instruction set"): [e.instruction_set for e in entries if e.instruction_set],
+        ("version", "version"): [
+            f"{e.framework} {e.version}" for e in entries if e.framework in several
+        ],
+    }
+    distinct = {named: list(dict.fromkeys(values)) for named, values in choices.items()}
+    return [(*named, values) for named, values in distinct.items() if len(values) > 1]
 
 
 def grid(

@@ -6,11 +6,13 @@ printed comes from the results, and that no text of theirs is ever read as marku
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bce_conformance.reports.figures import heat, pareto
+from bce_conformance.reports.figures.spark import Spark, spark
 from bce_conformance.reports.pages.environment import asset, environment
 from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS, Cell
@@ -18,15 +20,12 @@ from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
 
 from .charts import packed_curves, specifications, vega_script
-from .findings import distinct
-from .grid import FAMILIES, Square, families, grid, square
+from .findings import Finding, distinct
+from .grid import FAMILIES, MARKS, Square, families, grid, square, switches
 from .packing import packed_cells
 from .standing import counted, unexpected
 from .tasks import answers, tasks
 from .timings import by_workload, chart, noise_line
-
-MARKS = {verdict: verdict for verdict in VERDICTS} | {"unsupported": "n/a", "not measured": "–"}
-"""What a verdict is called in a square of the grid."""
 
 LEGEND = {
     "AAA": "Faithful: less than 1 ULP off everywhere, subnormals and signs of zero included.",
@@ -43,7 +42,7 @@ LEGEND = {
 """What each verdict means."""
 
 SCRIPTS = (
-    *("data.js", "state.js", "evidence.js", "cells.js"),
+    *("data.js", "state.js", "evidence.js", "cells.js", "matrix.js"),
     *(
         "charts.js",
         "scale.js",
@@ -86,8 +85,9 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             style=asset("report.css"),
             scripts=[asset(name) for name in SCRIPTS],
             cells=packed_cells(results),
-            grids=_grids(results),
-            found=found,
+            squares=grid(results),
+            switches=switches(results),
+            found=[(finding, group, _plot(results, finding, group)) for finding, group in found],
             findings_shown=FINDINGS_SHOWN,
             found_of={backend for _, group in found for backend in group},
             versions={backend.id: backend.version for backend in results.backends},
@@ -111,6 +111,12 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
             **_figures(results),
         )
     )
+
+
+def _plot(results: Results, finding: Finding, backends: Iterable[str]) -> Spark | None:
+    """The small plot of a defect and of what nobody knows yet; known roundings have none."""
+    told = finding.defect or not all(cell.expected for cell in finding.cells)
+    return spark(results, finding, backends) if told else None
 
 
 def _figures(results: Results) -> dict[str, Any]:
@@ -151,17 +157,6 @@ def write(results: Results, path: str | Path, *, so_far_of: int | None = None) -
         OSError: it cannot be written; what was there before is there still.
     """
     write_text(render(results, so_far_of=so_far_of), Path(path))
-
-
-def _grids(results: Results) -> list[dict[str, Any]]:
-    """The grid of all cells, then of each device and each dtype, and of both together."""
-    devices = _distinct(results, "device")
-    choices = [None, *devices] if len(devices) > 1 else [None]
-    return [
-        {"device": device, "dtype": dtype, "squares": grid(results, device=device, dtype=dtype)}
-        for device in choices
-        for dtype in (None, *_distinct(results, "dtype"))
-    ]
 
 
 def _by_requirement(results: Results) -> dict[str, Square]:

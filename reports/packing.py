@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from base64 import b64encode
 from typing import Any
 
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
 
+from .grid import FAMILIES, MARKS, families
 from .standing import standing
 
 FIELDS = (
     *("requirement", "backend", "device", "dtype", "verdict", "standing", "known", "inputs"),
     *("exhaustive", "reason", "detail", "reproduce", "ulp", "worst", "flushed", "log"),
+    *("histogram", "defects"),
 )
 """What the page knows of a cell."""
+
+DIGITS, SHARE = 6, 7
+"""Significant digits of an error, and decimals of a share; the page shows fewer."""
+
+ERRORS = ("max", "p99", "mean", "correctly_rounded")
+"""What the page knows of a cell's errors, beside how many are how large."""
+
+BACKEND_FIELDS = ("id", "framework", "version", "instruction_set", "status")
+"""What the page knows of a backend."""
 
 
 def as_json(data: Any) -> str:
@@ -50,7 +62,9 @@ def packed_cells(results: Results) -> dict[str, Any]:
     Returns:
         ``texts``: every distinct text; ``columns``: field → its value in each cell, texts as
         indices into ``texts``, the ULP errors as four numbers or null for infinite ones;
-        ``verdicts``; ``requirements``: id → family and text.
+        ``verdicts``; ``marks``: what each is called in a square; ``requirements``: id → family,
+        text and rationale; ``defects``: id → title and upstream report; ``families``: family →
+        what it is called; ``backends``: a record each.
     """
     texts: dict[str, int] = {}
 
@@ -72,10 +86,12 @@ def packed_cells(results: Results) -> dict[str, Any]:
             "reason": text(cell.reason),
             "detail": text(cell.detail),
             "reproduce": text(cell.reproduce),
-            "ulp": ulp and [_finite(value) for value in vars(ulp).values()],
+            "ulp": ulp and [_shown(name, getattr(ulp, name)) for name in ERRORS],
             "worst": worst and [text(value) for value in vars(worst).values()],
             "flushed": cell.flushed,
             "log": text(cell.log),
+            "histogram": (ulp and ulp.histogram) or None,
+            "defects": [text(name) for name in cell.defects] or None,
         }
 
     rows = [row(cell) for cell in results.cells]
@@ -83,9 +99,18 @@ def packed_cells(results: Results) -> dict[str, Any]:
         "texts": list(texts),
         "columns": {name: [row[name] for row in rows] for name in FIELDS},
         "verdicts": VERDICTS,
-        "requirements": {r.id: [r.family, r.text] for r in results.requirements},
+        "marks": [MARKS[verdict] for verdict in VERDICTS],
+        "requirements": {r.id: [r.family, r.text, r.why] for r in results.requirements},
+        "defects": {one.id: [one.title, one.link] for one in results.defects},
+        "families": {name: FAMILIES.get(name, "") for name in families(results)},
+        "backends": [
+            {name: getattr(entry, name) for name in BACKEND_FIELDS} for entry in results.backends
+        ],
     }
 
 
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
+def _shown(name: str, value: float) -> float | None:
+    """A figure as the page needs it: a share is never rounded up, and infinity is null."""
+    if name == "correctly_rounded":
+        return math.floor(value * 10**SHARE) / 10**SHARE
+    return None if math.isinf(value) else float(f"{value:.{DIGITS}g}")

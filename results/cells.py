@@ -85,14 +85,24 @@ class Place(NamedTuple):
         return place
 
 
+HISTOGRAM = (0.25, 0.5, 1.0, 2.0, 4.0, 16.0, 256.0, 2.0**16, 2.0**24, 2.0**53)
+"""Errors in ULP up to which results are counted: the bounds of the levels, and a few beyond."""
+
+
 @dataclass(frozen=True)
 class UlpStatistics:
-    """Errors in units in the last place of the exact value, over all results of a cell."""
+    """Errors in units in the last place of the exact value, over all results of a cell.
+
+    ``histogram`` has the results with an error up to each bound of ``HISTOGRAM`` and above the one
+    before, then those beyond the last, then the infinite ones; without the zeros at its end. Errors
+    that were searched for are not counted. It is empty where it was not recorded.
+    """
 
     max: float
     p99: float
     mean: float
     correctly_rounded: float
+    histogram: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

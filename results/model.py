@@ -133,11 +133,12 @@ class BackendEntry:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One numbered sentence of the specification."""
+    """One numbered sentence of the specification, and its rationale where it was recorded."""
 
     id: str
     family: str
     text: str
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,20 @@ raises ``ResultsError``, which says where. It never repairs, and it never writes
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonschema_rs
 
 from .cells import DTYPES, OPERANDS, Cell, UlpStatistics, Witness, Worst
+from .files import place_of, read_text
 from .model import (
     VERSION,
     BackendEntry,
@@ -37,6 +40,9 @@ from .model import (
 )
 
 SCHEMA_PATH = Path(__file__).with_name("schema.json")
+DIGITS = 4300
+"""Of an integer: Python reads no more of them."""
+
 _OF_A_DRAW = ("pool", "dtype", "draw", "seed")
 _OF_AN_ELEMENT = ("pool", "dtype")
 # What names a measurement within a session: the workload, and what it was measured in turns with.
@@ -63,8 +69,7 @@ def read(path: str | Path) -> Results:
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-        return from_document(document)
+        return from_document(parsed(read_text(path)))
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
     except json.JSONDecodeError as error:
@@ -72,10 +77,63 @@ def read(path: str | Path) -> Results:
         raise ResultsError(f"{path}: not JSON at {place}: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise ResultsError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise ResultsError(f"{path}: nested too deeply to be a results.json") from None
     except ResultsError as error:
         raise ResultsError(f"{path}: {error}") from None
+
+
+def parsed(text: str) -> Any:
+    """What ``json.loads`` makes of a results.json, if all of it can be worked with.
+
+    Raises:
+        ResultsError: a number is not finite, or an integer has more digits than Python reads, or a
+            text has half a surrogate pair; says where.
+        json.JSONDecodeError: it is no JSON.
+    """
+    found: list[str] = []  # tokens that are no numbers to work with
+
+    def number(token: str) -> float:
+        value = float(token)
+        if math.isinf(value):
+            found.append(token)
+        return value
+
+    def constant(token: str) -> float:
+        found.append(token)
+        return math.nan
+
+    try:
+        document = json.loads(text, parse_float=number, parse_constant=constant)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        long = next(one for one in re.findall(r"\d+", text) if len(one) > DIGITS)
+        raise ResultsError(
+            f"{place_of(long, text)}: an integer has {len(long)} digits; at most {DIGITS} are read"
+        ) from None
+    for token in found:
+        raise ResultsError(
+            f"{place_of(token, text)}: {token} is no finite number; an infinite one is the string "
+            "'inf'"
+        )
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        for where in _halves(document, []):
+            raise ResultsError(f"{where}: has half of a surrogate pair, which is no character")
+    return document
+
+
+def _halves(node: Any, path: list[str | int]) -> Iterator[str]:
+    """Where texts have half a surrogate pair."""
+    if isinstance(node, str) and not node.isascii() and re.search("[\ud800-\udfff]", node):
+        yield place(path)
+    if isinstance(node, dict):
+        for name, one in node.items():
+            yield from _halves(name, [*path, "a name"])
+            yield from _halves(one, [*path, name])
+    if isinstance(node, list):
+        for index, one in enumerate(node):
+            yield from _halves(one, [*path, index])
 
 
 def validate(document: Any) -> None:
@@ -131,16 +189,20 @@ def timings_in(path: Path) -> Timings | None:
 def cell(entry: Mapping[str, Any]) -> Cell:
     """A cell of a document that is valid."""
     ulp, worst, shown = entry["ulp"], entry["worst"], entry.get("witness")
-    statistics = UlpStatistics(**{n: float(value) for n, value in ulp.items()}) if ulp else None
     return Cell(
         **{
             **entry,
-            "ulp": statistics,
+            "ulp": _errors(ulp) if ulp else None,
             "worst": Worst(**worst) if worst else None,
             "witness": witness(shown) if shown else None,
             **{name: tuple(entry.get(name, ())) for name in ("elsewhere", "defects")},
         }
     )
+
+
+def _errors(entry: Mapping[str, Any]) -> UlpStatistics:
+    given = {**entry, "histogram": tuple(entry.get("histogram", ()))}
+    return UlpStatistics(**{n: v if n == "histogram" else float(v) for n, v in given.items()})
 
 
 def witness(entry: Mapping[str, Any]) -> Witness:
@@ -211,10 +273,6 @@ def _map(entry: dict[str, Any]) -> ErrorMap:
     ulps = tuple(tuple(None if ulp is None else float(ulp) for ulp in row) for row in entry["ulps"])
     edges = {name: tuple(map(float, entry[name])) for name in ("logits", "targets")}
     return ErrorMap(**{**entry, **edges, "ulps": ulps})
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ResultsError(f"{name} is not JSON; an infinite number is the string 'inf'")
 
 
 @lru_cache(maxsize=1)

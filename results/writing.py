@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from .cells import Witness
+from .cells import UlpStatistics, Witness
 from .model import VERSION, Results
 
 
@@ -28,6 +28,8 @@ def plain(value: Any) -> Any:
     """A value of the model as JSON has it."""
     if isinstance(value, Witness):
         return witness(value)
+    if isinstance(value, UlpStatistics) and not value.histogram:
+        return {name: one for name, one in _fields(value).items() if name != "histogram"}
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, Mapping):

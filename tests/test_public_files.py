@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import bce_conformance
+from bce_conformance.backends import builtin_backends
+from bce_conformance.conformance.specification import requirements
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,3 +36,12 @@ def test_hooks_run_what_lint_runs() -> None:
     lint = (ROOT / "Makefile").read_text("utf-8")
     assert entries
     assert all(f"$(BIN)/{entry} ." in lint for entry in entries)
+
+
+def test_the_readme_counts_right() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    on_request = sum(spec.on_request for spec in builtin_backends())
+    assert f"in 6 implementations and {on_request} more on request" in text
+    frameworks = {spec.id.partition(":")[0] for spec in builtin_backends() if not spec.on_request}
+    assert len(frameworks) == 6
+    assert f"by {len(requirements())} requirements of a" in text.replace("\n", " ")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bce_conformance.backends import DTYPES
 from bce_conformance.backends.measuring.workload import REGIMES, Workload
@@ -131,6 +131,11 @@ def judge(timings: Sequence[Timing], unpaired: Mapping[str, float]) -> tuple[Jud
     return tuple(rows)
 
 
+def as_json(judged: Sequence[JudgedGoal]) -> list[dict[str, Any]]:
+    """Judged goals as JSON has them, each with its verdict."""
+    return [plain(goal) | {"verdict": goal.verdict} for goal in judged]
+
+
 def write(judged: Sequence[JudgedGoal], timed: Timings, path: Path) -> None:
     """Write the goals of a session with its moment, commit and machine.
 
@@ -143,7 +148,7 @@ def write(judged: Sequence[JudgedGoal], timed: Timings, path: Path) -> None:
         "interrupted": timed.interrupted,
         "commit": timed.commit,
         "host": plain(timed.host),
-        "goals": [plain(goal) | {"verdict": goal.verdict} for goal in judged],
+        "goals": as_json(judged),
     }
     write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False), path)
 

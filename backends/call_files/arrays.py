@@ -23,7 +23,7 @@ from bce_conformance.backends.array_memory import (
     reach,
 )
 from bce_conformance.backends.calls import Array
-from bce_conformance.backends.names import nearest
+from bce_conformance.backends.names import meant, nearest
 
 from .numbers import DTYPES, has_text, numbers, same_bits, tokens
 
@@ -57,7 +57,7 @@ def read_dtype(name: Json, where: str) -> np.dtype[Any]:
     if not isinstance(plain, str) or plain not in DTYPES:
         raise ValueError(
             f"{where} is {name!r}; accepted are {', '.join(DTYPES)}, with < or > before it in a "
-            "byte order of its own"
+            f"byte order of its own{meant(str(name), DTYPES)}"
         )
     if name == plain:
         return DTYPES[plain]

@@ -115,9 +115,14 @@ def parse(text: str) -> Json:
     Raises:
         ValueError: it is something else.
     """
-    return json.loads(
-        text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_unique
-    )
+    try:
+        return json.loads(
+            text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_unique
+        )
+    except RecursionError:
+        raise ValueError(
+            "the call is nested too deeply; accepted are lists of a few levels"
+        ) from None
 
 
 def _integer(text: str) -> int | float:

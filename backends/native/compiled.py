@@ -2,24 +2,27 @@
 
 numba stamps a function's cache with that function's own file. A kernel is made of several files, so
 the stamp here is a digest of all files of the package, but for the front ends of frameworks, which
-no kernel is made of. Of several processes that need a kernel at once, one compiles it and the
-others wait for it. Where nothing can be written, kernels are compiled anew in each process and
-nothing fails.
+no kernel is made of. Of several processes that need a kernel for the same types at once, one
+compiles it and the others wait for it. Where nothing can be written, kernels are compiled anew in
+each process and nothing fails.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numba
 from filelock import FileLock
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 _INT32, _INT64, _VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
@@ -58,9 +61,10 @@ class _PackageCache(FunctionCache):  # type: ignore[misc, unused-ignore]
             filename_base=self._impl.filename_base,
             source_stamp=FINGERPRINT,
         )
-        self._compiling = FileLock(
-            Path(self._cache_path) / f"{self._impl.filename_base}.lock", timeout=_PATIENCE
-        )
+        self._base = str(Path(self._cache_path) / self._impl.filename_base)
+        # The index of all signatures is read, changed and written by one process at a time.
+        self._saving = FileLock(f"{self._base}.lock", timeout=_PATIENCE)
+        self._compiling: dict[str, FileLock] = {}
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         found = super().load_overload(sig, target_context)
@@ -68,21 +72,29 @@ class _PackageCache(FunctionCache):  # type: ignore[misc, unused-ignore]
             return found
         try:
             Path(self._cache_path).mkdir(parents=True, exist_ok=True)
-            self._compiling.acquire()
+            self._lock_of(sig).acquire()
         except OSError:  # a read-only disk, or no end in sight: each process compiles for itself
             return None
         found = super().load_overload(sig, target_context)  # another process may have compiled it
         if found is not None:
-            self._compiling.release()
+            self._lock_of(sig).release()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            super().save_overload(sig, data)
+            with self._saving:
+                super().save_overload(sig, data)
         except OSError:  # a full or read-only disk costs a compilation, not the call
             self.disable()
         finally:
-            self._compiling.release(force=True)
+            self._lock_of(sig).release(force=True)
+
+    def _lock_of(self, sig: Any) -> FileLock:
+        """The lock of one signature: processes compile different ones at the same time."""
+        name = hashlib.sha256(str(sig).encode()).hexdigest()[:16]
+        return self._compiling.setdefault(
+            name, FileLock(f"{self._base}.{name}.lock", timeout=_PATIENCE)
+        )
 
 
 def _call(builder: Any, result: Any, name: str, *arguments: Any) -> Any:
@@ -160,6 +172,25 @@ def _enter() -> int:
 @kernel
 def _leave(mode: int) -> None:
     restore_mode(mode)
+
+
+def marker() -> Path | None:
+    """A file that stands for all kernels of these sources compiled for this processor.
+
+    Returns:
+        The path, whether the file is there or not; None where nothing can be written.
+    """
+    cache = getattr(_enter, "_cache", None)
+    if not isinstance(cache, _PackageCache):
+        return None
+    folder = Path(cache._cache_path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    target = (FINGERPRINT, numba.__version__, cpu_target.target_context.codegen().magic_tuple())
+    name = hashlib.sha256(repr(target).encode()).hexdigest()[:16]
+    return folder / f"complete.{name}" if os.access(folder, os.W_OK) else None
 
 
 @contextmanager

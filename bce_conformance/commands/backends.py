@@ -24,7 +24,11 @@ from .options import AsJson
 
 
 def backends(as_json: AsJson = False) -> None:
-    """List the backends: installed or not, version, devices, formats, what is composed."""
+    """List the backends and what each offers.
+
+    Of each whether it is installed, its version, devices and formats, what its adapter composes of
+    other operations, what it does with subnormal numbers, and its instruction set.
+    """
     found = map(_described, (*builtin_backends(), *entry_point_backends()))
     if as_json:
         print_json(list(found))

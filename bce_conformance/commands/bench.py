@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,23 +11,43 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bce_conformance.backends import BackendSpec, Failure, builtin_backends, installed, resolve
+from bce_conformance.backends import (
+    BackendSpec,
+    Failure,
+    builtin_backends,
+    installed,
+    not_installed,
+    resolve,
+)
 from bce_conformance.backends.measuring import real_time as priority
+from bce_conformance.backends.names import meant_device
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.host import now
-from bce_conformance.results.writing import write
-from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.results.model import Timings
+from bce_conformance.results.writing import plain, write
+from bce_conformance.terminal.console import (
+    console,
+    errors,
+    misuse,
+    print_json,
+    read,
+    require_writable,
+)
 from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
 
-from .options import OUT
+from .options import OUT, AsJson, backend_ids
 
 ROUNDS = 8
+Backends = Annotated[
+    list[str],
+    typer.Option(help="id or package.module:Class; repeatable", autocompletion=backend_ids),
+]
 
 
 def bench(
-    backend: Annotated[list[str], typer.Option(help="id or package.module:Class; repeatable")] = [],  # noqa: B006 - typer reads it, nobody writes it
+    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     size: Annotated[
         list[int], typer.Option(help="elements; repeatable; default 32, 10⁶ and 1.6·10⁷")
     ] = [],  # noqa: B006
@@ -39,12 +60,13 @@ def bench(
         ),
     ] = False,
     out: Annotated[Path, typer.Option(help="folder of results.json and report.html")] = OUT,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure how fast the backends are, side by side: all installed ones, native and the limit.
+    """Measure how fast the backends are, side by side.
 
-    Each in a process of its own, one of them measuring at a time, in turns. The timings go into
-    results.json in --out, beside the run that it may hold, and into report.html. Ctrl-C keeps what
-    was measured.
+    Without --backend all that are installed, and the memory limit. Each has a process of its own,
+    and they measure in turns. The timings go into results.json in --out, beside the run that it may
+    hold, and into report.html. Ctrl-C keeps what was measured.
 
     The speed goals of native, where it is measured, go into goals.json. One that is missed does not
     change the exit code.
@@ -52,7 +74,7 @@ def bench(
     Whatever else runs makes the timings noisy, those of OpenMP most: the last line says how busy
     others kept the machine. Where it cannot be quiet, --real-time measures ahead of them.
     """
-    from bce_conformance.reports import html, timings
+    from bce_conformance.reports import html
 
     specs = _specs(backend)
     try:
@@ -61,8 +83,8 @@ def bench(
         misuse(str(error))
     if real_time and not priority.permitted():
         misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
-    path = out / "results.json"
-    run = read(path) if path.exists() else None
+    require_writable(out)
+    run = read(out) if (path := out / "results.json").exists() else None
     started = now()
     session = Session(specs, plan, rounds, ahead=real_time)
     try:
@@ -75,22 +97,35 @@ def bench(
     timed = outcome.timings(session, started=started, argv=["bce-conformance", *sys.argv[1:]])
     found = outcome.alone(session, timed) if run is None else replace(run, timings=timed)
     write(found, path)
-    console.print(timings.timings_tables(timed))
     judged = outcome.goals(session)
     if judged:
         goals.write(judged, timed, out / goals.NAME)
-        console.print(timings.goals_table(judged))
+    _show(timed, judged, as_json=as_json)
     if session.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     html.write(found, out / "report.html")
-    console.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    stream = errors if as_json else console
+    stream.print(f"report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _show(timed: Timings, judged: Sequence[goals.JudgedGoal], *, as_json: bool) -> None:
+    """Print the timings, and the goals of native where it was measured."""
+    from bce_conformance.reports import timings
+
+    if as_json:
+        print_json({"timings": plain(timed), "goals": goals.as_json(judged)})
+        return
+    console.print(timings.timings_tables(timed))
+    if judged:
+        console.print(timings.goals_table(judged))
 
 
 def _require_measured(session: Session) -> None:
     """Leave where nothing was measured, and say why."""
     if all(timing.seconds is None for timing in session.timings):
         reasons = "; ".join(sorted({timing.status for timing in session.timings}))
-        errors.print(f"nothing was measured: {reasons or 'interrupted'}", style="red")
+        near = "".join(sorted({meant_device(timing.device) for timing in session.timings}))
+        errors.print(f"nothing was measured: {reasons or 'interrupted'}{near}", style="red")
         raise typer.Exit(Exit.INTERRUPTED if session.interrupted else Exit.UNEXPECTED)
 
 
@@ -104,7 +139,7 @@ def _specs(names: list[str]) -> list[BackendSpec]:
         misuse(str(error))
     for spec in specs:
         if not installed(spec):
-            misuse(f"backend {spec.id!r} is not installed")
+            misuse(not_installed(spec))
     return specs
 
 

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from bce_conformance.reference import cache
 from bce_conformance.terminal.console import console, errors
+from bce_conformance.terminal.help import Command
 
 cache_app = typer.Typer(help="The cache of truths and compiled code.", no_args_is_help=True)
 
@@ -19,7 +20,7 @@ OTHERS = {"environments": "versions that @pip= has installed", "history": "what 
 """Folders beside the truths and the compiled code, which are deleted on request only."""
 
 
-@cache_app.command("info")
+@cache_app.command("info", cls=Command)
 def cache_info() -> None:
     """Show where the cache is and what it holds."""
     found = cache.info()
@@ -40,7 +41,7 @@ def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in paths if path.is_file() and not path.is_symlink())
 
 
-@cache_app.command("clear")
+@cache_app.command("clear", cls=Command)
 def cache_clear(
     environments: Annotated[
         bool, typer.Option("--environments", help=f"delete {OTHERS['environments']}, too")
@@ -63,8 +64,12 @@ def cache_clear(
 
 
 def warmup() -> None:
-    """Compile the native kernels ahead of use, once a machine."""
+    """Compile ahead of use, once a machine.
+
+    Compiles the native kernels, in several processes, and what decides truths.
+    """
     from bce_conformance.native.warmup import compile_all
+    from bce_conformance.reference import compile_kernels
 
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task("compiling", total=None)
@@ -73,4 +78,6 @@ def warmup() -> None:
             progress.update(task, completed=done, total=total, description=f"compiling {step}")
 
         compile_all(show)
-    console.print("the native kernels are compiled")
+        progress.update(task, description="compiling what decides truths")
+        compile_kernels()
+    console.print("the native kernels and what decides truths are compiled")

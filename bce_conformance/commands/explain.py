@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
@@ -11,14 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
-from bce_conformance.backends.calls import Failure, LossCall
+from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall
+from bce_conformance.backends.names import meant, meant_device, similar
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.surveying.explain import document
 from bce_conformance.conformance.surveying.explain import explain as explained
-from bce_conformance.terminal.console import console, misuse, print_json
+from bce_conformance.results.files import read_text
+from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
 
-from .options import AsJson, DtypeName
+from .options import AsJson, DtypeName, backend_ids
 
 DIGITS = 30
 
@@ -57,14 +60,21 @@ def numbers(text: str) -> Any:
         raise typer.BadParameter(f"{text!r} is no JSON: {error}") from error
 
 
+Backends = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
+    ),
+]
+AsBackends = Annotated[
+    list[str], typer.Option(help="as BACKEND; repeatable", autocompletion=backend_ids)
+]
 Numbers = Annotated[Any, typer.Option(parser=numbers, metavar="NUMBERS")]
 Dtypes = Annotated[str | None, typer.Option(metavar="DTYPE", help="of that operand alone")]
 
 
 def explain(
-    backends: Annotated[
-        list[str], typer.Argument(metavar="BACKEND", help="id or package.module:Class")
-    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    backends: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     logits: Annotated[
         Any, typer.Option("--logits", "--logit", parser=numbers, metavar="NUMBERS")
     ] = None,
@@ -85,32 +95,30 @@ def explain(
         str | None, typer.Option(metavar="FILE|JSON", help="a whole call, instead of its parts")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …")] = None,
-    backend: Annotated[list[str], typer.Option(help="as BACKEND; repeatable")] = [],  # noqa: B006
+    backend: AsBackends = [],  # noqa: B006
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the exact results of one call beside those that backends (native unless given) return.
+    """Show the exact results of a call beside what backends return.
 
-    Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are rounded into their format;
-    negative ones as --logit=-3. One number stands for an array of the shape of the logits, which is
-    [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or objects as in a call
-    file, '{"dtype": "int8", "values": [1, 2]}'. Exits 1 if a backend returned nothing.
+    Without a backend it is native. Numbers may be decimal, hex (0x1.8p+4), inf, nan or -0, and are
+    rounded into their format; negative ones as --logit=-3. One number stands for an array of the
+    shape of the logits, [1] if they are a number too. Arrays are lists, '[[0.5, -3], [1, 0]]', or
+    objects as in a call file, '{"dtype": "int8", "values": [1]}'. Exits 1 if one returned nothing.
     """
-    parts = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
-    parts |= {"cotangent": cotangent, "tangent": tangent}
-    given = {name: part for name, part in parts.items() if part is not None}
+    operands = {"logits": logits, "targets": targets, "weight": weight, "pos_weight": pos_weight}
+    operands |= {"cotangent": cotangent, "tangent": tangent}
+    given = {name: operand for name, operand in operands.items() if operand is not None}
     dtypes = {"targets": targets_dtype, "weight": weight_dtype, "pos_weight": pos_weight_dtype}
+    wanted = tuple(map(str, quantity))
     try:
-        if call is None:
-            wanted = tuple(map(str, quantity))
-            chosen = call_of(given, str(dtype), dtypes, reduction, wanted)
-        else:
-            chosen = read_call(call, given)
+        parts = (given, str(dtype), dtypes, reduction, wanted)
+        chosen = call_of(*parts) if call is None else read_call(call, given)
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
-            write.write_text(dumps(chosen), "utf-8")
+            keep(chosen, write)
         explanation = explained(chosen, [*backends, *backend] or ["native"])
     except (ValueError, OSError) as error:
         misuse(str(error))
@@ -118,21 +126,39 @@ def explain(
         print_json(document(chosen, explanation))
     else:
         console.print(render(chosen, explanation))
-    failed = any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values())
-    raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
+    if not any(isinstance(outcome, Failure) for outcome in explanation.outcomes.values()):
+        return
+    if near := meant_device(chosen.device):
+        errors.print(f"--device is {chosen.device!r}{near}", style="red", highlight=False)
+    raise typer.Exit(Exit.UNEXPECTED)
+
+
+def keep(call: LossCall, path: Path) -> None:
+    """Write a call into a file."""
+    try:
+        path.write_text(dumps(call), "utf-8")
+    except OSError as error:
+        misuse(f"--write is {path}, which cannot be written: {error.strerror}; name another file")
 
 
 def read_call(call: str, given: Iterable[str]) -> LossCall:
     """The call of ``--call``, which no operand may be given beside."""
     for name in given:
         misuse(f"--call is a whole call: leave out --{_option(name)}")
-    if call.lstrip().startswith("{"):
-        return loads(call)
     try:
-        text = Path(call).read_text("utf-8")
+        if call.lstrip().startswith("{"):
+            return loads(call)
+        text = read_text(call)
+        return loads(text)
+    except json.JSONDecodeError as error:
+        misuse(f"--call is {call!r}: no JSON: {error}; --write FILE writes a call that is right")
+    except UnicodeDecodeError as error:
+        misuse(f"--call is {call!r}: no text: {error}; --write FILE writes a call that is right")
     except OSError as error:
-        misuse(f"--call is {call!r}: {error.strerror}; accepted is a file, or JSON such as {{…}}")
-    return loads(text)
+        misuse(
+            f"--call is {call!r}: {error.strerror}{similar(call)}; accepted is a file, or JSON "
+            "such as {…}"
+        )
 
 
 def _option(operand: str) -> str:
@@ -150,9 +176,15 @@ def call_of(
     for name in ("logits", "targets"):
         if name not in given:
             misuse(f"--{name} is missing; accepted are numbers, or a whole call by --call")
+    if reduction not in REDUCTIONS:
+        near = meant(reduction, REDUCTIONS)
+        misuse(f"--reduction is {reduction!r}; accepted are {', '.join(REDUCTIONS)}{near}")
     for name in ("weight", "pos_weight"):
         if f"grad_{name}" in quantities:
             given.setdefault(name, 1.0)
+    for name, named in dtypes.items():
+        if named is not None and name not in given:
+            misuse(f"--{_option(name)}-dtype is given without --{_option(name)}; give both")
     logits = given.pop("logits")
     logits = [logits] if isinstance(logits, float) else logits
     shape = list(decode({"dtype": dtype, "logits": logits, "targets": logits}).logits.shape)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from bce_conformance.backends.names import meant, nearest, similar
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.results.model import Defect
 from bce_conformance.terminal.console import console, misuse, print_json, read
+from bce_conformance.terminal.help import Command
 
-from .options import AsJson
+from .options import AsJson, backend_ids, defect_ids
 
-Backends = Annotated[list[str], typer.Option(help="only what these have; repeatable")]
+Backends = Annotated[
+    list[str], typer.Option(help="only what these have; repeatable", autocompletion=backend_ids)
+]
 WIDTH = 80
 
 
@@ -24,32 +29,42 @@ class ListedByDefault(TyperGroup):
     """A group of commands of which ``list`` is meant where none is named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put ``list`` before arguments that begin with no command."""
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
+        """Put ``list`` before arguments that begin with no command, nor with one mistyped."""
+        meant = [*self.commands, "--help"]
+        if not args or not (args[0] in meant or self._mistyped(args[0])):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
+    def _mistyped(self, word: str) -> bool:
+        near = get_close_matches(word, self.commands, 1, cutoff=0.6)
+        return bool(near) and not word.startswith("-") and not Path(word).exists()
+
 
 findings_app = typer.Typer(
-    help="What is wrong in the frameworks, each defect once, the most harmful first.",
+    help="List and export the defects of the frameworks, each once.",
     cls=ListedByDefault,
     rich_markup_mode=None,
 )
 
 
-@findings_app.command(name="list")
+@findings_app.command(name="list", cls=Command)
 def list_findings(
     results: Annotated[
-        Path | None, typer.Argument(metavar="[RESULTS]", help="a run; all known defects without")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN|DEFECT]",
+            help="a run, or a defect's id; all known without",
+            autocompletion=defect_ids,
+        ),
     ] = None,
     backend: Backends = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """List the known defects, or what a run has found. ``list`` itself may be left out.
+    """List the known defects, one of them, or what a run has found.
 
-    Examples: bce-conformance findings --backend torch, and bce-conformance findings reports/out.
+    The word ``list`` may be left out.
     """
-    entries = list(_of_run(results, backend) if results else _known(backend))
+    entries = list(_entries(results, backend))
     if as_json:
         print_json(entries)
         return
@@ -59,14 +74,15 @@ def list_findings(
     console.print(f"{len(entries)} {noun}, the most harmful first", highlight=False)
 
 
-@findings_app.command()
+@findings_app.command(cls=Command)
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the folders go")],
     backend: Backends = [],  # noqa: B006
 ) -> None:
-    """Write a folder for each defect: report.md to send, and reproduce.py to run.
+    """Write a folder for each defect, to be sent.
 
-    reproduce.py needs the framework alone, and exits 1 while the defect is there.
+    It has report.md to send and reproduce.py to run, which needs the framework alone, and exits 1
+    while the defect is there.
     """
     from bce_conformance.conformance.ledger.reading import own
     from bce_conformance.reports.defects import described
@@ -87,9 +103,21 @@ def _chosen(backends: list[str]) -> list[Defect]:
     every = {name for defect in known for name in defect.backends}
     for name in backends:
         if name not in every:
-            those = ", ".join(sorted(every))
-            misuse(f"--backend is {name!r}, of which no defect is known; accepted are {those}")
+            misuse(f"--backend is {name!r}, of which no defect is known; {nearest(name, every)}")
     return [one for one in known if not backends or set(backends) & set(one.backends)]
+
+
+def _entries(named: Path | None, backends: list[str]) -> Iterator[dict[str, Any]]:
+    """What is listed: of a run, one known defect, or all of them."""
+    if named is None:
+        return _known(backends)
+    defect = str(named)
+    if defect in defects():
+        return (entry for entry in _known(backends) if entry["id"] == defect)
+    if not named.exists() and named.suffix != ".json" and len(named.parts) == 1:
+        near = nearest(defect, defects())
+        misuse(f"{defect!r} is no run{similar(named)}, and no known defect; {near}")
+    return _of_run(named, backends)
 
 
 def _known(backends: list[str]) -> Iterator[dict[str, Any]]:
@@ -107,7 +135,8 @@ def _of_run(path: Path, backends: list[str]) -> Iterator[dict[str, Any]]:
     ids = [entry.id for entry in found.backends]
     for name in backends:
         if name not in ids:
-            misuse(f"--backend is {name!r}, which is not in the run; it has {', '.join(ids)}")
+            there = f"{', '.join(ids)}{meant(name, ids)}"
+            misuse(f"--backend is {name!r}, which is not in the run; it has {there}")
     for worst, group in distinct(found):
         chosen = {n: one for n, one in group.items() if not backends or n in backends}
         if chosen:

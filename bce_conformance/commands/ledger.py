@@ -17,9 +17,10 @@ from bce_conformance.conformance.ledger.reading import read as read_ledger
 from bce_conformance.conformance.ledger.standing import Conditions
 from bce_conformance.conformance.ledger.updating import Found, Moved, update
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.settings import NO_LEDGER
+from bce_conformance.conformance.settings import no_ledger
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.terminal.console import console, misuse, read
+from bce_conformance.terminal.help import Command
 
 from .options import OUT, Claim, ClaimedDtypes, Ledgers, Without, claims_of
 
@@ -31,7 +32,7 @@ WIDTH = 80
 ledger_app = typer.Typer(help="The ledger of known deviations.", no_args_is_help=True)
 
 
-@ledger_app.command("check")
+@ledger_app.command("check", cls=Command)
 def ledger_check(
     folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
     ledger: Ledgers = [],  # noqa: B006
@@ -46,7 +47,7 @@ def ledger_check(
     """
     for path in ledger:
         if not path.exists():
-            misuse(NO_LEDGER.format(path))
+            misuse(no_ledger(path))
     try:
         known = read_ledger(ledger, claims=claims_of(claims, dtypes, without))
     except ValueError as error:
@@ -71,7 +72,7 @@ def ledger_check(
     raise typer.Exit(code)
 
 
-@ledger_app.command("update")
+@ledger_app.command("update", cls=Command)
 def ledger_update(
     folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
     ledger: Ledgers = [],  # noqa: B006

@@ -8,9 +8,30 @@ from typing import Annotated
 
 import typer
 
+from bce_conformance.backends import builtin_backends, entry_point_backends
+from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.ledger.claims import Claims, claimed
+from bce_conformance.conformance.specification import requirements
 
 OUT = Path("reports/out")
+
+
+def backend_ids(incomplete: str) -> list[str]:
+    """The backends that begin with what was typed, for the completion of a shell."""
+    known = (*builtin_backends(), *entry_point_backends())
+    return [spec.id for spec in known if spec.id.startswith(incomplete)]
+
+
+def requirement_ids(incomplete: str) -> list[str]:
+    """The families that begin with what was typed, then the requirements."""
+    families = dict.fromkeys(requirement.family for requirement in requirements().values())
+    return [name for name in (*families, *requirements()) if name.startswith(incomplete)]
+
+
+def defect_ids(incomplete: str) -> list[str]:
+    """The known defects that begin with what was typed."""
+    return [name for name in defects() if name.startswith(incomplete)]
+
 
 Ledgers = Annotated[
     list[Path],

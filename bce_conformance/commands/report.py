@@ -54,8 +54,6 @@ def report(
 
     --sweeps puts the maxima of sweeps into results.json, in the cells that ask for every logit of a
     format, where version and instruction set are the run's.
-
-    Example: bce-conformance report reports/out --format junit --format badge
     """
     folder = folder.parent if folder.name == "results.json" else folder
     if sweeps:
@@ -86,7 +84,7 @@ def _with_timings(folder: Path, timings: Path | None) -> Results:
     found = read(folder)
     if timings is None:
         return found
-    other = read(timings)
+    other = read(timings, measured_by="bench")
     if other.timings is None:
         misuse(
             f"--timings is {timings}, which has none; bce-conformance bench --out DIR makes some"

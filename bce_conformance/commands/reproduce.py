@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.backends import DTYPES, resolve
-from bce_conformance.backends.names import nearest
+from bce_conformance.backends.names import meant, nearest
+from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.settings import Settings
@@ -53,10 +54,10 @@ def reproduce(
     without: Without = "",
     out: Annotated[Path, typer.Option(help="folder of the run that measured it, if any")] = OUT,
 ) -> None:
-    """Measure one cell again and show its evidence; nothing is written.
+    """Measure one cell again and show its evidence.
 
-    CELL is its name in reports, such as VAL-2/torch/cpu/float32. Exits 1 if it is worse than the
-    ledger says.
+    Nothing is written. CELL is its name in reports, such as VAL-2/torch/cpu/float32. Exits 1 if it
+    is worse than the ledger says.
     """
     place = _place(cell)
     before, its_tier, its_seed = _before(place, out)
@@ -80,7 +81,8 @@ def _place(text: str) -> Place:
     try:
         place = Place.parse(text)
     except ValueError as error:
-        misuse(str(error))
+        known = f"; `bce-conformance findings {text}` shows that defect" * (text in defects())
+        misuse(f"{error}{known}")
     requirement, backend, _, dtype = place
     if requirement not in requirements():
         misuse(f"requirement {requirement!r} is unknown; {nearest(requirement, requirements())}")
@@ -90,7 +92,8 @@ def _place(text: str) -> Place:
         misuse(str(error))
     about = requirements()[requirement].dtypes
     if dtype not in DTYPES:
-        misuse(f"dtype {dtype!r} is unknown; accepted are {', '.join(DTYPES)}")
+        near = meant(dtype, DTYPES)
+        misuse(f"dtype {dtype!r} is unknown; accepted are {', '.join(DTYPES)}{near}")
     if dtype not in about:
         misuse(f"{requirement} is not about {dtype}; it is about {', '.join(about)}")
     return place

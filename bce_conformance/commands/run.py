@@ -28,10 +28,21 @@ from .options import (
     Ledgers,
     TierName,
     Without,
+    backend_ids,
     claims_of,
+    requirement_ids,
 )
 from .report import render
 
+Backends = Annotated[
+    list[str],
+    typer.Option(
+        help="id, package.module:Class, all or every; repeatable", autocompletion=backend_ids
+    ),
+]
+Named = Annotated[
+    list[str], typer.Option(help="number or family; repeatable", autocompletion=requirement_ids)
+]
 Memory = Annotated[
     str | None,
     typer.Option(
@@ -51,12 +62,10 @@ Quiet = Annotated[
 
 
 def run(
-    backend: Annotated[
-        list[str], typer.Option(help="id, package.module:Class, all or every; repeatable")
-    ] = [],  # noqa: B006 - typer reads it, nobody writes it
+    backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
     dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
-    requirement: Annotated[list[str], typer.Option(help="number or family; repeatable")] = [],  # noqa: B006
+    requirement: Named = [],  # noqa: B006
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,

@@ -20,7 +20,7 @@ from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
-from .options import AsJson, DtypeName, TierName
+from .options import AsJson, DtypeName, TierName, backend_ids, requirement_ids
 
 COMPARED = Path("reports/compare")
 """Where a comparison of two backends is measured: a folder in it for each two."""
@@ -58,15 +58,13 @@ def compare(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare two runs: every cell that moved, how far, and what else differs between them.
+    """Compare two runs, or two versions of a backend.
 
-    Or two versions or places of one backend, which are measured first: in one run, whose journal
-    and results.json are in --out.
+    Shows every cell that moved, how far, and what else differs between the two. Two versions or
+    places of one backend are measured first: in one run, whose journal and results.json are in
+    --out.
 
     Exits 1 if a cell is worse; one that was measured and is not any more counts as worse.
-
-    Examples: bce-conformance compare before/ after/ --html compare.html, and
-    bce-conformance compare jax@pip=0.5.3 jax
     """
     measured = [_is_measured(text) for text in (before, after)]
     if measured[0] != measured[1]:
@@ -101,9 +99,12 @@ def compare(
 
 
 def history(
-    backend: Annotated[str, typer.Argument(help="id, without a version")],
+    backend: Annotated[
+        str, typer.Argument(help="id, without a version", autocompletion=backend_ids)
+    ],
     requirement: Annotated[
-        list[str] | None, typer.Argument(help="numbers or families; all without")
+        list[str] | None,
+        typer.Argument(help="numbers or families; all without", autocompletion=requirement_ids),
     ] = None,
     versions: Annotated[
         str, typer.Option(metavar="FIRST:LAST", help="or versions with commas between them")
@@ -125,8 +126,6 @@ def history(
     Measures the first and the last release that pip offers, each in an environment that is made
     for it, and where they differ those between them, halving. What was measured is kept in the
     cache folder. A release that cannot be installed is left out.
-
-    Example: bce-conformance history optax GRAD-3 --versions 0.2.0:0.2.8 --dtype float32
     """
     from bce_conformance.upgrades import narrowing, table
     from bce_conformance.upgrades.measuring import Plan, StoppedError
@@ -176,6 +175,8 @@ def _offered(backend: str, versions: str) -> list[str]:
     """
     from bce_conformance.upgrades import releases
 
+    if resolve(backend).id.partition(":")[0] == "native":
+        raise ValueError(f"BACKEND is {backend!r}, which has no releases; name one of a framework")
     spec = resolve(f"{backend}@pip=0")  # raises where pip cannot make an environment of it
     distribution = registry.distribution_of(spec)
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from .pace import clock
 
@@ -69,3 +72,31 @@ def reporter(console: Console, *, quiet: bool, every: float = EVERY) -> Iterator
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     yield tell
+
+
+def status_table(entries: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """How far sweeps are: a table for each version, instruction set and code of the suite.
+
+    Args:
+        entries: of each sweep its identity, ``points`` and ``failed_pieces``.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        title = tuple(entry[name] for name in ("backend", "version", "instruction_set", "code"))
+        groups.setdefault(title, []).append(entry)
+    return Group(*(_table(title, group) for title, group in groups.items()))
+
+
+def _table(title: tuple[str, ...], entries: Iterable[Mapping[str, Any]]) -> RenderableType:
+    backend, version, instruction_set, code = title
+    names = ("dtype", "quantity", "targets", "pos_weight")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in (*names, "with"):
+        table.add_column(name, overflow="fold")
+    for name in ("points", "failed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for entry in entries:
+        counts = (f"{entry['points']:,}", str(entry["failed_pieces"]))
+        table.add_row(*(Text(entry[name]) for name in (*names, "with")), *counts)
+    head = f"{backend} {version}, {instruction_set}, code {code}"
+    return Group(Text(head, "bold"), table)

@@ -6,14 +6,17 @@ the upper edge of one of 64 intervals an octave, so that it is at most 1.1 % too
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bce_conformance.results.cells import UlpStatistics
+from bce_conformance.results.cells import HISTOGRAM, UlpStatistics
 
 _PER_OCTAVE = 64
 _INFINITE = 1100 * _PER_OCTAVE  # the interval of infinitely wrong results; float64 ends at 2¹⁰²⁴
 _ZERO = -_INFINITE  # that of exact ones
+_BOUNDS = [_PER_OCTAVE * int(np.log2(bound)) - _ZERO for bound in HISTOGRAM]  # ends of intervals
 
 
 class ErrorStatistics:
@@ -60,7 +63,16 @@ class ErrorStatistics:
         if not self._count:
             return None
         mean, right = self._sum / self._count, self._right / self._count
-        return UlpStatistics(self._max, self._percentile(0.99), mean, right)
+        return UlpStatistics(self._max, self._percentile(0.99), mean, right, self._histogram())
+
+    def _histogram(self) -> tuple[int, ...]:
+        """The counts between the bounds of ``HISTOGRAM``, without the zeros at the end."""
+        ends = [0, *(bound + 1 for bound in _BOUNDS), self._intervals.size - 1]
+        counts = [int(self._intervals[low:high].sum()) for low, high in pairwise(ends)]
+        counts.append(int(self._intervals[-1]))
+        while counts and not counts[-1]:
+            counts.pop()
+        return tuple(counts)
 
     def _percentile(self, share: float) -> float:
         reached = np.cumsum(self._intervals) >= share * self._count

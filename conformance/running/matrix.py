@@ -13,7 +13,15 @@ from functools import partial
 from itertools import product
 from threading import Lock
 
-from bce_conformance.backends import DTYPES, BackendInfo, BackendSpec, Failure, LossCall
+from bce_conformance.backends import (
+    DTYPES,
+    BackendInfo,
+    BackendSpec,
+    Failure,
+    LossCall,
+    not_installed,
+)
+from bce_conformance.backends.names import meant_device
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves
@@ -109,13 +117,15 @@ class Matrix:
         if not places:
             return self._why_not_tried()
         if not self.settings.devices:
-            return "none of the backends is installed"
+            named = [spec for name, spec in self.specs.items() if name in self.settings.backends]
+            return "; ".join(map(not_installed, named)) or "none of the backends is installed"
         there = "; ".join(
             f"{backend} has {', '.join(device.kind for device in info.devices)}"
             for backend in self.specs
             if isinstance(info := self.processes.info(backend), BackendInfo)
         )
-        return f"no backend has device {', '.join(self.settings.devices)} ({there})"
+        near = "".join(map(meant_device, self.settings.devices))
+        return f"no backend has device {', '.join(self.settings.devices)} ({there}){near}"
 
     def _why_not_tried(self) -> str:
         """Which tier tries anything of what was asked for, if one does."""

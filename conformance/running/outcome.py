@@ -110,7 +110,7 @@ def outcome(
         ),
         tuple(_backend(matrix, spec) for spec in matrix.specs.values()),
         tuple(
-            Requirement(requirement.id, requirement.family, requirement.text)
+            Requirement(requirement.id, requirement.family, requirement.text, requirement.why)
             for requirement in requirements().values()
             if settings.selects(requirement)
         ),

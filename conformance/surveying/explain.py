@@ -12,7 +12,15 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from bce_conformance.backends import BackendInfo, BackendProcess, Failure, LossCall, resolve
+from bce_conformance.backends import (
+    BackendInfo,
+    BackendProcess,
+    Failure,
+    LossCall,
+    installed,
+    not_installed,
+    resolve,
+)
 from bce_conformance.backends.call_files.calls import encode
 from bce_conformance.backends.calls import Array, LossResult
 from bce_conformance.conformance.judging.calls import (
@@ -74,9 +82,12 @@ def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
     """Evaluate a call with backends, each in its process, and judge everything that comes back.
 
     Raises:
-        ValueError: a backend is unknown, or does not start.
+        ValueError: a backend is unknown, not installed, or does not start.
     """
     specs = {name: resolve(name) for name in backends}
+    for spec in specs.values():
+        if not installed(spec):
+            raise ValueError(not_installed(spec))
     expected, no_truth = None, ""
     try:
         expected = expectations(call)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
+from bce_conformance.backends.names import meant
 from bce_conformance.reference import Format, format_of
 
 PIECE = 1 << 20
@@ -191,7 +192,9 @@ def plan(
 def _names(argument: str, text: str, accepted: tuple[str, ...]) -> tuple[str, ...]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names or set(names) - set(accepted):
-        raise ValueError(f"{argument} is {text!r}; accepted are {', '.join(accepted)}")
+        unknown = next((name for name in names if name not in accepted), "")
+        near = meant(unknown, accepted)
+        raise ValueError(f"{argument} is {text!r}; accepted are {', '.join(accepted)}{near}")
     return tuple(name for name in accepted if name in names)
 
 
@@ -238,6 +241,7 @@ def _groups(text: str, format_: Format) -> Iterator[Group]:
             except ValueError as error:
                 raise ValueError(
                     f"targets has {name!r}; accepted are numbers and {', '.join((*GROUPS, ALL))}"
+                    f"{meant(name, GROUPS)}"
                 ) from error
             yield Group(repr(value).removesuffix(".0"), (_pattern("targets", value, format_),))
 

@@ -1,1 +1,1 @@
-"""Figures of the report with their data: accuracy against speed, and the map of soft targets."""
+"""Figures of the report with their data: accuracy against speed, soft targets, small plots."""

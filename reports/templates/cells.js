@@ -18,7 +18,7 @@ report.startCells = async () => {
       standing: is("standing"), inputs: data.inputs[order], flushed: data.flushed[order],
       evidence: data.exhaustive[order] ? "exhaustive" : "searched",
       reason: is("reason"), detail: is("detail"), reproduce: is("reproduce"), log: is("log"),
-      ulp: data.ulp[order], worst: worst && worst.map(text), family: requirements[texts[named]][0],
+      ulp: data.ulp[order], histogram: data.histogram[order], defects: (data.defects[order] ?? []).map(text), worst: worst && worst.map(text), family: requirements[texts[named]][0],
     };
   });
   const byId = new Map(cells.map((cell) => [cell.id, cell]));
@@ -76,7 +76,7 @@ report.startCells = async () => {
     const cell = cells[line.dataset.order];
     if (open === (button.getAttribute("aria-expanded") === "true")) return;
     button.setAttribute("aria-expanded", String(open));
-    if (open) line.after(report.evidence(cell, requirements[cell.requirement][1], columns.length));
+    if (open) line.after(report.evidence(cell, requirements[cell.requirement], columns.length, packed.defects));
     else line.nextElementSibling.remove();
   };
 
@@ -209,5 +209,5 @@ report.startCells = async () => {
 
   build();
   report.state.register("cells", { keys: ["text", ...filters, "sort", "open"], read, set });
-  report.cells = { filter, open, read };
+  report.cells = { filter, open, read, all: cells, packed };
 };

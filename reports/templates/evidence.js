@@ -40,7 +40,7 @@ report.evidence = (() => {
     return element("span", {}, element("code", {}, value), known === null ? "" : element("small", {}, `≈ ${known}`));
   };
 
-  const copyButton = (line) => {
+  report.copyButton = (line) => {
     const button = element("button", { type: "button" }, "copy");
     button.addEventListener("click", async () => {
       try {
@@ -72,21 +72,56 @@ report.evidence = (() => {
     ]);
   };
 
+  // Counts of errors up to each of these, in ULP; then larger ones, then infinite ones.
+  const BOUNDS = ["¼", "½", "1", "2", "4", "16", "256", "2¹⁶", "2²⁴", "2⁵³"];
+  const named = (place) => {
+    if (place === 0) return `at most ${BOUNDS[0]} ULP`;
+    if (place < BOUNDS.length) return `up to ${BOUNDS[place]} ULP`;
+    return place === BOUNDS.length ? `more than ${BOUNDS.at(-1)} ULP` : "infinite or NaN";
+  };
+  /** How many results have which error: bars for the eye, numbers for everyone. */
+  const histogram = (counts) => {
+    const total = counts.reduce((sum, one) => sum + one, 0);
+    const most = Math.max(...counts);
+    const lines = counts.map((one, place) => {
+      const bar = element("i", { "aria-hidden": "true", className: place < 3 ? "fine" : place < 5 ? "close" : "far" });
+      bar.style.width = `${(100 * one) / most}%`;
+      return element("tr", {}, element("th", { scope: "row" }, named(place)),
+        element("td", { className: "number" }, count(one)), element("td", { className: "number" }, share(one / total)),
+        element("td", { className: "length" }, ...(one ? [bar] : [])));
+    });
+    const head = ["error", "results", "share", ""].map((words, place) =>
+      element(words ? "th" : "td", { ...(words ? { scope: "col" } : {}), className: place === 1 || place === 2 ? "number" : "" }, words));
+    return element("table", { className: "histogram" },
+      element("caption", {}, `${count(total)} results by their error; those of a search for worse ones are not counted`),
+      element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines));
+  };
+
+  /** The findings behind a cell, where the page has them, and their reports upstream. */
+  const defects = (ids, known) => element("ul", {}, ...ids.map((id) => {
+    const [title, link] = known[id];
+    const place = `finding/${encodeURIComponent(id)}`;
+    const named = document.getElementById(place) ? element("a", { href: `#${place}` }, title) : title;
+    return element("li", {}, named, link ? " " : "", link ? element("a", { href: link, rel: "noreferrer" }, "upstream") : "");
+  }));
+
   /** The row that shows what a cell's verdict rests on, `span` columns wide. */
-  return (cell, sentence, span) => {
+  return (cell, [, sentence, why], span, known) => {
     const box = element("td", { colSpan: span });
-    box.append(element("p", { className: "sentence" }, sentence), facts(cell));
+    box.append(element("p", { className: "sentence" }, sentence, why ? element("small", {}, `Why: ${why}`) : ""), facts(cell));
     if (cell.reason) box.append(heading("reason"), element("p", {}, cell.reason));
+    if (cell.defects.length) box.append(heading("known defects"), defects(cell.defects, known));
     if (cell.detail) box.append(heading("detail"), element("p", {}, cell.detail));
     if (cell.log) box.append(heading("what was raised"), element("pre", {}, cell.log));
     if (cell.ulp) box.append(heading("error in ULP"), errors(cell));
+    if (cell.histogram) box.append(histogram(cell.histogram));
     if (cell.worst) {
       const names = ["logit", "target", "weight", "pos_weight", "got", "exact"];
       box.append(heading("worst input"), pairs(names.map((name, place) => [name, hex(cell.worst[place])])));
     }
     if (cell.reproduce) {
       const line = element("pre", {}, cell.reproduce);
-      box.append(heading("see it again"), element("div", { className: "line" }, line, copyButton(line)));
+      box.append(heading("see it again"), element("div", { className: "line" }, line, report.copyButton(line)));
     }
     box.append(element("p", { className: "links" },
       element("a", { href: address(cell) }, "link to this cell"),

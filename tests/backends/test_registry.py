@@ -10,6 +10,7 @@ from bce_conformance.backends import (
     builtin_backends,
     entry_point_backends,
     installed,
+    registry,
     resolve,
     sibling,
 )
@@ -166,3 +167,25 @@ def test_a_variant_has_the_backend_that_it_is_a_variant_of_as_sibling(
 ) -> None:
     found = sibling(resolve(name))
     assert found == (None if expected is None else resolve(expected))
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (resolve("jax"), "backend jax is not installed: pip install 'bce-conformance[jax]'"),
+        (resolve("optax"), "pip install 'bce-conformance[jax]'"),
+        (resolve("paddle:static"), "pip install 'bce-conformance[paddle]'"),
+        (resolve("keras:torch"), "pip install 'bce-conformance[keras,torch]'"),
+        (resolve("sklearn"), "pip install 'bce-conformance[sklearn]'"),
+        (
+            BackendSpec("x", "x:X", program="nobody-has-this"),
+            "it needs the program nobody-has-this on the path",
+        ),
+        (replace(resolve("torch"), python="/there/python"), "needs torch there"),
+    ],
+)
+def test_what_is_not_installed_is_told_with_the_command(
+    spec: BackendSpec, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_has_record", lambda distribution: False)
+    assert registry.not_installed(spec).endswith(told)

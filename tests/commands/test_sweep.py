@@ -16,9 +16,8 @@ from tests.commands.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 def points(folder: Path) -> int:
     """How many points the journal has, by ``--status``."""
-    _, output, _ = sweep(folder, "planted:Slow", "--status")
-    cells = [line.split("│") for line in output.splitlines() if "float16" in line]
-    return sum(int(row[8].replace(",", "")) for row in cells)
+    _, output, _ = sweep(folder, "planted:Slow", "--status", "--json")
+    return sum(int(entry["points"]) for entry in json.loads(output))
 
 
 def started_and_going(folder: Path) -> subprocess.Popen[str]:

@@ -24,9 +24,8 @@ def readme(text: str) -> str:
     first = (
         f"[{len(every)} distinct defects](docs/findings.md), each once however many cells it costs,"
     )
-    made = (
-        f"{first} ranked by\nharm. The first of them:\n\n{table(every, ROWS, 'docs/findings.md')}"
-    )
+    rule = "ranked by\n[harm](docs/findings.md#how-harm-is-ranked), a product of four grades."
+    made = f"{first} {rule} The first of them:\n\n{table(every, ROWS, 'docs/findings.md')}"
     found = re.search(f"{re.escape(BEGIN)}.*?{re.escape(END)}", text, re.DOTALL)
     assert found, f"README.md has no {BEGIN.strip()} with {END}"
     return text.replace(found[0], f"{BEGIN}{made}{END}")

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bce_conformance.native import compiled, warmup
+from bce_conformance.native.arguments import FORMATS
 from bce_conformance.native.compiled import FINGERPRINT, digest_of
 
 FOLDER = Path(__file__).parents[2] / "backends" / "native"
@@ -64,23 +68,81 @@ def add(a, b):
 _CALL_IT = "input(); from one import add; add(1, 2); print(sum(add.stats.cache_misses.values()))"
 
 
-def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path) -> None:
+def misses(tmp_path: Path, programs: list[str]) -> list[int]:
+    """How many kernels each of some programs compiles that are started at once."""
     (tmp_path / "one.py").write_text(_ONE_KERNEL)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", _CALL_IT],
+            [sys.executable, "-c", program],
             cwd=tmp_path,
             env=environment,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        for _ in range(3)
+        for program in programs
     ]
     for process in running:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    misses = sorted(int(process.communicate(timeout=120)[0]) for process in running)
-    assert misses == [0, 0, 1]
+    return [int(process.communicate(timeout=120)[0]) for process in running]
+
+
+def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path) -> None:
+    assert sorted(misses(tmp_path, [_CALL_IT] * 3)) == [0, 0, 1]
+
+
+def test_processes_that_compile_for_different_types_lose_nothing_of_each_other(
+    tmp_path: Path,
+) -> None:
+    calls = [_CALL_IT.replace("add(1, 2)", f"add({call})") for call in ("1, 2", "1., 2", "1, 2.")]
+    assert misses(tmp_path, calls) == [1, 1, 1]
+    assert misses(tmp_path, calls) == [0, 0, 0]
+
+
+def test_helpers_compile_from_other_formats_on_until_all_is_marked_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, started, killed = tmp_path / "complete", [], []
+
+    class Helper:
+        def __init__(self, format_: int) -> None:
+            started.append(format_)
+
+        def kill(self) -> None:
+            killed.append(self)
+
+        def wait(self) -> None:
+            pass
+
+    monkeypatch.setattr(warmup, "marker", lambda: done)
+    monkeypatch.setattr(warmup, "_helper", Helper)
+    monkeypatch.setattr(warmup, "_compile", lambda dtype, case: None)
+    for processors, formats in ((1, []), (2, [2]), (3, [1, 2]), (64, [1, 2, 3])):
+        monkeypatch.setattr(warmup.config, "NUMBA_NUM_THREADS", processors)
+        warmup.compile_all()
+        assert (started, len(killed)) == (formats, len(formats))
+        assert done.exists()
+        warmup.compile_all()  # all is compiled
+        assert started == formats
+        done.unlink()
+        started.clear()
+        killed.clear()
+
+
+def test_a_helper_compiles_every_format_its_own_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(warmup, "_compile", lambda dtype, case: seen.append((dtype, case)))
+    warmup.help_from(2)
+    assert seen[0] == (FORMATS[2], warmup.CASES[0])
+    assert set(seen) == {(dtype, case) for dtype in FORMATS for case in warmup.CASES}
+    assert len(seen) == len(FORMATS) * len(warmup.CASES)
+
+
+def test_the_marker_is_of_these_sources_and_this_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = compiled.marker()
+    assert here is not None
+    monkeypatch.setattr(compiled, "FINGERPRINT", "other sources")
+    assert compiled.marker() != here

@@ -72,6 +72,7 @@ def _cell(requirement: str, backend: str, dtype: str, turn: int) -> Document:
             "p99": 0.5,
             "mean": 0.2512 if verdict != "fails" else "inf",
             "correctly_rounded": 0.998,
+            **({"histogram": [60000, 5000, 400, 50, 0, 80]} if dtype == "float32" else {}),
         }
         if measured
         else None,
@@ -169,6 +170,7 @@ def build(per_family: int = 4, curve_points: int = 60) -> Document:
     """Five families × ``per_family`` requirements × six backends × four dtypes."""
     requirements = [
         {"id": f"{family}-{number}", "family": family, "text": f"{text} ({number})."}
+        | ({"why": f"Training meets it <{number}>."} if family != "RED" else {})
         for family, text in FAMILIES.items()
         for number in range(1, per_family + 1)
     ]

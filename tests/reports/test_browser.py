@@ -135,6 +135,7 @@ def test_deep_link_opens_the_evidence(browser: Reader, page: str, document: Docu
         address,
         cell["reason"],
         cell["detail"],
+        "Why: Training meets it <",
         "nan",
         "0x1.62e430p+4",
         "≈ 22.1807098",
@@ -164,13 +165,10 @@ def test_rows_open_and_close_and_sort(browser: Reader, page: str) -> None:
     assert found == [1, True, 0, ["∞", "∞", "∞"], ["", "", ""]]
 
 
-def test_grid_and_curves_follow_their_switches(browser: Reader, page: str) -> None:
+def test_curves_follow_their_switches(browser: Reader, page: str) -> None:
     found = browser.open(
         page,
         """
-        const views = () => all('.grid-view:not([hidden])').map((view) => view.dataset.dtype);
-        const before = views();
-        document.querySelector('input[name=grid-dtype][value=float64]').click();
         await drawn();
         const shape = (path) => path.getAttribute('d');
         const lines = () => all('#chart path[stroke^="#"]').map(shape).join();
@@ -186,10 +184,10 @@ def test_grid_and_curves_follow_their_switches(browser: Reader, page: str) -> No
         document.querySelector('#curve-backends input').click();
         await until(() => all('#chart .mark-line path').length === 5);
         const broken = lines().includes('NaN') || lines().includes('Infinity');
-        return [before, views(), followed, all('#chart .mark-line path').length, broken];
+        return [followed, all('#chart .mark-line path').length, broken];
         """,
     )
-    assert found == [[""], ["float64"], [True] * 5, 5, False]
+    assert found == [[True] * 5, 5, False]
     assert browser.console == []
 
 
@@ -211,6 +209,21 @@ def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
         "#finding/torch-loss-cancels",
     )
     assert found == [["finding/torch-loss-cancels"], True, 4, True]
+    assert browser.console == []
+
+
+def test_a_cell_leads_to_its_defects_and_their_reports(browser: Reader, known: Document) -> None:
+    cell = next(one for one in known["cells"] if len(one.get("defects", ())) == 2)
+    address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
+    tab = browser.page(render(from_document(known)), f"#cell/{address}")
+    titles = {one["id"]: (one["title"], one["link"]) for one in known["defects"]}
+    found = act(tab, "return all('tr.evidence ul li').map((one) => one.innerText)")
+    links = act(tab, "return all('tr.evidence ul a').map((one) => one.getAttribute('href'))")
+    told = [titles[name] for name in cell["defects"]]
+    assert found == [title + (" upstream" if link else "") for title, link in told]
+    assert {link for _, link in told if link} < set(links)
+    tab.click(f"tr.evidence a[href='#finding/{cell['defects'][0]}']")
+    tab.wait_for_selector(f"details[open][id='finding/{cell['defects'][0]}']")
     assert browser.console == []
 
 
@@ -261,3 +274,28 @@ def test_a_keystroke_among_twenty_thousand_cells_takes_no_100_milliseconds(
         """,
     )
     assert milliseconds < 100
+
+
+def test_a_cell_shows_how_many_results_have_which_error(
+    browser: Reader, page: str, document: Document
+) -> None:
+    cell = next(c for c in document["cells"] if c["dtype"] == "float32" and c["ulp"])
+    address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
+    rows, caption, widths = browser.open(
+        page,
+        "return [all('.histogram tbody tr').map((row) => row.innerText.split('\\t')"
+        ".map((word) => word.trim())), document.querySelector('.histogram caption').textContent,"
+        " all('.histogram i').map((bar) => bar.getBoundingClientRect().width)]",
+        fragment=f"#cell/{address}",
+    )
+    counts = cell["ulp"]["histogram"]
+    assert [int(re.sub(r"\D", "", row[1])) for row in rows] == counts
+    assert [rows[0][0], rows[1][0], rows[-1][0]] == ["at most ¼ ULP", "up to ½ ULP", "up to 16 ULP"]
+    assert rows[0][2].startswith("91.5")
+    assert caption.startswith("65\u202f530 results by their error")
+    assert len(widths) == sum(map(bool, counts))
+    assert min(widths) >= 2
+    assert widths == sorted(widths, reverse=True)[:4] + widths[4:]
+    other = address.replace("float32", "float64")
+    act_other = "return all('.histogram').length"
+    assert browser.open(page, act_other, fragment=f"#cell/{other}") == 0

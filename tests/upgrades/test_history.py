@@ -78,7 +78,7 @@ def is_slow(journal: Path) -> bool:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("history", "native", "--versions=1:2"), "has none of its own"),
+        (("history", "native", "--versions=1:2"), "has no releases; name one of a framework"),
         (("history", "toy", "--versions=2.0:"), "it offers 7, 1.0 to 1.6"),
         (("history", "toy", "NO-1", "--versions=1.0:"), "requirement 'NO-1' is unknown"),
         (("history", "toy@pip=1.0", "--versions=1.0:"), "each once"),

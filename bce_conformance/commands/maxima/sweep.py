@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
 
-from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
+from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
-from bce_conformance.commands.options import DtypeName, InstructionSet
+from bce_conformance.backends.names import similar
+from bce_conformance.commands.options import AsJson, DtypeName, InstructionSet, backend_ids
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.cluster import START_LIMIT, Cluster, client_of
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
@@ -27,11 +27,17 @@ from bce_conformance.conformance.sweeping.pipeline import (
 )
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import Sweep
-from bce_conformance.terminal.console import console, errors, misuse
+from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.interruption import interrupted_by_signals
-from bce_conformance.terminal.sweeping import reporter
+from bce_conformance.terminal.sweeping import reporter, status_table
 
 FOLDER = Path("reports/sweep")
+Backend = Annotated[
+    str,
+    typer.Argument(
+        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
+    ),
+]
 # So that threads of the backend which wait take no time from the truth, and memory goes back.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
@@ -47,7 +53,7 @@ Wait = Annotated[
 
 
 def sweep(
-    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="id or package.module:Class")],
+    backend: Backend,
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
     targets: Annotated[
         str, typer.Option(metavar="NUMBERS", help="such as 0,1,0.5; 16 bits: unit, outside, all")
@@ -74,6 +80,7 @@ def sweep(
     scheduler: Scheduler = "",
     wait: Wait = START_LIMIT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge every bit pattern of the logits, one target at a time.
 
@@ -82,7 +89,7 @@ def sweep(
     the backend gave no result for some points.
     """
     if status:
-        _show(backend, out)
+        _show(backend, out, as_json=as_json)
         return
     try:
         wanted = plan(str(dtype), targets, quantity, range_, pos_weight, samples)
@@ -90,7 +97,8 @@ def sweep(
     except ValueError as error:
         misuse(str(error))
     if "://" not in scheduler and not installed(spec):  # else it is the workers that have it
-        misuse(f"{backend} is not installed")
+        misuse(not_installed(spec))
+    require_writable(out)
     try:
         with Journal(out) as journal, _engine(spec, wanted, time_limit, scheduler, wait) as engine:
             found = _found(wanted, engine, journal, (resume, overwrite), quiet)
@@ -103,7 +111,15 @@ def sweep(
     except KeyboardInterrupt:
         errors.print("interrupted; go on with --resume", markup=False, highlight=False)
         raise typer.Exit(Exit.INTERRUPTED) from None
-    console.print(as_csv(rows(found)), markup=False, highlight=False, soft_wrap=True, end="")
+    _end(found, as_json=as_json)
+
+
+def _end(found: Mapping[str, Any], *, as_json: bool) -> NoReturn:
+    """Print what a sweep found, and leave as it says."""
+    if as_json:
+        print_json(found)
+    else:
+        console.print(as_csv(rows(found)), markup=False, highlight=False, soft_wrap=True, end="")
     failed = any(result["failed"] for result in found["results"])
     raise typer.Exit(Exit.UNEXPECTED if failed else Exit.AS_EXPECTED)
 
@@ -147,20 +163,30 @@ def _engine(
         yield Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
 
 
-def _show(backend: str, out: Path) -> None:
+def _anywhere(backend: str) -> str:
+    """A backend's id without the instruction set that it is held to."""
+    return backend.split("@isa=")[0]
+
+
+def _show(backend: str, out: Path, *, as_json: bool) -> None:
     """Show how far the sweeps of a backend in a folder are."""
     if not (out / NAME).exists():
-        misuse(f"{out} has no {NAME}: nothing was swept there")
-    names = ("version", "instruction_set", "dtype", "quantity", "targets", "pos_weight", "with")
-    table = Table(*names, "points", "failed pieces", "code")
+        near = "" if out.exists() else similar(out)
+        misuse(f"--out is {out}, which has no {NAME}: nothing was swept there{near}")
     try:
         with Journal(out) as journal:
-            for standing in journal.standing():
-                identity = standing.identity
-                if identity["backend"].split("@isa=")[0] == backend.split("@isa=")[0]:
-                    cells = [identity[name] for name in names]
-                    points = f"{standing.points:,}"
-                    table.add_row(*cells, points, str(standing.failed), identity["code"])
+            standings = [
+                standing
+                for standing in journal.standing()
+                if _anywhere(standing.identity["backend"]) == _anywhere(backend)
+            ]
     except (JournalError, json.JSONDecodeError) as error:
         misuse(str(error))
-    console.print(table)
+    entries: list[dict[str, Any]] = [
+        {**standing.identity, "points": standing.points, "failed_pieces": standing.failed}
+        for standing in standings
+    ]
+    if as_json:
+        print_json(entries)
+        return
+    console.print(status_table(entries))

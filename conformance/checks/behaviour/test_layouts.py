@@ -179,12 +179,12 @@ def test_single_elements(subject: Subject) -> None:
 def test_each_of_many_elements(subject: Subject) -> None:
     """Compare the smallest and the largest results of elements that follow each other again."""
     whole = subject.pool(sequence).call("loss", "grad_logits", device=subject.device)
-    few = {name: getattr(whole, name)[:DISTINCT] for name in ("logits", "targets")}
-    call = replace(whole, **few)
+    logits, targets = whole.logits[:DISTINCT], whole.targets[:DISTINCT]
+    call = replace(whole, logits=logits, targets=targets)
     wanted = min(MOST, 17 * max(subject.tier.reduction_sizes) // 10)
     times = min(wanted, most_elements(call.logits.itemsize)) // DISTINCT
-    many = {name: np.tile(array, times) for name, array in few.items()}
-    expected, found = subject.values(call), subject.values(replace(call, **many))
+    many = replace(call, logits=np.tile(logits, times), targets=np.tile(targets, times))
+    expected, found = subject.values(call), subject.values(many)
     rows = {quantity: got.reshape(times, -1) for quantity, got in found.items()}
     for what, extreme in (("smallest", np.min), ("largest", np.max)):  # NaN where one is
         those = {quantity: extreme(each, axis=0) for quantity, each in rows.items()}

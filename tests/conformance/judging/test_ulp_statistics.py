@@ -1,11 +1,13 @@
 """Streaming statistics against those of the whole."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from bce_conformance.conformance.judging.ulp_statistics import ErrorStatistics
+from bce_conformance.results.cells import HISTOGRAM
 
 
 def of(*pieces: list[float]) -> ErrorStatistics:
@@ -63,3 +65,28 @@ def test_errors_with_counts_are_errors_that_occur_so_often() -> None:
     counted.add(values, counts)
     one_by_one.add(errors)
     assert counted.summary() == one_by_one.summary()
+
+
+def test_the_histogram_counts_each_result_once_in_its_interval() -> None:
+    random = np.random.default_rng(2)
+    errors = np.concatenate([np.exp2(random.uniform(-5, 60, 4_000)), HISTOGRAM, [0.0, np.inf]])
+    above = np.nextafter(HISTOGRAM, np.inf)
+    found = of(list(errors[:1_000]), list(errors[1_000:]), list(above)).summary()
+    assert found is not None
+    every = np.concatenate([errors, above])
+    edges = [-1.0, *HISTOGRAM, np.finfo(np.float64).max, np.inf]
+    counted = [int(((low < every) & (every <= high)).sum()) for low, high in pairwise(edges)]
+    assert sum(counted) == every.size
+    # The logarithm of the next number above a bound may round to that of the bound.
+    apart = np.abs(np.array(found.histogram) - counted)
+    assert apart.max() <= 1
+    assert sum(found.histogram) == every.size
+
+
+def test_the_histogram_ends_with_the_largest_error() -> None:
+    found = of([0.0, 0.3, 3.0], [0.4]).summary()
+    assert found is not None
+    assert found.histogram == (1, 2, 0, 0, 1)
+    infinite = of([0.0, np.inf]).summary()
+    assert infinite is not None
+    assert infinite.histogram == (1, *[0] * 10, 1)

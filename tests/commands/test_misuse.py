@@ -1,0 +1,72 @@
+"""What users do wrong is answered in words: the argument, what is wrong, and what to do."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bce_conformance.cli import app
+
+ONE = "--logit=1 --target=1"
+FILES = {
+    "broken.json": b"{broken",
+    "other.json": b'{"a": 1}',
+    "binary.json": b"\xff\xfe",
+    "a_file": b"x",
+    "ledger.toml": b"[mechanism.x]",
+    "claims.toml": b'level = "B"',
+}
+WRONG = {
+    "run --out=a_file": "--out a_file cannot be written: File exists; choose another folder",
+    "run --seed=abc": "Invalid value for '--seed'",
+    "run --time-limit=0": "time_limit is 0.0; it must be positive",
+    "run --quiet --verbose": "exclude each other: give one of them",
+    "run --memory=-1GiB": "accepted is a positive number with one of the units",
+    "run --ledger=ledger.toml": "ledger.toml, mechanism x: no field",
+    "run --ledger=binary.json": "binary.json",
+    "run --claims=AA": "name yours with --backend",
+    "run --claims=claims.toml --backend=torch::math:sqrt": "known are A, AA, AAA",
+    "run --dtypes=float32": "say what --claims is about, which is missing",
+    "run --backend=nosuch.module:Class": "there is no module nosuch, installed or here",
+    "run --backend=torch::./nofile.py:loss": "there is no file ./nofile.py",
+    "explain native": "--logits is missing; accepted are numbers",
+    "explain native --logit=1": "--targets is missing; accepted are numbers",
+    "explain native --logit=abc --target=1": "'abc' is not a number: decimal, hex such as",
+    "explain native --logit='[1, 2' --target=1": "'[1, 2' is no JSON",
+    "explain native --call=broken.json": "--call is 'broken.json': no JSON",
+    "explain native --call=other.json": "the call has 'a', which is no field",
+    "explain native --call=binary.json": "--call is 'binary.json': no text",
+    f"explain native --call=other.json {ONE}": "leave out --logits",
+    f"explain native {ONE} --write=nowhere/call.json": "--write is nowhere/call.json, which cannot",
+    f"explain native {ONE} --weight-dtype=float32": "--weight-dtype is given without --weight",
+    "report broken.json": "broken.json: not JSON at line 1, column 2",
+    "report other.json": "name another file, or make it again with bce-conformance run",
+    "report a_file": "a_file is no results.json, nor a folder that has one",
+    "compare a_file torch": "compare two runs, or two backends",
+    "findings binary.json": "binary.json: not UTF-8 at byte 0",
+    "findings export a_file": "DIR is 'a_file': Not a directory; give a folder that can be written",
+    "sweep native --targets=": "targets is empty; accepted are numbers such as",
+    "sweep native --targets=0.3 --dtype=float16": "no float16; the nearest is 0.300048828125",
+    "sweep native --samples=5": "--samples is needed for float64",
+    "sweep native --out=a_file": "--out a_file cannot be written: File exists",
+    "bench --rounds=0": "Invalid value for '--rounds'",
+    "bench --size=31": "size is 31; accepted are multiples of 8",
+    "bench --backend=native --out=a_file": "--out a_file cannot be written: File exists",
+    "reproduce nothing": "accepted is requirement/backend/device/dtype, such as",
+    "ledger check a_file": "a_file is no results.json, nor a folder that has one",
+    "ledger update other.json": "name another file, or make it again with bce-conformance run",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_misuse_is_answered_in_words(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, shlex.split(line), env={"COLUMNS": "300", "NO_COLOR": "1"})
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert WRONG[line] in done.stderr
+    assert "Traceback" not in done.stderr
