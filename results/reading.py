@@ -201,8 +201,8 @@ def cell(entry: Mapping[str, Any]) -> Cell:
 
 
 def _errors(entry: Mapping[str, Any]) -> UlpStatistics:
-    given = {**entry, "histogram": tuple(entry.get("histogram", ()))}
-    return UlpStatistics(**{n: v if n == "histogram" else float(v) for n, v in given.items()})
+    numbers = {name: float(value) for name, value in entry.items() if name != "histogram"}
+    return UlpStatistics(**numbers, histogram=tuple(entry.get("histogram", ())))
 
 
 def witness(entry: Mapping[str, Any]) -> Witness:

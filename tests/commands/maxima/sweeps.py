@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
+PLANTED = Path(__file__).parents[2] / "conformance" / "sweeping"
 FILES = ("sweep.json", "sweep.csv", "sweep.tex")
 TARGETS = ",".join(str(number / 32) for number in range(20))
 SLOW = ("planted:Slow", "--dtype=float16", f"--targets={TARGETS}", "--quantity=loss")

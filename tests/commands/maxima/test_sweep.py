@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.sweeps import SLOW, bytes_of, pieces, started, sweep
+from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 
 def points(folder: Path) -> int:

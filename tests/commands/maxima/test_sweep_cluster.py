@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.sweeps import SLOW, bytes_of, pieces, program, started, sweep
+from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, program, started, sweep
 
 pytest.importorskip("distributed")
 

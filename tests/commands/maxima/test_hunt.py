@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-PLANTED = Path(__file__).parents[1] / "conformance" / "sweeping"
+PLANTED = Path(__file__).parents[2] / "conformance" / "sweeping"
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
