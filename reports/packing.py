@@ -112,6 +112,5 @@ def packed_cells(results: Results) -> dict[str, Any]:
 def _shown(name: str, value: float) -> float | None:
     """A figure as the page needs it: a share is never rounded up, and infinity is null."""
     if name == "correctly_rounded":
-        whole: int = math.floor(value * 10**SHARE)
-        return whole / 10**SHARE
+        return math.floor(value * 10.0**SHARE) / 10.0**SHARE
     return None if math.isinf(value) else float(f"{value:.{DIGITS}g}")
