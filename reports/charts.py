@@ -48,9 +48,9 @@ DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4))
 """Dashes of the backends in their order. Their number and that of the colours have no common
 divisor: 80 backends look different from each other."""
 
-DIGITS, FAR_DIGITS = 4, 2
-"""Significant digits of a drawn point, a tenth of a pixel, and of a logit beyond ``NEAR``, where
-there is a point a decade; results.json has all of them."""
+DIGITS, FAR_DIGITS, ERROR_DIGITS = 4, 2, 3
+"""Significant digits of a drawn logit, of one beyond ``NEAR``, where there is a point a decade, and
+of an error, whose scale is logarithmic: a tenth of a pixel. results.json has all of them."""
 
 NEAR = (0.01, 1000.0)
 """Sizes of logits between which losses change, and where points are dense."""
@@ -188,7 +188,7 @@ def _drawn(value: float, digits: int = DIGITS) -> float:
 
 def _error(ulp: float) -> float:
     """An error as it is drawn, on the same side of every level's bound as it is."""
-    drawn = _drawn(ulp)
+    drawn = _drawn(ulp, ERROR_DIGITS)
     crossed = any((drawn > bound) != (ulp > bound) for bound in LEVEL_LINES)
     return ulp if crossed else drawn
 
