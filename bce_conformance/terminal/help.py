@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "native --targets 0 --range 0x0:0xffff --resume",
         "torch --status",
     ),
+    "hunt": ("torch --budget 60s", "jax --dtype float16 --quantity grad_logits --json"),
     "report": ("reports/out --format junit --format badge", "some --timings reports/out"),
     "compare": ("before/ after/ --html compare.html", "jax@pip=0.7.2 jax --dtype float32"),
     "history": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,7 +22,8 @@ from tests.planted.levels import levels_of
 from tests.planted.plants import right_result
 
 ROWS = [row for row in covering(2) if row["dtype"] == "float32" and not is_costly(row)]
-MORE_ROWS = [row for row in covering(3)[:400] if row["dtype"] == "float32" and not is_costly(row)]
+SMALL = [row for row in covering(3) if row["dtype"] == "float32" and not is_costly(row)]
+MORE_ROWS = random.Random(0).sample(SMALL, 120)
 
 
 class Right:
@@ -68,7 +70,7 @@ def has(levels: dict[str, str], name: str, level: str) -> bool:
     [
         {"targets format": "bool"},
         {"quantities": "everything"},
-        {"reduction": "mean", "quantities": "hvp_logits"},
+        {"reduction": "mean", "quantities": "jvp_logits"},
         {"weight shape": "given", "quantities": "grad_targets"},
         {"shape": "empty"},
     ],
@@ -173,11 +175,11 @@ def test_what_fails_by_chance_in_threads_is_found_once() -> None:
     assert not survey.left
     assert not survey.by_chance
     made = {call.levels["repetition"] for call in survey.calls[-20:]}
-    assert made == {"once", "twice", "changed"}
+    assert made == {"once", "twice", "changed", "other format"}
 
 
 def test_what_fails_once_in_threads_is_told_and_no_refusal() -> None:
-    survey = surveyor(Racing(lambda number: number == 2)).made()
+    survey = surveyor(Racing(lambda number: number == 0)).made()
     assert not survey.refusals
     assert survey.by_chance == ["crashed: SIGSEGV"]
     assert len(survey.calls) == len(ROWS)
