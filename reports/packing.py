@@ -24,7 +24,7 @@ FIELDS = (
 )
 """What the page knows of a cell."""
 
-DIGITS, SHARE = 5, 6
+DIGITS, SHARE = 6, 7
 """Significant digits of an error, and decimals of a share; the page shows fewer."""
 
 ERRORS = ("max", "p99", "mean", "correctly_rounded")
@@ -113,5 +113,4 @@ def _shown(name: str, value: float) -> float | None:
     """A figure as the page needs it: a share is never rounded up, and infinity is null."""
     if name == "correctly_rounded":
         return math.floor(value * 10.0**SHARE) / 10.0**SHARE
-    rounded = float(f"{value:.{DIGITS}g}")
-    return None if math.isinf(value) else rounded if math.isfinite(rounded) else value
+    return None if math.isinf(value) else float(f"{value:.{DIGITS}g}")
