@@ -78,6 +78,11 @@ def claims_of(claims: str | None, dtypes: str, without: str) -> Claims | None:
     )
 
 
+Quantities = Annotated[
+    str, typer.Option("--quantity", metavar="NAMES", help="such as loss,grad_logits")
+]
+TimeLimit = Annotated[float, typer.Option(help="seconds for one call")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
 

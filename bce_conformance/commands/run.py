@@ -27,6 +27,7 @@ from .options import (
     InstructionSet,
     Ledgers,
     TierName,
+    TimeLimit,
     Without,
     backend_ids,
     claims_of,
@@ -70,7 +71,7 @@ def run(
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
     overwrite: Overwrite = False,
-    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = TIME_LIMIT,
+    time_limit: TimeLimit = TIME_LIMIT,
     memory: Memory = None,
     ledger: Ledgers = [],  # noqa: B006
     isa: InstructionSet = "",

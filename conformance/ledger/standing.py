@@ -104,7 +104,8 @@ class Ledger:
         self._claims = claims
         self._files = {file.backend: file for file in files}
         self.witnesses = tuple(w for file in self._files.values() for w in file.witnesses)
-        self.found = tuple(witness for witness in found if witness not in set(self.witnesses))
+        known = set(self.witnesses)
+        self.found = tuple(witness for witness in found if witness not in known)
         self._cells: dict[Place, list[Deviation]] = {}  # on any device
         for file in self._files.values():
             for deviation in file.deviations:

@@ -53,14 +53,15 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     """The array in a layout, a level of the factors about layouts.
 
     Args:
-        values: any shape; for ``overlapping`` what the function of that name gave.
+        values: any shape; for ``overlapping`` what the function of that name gave, for
+            ``interleaved`` what it will be given.
         layout: the level.
         random: chooses dimensions, distances and orders.
 
     Raises:
         ValueError: the layout is unknown.
     """
-    if layout in ("C", "overlapping"):
+    if layout in ("C", "overlapping", "interleaved"):
         return values
     if layout == "F":
         return transposed(values)

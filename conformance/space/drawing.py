@@ -132,8 +132,6 @@ class _Drawing:
 
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
-        if layout == "interleaved":
-            return array  # the logits are not yet beside it
         if layout == "overlapping":
             array = overlapping(array, self.random)
         return arranged(array, layout, self.random)

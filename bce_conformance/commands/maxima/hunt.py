@@ -12,7 +12,14 @@ import typer
 
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
-from bce_conformance.commands.options import AsJson, DtypeName, InstructionSet
+from bce_conformance.commands.options import (
+    AsJson,
+    DtypeName,
+    InstructionSet,
+    Quantities,
+    Quiet,
+    TimeLimit,
+)
 from bce_conformance.conformance.hunting.corpus import add
 from bce_conformance.conformance.hunting.document import document, edges_of, write_calls
 from bce_conformance.conformance.hunting.hunt import Hunt, HuntError
@@ -40,9 +47,7 @@ def seconds(text: str) -> float:
 def hunt(
     backend: Annotated[str, typer.Argument(metavar="BACKEND", help="id or package.module:Class")],
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
-    quantity: Annotated[
-        str, typer.Option(metavar="NAMES", help="such as loss,grad_logits")
-    ] = "loss,grad_logits",
+    quantity: Quantities = "loss,grad_logits",
     targets: Annotated[
         str, typer.Option(metavar="NUMBERS", help="the only ones, such as 0,1; any from 0 to 1")
     ] = ANY,
@@ -59,8 +64,8 @@ def hunt(
     seed: Annotated[int, typer.Option(min=0, help="of all that is tried")] = 0,
     isa: InstructionSet = "",
     out: Annotated[Path, typer.Option(help="folder for the corpus and the calls")] = FOLDER,
-    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = 10 * TIME_LIMIT,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    time_limit: TimeLimit = 10 * TIME_LIMIT,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Search for the inputs at which a backend is worst.

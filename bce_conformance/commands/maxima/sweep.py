@@ -13,7 +13,15 @@ import typer
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed, resolve
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import similar
-from bce_conformance.commands.options import AsJson, DtypeName, InstructionSet, backend_ids
+from bce_conformance.commands.options import (
+    AsJson,
+    DtypeName,
+    InstructionSet,
+    Quantities,
+    Quiet,
+    TimeLimit,
+    backend_ids,
+)
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.cluster import START_LIMIT, Cluster, client_of
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
@@ -58,9 +66,7 @@ def sweep(
     targets: Annotated[
         str, typer.Option(metavar="NUMBERS", help="such as 0,1,0.5; 16 bits: unit, outside, all")
     ] = "0,1",
-    quantity: Annotated[
-        str, typer.Option(metavar="NAMES", help="such as loss,grad_logits")
-    ] = "loss,grad_logits",
+    quantity: Quantities = "loss,grad_logits",
     range_: Annotated[
         str | None,
         typer.Option("--range", metavar="LO:HI", help="bit patterns in hex, both included"),
@@ -76,10 +82,10 @@ def sweep(
     status: Annotated[
         bool, typer.Option("--status", help="show how far the backend's sweeps are, and leave")
     ] = False,
-    time_limit: Annotated[float, typer.Option(help="seconds for one call")] = 10 * TIME_LIMIT,
+    time_limit: TimeLimit = 10 * TIME_LIMIT,
     scheduler: Scheduler = "",
     wait: Wait = START_LIMIT,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge every bit pattern of the logits, one target at a time.
