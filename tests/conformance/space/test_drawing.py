@@ -73,3 +73,18 @@ def test_a_weight_that_is_given_is_part_of_any_shape() -> None:
     bare = repaired({**row, "weight shape": "none"}, keep="weight shape")
     assert bare is not None
     assert not is_part_of(frozenset({("weight shape", "given")}), bare)
+
+
+def test_few_values_of_a_broadcast_weight_stand_in_no_order() -> None:
+    """An index that is off by a block's length, or by any number of elements, reads others."""
+    long = ({"size": "tall", "weight shape": "lead"}, {"size": "wide", "weight shape": "last"})
+    for wanted in long:
+        rows = (row for row in covering(3) if wanted.items() <= row.items())
+        weights = [draw(row).weight for row in rows if row["weight"] == "moderate"]
+        assert weights
+        for weight in weights:
+            assert weight is not None
+            flat = np.ravel(weight).astype(np.float64)
+            assert len(np.unique(flat)) <= 3
+            if len(np.unique(flat)) > 1:
+                assert all((flat[step:] != flat[:-step]).any() for step in range(1, 129))

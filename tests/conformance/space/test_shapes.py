@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.conformance.space.factors import FACTORS
 from bce_conformance.conformance.space.rules import RULES
-from bce_conformance.conformance.space.shapes import shape_of, size_of
+from bce_conformance.conformance.space.shapes import broadcast_shape, shape_of, size_of
 
 SIZES = {rule.levels[0]: rule.allowed for rule in RULES if rule.other == "size"}
 MANY = [(shape, size) for shape, sizes in SIZES.items() for size in sizes if size != "small"]
@@ -50,3 +50,19 @@ def test_indices_pass_what_16_18_and_20_bits_count() -> None:
     huge = [prod(found) for found in drawn("matrix", "huge")]
     assert min(huge) >= 2**18
     assert max(huge) > 2**20
+
+
+@pytest.mark.parametrize(
+    ("level", "shape", "expected"),
+    [
+        ("last", (5, 6), {(6,), (1, 6)}),
+        ("last", (1, 6), {(6,)}),
+        ("inner", (4, 5, 6), {(4, 1, 6), (4, 5, 1), (1, 5, 1)}),
+        ("inner", (4, 5, 1), {(4, 1, 1), (1, 5, 1)}),
+    ],
+)
+def test_a_weight_is_broadcast_in_every_way_of_its_level(
+    level: str, shape: tuple[int, ...], expected: set[tuple[int, ...]]
+) -> None:
+    drawn = (broadcast_shape(level, shape, np.random.default_rng(seed)) for seed in range(100))
+    assert set(drawn) == expected
