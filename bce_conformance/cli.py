@@ -57,7 +57,7 @@ def main() -> None:
     """Run the command line; an error of the suite itself exits 3."""
     write_all_characters()
     try:
-        app()
+        app(prog_name="bce-conformance")  # by whatever name it is run
     except Exception:
         errors.print_exception()
         sys.exit(Exit.SUITE_FAILED)

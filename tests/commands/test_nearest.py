@@ -1,6 +1,7 @@
 """A wrong id is answered with the right one wherever an id is taken; every example is accepted."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,13 @@ def test_examples_are_shown_and_are_accepted(name: str) -> None:
         typed = f"  bce-conformance {name.removesuffix(' list')} {arguments}".rstrip()
         assert typed in shown.splitlines()
         COMMANDS[name].make_context(name, shlex.split(arguments))  # raises what is misuse
+
+
+def test_examples_are_shown_to_whoever_runs_the_package_by_its_name() -> None:
+    line = [sys.executable, "-m", "bce_conformance", "findings", "export", "--help"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: bce-conformance findings export ")
+    assert f"bce-conformance findings export {EXAMPLES['findings export'][0]}" in done.stdout
 
 
 @pytest.mark.parametrize(
