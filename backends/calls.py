@@ -27,10 +27,21 @@ DTYPES: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
 FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
 # How a call is made among others: alone; between some for which the contents of its arrays are
-# others, written over them; at the same time in several threads; or after itself in another format.
-REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format")
+# others, written over them; at the same time in several threads; or after itself in another format,
+# or with its axes exchanged.
+REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "other shape")
+# How automatic differentiation is used: its backward pass follows on the evaluation; it follows on
+# another one, with other logits; it is a second one, after one with another cotangent; it adds to
+# gradients that the operands hold; or it is off while the loss is evaluated.
+AUTOGRAD: tuple[str, ...] = ("usual", "interleaved", "retained", "accumulated", "off")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
-_PLAIN: dict[str, object] = {"forms": {}, "interface": "function", "arguments": {}, "threads": None}
+_PLAIN: dict[str, object] = {
+    "forms": {},
+    "interface": "function",
+    "arguments": {},
+    "threads": None,
+    "autograd": "usual",
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class LossCall:
         arguments: further keyword arguments of the function or class, such as ``size_average``.
         threads: how many threads the backend may use for it; None means as many as it likes.
         repetition: one of ``REPETITIONS``; the worker sees to it, not the adapter.
+        autograd: one of ``AUTOGRAD``.
     """
 
     logits: Array
@@ -72,6 +84,7 @@ class LossCall:
     arguments: Mapping[str, bool | str | None] = field(default_factory=dict)
     threads: int | None = None
     repetition: str = "once"
+    autograd: str = "usual"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.quantities) - set(QUANTITIES))
@@ -88,6 +101,8 @@ class LossCall:
             raise ValueError(f"interface is {self.interface!r}; accepted are {INTERFACES}")
         if self.repetition not in REPETITIONS:
             raise ValueError(f"repetition is {self.repetition!r}; accepted are {REPETITIONS}")
+        if self.autograd not in AUTOGRAD:
+            raise ValueError(f"autograd is {self.autograd!r}; accepted are {AUTOGRAD}")
 
     @property
     def extensions(self) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ bfloat16 crosses as its 16 bits: Paddle itself speaks of it to NumPy as uint16.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -29,7 +31,7 @@ class PaddleAdapter(Adapter):
 
     framework = "paddle"
     dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "autograd")
 
     def module(self) -> ModuleType:
         """Import paddle."""
@@ -65,13 +67,15 @@ class PaddleAdapter(Adapter):
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
-            loss = loss_of(tensors["logits"])
-            raw["loss"] = loss
+            with paddle.no_grad() if call.autograd == "off" else nullcontext():
+                raw["loss"] = loss = loss_of(tensors["logits"])
             if wanted:
+                if call.autograd == "interleaved":
+                    other = (-tensors["logits"]).detach()
+                    other.stop_gradient = tensors["logits"].stop_gradient
+                    loss_of(other)
                 operands = [tensors[name] for name in wanted]
-                found = paddle.grad(
-                    [loss], operands, [cotangent], retain_graph=second, allow_unused=True
-                )
+                found = self.gradients(loss, operands, cotangent, call.autograd, kept=second)
                 raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
             if second:
                 logits = [tensors["logits"]]
@@ -84,6 +88,31 @@ class PaddleAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def gradients(
+        self, loss: Any, operands: list[Any], cotangent: Any, autograd: str, *, kept: bool
+    ) -> list[Any]:
+        """Return the gradients of ``loss`` by the backward pass that a call asks for.
+
+        Args:
+            loss: what is differentiated.
+            operands: in what.
+            cotangent: of the shape of ``loss``; None for ones.
+            autograd: one of ``AUTOGRAD``.
+            kept: whether the graph is needed afterwards.
+        """
+        paddle = self.module()
+        differentiate = partial(paddle.grad, [loss], operands, allow_unused=True)
+        if autograd in ("retained", "accumulated"):
+            other = paddle.full_like(loss if cotangent is None else cotangent, 0.5)
+            found = differentiate([other], retain_graph=True)
+            for operand, earlier in zip(operands, found, strict=True):
+                # Numbers that are added to −0 keep their bits.
+                operand.grad = None if earlier is None else paddle.full_like(earlier, -0.0)
+        if autograd != "accumulated":
+            return differentiate([cotangent], retain_graph=kept)  # type: ignore[no-any-return,unused-ignore]
+        paddle.autograd.backward([loss], [cotangent], retain_graph=kept)
+        return [operand.grad for operand in operands]
 
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` as a tensor on ``device``, with its strides over a copy of memory."""

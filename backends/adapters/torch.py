@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
@@ -33,7 +33,10 @@ class TorchAdapter(Adapter):
     """Eager PyTorch."""
 
     framework = "torch"
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
+    extensions: ClassVar[tuple[str, ...]] = (
+        *("forms", "interface", "arguments"),
+        *("threads", "autograd"),
+    )
     dispatch: ClassVar[tuple[str, ...]] = ("ATEN_CPU_CAPABILITY",)
 
     def module(self) -> ModuleType:
@@ -78,12 +81,17 @@ class TorchAdapter(Adapter):
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
-            if "loss" in call.quantities or wanted:
+            if call.autograd == "off":
+                with torch.inference_mode():
+                    raw["loss"] = loss_of(logits)
+            elif "loss" in call.quantities or wanted:
                 raw["loss"] = loss_of(logits)
             if wanted:
                 ones = torch.ones_like(raw["loss"]) if cotangent is None else cotangent
                 operands = [tensors[name] for name in wanted]
-                found = torch.autograd.grad(raw["loss"], operands, ones, allow_unused=True)
+                if call.autograd == "interleaved":
+                    loss_of((-logits.detach()).requires_grad_(logits.requires_grad))
+                found = self.gradients(raw["loss"], operands, ones, call.autograd)
                 raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
             if "hvp_logits" in call.quantities:
                 raw["hvp_logits"] = self.second(loss_of, logits.detach(), tangent, cotangent)
@@ -94,6 +102,22 @@ class TorchAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def gradients(
+        self, loss: Any, operands: list[Any], cotangent: Any, autograd: str
+    ) -> Sequence[Any]:
+        """Return the gradients of ``loss`` by the backward pass that a call asks for."""
+        torch = self.module()
+        if autograd in ("retained", "accumulated"):
+            other = torch.full_like(cotangent, 0.5)
+            found = torch.autograd.grad(loss, operands, other, retain_graph=True, allow_unused=True)
+            for operand, earlier in zip(operands, found, strict=True):
+                # Numbers that are added to −0 keep their bits.
+                operand.grad = None if earlier is None else torch.full_like(earlier, -0.0)
+        if autograd != "accumulated":
+            return torch.autograd.grad(loss, operands, cotangent, allow_unused=True)  # type: ignore[no-any-return,unused-ignore]
+        torch.autograd.backward(loss, cotangent, inputs=operands)
+        return [operand.grad for operand in operands]
 
     def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
         """Return the derivative of the loss along ``tangent`` by forward mode."""

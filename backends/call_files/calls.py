@@ -57,7 +57,7 @@ from .arrays import (
 VERSION = 1
 _OTHERS = (
     *("reduction", "quantities", "device", "forms", "interface", "arguments", "threads"),
-    "repetition",
+    *("repetition", "autograd"),
 )
 _FIELDS = ("version", "dtype", "memory", *ARRAYS, *_OTHERS)
 _OWN = ("dtype", "shape", *CONTENTS, *LAYOUT)
@@ -73,6 +73,7 @@ _PLAIN: dict[str, Json] = {
     "arguments": {},
     "threads": None,
     "repetition": "once",
+    "autograd": "usual",
 }
 _KINDS: dict[str, tuple[Any, str]] = {
     "reduction": (str, "a text"),
@@ -83,6 +84,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "arguments": (dict, "an object"),
     "threads": (int | None, "an integer or null"),
     "repetition": (str, "a text"),
+    "autograd": (str, "a text"),
 }
 
 

@@ -1,4 +1,4 @@
-"""How a call is made among others: alone, between some with other numbers or formats, in threads.
+"""How a call is made among others: alone, after like ones, between some, in threads.
 
 Guarantees that what is returned is the result of the call itself, and that its arrays hold
 afterwards what they held before. Nothing here may import a framework, since it runs in the worker.
@@ -31,19 +31,38 @@ _SWITCHED = 1e-5  # seconds after which Python lets another thread run
 
 
 def prepare(adapter: Any, call: LossCall) -> None:
-    """Make what comes before a call is bound: of ``other format`` the call in that format.
+    """Make what comes before a call is bound: of ``other format`` or ``other shape`` such a call.
 
-    It is a narrower one, or a wider one of those of 16 bits. What is kept for shapes without their
-    format shows in the call itself. What comes of the other one is not this one's matter.
+    What is kept for a shape without its format, or for a number of elements without their shape,
+    shows in the call itself. What comes of the other one is not this one's matter.
     """
-    if call.repetition != "other format":
-        return
-    other = np.dtype(_OTHER_FORMAT.get(call.logits.dtype.name, "float32"))
     arrays = {name: getattr(call, name) for name in ARRAYS}
-    floating = {n: a for n, a in arrays.items() if a is not None and a.dtype.kind not in "biu"}
+    given = {name: array for name, array in arrays.items() if array is not None}
     with suppress(Exception), warnings.catch_warnings(action="ignore"):
-        cast = {name: array.astype(other) for name, array in floating.items()}
-        adapter.fetch(adapter.bind(replace(call, **cast))())
+        if call.repetition == "other format":
+            other = _in_another_format(given)
+        elif call.repetition == "other shape":
+            other = _with_axes_exchanged(given)
+        else:
+            return
+        adapter.fetch(adapter.bind(replace(call, **other))())
+
+
+def _in_another_format(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays that are no counts in a narrower format, those of 16 bits in a wider one."""
+    other = np.dtype(_OTHER_FORMAT.get(arrays["logits"].dtype.name, "float32"))
+    return {n: array.astype(other) for n, array in arrays.items() if array.dtype.kind not in "biu"}
+
+
+def _with_axes_exchanged(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays, dense, with the first axis and the last but one exchanged; of two these."""
+    count = arrays["logits"].ndim
+    last = max(count - 2, 1)
+    found = {}
+    for name, array in arrays.items():
+        full = array.reshape((1,) * (count - array.ndim) + array.shape) if array.ndim else array
+        found[name] = np.ascontiguousarray(full.swapaxes(0, last) if array.ndim else array)
+    return found
 
 
 def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:

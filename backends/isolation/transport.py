@@ -170,6 +170,7 @@ def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Mes
         "arguments": dict(call.arguments),
         "threads": call.threads,
         "repetition": call.repetition,
+        "autograd": call.autograd,
     }
 
 

@@ -80,7 +80,8 @@ def _rest(call: LossCall) -> Iterator[Row]:
         value = getattr(call, name)
         if value:
             yield name, str(value)
-    for name, usual in (("interface", "function"), ("repetition", "once"), ("device", "cpu")):
+    usually = {"interface": "function", "repetition": "once", "autograd": "usual", "device": "cpu"}
+    for name, usual in usually.items():
         if getattr(call, name) != usual:
             yield name, getattr(call, name)
 

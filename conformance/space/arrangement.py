@@ -22,6 +22,9 @@ _SPARSE = 4
 # So few elements lie so many apart at times: beyond 16 bits.
 _FEW = 8
 _WIDE = (65_537, 70_000)
+# So many of the dense arrays do not begin where a vector does, of so many elements at most.
+_WITHIN = 0.4
+_VECTOR = 16
 _WINDOWS = 999  # elements up to which an array may consist of windows, whose rows all differ
 
 
@@ -61,7 +64,9 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     Raises:
         ValueError: the layout is unknown.
     """
-    if layout in ("C", "overlapping", "interleaved"):
+    if layout == "C":
+        return _from_within(values, random) if random.random() < _WITHIN else values
+    if layout in ("overlapping", "interleaved"):
         return values
     if layout == "F":
         return transposed(values)
@@ -76,6 +81,14 @@ def arranged(values: Array, layout: str, random: Random) -> Array:
     if layout == "read-only":
         return read_only(values)
     raise ValueError(f"layout is {layout!r}, which is no level of the factors about layouts")
+
+
+def _from_within(values: Array, random: Random) -> Array:
+    """Dense from one of the first elements of a larger array on: no address of a vector."""
+    before = int(random.integers(1, _VECTOR))
+    larger = np.full(values.size + before, _foreign(values.dtype), values.dtype)
+    larger[before:] = values.ravel()
+    return larger[before:].reshape(values.shape)
 
 
 def _permuted(values: Array, random: Random) -> Array:

@@ -22,6 +22,7 @@ from .shapes import DISTINCT, SMALL, Random, Shape, broadcast_shape, shape_of
 _DISTINCT_BROADCAST = 3
 _LAST = 5  # elements at the end that are of another level, where one says so
 _DIRECTED = ("jvp_logits", "hvp_logits", "everything")
+_THREADS = {"one": 1, "eight": 8}
 _INTEGERS = {"int": "int8 int16 int32 int64", "uint": "uint8 uint16 uint32 uint64"}
 
 
@@ -79,9 +80,10 @@ class _Drawing:
             cotangent=self._cotangent(quantities),
             tangent=self._tangent(),
             interface=self.levels["interface"],
-            threads=1 if self.levels["threads"] == "one" else None,
+            threads=_THREADS.get(self.levels["threads"]),
             # The same call again is a call of its own, which is compared with this one.
             repetition="once" if repetition == "twice" else repetition,
+            autograd=self.levels["autograd"],
         )
 
     def _logits(self) -> Array:

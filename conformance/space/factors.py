@@ -232,6 +232,7 @@ FACTORS: tuple[Factor, ...] = (
         "threads",
         ("default", "as many as the implementation likes"),
         ("one", "another split of the work"),
+        ("eight", "more than there were at first: memory that was measured out for fewer"),
     ),
     _factor(
         "repetition",
@@ -240,5 +241,14 @@ FACTORS: tuple[Factor, ...] = (
         ("changed", "its arrays held other numbers in the calls before and after: caches, buffers"),
         ("at once", "the same call in several threads: buffers that they share"),
         ("other format", "after the same call in another format: what is kept for a shape"),
+        ("other shape", "after it with axes exchanged: what is kept for a number of elements"),
+    ),
+    _factor(
+        "autograd",
+        ("usual", "the backward pass follows on the evaluation"),
+        ("interleaved", "after an evaluation with other logits: what is saved is overwritten"),
+        ("retained", "a second backward pass, with another cotangent: what the first one left"),
+        ("accumulated", "it adds to gradients that the operands hold: as in training loops"),
+        ("off", "the loss alone, without a graph: evaluation has a path of its own"),
     ),
 )

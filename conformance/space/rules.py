@@ -131,6 +131,8 @@ def _rules_of_shapes() -> Iterator[Rule]:
     for factor in ("weight", "pos_weight", "cotangent", "tangent"):
         allowed = (ABSENT, "not given", "moderate")
         yield Rule("shape", ("empty",), factor, allowed, empty)
+    flat = ("0-d", "one", "few", "vector", "empty")
+    yield Rule("repetition", ("other shape",), "shape", _names("shape", but=flat), "it has no axes")
 
 
 def _rules_of_weights(operand: str) -> Iterator[Rule]:
@@ -185,6 +187,11 @@ def _rules_of_derivatives() -> Iterator[Rule]:
     yield Rule("quantities", others, "tangent", (ABSENT,), "no direction is asked for")
     along = _names("tangent", but=(ABSENT,))
     yield Rule("quantities", directed, "tangent", along, "a direction is asked for")
+    alone, without = ("usual", "off"), ("jvp_logits", "hvp_logits")
+    yield Rule("quantities", ("loss",), "autograd", alone, "no gradient is asked for")
+    yield Rule("quantities", without, "autograd", ("usual",), "no gradient is asked for")
+    yield Rule("autograd", ("off",), "quantities", ("loss",), "there is no gradient")
+    yield Rule("repetition", ("at once",), "autograd", alone, "an operand holds one gradient")
 
 
 RULES: tuple[Rule, ...] = tuple(_rules())

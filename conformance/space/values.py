@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from ml_dtypes import finfo
 from numpy.typing import NDArray
 
 from bce_conformance.backends.calls import Array
@@ -181,9 +182,24 @@ def _some(values: Array, special: tuple[float, ...], random: Random) -> Array:
         return values
     chosen = random.random(values.size) < _SOME
     chosen[random.integers(values.size)] = True
-    return np.where(chosen, random.choice(np.array(special), values.size), values).astype(
-        values.dtype
-    )
+    found = np.where(chosen, random.choice(np.array(special), values.size), values)
+    return _any_nan(found.astype(values.dtype), random)
+
+
+def _any_nan(values: Array, random: Random) -> Array:
+    """The values, whose NaN have any sign and payload, or one of ones alone, as GPUs make it.
+
+    A conversion that rounds by adding to the bits makes a number of the last.
+    """
+    at = np.flatnonzero(np.isnan(values)) if values.dtype.kind not in "biu" else np.empty(0, int)
+    if at.size:
+        below = (1 << (finfo(values.dtype).nmant - 1)) - 1  # the bits of the payload
+        payload = random.integers(0, 2**62, at.size) & below
+        payload[random.random(at.size) < 0.5] = below
+        bits = values.view(f"u{values.itemsize}")
+        bits[at] |= payload.astype(bits.dtype)
+        values[at] = np.where(random.random(at.size) < 0.5, values[at], -values[at])
+    return values
 
 
 # For each format those with fewer digits or of less range, and those with more digits.

@@ -97,6 +97,13 @@ class HangWithoutInterpreter(Echo):
         ctypes.PyDLL(None).sleep(1000)
 
 
+class Busy(Echo):
+    def fault(self, call):
+        end = time.process_time() + 1.0
+        while time.process_time() < end:
+            pass
+
+
 class HangWithChild(Echo):
     def fault(self, call):
         child = subprocess.Popen(["sleep", "1000"])

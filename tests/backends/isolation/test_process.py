@@ -86,6 +86,23 @@ def test_a_call_that_hangs_is_ended_at_the_limit(name: str) -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux counts who waits")
+def test_time_in_which_others_keep_it_from_running_does_not_count() -> None:
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    started = time.monotonic()
+    try:
+        answer, *_ = outcomes("Busy", time_limit=1.5)
+    finally:
+        for one in others:
+            one.kill()
+            one.wait()
+        os.sched_setaffinity(0, usable)
+    assert isinstance(answer, LossResult), answer
+    assert time.monotonic() - started > 2.5
+
+
 def test_the_limit_of_a_single_call_overrides_the_usual_one() -> None:
     with BackendProcess(resolve("faulty:Hang"), time_limit=100) as backend:
         assert backend.evaluate(BAD, time_limit=0.25) == Failure("timeout", "after 0.25 s")

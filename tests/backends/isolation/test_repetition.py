@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 from bce_conformance.backends.calls import REPETITIONS, LossCall, LossResult
 from bce_conformance.backends.isolation.repetition import evaluated, prepare
@@ -48,7 +49,7 @@ def remembering() -> Callable[[LossCall], Array]:
 
 def overwriting() -> Callable[[LossCall], Array]:
     """Returns the same buffer each time."""
-    buffer = np.empty(3)
+    buffer = np.empty((2, 3))
 
     def loss(call: LossCall) -> Array:
         buffer[...] = honest(call)
@@ -64,6 +65,18 @@ def planning() -> Callable[[LossCall], Array]:
     def loss(call: LossCall) -> Array:
         format_ = formats.setdefault(call.logits.shape, call.logits.dtype)
         return honest(call) * np.array(1 / 3).astype(format_) * 3
+
+    return loss
+
+
+def striding() -> Callable[[LossCall], Array]:
+    """Keeps the step from row to row that a number of elements first came with."""
+    steps: dict[int, int] = {}
+
+    def loss(call: LossCall) -> Array:
+        size = call.logits.itemsize
+        step = steps.setdefault(call.logits.size, call.logits.strides[0] // size)
+        return as_strided(call.logits, strides=(step * size, size)) * call.targets
 
     return loss
 
@@ -96,13 +109,13 @@ def sharing() -> Callable[[LossCall], Array]:
 
 
 def call_of(repetition: str, *, read_only: bool = False, scale: float = 1.0) -> LossCall:
-    logits, targets = np.array([1.0, 2.0, 3.0]) * scale, np.array([4.0, 5.0, 6.0])
+    logits, targets = np.array([[1.0, 2.0, 3.0]] * 2) * scale, np.array([[4.0, 5.0, 6.0]] * 2)
     logits.flags.writeable = targets.flags.writeable = not read_only
     quantities = ("loss", "grad_logits")
     return LossCall(logits, targets, reduction="none", quantities=quantities, repetition=repetition)
 
 
-RIGHT = [4.0, 10.0, 18.0]
+RIGHT = [[4.0, 10.0, 18.0]] * 2
 
 
 @pytest.mark.parametrize("repetition", REPETITIONS)
@@ -110,8 +123,8 @@ RIGHT = [4.0, 10.0, 18.0]
 def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
     call = call_of(repetition, read_only=read_only)
     assert Adapter(honest).made(call).tolist() == RIGHT
-    assert call.logits.tolist() == [1.0, 2.0, 3.0]
-    assert call.targets.tolist() == [4.0, 5.0, 6.0]
+    assert call.logits.tolist() == [[1.0, 2.0, 3.0]] * 2
+    assert call.targets.tolist() == [[4.0, 5.0, 6.0]] * 2
 
 
 @pytest.mark.parametrize(
@@ -122,6 +135,7 @@ def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
         (recording, "changed"),
         (sharing, "at once"),
         (planning, "other format"),
+        (striding, "other shape"),
     ],
 )
 def test_a_fault_shows_in_one_of_them(
@@ -130,8 +144,9 @@ def test_a_fault_shows_in_one_of_them(
     for repetition in REPETITIONS:
         # Of some calls with few elements each is made many times, which one their bytes decide.
         right = all(
-            Adapter(fault()).made(call_of(repetition, scale=2.0**k)).tolist()
-            == [2**k * r for r in RIGHT]
+            np.array_equal(
+                Adapter(fault()).made(call_of(repetition, scale=2.0**k)), np.multiply(RIGHT, 2**k)
+            )
             for k in range(24)
         )
         assert right == (repetition != shown), repetition

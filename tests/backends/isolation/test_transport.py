@@ -238,6 +238,8 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
         interface="class",
         arguments={"size_average": False, "name": "n"},
         threads=3,
+        repetition="changed",
+        autograd="retained",
     )
     got = unpack_call(pack_call(call))
     assert got.quantities == ("grad_targets", "loss")
@@ -246,3 +248,4 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
     assert got.interface == "class"
     assert got.arguments == {"size_average": False, "name": "n"}
     assert got.threads == 3
+    assert (got.repetition, got.autograd) == ("changed", "retained")

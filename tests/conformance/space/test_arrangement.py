@@ -64,6 +64,25 @@ def test_unaligned_elements_are_fields_of_records_at_times() -> None:
     assert steps == {(12, 4), (15, 5)}
 
 
+def test_dense_arrays_begin_anywhere_in_a_vector() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    begins = set()
+    for seed in range(200):
+        laid = arranged(values, "C", np.random.default_rng(seed))
+        assert np.array_equal(laid, values)
+        assert laid.flags.c_contiguous
+        begins.add((laid.ctypes.data - memory_base(laid)) // 4)
+    assert begins == set(range(16))
+
+
+def memory_base(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
+    """The address of the array that one is a part of."""
+    whole = array if array.base is None else array.base
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    return int(whole.ctypes.data)
+
+
 def test_interleaved_arrays_lie_between_one_another() -> None:
     one, other = interleaved(np.arange(4.0), np.arange(4.0, 8.0))
     assert (one.tolist(), other.tolist()) == ([0, 1, 2, 3], [4, 5, 6, 7])

@@ -1,0 +1,71 @@
+"""The ways to use automatic differentiation: all give the same, and what breaks one shows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bce_conformance.backends import BackendProcess, LossCall, LossResult
+from bce_conformance.backends.calls import AUTOGRAD
+
+GRADIENT = ("loss", "grad_logits")
+WAYS = {way: ("loss",) if way == "off" else GRADIENT for way in AUTOGRAD}
+TAPED = f"torch::{Path(__file__).with_name('taped.py')}"
+
+
+def evaluated(process: BackendProcess, way: str, quantities: tuple[str, ...]) -> LossResult:
+    random = np.random.default_rng(0)
+    logits, targets, cotangent = random.random((3, 4, 5)).astype(np.float32)
+    call = LossCall(
+        *(logits, targets),
+        reduction="none",
+        quantities=quantities,
+        cotangent=cotangent if "grad_logits" in quantities else None,
+        autograd=way,
+    )
+    found = process.evaluate(call)
+    assert isinstance(found, LossResult), found
+    assert found.modified == ()
+    return found
+
+
+def differing(process: BackendProcess) -> set[str]:
+    """The ways in which a backend gives other bits."""
+    return {
+        way
+        for way, quantities in WAYS.items()
+        for expected in [evaluated(process, "usual", quantities)]
+        for got in [evaluated(process, way, quantities)]
+        if {q: a.tobytes() for q, a in got.values.items()}
+        != {q: a.tobytes() for q, a in expected.values.items()}
+    }
+
+
+@pytest.mark.parametrize("name", ["torch", "native:torch", "paddle"])
+def test_all_ways_give_the_same(process: Callable[[str], BackendProcess], name: str) -> None:
+    assert differing(process(name)) == set()
+
+
+def test_operands_without_a_gradient_have_none(process: Callable[[str], BackendProcess]) -> None:
+    for way in ("usual", "retained", "accumulated"):
+        got = evaluated(process("paddle"), way, ("grad_logits", "grad_targets"))
+        assert set(got.values) == {"grad_logits"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ("pooled", {"interleaved"}),
+        ("scaled", {"retained", "accumulated"}),
+        ("fused", {"retained"}),
+        ("evaluating", {"off"}),
+    ],
+)
+def test_a_fault_shows(process: Callable[[str], BackendProcess], fault: str, shown: set[str]) -> None:
+    assert differing(process(f"{TAPED}:{fault}")) == shown
+
+
+def test_a_way_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="autograd is 'twice'; accepted are"):
+        LossCall(np.zeros(1), np.zeros(1), autograd="twice")
