@@ -25,7 +25,9 @@ FACTORS = (
     "quantities",
     "interface",
     "threads",
+    "autograd",
 )
+_THREADS = {None: "default", 1: "one", 8: "eight"}
 _DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 
 
@@ -40,7 +42,8 @@ def levels_of(call: LossCall) -> dict[str, str]:
         "reduction": call.reduction,
         "quantities": _quantities(call),
         "interface": call.interface,
-        "threads": "default" if call.threads is None else "one",
+        "threads": _THREADS[call.threads],
+        "autograd": call.autograd,
     }
     for name, operand in (("weight", call.weight), ("pos_weight", call.pos_weight)):
         found[f"{name} shape"] = "none" if operand is None else _broadcast(operand.shape, shape)

@@ -62,7 +62,9 @@ def test_operands_without_a_gradient_have_none(process: Callable[[str], BackendP
         ("evaluating", {"off"}),
     ],
 )
-def test_a_fault_shows(process: Callable[[str], BackendProcess], fault: str, shown: set[str]) -> None:
+def test_a_fault_shows(
+    process: Callable[[str], BackendProcess], fault: str, shown: set[str]
+) -> None:
     assert differing(process(f"{TAPED}:{fault}")) == shown
 
 

@@ -175,7 +175,8 @@ def test_what_fails_by_chance_in_threads_is_found_once() -> None:
     assert not survey.left
     assert not survey.by_chance
     made = {call.levels["repetition"] for call in survey.calls[-20:]}
-    assert made == {"once", "twice", "changed", "other format"}
+    assert made >= {"once", "twice", "changed"}
+    assert "at once" not in made
 
 
 def test_what_fails_once_in_threads_is_told_and_no_refusal() -> None:
