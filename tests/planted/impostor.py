@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from bce_conformance.backends.adapters.native import NativeAdapter
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
@@ -27,6 +27,7 @@ class PlantedAdapter(NativeAdapter):
     """Native, but wrong where the levels meet that ``VARIABLE`` names."""
 
     framework = "planted"
+    extensions: ClassVar[tuple[str, ...]] = (*NativeAdapter.extensions, "autograd")
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return native's thunk; remember the call."""
