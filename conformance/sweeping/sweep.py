@@ -151,7 +151,8 @@ class Sweep:
             report: is told the points that are done and those that there are.
 
         Raises:
-            SweepError: the backend gives no result for any piece, or the engine is lost.
+            SweepError: the backend gives no result for any piece.
+            ClusterError: the cluster is lost.
             KeyboardInterrupt: it was told to stop.
             JournalError: the journal cannot be written.
         """

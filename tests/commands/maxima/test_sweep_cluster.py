@@ -85,7 +85,7 @@ def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_p
         first.kill()
         _, errors = swept.communicate(timeout=LIMIT)
     assert swept.returncode == 3
-    said = f"the scheduler at {address} is gone; finished pieces are in the journal: start it"
+    said = f"the scheduler at {address} is gone; what was finished is in the journal: start it"
     assert said in errors
     assert "Traceback" not in errors
     before = pieces(tmp_path)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bce_conformance.backends import BackendInfo, resolve
+from bce_conformance.conformance.cluster import ClusterError
 from bce_conformance.conformance.sweeping.cluster import Cluster
 from bce_conformance.conformance.sweeping.journal import Finished
 from bce_conformance.conformance.sweeping.on_worker import Answer, Asked
-from bce_conformance.conformance.sweeping.pipeline import Place, SweepError
+from bce_conformance.conformance.sweeping.pipeline import Place
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import code_digest
 
@@ -100,7 +101,7 @@ def test_a_scheduler_that_stays_away_ends_the_sweep() -> None:
         return CancelledError("scheduler-connection-lost")
 
     client = Client(lossy)
-    with pytest.raises(SweepError, match=r"scheduler at tcp://there:8786 is gone.* --resume"):
+    with pytest.raises(ClusterError, match=r"scheduler at tcp://there:8786 is gone.* --resume"):
         outcomes(client)
 
 
@@ -128,7 +129,7 @@ OTHERS = {
 @pytest.mark.parametrize("message", OTHERS)
 def test_workers_that_differ_or_fail_end_the_sweep(message: str) -> None:
     client = Client(lambda number, places: OTHERS[message] if number else right(number, places))
-    with pytest.raises(SweepError, match=message):
+    with pytest.raises(ClusterError, match=message):
         outcomes(client)
     assert client.cancelled  # what the others still had to do
 
@@ -136,5 +137,5 @@ def test_workers_that_differ_or_fail_end_the_sweep(message: str) -> None:
 def test_a_cluster_without_workers_is_told() -> None:
     client = Client(right)
     client.status = "connecting"
-    with pytest.raises(SweepError, match="no worker has come to tcp://there:8786 in 0 s: start"):
+    with pytest.raises(ClusterError, match="no worker has come to tcp://there:8786 in 0 s: start"):
         outcomes(client)

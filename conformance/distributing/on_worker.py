@@ -1,0 +1,209 @@
+"""What a worker of a cluster does of a run: a batch of cells, and what comes back of it.
+
+Inputs, exact results, judging and the backends are on the worker's machine, each backend in a
+process of its own. Guarantees that cells are measured as a run on one machine measures them, one
+after another, and that nothing is measured where the code or the backend is another than that of
+the run.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from threading import Thread
+
+from bce_conformance.backends import BackendInfo, Failure
+from bce_conformance.conformance import checks
+from bce_conformance.conformance.judging.error_curves import Key, Points
+from bce_conformance.conformance.running.matrix import Matrix
+from bce_conformance.conformance.running.outcome import machine
+from bce_conformance.conformance.running.progress import Spent
+from bce_conformance.conformance.running.scheduler import Check, measured
+from bce_conformance.conformance.running.subject import Subject
+from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.sweeping.sweep import digest_of
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Flushes, Host, Probed
+
+from .batches import Batch
+
+# Packages, and patterns of their files.
+_SOURCES = {
+    **{name: ["*.py"] for name in ("reference", "backends", "native", "results")},
+    "conformance": ["*.py", "*.toml", "*.txt", "SPEC.md"],
+}
+
+Info = BackendInfo | Failure | None
+"""What a backend says of itself, why it cannot, or None where it is not installed."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run, as a worker is told of it.
+
+    Attributes:
+        run: names it.
+        settings: what is measured, the ledger included.
+        share: how many workers share the memory of a machine.
+    """
+
+    run: str
+    settings: Settings
+    share: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that is measured.
+
+    Attributes:
+        cell: its verdict and evidence.
+        curves: the points that it adds to the error curves.
+        spent: the time that it took.
+    """
+
+    cell: Cell
+    curves: Mapping[Key, Points]
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a batch.
+
+    Attributes:
+        worker: address of the worker.
+        code: the digest of the code there.
+        host: its machine.
+        info: the backend there.
+        cells: what came of each place: a text where it is a failure of the suite.
+        flushes: what probes found.
+    """
+
+    worker: str
+    code: str
+    host: Host
+    info: Info
+    cells: Mapping[Place, Finished | str] = field(default_factory=dict)
+    flushes: Mapping[Probed, Flushes] = field(default_factory=dict)
+
+
+class _Found:
+    """Keeps what a batch has found, in place of a journal."""
+
+    def __init__(self) -> None:
+        self.curves: dict[Place, Mapping[Key, Points]] = {}
+
+    def cell(self, cell: Cell, curves: Mapping[Key, Points]) -> None:
+        self.curves[cell.place] = curves
+
+    def flushes(self, probed: Probed, flushes: Flushes) -> None:
+        pass  # the matrix has them
+
+
+class _Living:
+    """The run that a worker takes part in, with backends that live from batch to batch."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.run = asked.run
+        self.matrix = Matrix(asked.settings, share=asked.share, one_by_one=True)
+        self._backend = ""
+
+    def info(self, backend: str) -> Info:
+        """What a backend says of itself; the one before ends, unless memory suffices for all."""
+        processes = self.matrix.processes
+        if backend != self._backend:
+            if self._backend and not processes.turns.fit(self.matrix.specs):
+                processes.release(self._backend)
+            processes.turns.await_all([backend])
+            self._backend = backend
+        return processes.info(backend)
+
+    def end(self) -> None:
+        """End its processes, and whatever is being measured."""
+        self.matrix.slots.stop()
+        self.matrix.processes.turns.stop()
+        self.matrix.processes.close()
+
+
+_living: list[_Living] = []  # one at most
+# All that a worker measures runs in this thread: Linux ends a backend with the thread that started
+# it, and what is judged at once must not wait for the event loop of the worker.
+_ROOM = ThreadPoolExecutor(1, "cells")
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the sources that decide cells, the suite's own ledger included."""
+    return digest_of(_SOURCES)
+
+
+@cache
+def _checks() -> dict[str, Callable[[Subject], None]]:
+    """The check of each requirement."""
+    found = {}
+    for module in pkgutil.walk_packages(checks.__path__, f"{checks.__name__}."):
+        for function in vars(import_module(module.name)).values():
+            for mark in getattr(function, "pytestmark", []):
+                if mark.name == "requirement":
+                    found[mark.args[0]] = function
+    return found
+
+
+def described(asked: Asked, backend: str) -> Answer:
+    """Start a backend, and say what it is."""
+    return _ROOM.submit(_measured, asked, backend, None, ()).result()
+
+
+def batch_measured(asked: Asked, expected: tuple[str, Info], batch: Batch) -> Answer:
+    """Measure a batch.
+
+    Args:
+        asked: the run.
+        expected: the digest of the code, and the backend; where it is another here, no cell comes
+            back.
+        batch: the cells.
+    """
+    return _ROOM.submit(_measured, asked, batch[0].backend, expected, batch).result()
+
+
+def _measured(
+    asked: Asked, backend: str, expected: tuple[str, Info] | None, batch: Batch
+) -> Answer:
+    from distributed import get_worker
+
+    living = _run_of(asked)
+    info = living.info(backend)
+    address, code = str(get_worker().address), code_digest()
+    if expected != (code, info):
+        return Answer(address, code, machine(), info)
+    found, matrix = _Found(), living.matrix
+    matrix.begin_anew(found)
+    cells: dict[Place, Finished | str] = {}
+    for place in batch:
+        try:
+            cell, spent = measured(matrix, Check(place, _checks()[place.requirement]))
+            cells[place] = Finished(cell, found.curves[place], spent)
+        except Exception:
+            cells[place] = traceback.format_exc()
+    return Answer(address, code, machine(), info, cells, dict(matrix.flushes))
+
+
+def _run_of(asked: Asked) -> _Living:
+    """The run that this worker takes part in; another one ends."""
+    if _living and _living[0].run != asked.run:
+        _living.pop().end()
+    if not _living:
+        _living.append(_Living(asked))
+    return _living[0]
+
+
+def end() -> None:
+    """End the run that this worker takes part in, without waiting for it."""
+    while _living:
+        Thread(target=_living.pop().end, daemon=True).start()
