@@ -116,14 +116,6 @@ class Workers:
         self.address = str(client.scheduler.address)
         self._wait_for_worker()
 
-    def threads(self) -> dict[str, int]:
-        """How many tasks each worker does at once, by its address.
-
-        Raises:
-            OSError: the scheduler is lost.
-        """
-        return {str(address): int(n) for address, n in self._client.nthreads().items()}
-
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Have one task done, and wait for it."""
         return self._client.submit(function, *arguments, pure=False).result()
@@ -158,7 +150,7 @@ class Workers:
             ClusterError: it cannot go on.
         """
         pending: dict[Any, tuple[str, Arguments]] = {}
-        threads: dict[str, int] = {}
+        threads: dict[str, int] = {}  # of each worker, by its address
 
         def submit(address: str, task: Arguments) -> None:
             kept = {"workers": [address], "allow_other_workers": True} if pinned and address else {}
@@ -167,7 +159,7 @@ class Workers:
         try:
             while True:
                 with suppress(OSError):  # where the scheduler is just lost, those known before
-                    threads = self.threads()
+                    threads = dict(self._client.nthreads())
                 _hand_out(threads or {"": 1}, ahead, pending, next_task, submit)
                 if not pending:
                     return

@@ -8,8 +8,6 @@ the suite, not of the backend.
 from __future__ import annotations
 
 import time
-import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
@@ -62,9 +60,7 @@ class Distributed(Engine):
         begin = time.monotonic()
         self.workers = Workers(client, limit)
         backends = tuple(spec.id for spec in settings.specs())
-        machines = Counter(address.rpartition(":")[0] for address in self.workers.threads())
-        share = max(machines.values(), default=1)
-        self.asked = Asked(uuid.uuid4().hex, replace(settings, backends=backends), share)
+        self.asked = Asked.of(replace(settings, backends=backends))
         self._cpus: dict[str, None] = {}
         self.backends: dict[str, Answer] = {}
         self._describe(backends, progress)

@@ -8,11 +8,14 @@ the run.
 
 from __future__ import annotations
 
+import pickle
 import pkgutil
 import traceback
+import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from threading import Thread
@@ -48,13 +51,21 @@ class Asked:
 
     Attributes:
         run: names it.
-        settings: what is measured, the ledger included.
-        share: how many workers share the memory of a machine.
+        packed: its settings, the ledger included: a megabyte unless compressed, with each task.
     """
 
     run: str
-    settings: Settings
-    share: int
+    packed: bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> Asked:
+        """A run of these settings."""
+        return cls(uuid.uuid4().hex, zlib.compress(pickle.dumps(settings)))
+
+    def settings(self) -> Settings:
+        """What is measured."""
+        settings: Settings = pickle.loads(zlib.decompress(self.packed))
+        return settings
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,9 @@ class _Found:
 class _Living:
     """The run that a worker takes part in, with backends that live from batch to batch."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, room: int) -> None:
         self.run = asked.run
-        self.matrix = Matrix(asked.settings, share=asked.share, one_by_one=True)
+        self.matrix = Matrix(asked.settings(), room=room, one_by_one=True)
         self._backend = ""
 
     def info(self, backend: str) -> Info:
@@ -157,7 +168,7 @@ def _checks() -> dict[str, Callable[[Subject], None]]:
 
 def described(asked: Asked, backend: str) -> Answer:
     """Start a backend, and say what it is."""
-    return _ROOM.submit(_measured, asked, backend, None, ()).result()
+    return _in_room(asked, backend, None, ())
 
 
 def batch_measured(asked: Asked, expected: tuple[str, Info], batch: Batch) -> Answer:
@@ -169,19 +180,25 @@ def batch_measured(asked: Asked, expected: tuple[str, Info], batch: Batch) -> An
             back.
         batch: the cells.
     """
-    return _ROOM.submit(_measured, asked, batch[0].backend, expected, batch).result()
+    return _in_room(asked, batch[0].backend, expected, batch)
+
+
+def _in_room(asked: Asked, backend: str, expected: tuple[str, Info] | None, batch: Batch) -> Answer:
+    from distributed import get_worker
+
+    worker = get_worker()
+    room = worker.memory_manager.memory_limit or 0
+    told = _ROOM.submit(_measured, _run_of(asked, room), backend, expected, batch).result()
+    return replace(told, worker=str(worker.address))
 
 
 def _measured(
-    asked: Asked, backend: str, expected: tuple[str, Info] | None, batch: Batch
+    living: _Living, backend: str, expected: tuple[str, Info] | None, batch: Batch
 ) -> Answer:
-    from distributed import get_worker
-
-    living = _run_of(asked)
-    info = living.info(backend)
-    address, code = str(get_worker().address), code_digest()
+    code, info = code_digest(), living.info(backend)
+    answer = Answer("", code, machine(), info)
     if expected != (code, info):
-        return Answer(address, code, machine(), info)
+        return answer
     found, matrix = _Found(), living.matrix
     matrix.begin_anew(found)
     cells: dict[Place, Finished | str] = {}
@@ -191,15 +208,15 @@ def _measured(
             cells[place] = Finished(cell, found.curves[place], spent)
         except Exception:
             cells[place] = traceback.format_exc()
-    return Answer(address, code, machine(), info, cells, dict(matrix.flushes))
+    return replace(answer, cells=cells, flushes=dict(matrix.flushes))
 
 
-def _run_of(asked: Asked) -> _Living:
-    """The run that this worker takes part in; another one ends."""
+def _run_of(asked: Asked, room: int) -> _Living:
+    """The run that this worker takes part in, with so many bytes; another one ends."""
     if _living and _living[0].run != asked.run:
         _living.pop().end()
     if not _living:
-        _living.append(_Living(asked))
+        _living.append(_Living(asked, room))
     return _living[0]
 
 

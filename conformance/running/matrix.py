@@ -28,6 +28,7 @@ from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.judging.error_curves import Curves, Key, Points
 from bce_conformance.conformance.judging.worst import WorstResult
 from bce_conformance.conformance.ledger.standing import Conditions
+from bce_conformance.conformance.memory import SHARE
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.surveying.calls import CallStore
@@ -69,7 +70,7 @@ class Matrix:
     Args:
         settings: what is measured.
         progress: is told how far the run is.
-        share: how many such processes share the memory of the machine.
+        room: bytes that there are for this process and the backends; 0 for all of the machine.
         one_by_one: whether a backend starts when it is first needed, and not all at once.
 
     Attributes:
@@ -81,13 +82,14 @@ class Matrix:
         settings: Settings,
         progress: Progress | None = None,
         *,
-        share: int = 1,
+        room: int = 0,
         one_by_one: bool = False,
     ) -> None:
         self.settings = settings
         self.progress = progress or Progress()
         self.cells: dict[Place, Cell] = {}
         self.curves = Curves()
+        memory = min(settings.memory, room // SHARE) if room else settings.memory
         # One more than there are processors: a call that is handed over computes nothing.
         self.slots = CallSlots((os.cpu_count() or 1) + 1)
         self.pools = PoolStore(
@@ -95,7 +97,7 @@ class Matrix:
             TIERS[settings.tier],
             settings.ledger.witnesses,
             found=settings.ledger.found,
-            memory=settings.memory // share,
+            memory=memory,
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.processes = Processes(
@@ -103,8 +105,8 @@ class Matrix:
             settings.time_limit,
             self.slots,
             self.progress,
-            settings.memory // share,
-            share=share,
+            memory,
+            room=room,
             one_by_one=one_by_one,
         )
         self.host: Host | None = None

@@ -75,7 +75,7 @@ class Processes:
         slots: in which calls are made.
         progress: is told which backends start.
         memory: bytes that the suite's own process takes of those that there are.
-        share: into how many parts the memory of the machine is divided, of which this has one.
+        room: bytes that there are for this process and the backends; 0 for all of the machine.
         one_by_one: whether a backend starts when it is first needed, and not all at once.
 
     Attributes:
@@ -91,13 +91,13 @@ class Processes:
         progress: Progress,
         memory: int = 0,
         *,
-        share: int = 1,
+        room: int = 0,
         one_by_one: bool = False,
     ) -> None:
         self.start_up = 0.0
         self._specs = specs
         self._one_by_one = one_by_one
-        there = usable() // share
+        there = room or usable()
         self._usable, self._memory = there or sys.maxsize, memory
         # Of each backend its worker, and the bytes that it took after its first cell.
         self._first: dict[str, tuple[int | None, int]] = {}

@@ -52,7 +52,7 @@ def begun(answered: Answered) -> tuple[Matrix, Cells, Client]:
     """All cells measured; the first question only describes the backend."""
 
     def told(number: int, asked: Asked, what: Any, batch: Any = ()) -> Answer | Exception:
-        assert asked.settings.backends == ("native",)
+        assert asked.settings().backends == ("native",)
         assert what == ((code_digest(), INFO) if batch else "native")
         return answered(batch) if batch else answer()
 
