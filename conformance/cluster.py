@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -120,8 +120,8 @@ class Workers:
         """Have one task done, and wait for it."""
         return self._client.submit(function, *arguments, pure=False).result()
 
-    def tell(self, function: Callable[[], None]) -> None:
-        """Have every worker call a function that is quick, and wait for none."""
+    def tell(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Have the event loop of every worker call a function, and wait for none."""
         if self._client.status == "running":
             with suppress(OSError):
                 self._client.run(function, wait=False)

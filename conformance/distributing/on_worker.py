@@ -220,7 +220,7 @@ def _run_of(asked: Asked, room: int) -> _Living:
     return _living[0]
 
 
-def end() -> None:
+async def end() -> None:
     """End the run that this worker takes part in, without waiting for it."""
     while _living:
         Thread(target=_living.pop().end, daemon=True).start()
