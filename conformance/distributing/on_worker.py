@@ -8,6 +8,7 @@ the run.
 
 from __future__ import annotations
 
+import os
 import pickle
 import pkgutil
 import traceback
@@ -21,6 +22,7 @@ from importlib import import_module
 from threading import Thread
 
 from bce_conformance.backends import BackendInfo, Failure
+from bce_conformance.backends.heap import keep_freed_memory
 from bce_conformance.conformance import checks
 from bce_conformance.conformance.judging.error_curves import Key, Points
 from bce_conformance.conformance.running.matrix import Matrix
@@ -122,6 +124,8 @@ class _Living:
 
     def __init__(self, asked: Asked, room: int) -> None:
         self.run = asked.run
+        _take_back_environment()
+        keep_freed_memory()
         self.matrix = Matrix(asked.settings(), room=room, one_by_one=True)
         self._backend = ""
 
@@ -140,6 +144,19 @@ class _Living:
         self.matrix.slots.stop()
         self.matrix.processes.turns.stop()
         self.matrix.processes.close()
+
+
+def _take_back_environment() -> None:
+    """Take back the variables that Dask sets for its workers.
+
+    Backends would compute with one thread, and sums hang on the number of threads.
+    """
+    from dask import config
+
+    for kind in ("pre-spawn-environ", "environ"):
+        for name, value in config.get(f"distributed.nanny.{kind}", {}).items():
+            if os.environ.get(name) == str(value):
+                del os.environ[name]
 
 
 _living: list[_Living] = []  # one at most
