@@ -26,7 +26,7 @@ from bce_conformance.conformance.running import journal, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix
 from bce_conformance.conformance.running.progress import Progress, Snapshots
-from bce_conformance.conformance.running.scheduler import Check, Scheduler
+from bce_conformance.conformance.running.scheduler import Cells, Check, Engine
 from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.host import now
 from bce_conformance.results.model import Results
@@ -34,13 +34,15 @@ from bce_conformance.results.reading import timings_in
 from bce_conformance.results.writing import write
 
 from . import memory
+from .cluster import ClusterError
 from .settings import Settings
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 KEPT = pytest.StashKey[Kept]()
-SCHEDULER = pytest.StashKey[Scheduler]()
+CELLS = pytest.StashKey[Cells]()
+JOURNAL = pytest.StashKey[Journal]()
 SNAPSHOTS = pytest.StashKey[Snapshots]()
 SUITE_FAILED = 3  # exit status, with or without pytest's own words for it
 
@@ -60,6 +62,7 @@ class RunOptions:
         resume: whether to go on from the journal beside it.
         progress: is told how far the run is.
         so_far: is given what was measured so far, from time to time.
+        engine: where the checks run.
     """
 
     settings: Settings
@@ -67,6 +70,7 @@ class RunOptions:
     resume: bool
     progress: Progress = field(default_factory=Progress)
     so_far: Callable[[Results], None] | None = None
+    engine: Engine = field(default_factory=Engine)
 
 
 OPTIONS = pytest.StashKey[RunOptions]()
@@ -152,6 +156,7 @@ def matrix_of(config: pytest.Config) -> Matrix:
     if MATRIX not in config.stash:
         options = config.stash[OPTIONS]
         config.stash[MATRIX] = Matrix(options.settings, options.progress)
+        options.engine.prepare(config.stash[MATRIX])
     return config.stash[MATRIX]
 
 
@@ -266,10 +271,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         options = config.stash[OPTIONS]
         _require_measurable(options, matrix, [check.place for check in checks])
         if options.results is not None:
-            matrix.journal = _open_journal(config, matrix, options.results)
+            config.stash[JOURNAL] = _open_journal(config, matrix, options.results)
+            matrix.journal = config.stash[JOURNAL]
         cells = Counter(check.place.backend for check in checks)
         matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
-        config.stash[SCHEDULER] = Scheduler(matrix, checks)
+        config.stash[CELLS] = options.engine.begin(matrix, checks)
         if options.so_far is not None:
             take = partial(_measured, config, matrix, interrupted=True)
             config.stash[SNAPSHOTS] = Snapshots(take, options.so_far)
@@ -310,8 +316,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     config = pyfuncitem.config
     try:
-        cell = config.stash[SCHEDULER].cell(check.place)
-    except JournalError as error:
+        cell = config.stash[CELLS].cell(check.place)
+    except (JournalError, ClusterError) as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
     _settle(config.stash[MATRIX], cell)
     return True
@@ -338,18 +344,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     try:
         if SNAPSHOTS in config.stash:
             config.stash[SNAPSHOTS].close()
-        if SCHEDULER in config.stash:
-            config.stash[SCHEDULER].close()
+        if CELLS in config.stash:
+            config.stash[CELLS].close()
         path = config.stash[OPTIONS].results
-        if matrix.journal is not None and path is not None:
-            _finish(config, matrix, matrix.journal, path, exitstatus)
+        if JOURNAL in config.stash and path is not None:
+            _finish(config, matrix, config.stash[JOURNAL], path, exitstatus)
     finally:
         matrix.processes.close()
 
 
 def _measured(config: pytest.Config, matrix: Matrix, *, interrupted: bool) -> Results:
     """What was measured so far."""
-    kept, kept_in = config.stash[KEPT], matrix.journal
+    kept, kept_in = config.stash[KEPT], config.stash.get(JOURNAL, None)
     with matrix.lock:
         return outcome.outcome(
             matrix,
@@ -380,5 +386,5 @@ def _finish(
             message += f"{kept_in.path}: free some space, then go on with --resume"
             raise pytest.exit.Exception(message, returncode=SUITE_FAILED) from error
     else:
-        if came_to_its_end and config.stash[SCHEDULER].is_complete():
+        if came_to_its_end and config.stash[CELLS].is_complete():
             kept_in.path.unlink()

@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from bce_conformance.conformance.running.progress import Progress
+from bce_conformance.conformance.running.scheduler import Engine
 from bce_conformance.results.model import Results
 
 from . import plugin
@@ -99,6 +100,7 @@ def run(
     *,
     resume: bool = False,
     so_far: Callable[[Results], None] | None = None,
+    engine: Engine | None = None,
 ) -> Exit:
     """Measure the matrix; where it writes ``results``, a journal lies beside them meanwhile.
 
@@ -110,8 +112,10 @@ def run(
         on_stop: is told in one line why the suite could not go on, such as for a full disk.
         resume: whether to go on from the journal of an interrupted run of the same settings.
         so_far: is given what was measured so far, from time to time, in a thread of its own.
+        engine: where the checks run; None for this process.
     """
-    watcher = _Watcher(plugin.RunOptions(settings, results, resume, progress, so_far))
+    options = plugin.RunOptions(settings, results, resume, progress, so_far, engine or Engine())
+    watcher = _Watcher(options)
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
     arguments += ["--capture=no"]  # progress is shown while tests wait for their cells

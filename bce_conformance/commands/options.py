@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bce_conformance.backends import builtin_backends, entry_point_backends
+from bce_conformance.backends import BackendSpec, builtin_backends, entry_point_backends, resolve
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.ledger.claims import Claims, claimed
 from bce_conformance.conformance.specification import requirements
@@ -33,6 +33,13 @@ def defect_ids(incomplete: str) -> list[str]:
     return [name for name in defects() if name.startswith(incomplete)]
 
 
+Backend = Annotated[
+    str,
+    typer.Argument(
+        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
+    ),
+]
+
 Ledgers = Annotated[
     list[Path],
     typer.Option("--ledger", metavar="FILE", help="ledger of a backend of your own; repeatable"),
@@ -40,6 +47,23 @@ Ledgers = Annotated[
 
 InstructionSet = Annotated[
     str, typer.Option("--isa", metavar="NAME", help="hold all code to one, such as x86-64-v3")
+]
+
+
+def held(backend: str, instruction_set: str) -> BackendSpec:
+    """The backend of an argument, held to the instruction set of ``--isa`` where there is one.
+
+    Raises:
+        ValueError: one of them is unknown.
+    """
+    return resolve(f"{backend}@isa={instruction_set}" if instruction_set else backend)
+
+
+Scheduler = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="of dask.distributed: tcp://…, local or local:2")
+]
+Wait = Annotated[
+    float, typer.Option(min=0, help="seconds for a scheduler or a first worker to be there")
 ]
 
 Claim = Annotated[

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from bce_conformance.backends.isolation.process import TIME_LIMIT
+from bce_conformance.conformance.cluster import START_LIMIT
+from bce_conformance.conformance.distributing.cluster import distributed
 from bce_conformance.conformance.memory import default_bound, parse
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.settings import Settings
@@ -26,8 +28,10 @@ from .options import (
     DtypeName,
     InstructionSet,
     Ledgers,
+    Scheduler,
     TierName,
     TimeLimit,
+    Wait,
     Without,
     backend_ids,
     claims_of,
@@ -80,6 +84,8 @@ def run(
     without: Without = "",
     strict: Strict = False,
     exit_zero: ExitZero = False,
+    scheduler: Scheduler = "",
+    wait: Wait = START_LIMIT,
     out: Annotated[Path, typer.Option(help="folder for results.json and report.html")] = OUT,
     quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line for every cell")] = False,
@@ -114,7 +120,8 @@ def run(
     before = written(out / "results.json")
     shown = reporter(errors, quiet=quiet, verbose=verbose)
     so_far = partial(_report_so_far, out / "report.html", shown)
-    code = measure(settings, out, shown, resume=resume, overwrite=overwrite, so_far=so_far)
+    engine = distributed(scheduler, wait, settings, shown) if scheduler else None
+    code = measure(settings, out, shown, so_far, engine, resume=resume, overwrite=overwrite)
     if written(out / "results.json") not in (None, before):
         _report(out, code, shown.pace, quiet=quiet)
     raise typer.Exit(Exit.AS_EXPECTED if exit_zero and code is Exit.UNEXPECTED else code)

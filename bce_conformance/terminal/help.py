@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "--requirement VAL --requirement GRAD-3 --dtype float32 --out some",
         "--backend torch::./loss.py:loss --claims AA",
         "--resume",
+        "--tier thorough --scheduler tcp://host:8786 --out thorough",
     ),
     "sweep": (
         "torch --dtype float16 --targets 0,1",

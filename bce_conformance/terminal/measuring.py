@@ -7,14 +7,17 @@ folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 
+from bce_conformance.conformance.cluster import ClusterError, SchedulerError
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.running import folder
 from bce_conformance.conformance.running.journal import NAME
 from bce_conformance.conformance.running.outcome import identity_of_settings
+from bce_conformance.conformance.running.scheduler import Engine
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.results.model import Results
 
@@ -26,10 +29,11 @@ def measure(
     settings: Settings,
     out: Path,
     shown: Silent,
+    so_far: Callable[[Results], None] | None = None,
+    engine: AbstractContextManager[Engine] | None = None,
     *,
     resume: bool,
     overwrite: bool,
-    so_far: Callable[[Results], None] | None = None,
 ) -> Exit:
     """Measure into a folder, or go on with what an interrupted run has left in it.
 
@@ -39,9 +43,10 @@ def measure(
         settings: what is measured.
         out: where results.json goes, and the journal meanwhile.
         shown: the progress; it is entered while something is measured.
+        so_far: is given what was measured so far, from time to time.
+        engine: where the checks run; None for this process.
         resume: whether to go on; a run that is complete is not measured again.
         overwrite: whether cells may be lost that other runs have left there.
-        so_far: is given what was measured so far, from time to time.
     """
     with ExitStack() as until_the_end:
         try:
@@ -56,18 +61,25 @@ def measure(
         results = out / "results.json"
         before = written(results)
         with shown:
-            code = run_matrix(
-                settings,
-                results.resolve(),
-                shown,
-                print_suite_failure,
-                print_stop,
-                resume=resume,
-                so_far=so_far,
-            )
+            told = settings, results.resolve(), shown, print_suite_failure, print_stop
+            code = _run_on(engine, *told, resume=resume, so_far=so_far)
         if written(results) == before and code not in (Exit.SUITE_FAILED, Exit.MISUSE):
             errors.print("nothing was measured", style="red")
     return code
+
+
+def _run_on(engine: AbstractContextManager[Engine] | None, *arguments: Any, **options: Any) -> Exit:
+    """Measure the matrix where the checks are to run; what is wrong with that place is said."""
+    try:
+        with engine or nullcontext() as begun:
+            return run_matrix(*arguments, **options, engine=begun)
+    except SchedulerError as error:
+        misuse(str(error))
+    except ClusterError as error:
+        print_stop(str(error))
+        return Exit.SUITE_FAILED
+    except KeyboardInterrupt:  # before there was anything to measure
+        return Exit.INTERRUPTED
 
 
 def written(results: Path) -> int | None:

@@ -107,11 +107,14 @@ def _merge(
 
 
 def _widen(points: Points, others: Points) -> Points:
-    """Take over the points with larger errors than those of their intervals; return them."""
+    """Take over the points with larger errors than those of their intervals; return them.
+
+    Of points with the same error the one with the lesser logit stays, in whatever order they come.
+    """
     taken = {
-        number: point
-        for number, point in others.items()
-        if number not in points or points[number][1] < point[1]
+        number: (logit, error)
+        for number, (logit, error) in others.items()
+        if number not in points or (points[number][1], -points[number][0]) < (error, -logit)
     }
     points.update(taken)
     return taken

@@ -7,11 +7,12 @@ process outlives the matrix.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from threading import Lock
+from typing import Protocol
 
 from bce_conformance.backends import (
     DTYPES,
@@ -24,9 +25,10 @@ from bce_conformance.backends import (
 from bce_conformance.backends.names import meant_device
 from bce_conformance.conformance.inputs.pools import PoolStore
 from bce_conformance.conformance.judging import flush_probe
-from bce_conformance.conformance.judging.error_curves import Curves
+from bce_conformance.conformance.judging.error_curves import Curves, Key, Points
 from bce_conformance.conformance.judging.worst import WorstResult
 from bce_conformance.conformance.ledger.standing import Conditions
+from bce_conformance.conformance.memory import SHARE
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.surveying.calls import CallStore
@@ -34,10 +36,10 @@ from bce_conformance.conformance.surveying.survey import Surveyor
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
 from bce_conformance.results.cells import Cell, Place, Verdict
-from bce_conformance.results.model import Flushes, Probed
+from bce_conformance.results.model import Flushes, Host, Probed
 
 from .call_slots import CallSlots, SlottedProcess
-from .journal import Journal, Kept
+from .journal import Kept
 from .processes import NOT_INSTALLED, Processes
 from .progress import Progress
 from .record import Record
@@ -52,19 +54,42 @@ VERDICT_OF_FAILURE: dict[str, Verdict] = {
 }
 
 
+class Keeper(Protocol):
+    """What a matrix has its findings kept by, each before it counts: a journal."""
+
+    def cell(self, cell: Cell, curves: Mapping[Key, Points]) -> None:
+        """Keep a finished cell, with the points that it added to the error curves."""
+
+    def flushes(self, probed: Probed, flushes: Flushes) -> None:
+        """Keep what a probe found."""
+
+
 class Matrix:
     """All cells of one run.
 
     Args:
         settings: what is measured.
         progress: is told how far the run is.
+        room: bytes that there are for this process and the backends; 0 for all of the machine.
+        one_by_one: whether a backend starts when it is first needed, and not all at once.
+
+    Attributes:
+        host: where it is measured; None for this machine.
     """
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        *,
+        room: int = 0,
+        one_by_one: bool = False,
+    ) -> None:
         self.settings = settings
         self.progress = progress or Progress()
         self.cells: dict[Place, Cell] = {}
         self.curves = Curves()
+        memory = min(settings.memory, room // SHARE) if room else settings.memory
         # One more than there are processors: a call that is handed over computes nothing.
         self.slots = CallSlots((os.cpu_count() or 1) + 1)
         self.pools = PoolStore(
@@ -72,17 +97,31 @@ class Matrix:
             TIERS[settings.tier],
             settings.ledger.witnesses,
             found=settings.ledger.found,
-            memory=settings.memory,
+            memory=memory,
         )
         self.specs: dict[str, BackendSpec] = {spec.id: spec for spec in settings.specs()}
         self.processes = Processes(
-            self.specs, settings.time_limit, self.slots, self.progress, settings.memory
+            self.specs,
+            settings.time_limit,
+            self.slots,
+            self.progress,
+            memory,
+            room=room,
+            one_by_one=one_by_one,
         )
+        self.host: Host | None = None
         self.flushes: dict[Probed, Flushes] = {}
         self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
-        self.journal: Journal | None = None
+        self.journal: Keeper | None = None
         self.lock = Lock()  # of the cells and curves, which each backend's thread adds to
+
+    def begin_anew(self, journal: Keeper) -> None:
+        """Forget what was measured; inputs, their exact results and processes stay."""
+        self.journal = journal
+        self.cells, self.curves = {}, Curves()
+        self.flushes.clear()
+        self._surveyors.clear()
 
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
@@ -158,7 +197,7 @@ class Matrix:
         probed = Probed(place.backend, place.device, place.dtype)
         if probed not in self.flushes:
             outcome = evaluator.evaluate(flush_probe.probe(format_, place.device))
-            self._keep_flushes(probed, flush_probe.read(outcome, format_))
+            self.keep_flushes(probed, flush_probe.read(outcome, format_))
         requirement = requirements()[place.requirement]
         return Subject(
             evaluator,
@@ -189,7 +228,10 @@ class Matrix:
             self._surveyors[probed] = surveyor
         return self._surveyors[probed]
 
-    def _keep_flushes(self, probed: Probed, flushes: Flushes) -> None:
+    def keep_flushes(self, probed: Probed, flushes: Flushes) -> None:
+        """Keep what a probe found, unless it is known."""
+        if probed in self.flushes:
+            return
         if self.journal:
             self.journal.flushes(probed, flushes)
         self.flushes[probed] = flushes
@@ -266,12 +308,16 @@ class Matrix:
             log,
             standing.defects,
         )
+        self.keep(cell, record.curves if record else Curves())
+        return cell
+
+    def keep(self, cell: Cell, curves: Curves | Mapping[Key, Points]) -> None:
+        """Keep a cell, with the points that it adds to the error curves."""
         with self.lock:
-            added = self.curves.take(record.curves) if record else {}
+            added = self.curves.take(curves)
             if self.journal:
                 self.journal.cell(cell, added)
-            self.cells[place] = cell
-        return cell
+            self.cells[cell.place] = cell
 
     def _again(self, place: Place, worst: WorstResult | None, smallest: LossCall | None) -> str:
         """The command that shows a cell again, or its worst element, or its smallest call."""

@@ -101,7 +101,7 @@ def outcome(
             tier=settings.tier,
             argv=tuple(argv),
             commit=commit(),
-            host=machine(),
+            host=matrix.host or machine(),
             interrupted=interrupted,
             inputs=sum(cell.inputs for cell in cells),
             seed=settings.seed,

@@ -75,6 +75,8 @@ class Processes:
         slots: in which calls are made.
         progress: is told which backends start.
         memory: bytes that the suite's own process takes of those that there are.
+        room: bytes that there are for this process and the backends; 0 for all of the machine.
+        one_by_one: whether a backend starts when it is first needed, and not all at once.
 
     Attributes:
         turns: of the backends, which are measured as many at a time as the memory suffices for.
@@ -88,10 +90,14 @@ class Processes:
         slots: CallSlots,
         progress: Progress,
         memory: int = 0,
+        *,
+        room: int = 0,
+        one_by_one: bool = False,
     ) -> None:
         self.start_up = 0.0
         self._specs = specs
-        there = usable()
+        self._one_by_one = one_by_one
+        there = room or usable()
         self._usable, self._memory = there or sys.maxsize, memory
         # Of each backend its worker, and the bytes that it took after its first cell.
         self._first: dict[str, tuple[int | None, int]] = {}
@@ -106,42 +112,46 @@ class Processes:
         self._processes: dict[str, BackendProcess] = {}
         self._siblings: dict[str, BackendProcess] = {}
         self._held: dict[str, dict[str, BackendProcess]] = {}  # by backend and instruction set
-        self._infos: dict[str, BackendInfo | Failure | None] | None = None
+        self._infos: dict[str, BackendInfo | Failure | None] = {}
         # Its threads live as long as this does: a worker ends with the thread that started it.
         at_once = min(most, (os.cpu_count() or 1) + 4)
         self._starters = ThreadPoolExecutor(at_once, thread_name_prefix="start-backend")
 
     def info(self, backend: str) -> BackendInfo | Failure | None:
         """What a backend says of itself, why it cannot, or None where it is not installed."""
-        self._start()
-        assert self._infos is not None
+        if backend not in self._infos:
+            self._start([backend] if self._one_by_one else list(self._specs))
         return self._infos[backend]
 
-    def _start(self) -> None:
-        """Start all backends at once, the first time: importing a framework takes seconds.
+    def described(self, infos: Mapping[str, BackendInfo | Failure | None], start_up: float) -> None:
+        """Take over what backends say of themselves that run elsewhere: none starts here."""
+        self._infos.update(infos)
+        self.start_up = start_up
+
+    def _start(self, backends: Collection[str]) -> None:
+        """Start backends at once: importing a framework takes seconds.
 
         Where the memory does not suffice for all of them, each ends when it has described itself.
         """
-        if self._infos is not None:
-            return
         begin = time.monotonic()
-        self._infos = dict.fromkeys(self._specs)
-        self._processes = {
-            backend: self._process_of(spec)
-            for backend, spec in self._specs.items()
-            if installed(spec)
+        started = {
+            backend: self._process_of(self._specs[backend])
+            for backend in backends
+            if installed(self._specs[backend])
         }
-        self._progress.starting(tuple(self._processes))
-        infos = self._starters.map(self._start_one, self._processes)
-        self._infos.update(zip(self._processes, infos, strict=True))
-        self.start_up = time.monotonic() - begin
+        self._processes |= started
+        self._progress.starting(tuple(started))
+        describe = partial(self._start_one, stays=self.turns.fit(started))
+        infos = self._starters.map(describe, started)
+        self._infos |= dict.fromkeys(backends) | dict(zip(started, infos, strict=True))
+        self.start_up += time.monotonic() - begin
 
-    def _start_one(self, backend: str) -> BackendInfo | Failure:
+    def _start_one(self, backend: str, *, stays: bool) -> BackendInfo | Failure:
         process = self._processes[backend]
         info = process.info()
         if isinstance(info, Failure) and info.kind == "crashed":  # or somebody killed it
             info = process.info()
-        if not self.turns.fit(self._processes):
+        if not stays:
             process.close()
         self._progress.up(backend)
         return info

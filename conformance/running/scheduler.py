@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,7 +27,8 @@ from .subject import CallFailed, Subject
 # Seconds after which a thread hands Python over. A check is back from its backend for moments only,
 # and would wait for the usual 5 ms whenever others judge.
 _SWITCH_INTERVAL = 0.0005
-_END_LIMIT = 3.0  # seconds for checks to notice that their backends are gone
+END_LIMIT = 3.0
+"""Seconds for checks to notice that their backends are gone."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,74 @@ class Check:
     function: Callable[[Subject], None]
 
 
-class Scheduler:
+def measured(matrix: Matrix, check: Check) -> tuple[Cell, Spent]:
+    """Measure a cell, in this thread; the cell and the time that it took.
+
+    Raises:
+        Stopped: the matrix was told to end.
+        Exception: whatever the check itself raised: a failure of the suite.
+    """
+    backend, held = check.place.backend, matrix.slots.held
+    before, own = held[backend], time.thread_time()
+    try:
+        cell = matrix.absent(check.place) or _tried(matrix, check)
+    finally:
+        matrix.processes.relieve(backend)
+    return cell, Spent(held[backend] - before, time.thread_time() - own)
+
+
+def _tried(matrix: Matrix, check: Check) -> Cell:
+    """The cell of a place where something can be tried."""
+    matrix.processes.turns.take(check.place.backend)
+    subject = matrix.subject(check.place)
+    failure = None
+    try:
+        check.function(subject)
+    except CallFailed as failed:
+        failure = failed.failure
+    return matrix.close_cell(subject, check.place, failure)
+
+
+class Cells(ABC):
+    """The cells of a session, which come one after another.
+
+    Attributes:
+        coming: the cell of each place, in the order of the checks.
+    """
+
+    coming: Mapping[Place, Future[Cell]]
+
+    def cell(self, place: Place) -> Cell:
+        """Wait for the cell of a check.
+
+        Raises:
+            Exception: whatever the check itself raised: a failure of the suite.
+        """
+        return self.coming[place].result()
+
+    def is_complete(self) -> bool:
+        """Whether all checks came to their cells."""
+        return all(
+            f.done() and not f.cancelled() and not f.exception() for f in self.coming.values()
+        )
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop, and end all that was started."""
+
+
+class Engine:
+    """Where the checks of a session run: this one is this process."""
+
+    def prepare(self, matrix: Matrix) -> None:
+        """Tell a matrix what it needs to know before it is asked which cells there are."""
+
+    def begin(self, matrix: Matrix, checks: Sequence[Check]) -> Cells:
+        """Begin with all checks."""
+        return Scheduler(matrix, checks)
+
+
+class Scheduler(Cells):
     """Runs checks in threads of their own, one a backend.
 
     Args:
@@ -57,24 +126,10 @@ class Scheduler:
         for check in checks:
             matrix.slots.left[check.place.backend] += 1
         matrix.processes.turns.await_all(matrix.slots.left)
-        self._cells = {
+        self.coming = {
             check.place: self._thread(check.place.backend).submit(self._run, check)
             for check in checks
         }
-
-    def cell(self, place: Place) -> Cell:
-        """Wait for the cell of a check.
-
-        Raises:
-            Exception: whatever the check itself raised: a failure of the suite.
-        """
-        return self._cells[place].result()
-
-    def is_complete(self) -> bool:
-        """Whether all checks came to their cells."""
-        return all(
-            f.done() and not f.cancelled() and not f.exception() for f in self._cells.values()
-        )
 
     def close(self) -> None:
         """Stop, and end all processes."""
@@ -84,8 +139,8 @@ class Scheduler:
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
         self._matrix.processes.close()
-        running: list[Future[Cell]] = [f for f in self._cells.values() if not f.cancelled()]
-        wait(running, timeout=_END_LIMIT)
+        running: list[Future[Cell]] = [f for f in self.coming.values() if not f.cancelled()]
+        wait(running, timeout=END_LIMIT)
         self._matrix.processes.close()  # also what a check started anew meanwhile
 
     def _thread(self, backend: str) -> ThreadPoolExecutor:
@@ -95,27 +150,11 @@ class Scheduler:
 
     def _run(self, check: Check) -> Cell:
         slots, backend = self._matrix.slots, check.place.backend
-        held, own = slots.held[backend], time.thread_time()
         try:
-            cell = self._measured(check)
+            cell, spent = measured(self._matrix, check)
         finally:
             slots.filled(backend)
-            self._matrix.processes.relieve(backend)
             if not slots.left[backend]:
                 self._matrix.processes.release(backend)
-        spent = Spent(slots.held[backend] - held, time.thread_time() - own)
         self._matrix.progress.finished(cell, spent)
         return cell
-
-    def _measured(self, check: Check) -> Cell:
-        absent = self._matrix.absent(check.place)
-        if absent is not None:
-            return absent
-        self._matrix.processes.turns.take(check.place.backend)
-        subject = self._matrix.subject(check.place)
-        failure = None
-        try:
-            check.function(subject)
-        except CallFailed as failed:
-            failure = failed.failure
-        return self._matrix.close_cell(subject, check.place, failure)

@@ -37,10 +37,6 @@ class FormatError(SweepError):
     """The backend has no such format."""
 
 
-class SchedulerError(SweepError):
-    """The scheduler that was named cannot be used."""
-
-
 class Engine(Protocol):
     """What evaluates the pieces of a sweep."""
 
@@ -65,6 +61,7 @@ class Engine(Protocol):
         Raises:
             KeyboardInterrupt: it was told to end.
             SweepError: it cannot go on.
+            ClusterError: the cluster cannot.
         """
 
 

@@ -59,16 +59,28 @@ def code_digest() -> str:
 
 
 def digest_of(sources: Mapping[str, Sequence[str]]) -> str:
-    """A digest of sources: subpackage → patterns of its files."""
+    """A digest of sources: subpackage → patterns of its files.
+
+    It is the same in a checkout, where the folder of ``native`` lies in that of ``backends``.
+    """
     digest = blake2b(digest_size=8)
+    folders = {name: _folder_of(name) for name in sources}
     for name, patterns in sources.items():
-        spec = find_spec(f"{bce_conformance.__name__}.{name}")
-        folders = spec.submodule_search_locations if spec else None
-        root = Path(next(iter(folders or [])))
-        for path in sorted({path for pattern in patterns for path in root.rglob(pattern)}):
+        root = folders[name]
+        inner = [folder for folder in folders.values() if root in folder.parents]
+        found = {path for pattern in patterns for path in root.rglob(pattern)}
+        for path in sorted(found):
+            if any(path.is_relative_to(folder) for folder in inner):
+                continue
             digest.update(f"{name}/{path.relative_to(root).as_posix()}".encode())
             digest.update(b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _folder_of(name: str) -> Path:
+    """The folder of a subpackage."""
+    spec = find_spec(f"{bce_conformance.__name__}.{name}")
+    return Path(next(iter((spec.submodule_search_locations if spec else None) or [])))
 
 
 def identity(
@@ -151,7 +163,8 @@ class Sweep:
             report: is told the points that are done and those that there are.
 
         Raises:
-            SweepError: the backend gives no result for any piece, or the engine is lost.
+            SweepError: the backend gives no result for any piece.
+            ClusterError: the cluster is lost.
             KeyboardInterrupt: it was told to stop.
             JournalError: the journal cannot be written.
         """

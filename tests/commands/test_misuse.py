@@ -1,6 +1,7 @@
 """What users do wrong is answered in words: the argument, what is wrong, and what to do."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ WRONG = {
     "sweep native --targets=0.3 --dtype=float16": "no float16; the nearest is 0.300048828125",
     "sweep native --samples=5": "--samples is needed for float64",
     "sweep native --out=a_file": "--out a_file cannot be written: File exists",
+    "hunt native --out=a_file": "--out a_file cannot be written: File exists",
     "bench --rounds=0": "Invalid value for '--rounds'",
     "bench --size=31": "size is 31; accepted are multiples of 8",
     "bench --backend=native --out=a_file": "--out a_file cannot be written: File exists",
@@ -70,3 +72,14 @@ def test_a_misuse_is_answered_in_words(
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert WRONG[line] in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sweep", "hunt"])
+def test_a_backend_that_is_not_installed_is_told_with_what_to_do(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"bce_conformance.commands.maxima.{command}"
+    monkeypatch.setattr(sys.modules[module], "installed", lambda spec: False)
+    done = CliRunner().invoke(app, [command, "torch"], env={"COLUMNS": "300", "NO_COLOR": "1"})
+    assert done.exit_code == 2
+    assert "backend torch is not installed: pip install 'bce-conformance[" in done.stderr

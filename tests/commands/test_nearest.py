@@ -130,6 +130,7 @@ def test_examples_are_shown_to_whoever_runs_the_package_by_its_name() -> None:
         ("run --requirement GRAD-2", {"GRAD-2", "GRAD-20"}),
         ("explain opt", {"optax", "optax:jit"}),
         ("sweep nat", {"native"}),
+        ("hunt nat", {"native"}),
         ("findings list torch-grad", {"torch-gradient-saturates"}),
         ("history jax VA", {"VAL", "VAL-1"}),
         ("run --dtype float", {"float16", "float32", "float64"}),

@@ -71,6 +71,14 @@ class HangsInTheTail(Hang):
         return super().bind(call) if in_the_tail else Right.bind(self, call)
 
 
+class SegfaultInTheTail(Segfault):
+    """Takes its process down in such a call; right otherwise."""
+
+    def bind(self, call):
+        in_the_tail = call.weight is None and not call.targets.any()
+        return super().bind(call) if in_the_tail else Right.bind(self, call)
+
+
 class HangsOnStart(Hang):
     """Its framework's import never returns."""
 

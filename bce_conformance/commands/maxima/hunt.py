@@ -10,15 +10,17 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from bce_conformance.backends import BackendProcess, BackendSpec, installed, resolve
+from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.commands.options import (
     AsJson,
+    Backend,
     DtypeName,
     InstructionSet,
     Quantities,
     Quiet,
     TimeLimit,
+    held,
 )
 from bce_conformance.conformance.hunting.corpus import add
 from bce_conformance.conformance.hunting.document import document, edges_of, write_calls
@@ -27,7 +29,7 @@ from bce_conformance.conformance.hunting.starts import Region
 from bce_conformance.conformance.ledger.model import LedgerError
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.sweeping.plan import plan
-from bce_conformance.terminal.console import console, errors, misuse, print_json
+from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.hunting import watch
 from bce_conformance.terminal.interruption import interrupted_by_signals
 
@@ -45,7 +47,7 @@ def seconds(text: str) -> float:
 
 
 def hunt(
-    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="id or package.module:Class")],
+    backend: Backend,
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
     quantity: Quantities = "loss,grad_logits",
     targets: Annotated[
@@ -75,11 +77,12 @@ def hunt(
     """
     try:
         region, wanted = _region(str(dtype), targets, quantity, weights, sweeps)
-        spec = resolve(f"{backend}@isa={isa}" if isa else backend)
+        spec = held(backend, isa)
     except ValueError as error:
         misuse(str(error))
     if not installed(spec):
-        misuse(f"{backend} is not installed")
+        misuse(not_installed(spec))
+    require_writable(out)
     try:
         found, stopped = _hunted(spec, region, wanted, (seed, budget, time_limit), out, quiet)
     except HuntError as error:

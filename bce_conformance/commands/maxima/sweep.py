@@ -10,27 +10,35 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed, resolve
+from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import similar
 from bce_conformance.commands.options import (
     AsJson,
+    Backend,
     DtypeName,
     InstructionSet,
     Quantities,
     Quiet,
+    Scheduler,
     TimeLimit,
-    backend_ids,
+    Wait,
+    held,
+)
+from bce_conformance.conformance.cluster import (
+    START_LIMIT,
+    ClusterError,
+    SchedulerError,
+    client_of,
 )
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.sweeping.cluster import START_LIMIT, Cluster, client_of
+from bce_conformance.conformance.sweeping.cluster import Cluster
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
 from bce_conformance.conformance.sweeping.pipeline import (
     Engine,
     FormatError,
     Local,
-    SchedulerError,
     SweepError,
 )
 from bce_conformance.conformance.sweeping.plan import Plan, plan
@@ -40,23 +48,11 @@ from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter, status_table
 
 FOLDER = Path("reports/sweep")
-Backend = Annotated[
-    str,
-    typer.Argument(
-        metavar="BACKEND", help="id or package.module:Class", autocompletion=backend_ids
-    ),
-]
 # So that threads of the backend which wait take no time from the truth, and memory goes back.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
-]
-Scheduler = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="of dask.distributed: tcp://…, local or local:2")
-]
-Wait = Annotated[
-    float, typer.Option(min=0, help="seconds for a scheduler or a first worker to be there")
 ]
 
 
@@ -99,7 +95,7 @@ def sweep(
         return
     try:
         wanted = plan(str(dtype), targets, quantity, range_, pos_weight, samples)
-        spec = resolve(f"{backend}@isa={isa}" if isa else backend)
+        spec = held(backend, isa)
     except ValueError as error:
         misuse(str(error))
     if "://" not in scheduler and not installed(spec):  # else it is the workers that have it
@@ -111,7 +107,7 @@ def sweep(
         write(found, out)
     except (FormatError, SchedulerError) as error:
         misuse(str(error))
-    except (SweepError, JournalError, OSError) as error:
+    except (ClusterError, SweepError, JournalError, OSError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.SUITE_FAILED) from None
     except KeyboardInterrupt:
@@ -159,13 +155,15 @@ def _engine(
     """What evaluates: this process and one of the backend, or the workers of a cluster.
 
     Raises:
-        SweepError: it cannot be started.
+        ClusterError: there is no worker, or its code is another.
+        SchedulerError: the scheduler cannot be used.
+        SweepError: the backend does not start.
     """
     if not scheduler:
         with BackendProcess(spec, time_limit=time_limit, environment=_ENVIRONMENT) as process:
             yield Local(process)
         return
-    with client_of(scheduler, wait) as client:
+    with client_of(scheduler, wait, share_processors=True) as client:
         yield Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
 
 

@@ -1,25 +1,15 @@
 """``bce-conformance sweep`` as a process, for the tests of it."""
 
 import contextlib
-import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
-PLANTED = Path(__file__).parents[2] / "conformance" / "sweeping"
+from tests.clusters import program
+
 FILES = ("sweep.json", "sweep.csv", "sweep.tex")
 TARGETS = ",".join(str(number / 32) for number in range(20))
 SLOW = ("planted:Slow", "--dtype=float16", f"--targets={TARGETS}", "--quantity=loss")
-PATH = os.pathsep.join(map(str, (PLANTED, PLANTED.parent)))
-ENVIRONMENT = os.environ | {"PYTHONPATH": PATH, "COLUMNS": "300", "NO_COLOR": "1"}
-
-
-def program(*words: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-m", *words], env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True
-    )
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:

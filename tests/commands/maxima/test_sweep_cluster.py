@@ -1,44 +1,16 @@
 """``sweep --scheduler``: workers and schedulers that are lost change no byte of the results."""
 
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, program, started, sweep
+from tests.clusters import LIMIT, free_port, running, scheduler, worker
+from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 pytest.importorskip("distributed")
-
-LIMIT = 600.0  # seconds for what takes a few on an idle machine
-
-
-@contextmanager
-def running(*words: str) -> Iterator[subprocess.Popen[str]]:
-    process = program(*words)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def scheduler(port: int) -> tuple[str, ...]:
-    return ("dask", "scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard")
-
-
-def worker(address: str, folder: Path) -> tuple[str, ...]:
-    places = ("--no-dashboard", f"--local-directory={folder}")
-    return ("dask", "worker", address, "--nthreads=1", "--no-nanny", "--host=127.0.0.1", *places)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def until_pieces(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
@@ -85,7 +57,7 @@ def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_p
         first.kill()
         _, errors = swept.communicate(timeout=LIMIT)
     assert swept.returncode == 3
-    said = f"the scheduler at {address} is gone; finished pieces are in the journal: start it"
+    said = f"the scheduler at {address} is gone; what was finished is in the journal: start it"
     assert said in errors
     assert "Traceback" not in errors
     before = pieces(tmp_path)

@@ -92,9 +92,9 @@ def test_a_late_cell_meets_no_other_file(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() == b""
 
 
-def test_points_of_one_cell_after_the_other_give_the_curves_of_all_errors() -> None:
+def test_points_of_one_cell_after_the_other_give_the_curves_of_all_errors_in_any_order() -> None:
     random = np.random.default_rng(0)
-    whole, parts = Curves(), Curves()
+    whole, parts, reverse, cells = Curves(), Curves(), Curves(), []
     for _ in range(20):
         logits = random.normal(0, 3, 500).astype(np.float32)
         inputs = Inputs("x", FLOAT32, logits, np.zeros(500, np.float32))
@@ -102,6 +102,10 @@ def test_points_of_one_cell_after_the_other_give_the_curves_of_all_errors() -> N
         whole.add("some", "cpu", inputs, "loss", errors)
         cell = Curves()
         cell.add("some", "cpu", inputs, "loss", errors)
-        taken = parts.take(cell)
+        cells.append(cell)
+        parts.take(cell)
     assert parts.curves() == whole.curves() != Curves().curves()
-    assert len(taken) == 0  # of the last: nothing was larger
+    for cell in reversed(cells):
+        reverse.take(cell)
+    assert reverse.curves() == whole.curves()
+    assert not any(map(whole.take, cells))  # nothing is larger

@@ -1,0 +1,1 @@
+"""Runs whose cells are measured by the workers of a cluster."""
