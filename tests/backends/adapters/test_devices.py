@@ -95,6 +95,7 @@ def on_both(process: BackendProcess, call: LossCall) -> Iterator[dict[str, Any]]
         yield dict(found.values)
 
 
+@pytest.mark.slow
 def test_native_has_a_cuda_device(simulated: BackendProcess) -> None:
     info = simulated.info()
     assert isinstance(info, BackendInfo), info
@@ -106,6 +107,7 @@ def test_native_has_a_cuda_device(simulated: BackendProcess) -> None:
 QUANTITIES = ("loss", "grad_logits", "grad_targets", "grad_weight", "grad_pos_weight", "jvp_logits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_native_has_the_same_bits_on_the_device(simulated: BackendProcess, dtype: str) -> None:
     random = np.random.default_rng(17)
@@ -128,6 +130,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_native_places_any_layout_on_the_device(simulated: BackendProcess, layout: str) -> None:
     x = np.linspace(-3, 3, 12).reshape(4, 3)
