@@ -89,10 +89,10 @@ def test_a_step_that_is_late_keeps_what_it_has(
     command = [sys.executable, "-c", PATIENT, str(tmp_path / "kept")]
     steps = measure.Steps(tmp_path, time.monotonic() + 100)
     begin = time.monotonic()
-    assert steps.run("patient", command, 3) == 0
-    assert time.monotonic() - begin < 30
+    assert steps.run("patient", command, 8) == 0
+    assert time.monotonic() - begin < 40
     assert (tmp_path / "kept").read_text() == "all that there was"
-    assert "begun" in (tmp_path / "log.txt").read_text("utf-8")
+    assert "begun" in (tmp_path / "log.txt").read_text("utf-8").splitlines()
     late = measure.Steps(tmp_path, time.monotonic() + measure.GRACE)
     assert late.run("patient", command, 3) is None
     assert steps.run("absent", ["no-such-program"], 3) is None
@@ -110,7 +110,7 @@ steps.run("patient", [sys.executable, "-c", {PATIENT!r}, {str(tmp_path / "kept")
 """
     process: Any = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
     log = tmp_path / "log.txt"
-    while not (log.exists() and "begun" in log.read_text("utf-8")):
+    while not (log.exists() and "begun" in log.read_text("utf-8").splitlines()):
         assert process.poll() is None
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGTERM)
