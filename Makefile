@@ -13,7 +13,7 @@ BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VEN
 TESTED := -n logical --maxprocesses 8 --dist worksteal --durations 15
 TIMES := build/times/test
 
-.PHONY: report test test-all lint format docs bench bench-continuous bench-html bench-check clean
+.PHONY: report test test-all lint format docs bench bench-continuous bench-html bench-check wheelhouse clean
 .DELETE_ON_ERROR:
 
 # What an interrupted run left is gone on with.
@@ -63,6 +63,13 @@ bench-html: $(VENV)/.development
 
 bench-check: $(VENV)/.frameworks $(VENV)/.development
 	$(BIN)/python asv_benchmarks/measure.py check
+
+# What a machine with a GPU and no network needs: docs/gpu.md.
+PYTHON_VERSION ?= 3.12
+MACHINE ?= x86_64
+wheelhouse: $(BIN)/python
+	@$(BIN)/python -c 'import packaging' 2>/dev/null || $(BIN)/python -m pip install --quiet packaging
+	$(BIN)/python gpu/wheelhouse.py --python $(PYTHON_VERSION) --machine $(MACHINE)
 
 clean:
 	rm -rf $(VENV) build dist reports/out reports/compare asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache

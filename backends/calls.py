@@ -121,7 +121,7 @@ class LossResult:
     Attributes:
         values: quantity → array, as the framework shaped and typed it. A quantity that was wanted
             and that the framework left out (``None``) is absent from the mapping.
-        device: the kind of device on which the framework left its results, such as ``"cpu"``;
+        device: the device on which the framework left its results, named as in ``LossCall``;
             several are joined by ``+``, and it is empty where there are no results.
         warnings: Python's warnings that were given meanwhile, each as ``category: text``.
         modified: the arrays of the call that are no longer what they were, by field name; the
@@ -177,7 +177,10 @@ class UnsupportedCall(Exception):  # noqa: N818 - a statement about the framewor
 
 @dataclass(frozen=True)
 class Device:
-    """One device: ``kind`` such as ``"cpu"`` or ``"cuda"`` and the name the framework gives it."""
+    """One device: ``kind``, as calls name it, and the name of the hardware.
+
+    The first of several is ``"cuda"``, the second ``"cuda:1"``.
+    """
 
     kind: str
     name: str
@@ -241,6 +244,10 @@ class BackendInfo:
         unknown = sorted(set(self.dtypes) - set(DTYPES))
         if unknown:
             raise ValueError(f"BackendInfo.dtypes has {unknown}; accepted are {list(DTYPES)}")
+
+    def has_device(self, kind: str) -> bool:
+        """Whether a device is present, such as ``"cuda:1"``."""
+        return kind in {device.kind for device in self.devices}
 
 
 class Backend(Protocol):

@@ -86,7 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bce-conformance", "conformance of binary cross-entropy with logits")
     many: dict[str, Any] = {"action": "append", "default": []}
     group.addoption("--backend", metavar="ID", help="backend, all or every (repeatable)", **many)
-    group.addoption("--device", metavar="KIND", help="device, such as cpu (repeatable)", **many)
+    group.addoption("--device", metavar="KIND", help="device, or all (repeatable)", **many)
     group.addoption("--dtype", choices=DTYPES, help="format of the logits (repeatable)", **many)
     group.addoption("--requirement", metavar="ID", help="requirement or family", **many)
     group.addoption("--tier", choices=list(TIERS), default="default", help="how much is tried")

@@ -27,7 +27,8 @@ from .memory import default_bound
 from .specification import Requirement, requirements
 from .tiers import TIERS
 
-ALL = "all"  # among the backends: those of every run that are installed, variants included
+ALL = "all"  # among the backends: those of every run that are installed, variants included; among
+# the devices: every one that a backend has
 EVERY = "every"  # likewise, and those that are measured on request only
 COMPILING = 4
 """How many times as long as others a call may take that compiles. On a busy machine it takes
@@ -49,7 +50,7 @@ class Settings:
     Attributes:
         backends: ids, ``ALL`` or ``EVERY``; none means those that the tier tries and that are
             installed.
-        devices: kinds; none means every device that a backend has.
+        devices: kinds; none or ``ALL`` means every device that a backend has.
         dtypes: formats; none means all.
         requirements: numbers or families; none means all.
         tier: how much is tried.
@@ -85,6 +86,8 @@ class Settings:
     ledger: Ledger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if ALL in self.devices:
+            object.__setattr__(self, "devices", ())
         known = {*requirements(), *(r.family for r in requirements().values())}
         for name, given, accepted in (
             ("dtype", self.dtypes, set(DTYPES)),

@@ -2,7 +2,7 @@
 
 from .formats import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FORMATS, Format, format_of
 from .metrics import flushed_to_zero, ulp_error, wrong_sign
-from .truth import Truth, compile_kernels, ground_truth
+from .truth import Truth, compile_kernels, ground_truth, has_fast_path
 
 __all__ = [
     "BFLOAT16",
@@ -16,6 +16,7 @@ __all__ = [
     "flushed_to_zero",
     "format_of",
     "ground_truth",
+    "has_fast_path",
     "ulp_error",
     "wrong_sign",
 ]

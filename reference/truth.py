@@ -7,6 +7,8 @@ ties to even. What the exact result is, special values included, ``ground_truth`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
 from threading import RLock
 from typing import Any
 
@@ -139,7 +141,7 @@ def ground_truth(
         dtype: the format to round into, by dtype, scalar type or name.
         method: ``"certified"`` rounds every result by enclosures of growing precision; ``"fast"``
             evaluates in double-double with a proven bound and leaves what it cannot decide
-            ``undecided``; ``"auto"`` takes the fast path and sends just those to the slow one.
+            ``undecided``; ``"auto"`` sends those, or all where there is no Numba, to the slow one.
         cached: whether the cache on disk is looked into and filled.
 
     Raises:
@@ -168,6 +170,12 @@ def _outcome(problem: Problem, method: str, cached: bool) -> Outcome:
 _ONE_AT_A_TIME = RLock()
 
 
+@lru_cache(maxsize=1)
+def has_fast_path() -> bool:
+    """Whether there is Numba, which the fast path takes: else every truth is of the slow one."""
+    return find_spec("numba") is not None
+
+
 def compile_kernels() -> None:
     """Compile what decides truths, or load it where it is kept: a dozen seconds the first time.
 
@@ -185,6 +193,8 @@ def _computed(problem: Problem, method: str) -> Outcome:
 
 def _evaluated(problem: Problem, method: str) -> Outcome:
     if method == "certified" or (method == "auto" and problem.columns[0].size < _FAST_FROM):
+        return evaluate(problem)
+    if method == "auto" and not has_fast_path():
         return evaluate(problem)
     # Compiles, or loads compiled code.
     from bce_conformance.reference.fast.fast_path import evaluate_fast

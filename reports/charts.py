@@ -2,7 +2,8 @@
 
 Guarantees that a specification holds no data and loads none: the page puts the chosen curves into
 the data set ``points``, their regions into ``regions``, and draws. What is shown of them is set by
-the signals ``left``, ``right``, ``top``, ``ticks`` and ``labels``.
+the signals ``left``, ``right``, ``top``, ``ticks`` and ``labels``. Where Altair is not installed,
+as on a machine that only measures, there are no charts, and nothing else is missing.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import subprocess
 import sys
 from errno import ENOMEM
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
-
-import altair as alt
 
 from bce_conformance.reference import Format, format_of
 from bce_conformance.results.model import Results
+
+alt: Any = import_module("altair") if find_spec("altair") else None
+"""Altair; None where it is not installed."""
 
 Spec = dict[str, Any]
 
@@ -60,7 +64,6 @@ NEAR = (0.01, 1000.0)
 # may not: it gets a process of its own, which is small.
 _BUNDLE = "vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')"
 _COMPILE = "json.dumps(vl_convert.vegalite_to_vega(json.load(sys.stdin), vl_version={!r}))"
-_VERSION = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
 _PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
 
 
@@ -75,8 +78,20 @@ def _by_v8(expression: str, given: str = "") -> str | None:
 @lru_cache(maxsize=1)
 def vega_script() -> str | None:
     """Vega as a script that defines ``window.vegaEmbed``; None where charts cannot be made here."""
-    compiles = _by_v8(_COMPILE.format(_VERSION), json.dumps({"mark": "point"})) is not None
+    compiles = alt is not None and _compiled({"mark": "point"}) is not None
     return _by_v8(_BUNDLE) if compiles else None
+
+
+def why_none() -> str:
+    """Why charts cannot be made here, in words."""
+    if alt is None or find_spec("vl_convert") is None:
+        return "they need altair and vl-convert-python, which are not both installed"
+    return "they need more address space than `ulimit -v` allows"
+
+
+def _compiled(spec: Spec) -> str | None:
+    version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
+    return _by_v8(_COMPILE.format(version), json.dumps(spec))
 
 
 def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -85,9 +100,9 @@ def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:
     Raises:
         OSError: it cannot be made here.
     """
-    made = _by_v8(_COMPILE.format(_VERSION), json.dumps(chart.to_dict()))
+    made = _compiled(chart.to_dict())
     if made is None:
-        raise OSError(ENOMEM, "its charts need more address space than `ulimit -v` allows")
+        raise OSError(ENOMEM, f"it has charts, and {why_none()}")
     return dict(json.loads(made))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +19,7 @@ from bce_conformance.timing.goals import JudgedGoal
 from bce_conformance.timing.plan import AGAIN, title
 from bce_conformance.timing.records import workload_of
 
-from .charts import vega
+from .charts import alt, vega
 
 Spec = dict[str, Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBPACKAGES = ("results", "reference", "backends", "conformance", "timing", "reports")
-OWN = (*SUBPACKAGES, "bce_conformance", "asv_benchmarks", "examples", "docs")
+OWN = (*SUBPACKAGES, "bce_conformance", "asv_benchmarks", "examples", "docs", "gpu")
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 MODULES_A_FOLDER = 12  # beside __init__.py and __main__.py

@@ -55,7 +55,7 @@ def groups(
         ValueError: a size is not one that a workload can have.
     """
     on_cpu = device == "cpu"
-    # The native implementation has no other device.
+    # Elsewhere the native implementation is there only if Numba compiles for the device.
     again = next((one for one in backends if on_cpu or one != NATIVE), backends[0]) + AGAIN
     limit = (LIMIT,) if on_cpu else ()
     found = []

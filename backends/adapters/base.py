@@ -76,7 +76,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def device_of(self, tensor: Any) -> str:
-        """Return the kind of device on which the framework left ``tensor``."""
+        """Return the device on which the framework left ``tensor``, as calls name it."""
 
     def fetch(self, raw: dict[str, Any]) -> LossResult:
         """Bring what the thunk returned to NumPy; what the framework left out stays out."""

@@ -59,9 +59,10 @@ class JaxAdapter(Adapter):
         return np.asarray(tensor)
 
     def device_of(self, tensor: Any) -> str:
-        """Return ``cpu`` or ``cuda``."""
+        """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
         (device,) = tensor.devices()
-        return "cuda" if device.platform == "gpu" else str(device.platform)
+        kind = "cuda" if device.platform == "gpu" else str(device.platform)
+        return numbered(kind, device.id)
 
     def function(self) -> Callable[..., dict[str, Any]]:
         """Return what evaluates the wanted quantities of arrays."""

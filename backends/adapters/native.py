@@ -1,9 +1,14 @@
-"""The native implementation of this package, through its public functions."""
+"""The native implementation of this package, through its public functions.
+
+Arrays on the CPU are NumPy's and those on CUDA devices Numba's, which they are with
+``NUMBA_ENABLE_CUDASIM=1`` too: the kernels then run in Numba's simulator.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -23,6 +28,7 @@ from .base import (
     check_arguments,
     gradients_wanted,
     instance_of,
+    numbered,
 )
 
 # From so many logits on, gradients go where those of the last call went, as in a training loop:
@@ -37,7 +43,7 @@ def _like(operand: Array, logits: Array) -> Array:
 
 
 class NativeAdapter(Adapter):
-    """The native implementation on NumPy arrays."""
+    """The native implementation on arrays of NumPy, and of Numba on CUDA devices."""
 
     framework = "native"
     extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "threads")
@@ -63,30 +69,50 @@ class NativeAdapter(Adapter):
             dtypes=DTYPES,
             composed=self.composed,
             instruction_set=self.instruction_set(),
+            notes=_notes(),
         )
 
     def prepare(self) -> None:
-        """Compile the kernels, once a machine."""
-        from bce_conformance.native.warmup import compile_all
+        """Compile the kernels: those for the CPU once a machine, those for CUDA once a process."""
+        from bce_conformance.native import warmup
 
-        compile_all()
+        warmup.compile_all()
+        for index in range(len(gpus())):
+            with _current(numbered("cuda", index)):
+                warmup.compile_for_device()
 
     def devices(self) -> tuple[Device, ...]:
-        """List the CPU, the only device so far."""
-        return (Device("cpu", "cpu"),)
+        """List the CPU and the CUDA devices that Numba can compile for."""
+        names = (Device(numbered("cuda", i), name) for i, name in enumerate(gpus()))
+        return (Device("cpu", "cpu"), *names)
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
-        """Return a thunk that evaluates ``call``."""
+        """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        bound = self._bind(call)
+        if call.device == "cpu":
+            return bound
+        from numba import cuda
+
+        def thunk() -> dict[str, Any]:
+            with _current(call.device):
+                raw = bound()
+                cuda.synchronize()
+            return raw
+
+        return thunk
+
+    def _bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         native = self.module()
         tensors = self.place_all(call)
         pair = (tensors["logits"], tensors["targets"])
+        tangent, cotangent = tensors.get("tangent"), tensors.get("cotangent")
         options: tuple[Any, ...] = (
             tensors.get("weight"),
             tensors.get("pos_weight"),
             call.reduction,
         )
-        forward = partial(native.jacobian_vector_product, *pair, call.tangent, *options)
-        second_order = partial(native.hessian_vector_product, *pair, call.tangent, *options)
+        forward = partial(native.jacobian_vector_product, *pair, tangent, *options)
+        second_order = partial(native.hessian_vector_product, *pair, tangent, *options)
         evaluate, differentiate = native.binary_cross_entropy_with_logits, native.value_and_grad
         if call.interface == "class":
             evaluate = instance_of(native.BCEWithLogitsLoss, call, tensors)
@@ -96,20 +122,21 @@ class NativeAdapter(Adapter):
         wanted = gradients_wanted(call)
         reused = {}
         # The next call writes over it: not where results of several calls are compared.
-        if call.logits.size >= _REUSED and not call.forms and call.repetition == "once":
+        large = call.logits.size >= _REUSED and call.device == "cpu"
+        if large and not call.forms and call.repetition == "once":
             reused["out"] = {name: _like(tensors[name], call.logits) for name in wanted}
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
             if wanted:
                 raw["loss"], gradients = differentiate(
-                    *pair, *options, wrt=wanted, cotangent=call.cotangent, **reused
+                    *pair, *options, wrt=wanted, cotangent=cotangent, **reused
                 )
                 raw.update({f"grad_{name}": array for name, array in gradients.items()})
             elif "loss" in call.quantities:
                 raw["loss"] = evaluate(*pair, *options)
             if "hvp_logits" in call.quantities:
-                raw["hvp_logits"] = second_order(cotangent=call.cotangent)
+                raw["hvp_logits"] = second_order(cotangent=cotangent)
             if "jvp_logits" in call.quantities:
                 raw["jvp_logits"] = forward()
             return {quantity: raw[quantity] for quantity in call.quantities}
@@ -117,8 +144,14 @@ class NativeAdapter(Adapter):
         return thunk
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` itself."""
-        return array
+        """Return ``array`` itself, or a copy on ``device``: dense, but in the order of Fortran."""
+        if device == "cpu":
+            return array
+        from numba import cuda
+
+        dense = array if array.flags.forc else np.ascontiguousarray(array)
+        with _current(device):
+            return cuda.to_device(dense)
 
     def set_threads(self, count: int) -> int:
         """Set the threads of the kernels."""
@@ -129,9 +162,47 @@ class NativeAdapter(Adapter):
         return before
 
     def to_numpy(self, tensor: Any) -> Array:
-        """Return ``tensor``, which is an array already."""
-        return np.asarray(tensor)
+        """Return ``tensor`` as an array of NumPy's."""
+        return np.asarray(tensor.copy_to_host() if _is_on_device(tensor) else tensor)
 
     def device_of(self, tensor: Any) -> str:
-        """Return ``cpu``."""
-        return "cpu"
+        """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
+        if not _is_on_device(tensor):
+            return "cpu"
+        memory = getattr(tensor, "gpu_data", None)  # the simulator, which has one device, has none
+        return numbered("cuda", memory.context.device.id if memory else 0)
+
+
+@lru_cache(maxsize=1)
+def gpus() -> tuple[str, ...]:
+    """Return the names of the CUDA devices that Numba can compile for."""
+    from numba import cuda
+
+    if not cuda.is_available():
+        return ()
+    names = [getattr(gpu, "name", "Numba's simulator") for gpu in cuda.gpus]
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+
+
+def _notes() -> tuple[str, ...]:
+    """What a reader should know who misses the GPU: Numba may find its driver and no compiler."""
+    from numba import cuda
+
+    if gpus() or cuda.cuda_error():
+        return ()
+    return ("Numba finds a GPU's driver, and no NVVM to compile with: is CUDA's toolkit there?",)
+
+
+def _current(device: str) -> AbstractContextManager[Any]:
+    """Make a device the one that Numba works on."""
+    if device == "cpu":
+        return nullcontext()
+    from numba import cuda
+
+    _, _, index = device.partition(":")
+    return cuda.gpus[int(index or 0)]  # type: ignore[no-any-return,unused-ignore]
+
+
+def _is_on_device(tensor: Any) -> bool:
+    """Whether an array is Numba's, on a CUDA device."""
+    return hasattr(tensor, "copy_to_host")

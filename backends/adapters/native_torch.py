@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .native import NativeAdapter
+from bce_conformance.backends.calls import Device
+
+from .native import NativeAdapter, gpus
 from .torch import TorchAdapter
 
 
@@ -23,6 +25,10 @@ class NativeTorchAdapter(TorchAdapter):
     def prepare(self) -> None:
         """Compile the kernels, once a machine."""
         NativeAdapter().prepare()
+
+    def devices(self) -> tuple[Device, ...]:
+        """List the CPU, and the first CUDA device if Numba can compile for it."""
+        return super().devices()[: 1 + bool(gpus())]
 
     def function(self) -> Callable[..., Any]:
         """Return the native loss function."""

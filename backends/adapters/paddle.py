@@ -56,7 +56,7 @@ class PaddleAdapter(Adapter):
             raise UnsupportedCall("paddle has no forward mode for this loss")
         paddle = self.module()
         tensors = self.place_all(call)
-        paddle.set_device(_paddle_device(call.device))
+        paddle.set_device(paddle_device(call.device))
         wanted = gradients_wanted(call)
         second = "hvp_logits" in call.quantities
         for name in {*wanted, "logits"} if second else wanted:
@@ -84,7 +84,7 @@ class PaddleAdapter(Adapter):
                     gradient, logits, [tensors["tangent"]], allow_unused=True
                 )[0]
             if call.device != "cpu":
-                paddle.device.synchronize()
+                paddle.device.synchronize(paddle_device(call.device))
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
@@ -123,8 +123,8 @@ class PaddleAdapter(Adapter):
             raise UnsupportedCall("paddle has no tensors with negative strides")
         bits = array.view(np.uint16) if array.dtype == BFLOAT16 else array
         if bits.flags.c_contiguous or any(s % bits.itemsize for s in bits.strides):
-            return paddle.to_tensor(bits, place=_paddle_device(device))
-        memory = paddle.to_tensor(memory_of(bits).view(bits.dtype), place=_paddle_device(device))
+            return paddle.to_tensor(bits, place=paddle_device(device))
+        memory = paddle.to_tensor(memory_of(bits).view(bits.dtype), place=paddle_device(device))
         strides = [stride // bits.itemsize for stride in bits.strides]
         return paddle.as_strided(memory, list(bits.shape), strides)
 
@@ -134,8 +134,9 @@ class PaddleAdapter(Adapter):
         return array.view(BFLOAT16) if tensor.dtype == self.module().bfloat16 else array
 
     def device_of(self, tensor: Any) -> str:
-        """Return ``cpu`` or ``cuda``."""
-        return "cuda" if tensor.place.is_gpu_place() else "cpu"
+        """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
+        place = tensor.place
+        return numbered("cuda", place.gpu_device_id()) if place.is_gpu_place() else "cpu"
 
 
 class PaddleStaticAdapter(PaddleAdapter):
@@ -152,6 +153,7 @@ class PaddleStaticAdapter(PaddleAdapter):
         return self._static
 
 
-def _paddle_device(name: str) -> str:
+def paddle_device(name: str) -> str:
+    """Paddle's name of a device: ``gpu:0`` of ``cuda``."""
     kind, _, index = name.partition(":")
     return "cpu" if kind == "cpu" else f"gpu:{index or 0}"

@@ -35,8 +35,12 @@ class TensorflowAdapter(Adapter):
     def devices(self) -> tuple[Device, ...]:
         """List the CPU and the CUDA devices that are present."""
         config = self.module().config
-        found = enumerate(config.list_logical_devices("GPU"))
-        return (Device("cpu", "cpu"), *(Device(numbered("cuda", i), d.name) for i, d in found))
+        details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+        names = (str(found.get("device_name", "GPU")) for found in details)
+        return (
+            Device("cpu", "cpu"),
+            *(Device(numbered("cuda", i), name) for i, name in enumerate(names)),
+        )
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
@@ -65,8 +69,9 @@ class TensorflowAdapter(Adapter):
         return np.asarray(tensor.numpy())
 
     def device_of(self, tensor: Any) -> str:
-        """Return ``cpu`` or ``cuda``."""
-        return "cuda" if "GPU" in tensor.device else "cpu"
+        """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
+        kind, index = tensor.device.split(":")[-2:]  # of /job:localhost/…/device:GPU:1
+        return numbered("cuda" if kind == "GPU" else kind.lower(), int(index))
 
     def function(self) -> Callable[..., dict[str, Any]]:
         """Return what evaluates the wanted quantities of tensors."""

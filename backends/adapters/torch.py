@@ -159,8 +159,8 @@ class TorchAdapter(Adapter):
         return np.asarray(tensor.numpy())
 
     def device_of(self, tensor: Any) -> str:
-        """Return ``cpu`` or ``cuda``."""
-        return str(tensor.device.type)
+        """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
+        return numbered(tensor.device.type, tensor.device.index or 0)
 
 
 def keep_code_apart(capability: str) -> None:

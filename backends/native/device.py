@@ -1,14 +1,14 @@
 """One call on a CUDA device: device arrays in, device arrays out, nothing leaves the device.
 
-**Untested on GPU.** It runs over the processor's tests under numba's CUDA simulator, which checks
-indexing, reductions and the element's arithmetic, but neither compilation for a device nor speed.
+**Untested on GPU.** Numba's CUDA simulator runs it in the tests, which checks indexing, reductions
+and the element's arithmetic. NVVM compiles the kernels in the tests, for a device that is absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -16,7 +16,7 @@ from numba import cuda
 
 from .arguments import OPERANDS, Array, check_broadcast, check_reduction
 from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
-from .kernels.cuda import THREADS, elements, finish, sums
+from .kernels.cuda import THREADS, elements, finish, sums, uncontracted
 
 MOST_BLOCKS = 1024
 
@@ -27,6 +27,89 @@ _VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float32): np.dtype(np.float32),
     np.dtype(np.float64): np.dtype(np.float64),
 }
+
+
+class Walk(NamedTuple):
+    """How elements of the logits find those of an operand in its memory.
+
+    Attributes:
+        steps: elements from one to the next, by dimension of the logits; 0 where it is broadcast.
+        first: where the first element lies, in elements from the lowest.
+        span: elements from the lowest to the highest.
+    """
+
+    steps: tuple[int, ...]
+    first: int
+    span: int
+
+
+def walk_of(shape: Sequence[int], strides: Sequence[int], itemsize: int, dimensions: int) -> Walk:
+    """The walk of an operand of a shape and strides, in bytes, among logits of so many dimensions.
+
+    Raises:
+        ValueError: the strides are no multiples of the size of an element.
+    """
+    if any(stride % itemsize for stride in strides):
+        raise ValueError(
+            f"an operand has strides {tuple(strides)}; accepted are multiples of {itemsize}"
+        )
+    pairs = zip(shape, strides, strict=True)
+    steps = [stride // itemsize if size > 1 else 0 for size, stride in pairs]
+    reach = [step * (size - 1) for size, step in zip(shape, steps, strict=True) if size]
+    first = -sum(far for far in reach if far < 0)
+    span = 0 if 0 in shape else 1 + sum(map(abs, reach))
+    return Walk((*(0 for _ in range(dimensions - len(steps))), *steps), first, span)
+
+
+class _Memory:
+    """A flat piece of memory, by the interface that arrays on CUDA devices have.
+
+    Args:
+        owner: lives as long.
+        interface: of the piece.
+    """
+
+    def __init__(self, owner: Any, interface: dict[str, Any]) -> None:
+        self.owner = owner
+        self.__cuda_array_interface__ = self.__array_interface__ = interface
+
+
+def _flat(value: Any, walk: Walk, view: np.dtype[Any]) -> Any:
+    """The memory that an array on a device walks through, as numbers that the kernels know.
+
+    Under the simulator the memory is the processor's.
+    """
+    if not walk.span:
+        return cuda.device_array(1, view)
+    simulated = not hasattr(value, "__cuda_array_interface__")
+    interface = value.__array_interface__ if simulated else value.__cuda_array_interface__
+    address, read_only = interface["data"]
+    piece = {
+        "data": (address - walk.first * view.itemsize, read_only),
+        "shape": (walk.span,),
+        "strides": None,
+        "typestr": view.str,
+        "stream": interface.get("stream"),
+        "version": 3,
+    }
+    memory = _Memory(value, piece)
+    return type(value)(np.asarray(memory)) if simulated else cuda.as_cuda_array(memory)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether something is one number of the processor's."""
+    kinds = (bool, int, float, np.bool, np.number)
+    return isinstance(value, kinds) or (isinstance(value, np.ndarray) and not value.ndim)
+
+
+def _is_array(value: Any) -> bool:
+    """Whether something is an array on a device, or on the simulated one."""
+    attributes = ("dtype", "shape", "strides")
+    return not isinstance(value, np.ndarray) and all(hasattr(value, name) for name in attributes)
+
+
+def _blocks(size: int, most: int) -> int:
+    return max(1, min(most, -(-size // THREADS)))
 
 
 class Evaluation:
@@ -66,83 +149,97 @@ class Evaluation:
         names = (*OPERANDS, "cotangent", "vector")
         self.weighted = any(given.get(name) is not None for name in names[2:])
         self.inputs: list[Any] = []
-        self.walks: list[tuple[int, ...]] = []
+        self.walks: list[Walk] = []
         for name in names:
             self._take(name, given.get(name))
 
     def _take(self, name: str, value: Any) -> None:
-        """Append one operand, flat, and how an element of the logits walks through it."""
+        """Append one operand's memory, and how an element of the logits walks through it."""
         view = _VIEWS[self.dtype]
-        if value is None or np.isscalar(value):
-            scalar = np.full(1, 1.0 if value is None else value, self.dtype)
-            self.inputs.append(cuda.to_device(scalar.view(view)))
-            self.walks.append((0,) * len(self.shape))
-            return
-        if np.dtype(value.dtype) != self.dtype:
-            raise TypeError(f"{name} has dtype {value.dtype}; on a device accepted is {self.dtype}")
-        shape = tuple(value.shape)
+        shape = tuple(np.shape(value) if _is_number(value) else getattr(value, "shape", ()))
         if name == "targets" and shape != self.shape:
             raise ValueError(
                 f"targets has shape {shape} and logits has shape {self.shape}; "
                 "accepted are equal shapes"
             )
-        check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
-        full = (1,) * (len(self.shape) - len(shape)) + shape
-        walk, step = [0] * len(full), 1
-        for axis in range(len(full) - 1, -1, -1):
-            walk[axis] = step if full[axis] > 1 else 0
-            step *= full[axis]
-        flat = cuda.as_cuda_array(value) if hasattr(value, "__cuda_array_interface__") else value
-        self.inputs.append(flat.reshape(max(1, step)).view(view) if step else flat)
-        self.walks.append(tuple(walk))
-
-    def elementwise(self, quantity: int) -> Any:
-        """A device array of the logits' shape with ``quantity`` of every element."""
-        out = cuda.device_array(max(self.size, 1), _VIEWS[self.dtype])
-        if self.size:
-            walks = cuda.to_device(np.array(self.walks, np.int64).reshape(6, -1))
-            shape = cuda.to_device(np.array(self.shape, np.int64))
-            walk = walks, shape, cuda.to_device(np.zeros(6, np.int64))
-            elements[self._blocks(self.size), THREADS](
-                quantity, tuple(self.inputs), walk, self.count, self.weighted, out
+        if value is None or _is_number(value):
+            scalar = np.full(1, 1.0 if value is None else value, self.dtype)
+            self.inputs.append(cuda.to_device(scalar.view(view)))
+            self.walks.append(Walk((0,) * len(self.shape), 0, 1))
+            return
+        if not _is_array(value):
+            raise TypeError(
+                f"{name} is a {type(value).__name__}; accepted are arrays on the logits' device"
             )
-        return out[: self.size].view(self.dtype).reshape(self.shape)
+        if np.dtype(value.dtype) != self.dtype:
+            raise TypeError(f"{name} has dtype {value.dtype}; on a device accepted is {self.dtype}")
+        check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
+        walk = walk_of(shape, tuple(value.strides), self.dtype.itemsize, len(self.shape))
+        self.inputs.append(_flat(value, walk, view))
+        self.walks.append(walk)
+
+    def _walks(self, order: Sequence[int]) -> tuple[Any, Any, Any]:
+        """The steps of the operands in the dimensions in this order, these, and the beginnings."""
+        steps = np.array([walk.steps for walk in self.walks], np.int64).reshape(6, -1)
+        shape = np.array(self.shape, np.int64)
+        first = np.array([walk.first for walk in self.walks], np.int64)
+        arrays = np.ascontiguousarray(steps[:, order]), shape[list(order)], first
+        return tuple(map(cuda.to_device, arrays))
+
+    def elementwise(self, quantity: int, shape: tuple[int, ...] | None = None) -> Any:
+        """A device array with ``quantity`` of every element, of the logits' shape or another."""
+        out, bits = self._result(self.shape if shape is None else shape)
+        if self.size:
+            walk = self._walks(range(len(self.shape)))
+            with uncontracted():
+                elements[_blocks(self.size, MOST_BLOCKS), THREADS](
+                    quantity, tuple(self.inputs), walk, self.count, self.weighted, bits
+                )
+        return out
 
     def summed(self, quantity: int, target: tuple[int, ...], count: float) -> Any:
         """``quantity`` summed over all that broadcasts to ``target``, of that shape."""
         full = (1,) * (len(self.shape) - len(target)) + target
         axes = range(len(self.shape))
-        inner = [axis for axis in axes if full[axis] == 1]
         outer = [axis for axis in axes if full[axis] != 1]
-        walks = np.array(self.walks, np.int64).reshape(6, -1)
-        inner_shape = np.array([self.shape[axis] for axis in inner], np.int64)
-        size = int(np.prod(inner_shape))
-        out = cuda.device_array(int(np.prod(target, dtype=np.int64)), _VIEWS[self.dtype])
-        blocks = self._blocks(size)
-        partials = cuda.device_array((blocks, 2), np.float64)
-        inner_walks = cuda.to_device(np.ascontiguousarray(walks[:, inner]))
-        for at, index in enumerate(np.ndindex(*[self.shape[axis] for axis in outer])):
-            kept = walks[:, outer] @ np.array(index, np.int64)
-            walk = inner_walks, cuda.to_device(inner_shape), cuda.to_device(kept)
-            sums[blocks, THREADS](
-                quantity, tuple(self.inputs), walk, self.count, self.weighted, size, partials
+        inner = [axis for axis in axes if full[axis] == 1]
+        out, bits = self._result(target)
+        sums_wanted = int(np.prod(target, dtype=np.int64))
+        if not sums_wanted:
+            return out
+        terms = self.size // sums_wanted
+        blocks = _blocks(terms, max(1, MOST_BLOCKS // sums_wanted))
+        partials = cuda.device_array((sums_wanted, blocks, 2), np.float64)
+        each = (quantity, tuple(self.inputs), self._walks([*outer, *inner]))
+        with uncontracted():
+            sums[min(sums_wanted * blocks, MOST_BLOCKS), THREADS](
+                *each, self.count, self.weighted, terms, partials
             )
-            finish[1, 1](partials, count, self.inputs[0], out, at)
-        return out.view(self.dtype).reshape(target)
+            finish[_blocks(sums_wanted, MOST_BLOCKS), THREADS](
+                partials, count, self.inputs[0], bits
+            )
+        return out
+
+    def _result(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """A fresh device array of the logits' format, and its memory as the kernels see it."""
+        out = cuda.device_array(shape, self.dtype)
+        walk = walk_of(shape, tuple(out.strides), self.dtype.itemsize, len(shape))
+        return out, _flat(out, walk, _VIEWS[self.dtype])
 
     def loss(self) -> Any:
         """The reduced loss."""
         if self.reduction == "none":
             return self.elementwise(LOSS)
         if not self.size:
-            empty = np.full((), 0.0 if self.reduction == "sum" else np.nan)
-            return cuda.to_device(empty.astype(self.dtype))
+            return cuda.to_device(
+                np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype)
+            )
         return self.summed(LOSS, (), self.count)
 
     def gradient(self, name: str, shape: tuple[int, ...]) -> Any:
         """The gradient in operand ``name``, of its ``shape``."""
         if int(np.prod(shape, dtype=np.int64)) == self.size:
-            return self.elementwise(QUANTITY_OF[name]).reshape(shape)
+            return self.elementwise(QUANTITY_OF[name], shape)
         return self.summed(QUANTITY_OF[name], shape, 1.0)
 
     def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +259,3 @@ class Evaluation:
     def hessian(self) -> Array:
         """The Hessian-vector product."""
         return self.elementwise(HESSIAN)
-
-    @staticmethod
-    def _blocks(size: int) -> int:
-        return max(1, min(MOST_BLOCKS, -(-size // THREADS)))

@@ -56,6 +56,15 @@ def help_from(format_: int) -> None:
         _compile(dtype, case)
 
 
+def compile_for_device() -> None:
+    """Compile the kernels for the CUDA device that Numba works on, for all formats."""
+    from numba import cuda
+
+    for dtype in FORMATS:
+        logits, targets = (cuda.to_device(np.full(1, value, dtype)) for value in (0.5, 1.0))
+        value_and_grad(logits, targets)  # a sum, and an element
+
+
 @contextmanager
 def _helpers() -> Iterator[None]:
     """Have other processes compile too, unless all is compiled; they end with this one."""

@@ -102,6 +102,9 @@ def claims_of(claims: str | None, dtypes: str, without: str) -> Claims | None:
     )
 
 
+DeviceNames = Annotated[
+    list[str], typer.Option(help="cpu, cuda, cuda:1, … or all, the default; repeatable")
+]
 Quantities = Annotated[
     str, typer.Option("--quantity", metavar="NAMES", help="such as loss,grad_logits")
 ]

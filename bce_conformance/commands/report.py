@@ -134,5 +134,5 @@ def render(
             raise typer.Exit(Exit.SUITE_FAILED) from error
         text = f"report: {folder / 'report.html'}"
         if found.curves and charts.vega_script() is None:
-            text += "\nit has no charts: they need more address space than `ulimit -v` allows"
+            text += f"\nit has no charts: {charts.why_none()}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

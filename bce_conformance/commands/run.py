@@ -25,6 +25,7 @@ from .options import (
     OUT,
     Claim,
     ClaimedDtypes,
+    DeviceNames,
     DtypeName,
     InstructionSet,
     Ledgers,
@@ -68,7 +69,7 @@ Quiet = Annotated[
 
 def run(
     backend: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
-    device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
+    device: DeviceNames = [],  # noqa: B006
     dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
     requirement: Named = [],  # noqa: B006
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.default,

@@ -20,12 +20,12 @@ from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
-from .options import AsJson, DtypeName, TierName, backend_ids, requirement_ids
+from .options import AsJson, DeviceNames, DtypeName, TierName, backend_ids, requirement_ids
 
 COMPARED = Path("reports/compare")
 """Where a comparison of two backends is measured: a folder in it for each two."""
 
-Device = Annotated[list[str], typer.Option(help="of two backends: cpu, cuda, …; repeatable")]
+Device = Annotated[list[str], typer.Option(help="of two backends: cpu, cuda, … or all; repeatable")]
 Dtype = Annotated[list[DtypeName], typer.Option(help="of two backends; repeatable")]
 Requirement = Annotated[
     list[str], typer.Option(help="of two backends: number or family; repeatable")
@@ -110,7 +110,7 @@ def history(
         str, typer.Option(metavar="FIRST:LAST", help="or versions with commas between them")
     ] = ":",
     dtype: Annotated[list[DtypeName], typer.Option(help="repeatable")] = [],  # noqa: B006
-    device: Annotated[list[str], typer.Option(help="cpu, cuda, …; repeatable")] = [],  # noqa: B006
+    device: DeviceNames = [],  # noqa: B006
     tier: Annotated[TierName, typer.Option(help="how much is tried")] = TierName.quick,
     seed: Annotated[int, typer.Option(help="seed of all random inputs")] = 0,
     every: Annotated[bool, typer.Option("--all", help="measure each release")] = False,

@@ -158,8 +158,8 @@ def _judged(quantity: str, got: Array | None, wanted: Expected) -> Judgement | F
 
 
 def _faults(call: LossCall, result: LossResult) -> Iterator[Fault]:
-    kind = call.device.partition(":")[0]
-    if result.values and result.device != kind:
-        yield Fault("wrong device", f"results are on {result.device or 'no device'}, not {kind}")
+    if result.values and result.device != call.device:
+        where = result.device or "no device"
+        yield Fault("wrong device", f"results are on {where}, not {call.device}")
     if result.modified:
         yield Fault("inputs changed", f"it changed {', '.join(result.modified)}")

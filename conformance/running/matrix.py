@@ -248,7 +248,7 @@ class Matrix:
         info = self.processes.info(place.backend)
         if not isinstance(info, BackendInfo):
             return info is not None
-        return place.device.partition(":")[0] in {device.kind for device in info.devices}
+        return info.has_device(place.device)
 
     def absent(self, place: Place) -> Cell | None:
         """The cell of a place where nothing can be tried; None where something can."""
@@ -258,7 +258,7 @@ class Matrix:
         if isinstance(info, Failure):
             verdict = VERDICT_OF_FAILURE[info.kind]
             return self._keep(place, verdict, f"does not start: {info}", log=info.log)
-        if place.device.partition(":")[0] not in {device.kind for device in info.devices}:
+        if not info.has_device(place.device):
             return self._keep(place, "not measured", f"no device {place.device}")
         if place.dtype not in info.dtypes:
             return self._keep(place, "unsupported", f"takes no {place.dtype} logits")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from bce_conformance.backends.heap import keep_freed_memory
+from bce_conformance.reference import has_fast_path
 from bce_conformance.results.cells import Cell, Place
 
 from .matrix import Matrix
@@ -117,7 +118,8 @@ class Scheduler(Cells):
     def __init__(self, matrix: Matrix, checks: Sequence[Check]) -> None:
         # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
         # times to parse a module in one of several threads (AST constructor recursion depth).
-        import_module("bce_conformance.reference.fast.fast_path")
+        if has_fast_path():
+            import_module("bce_conformance.reference.fast.fast_path")
         keep_freed_memory()
         self._before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)

@@ -16,7 +16,6 @@ from bce_conformance.conformance.inputs.bounds import as_float64, bounds_for
 from bce_conformance.conformance.inputs.truths import truth_of
 from bce_conformance.conformance.judging.judge import judge
 from bce_conformance.reference import Format
-from bce_conformance.reference.fast.fast_path import evaluate_fast
 from bce_conformance.reference.problem import read_problem
 
 from .kernels import OPEN, measure, tally, units_of
@@ -104,6 +103,8 @@ def exact_of(call: LossCall, quantity: str, format_: Format) -> Exact:
 
 
 def _evaluated(call: LossCall, quantity: str, format_: Format) -> Exact:
+    from bce_conformance.reference.fast.fast_path import evaluate_fast
+
     operands = (call.logits, call.targets, call.weight, call.pos_weight)
     problem = read_problem(*operands, quantity, "none", None, format_, None)
     fast = evaluate_fast(problem)

@@ -2,15 +2,20 @@
 
 Guarantees: compiled code is kept under a digest of all the sources (``cache.compiled_folder``).
 Numba's own test for staleness looks at the one file a function is in, and would go on using a
-kernel whose helpers in other files had changed.
+kernel whose helpers in other files had changed. Where there is no Numba, what is to be compiled can
+be imported, and raises when it is called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
-from numba import config, njit
+try:
+    from numba import config, njit
+except ModuleNotFoundError:
+    config = njit = None
 
 from bce_conformance.reference.cache import compiled_folder
 
@@ -27,6 +32,8 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def _compiled(**options: bool) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
+        if njit is None:
+            return partial(_refuse, function.__name__)
         saved = config.CACHE_DIR
         config.CACHE_DIR = str(compiled_folder())
         try:
@@ -37,3 +44,7 @@ def _compiled(**options: bool) -> Callable[[Callable[..., Any]], Any]:
             config.CACHE_DIR = saved
 
     return decorate
+
+
+def _refuse(name: str, *_: Any) -> NoReturn:
+    raise ModuleNotFoundError(f"{name} is compiled by Numba, which is not installed", name="numba")

@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import altair as alt
-
-from bce_conformance.reports.charts import vega
+from bce_conformance.reports.charts import alt, vega
 from bce_conformance.results.model import ErrorMap, Results
 
 CLASSES = {

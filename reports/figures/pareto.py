@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import altair as alt
-
-from bce_conformance.reports.charts import vega
+from bce_conformance.reports.charts import alt, vega
 from bce_conformance.reports.grid import UNMEASURED
 from bce_conformance.reports.timings import CHARTED, by_workload
 from bce_conformance.results.model import Results, Timing

@@ -50,6 +50,7 @@ def test_a_session_measures_what_it_is_handed_and_the_ledger_is_read_once(
         ("", {}),
         ("--backend=native --backend=torch", {"backends": ("native", "torch")}),
         ("--device=cpu --dtype=float16", {"devices": ("cpu",), "dtypes": ("float16",)}),
+        ("--device=cpu --device=all", {}),
         ("--requirement=VAL-1 --requirement=RED", {"requirements": ("VAL-1", "RED")}),
         ("--tier=quick --seed=7", {"tier": "quick", "seed": 7}),
         ("--time-limit=2.5 --memory=2GiB", {"time_limit": 2.5, "memory": 2 << 30}),

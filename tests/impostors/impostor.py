@@ -44,6 +44,8 @@ class Native(NativeAdapter):
 
     def bind(self, call: LossCall) -> Callable[[], Values]:
         """Answer calls; forward mode through a reduction, which native lacks, by the truth."""
+        self.require_device(call.device)
+        call = replace(call, device="cpu")
         if "jvp_logits" not in call.quantities or call.reduction == "none":
             return super().bind(call)
         others = tuple(quantity for quantity in call.quantities if quantity != "jvp_logits")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from bce_conformance.backends.adapters.paddle import PaddleAdapter
+from bce_conformance.backends.adapters.paddle import PaddleAdapter, paddle_device
 
 from .base import FunctionAdapter
 from .operations import Operations
@@ -37,5 +37,5 @@ class PaddleFunction(FunctionAdapter, PaddleAdapter):
     def synchronise(self, raw: dict[str, Any], device: str) -> dict[str, Any]:
         """Wait for a GPU."""
         if device != "cpu":
-            self.module().device.synchronize()
+            self.module().device.synchronize(paddle_device(device))
         return raw

@@ -22,6 +22,8 @@ def _converts_half(context: Any) -> bool:
 
     Only what is known to have them counts, as the integer code is right everywhere.
     """
+    if context.target_name != "cpu":
+        return False
     triple = context.codegen().magic_tuple()[0]
     return not triple.startswith("x86_64") or has_feature(context, "f16c")
 

@@ -8,6 +8,7 @@ other processors agree in every bit.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llvmlite import ir
@@ -35,6 +36,8 @@ _LEVELS = {
 
 def has_feature(context: Any, feature: str) -> bool:
     """Whether code is compiled for an x86-64 processor that is known to have ``feature``."""
+    if context.target_name != "cpu":
+        return False
     triple, name, features = context.codegen().magic_tuple()[:3]
     if not triple.startswith("x86_64"):
         return False
@@ -80,6 +83,12 @@ def from_bits(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], DOUBLE)
 
     return types.float64(types.int64), generate
+
+
+@inlined
+def floored(value: float) -> int:
+    """The largest integer that is not above ``value``, which must be within 2^63."""
+    return int(math.floor(value))  # noqa: RUF046 - on CUDA Numba's floor is a float
 
 
 @inlined

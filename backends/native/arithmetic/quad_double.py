@@ -11,7 +11,7 @@ import math
 from .coefficients import LN2_PARTS, LOG2_E
 from .double_double import DD, two_product, two_sum
 from .functions import wide_softplus
-from .intrinsics import fma, helper, out_of_line
+from .intrinsics import floored, fma, helper, out_of_line
 
 # head + … + tail, times 2^exponent.
 Quad = tuple[float, float, float, float, int]
@@ -183,7 +183,7 @@ def softplus(e: Quad) -> Quad:
     one = plus(quad(1.0), e)
     # Newton's step on exp(guess) = 1 + e, to third order: the guess has 57 bits, the result 170.
     for _ in range(2):
-        k = math.floor(0.5 - first * LOG2_E)
+        k = floored(0.5 - first * LOG2_E)
         excess = plus(times(one, exponential(guess, k)), quad(-1.0))
         guess = plus(guess, plus(excess, minus(scaled(times(excess, excess), -1))))
     return guess

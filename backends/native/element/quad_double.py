@@ -10,7 +10,7 @@ import math
 
 from ..arithmetic.coefficients import LOG2_E
 from ..arithmetic.double_double import DD
-from ..arithmetic.intrinsics import helper, out_of_line
+from ..arithmetic.intrinsics import floored, helper, out_of_line
 from ..arithmetic.quad_double import (
     Quad,
     exponential,
@@ -68,7 +68,7 @@ def quad_double_element(quantity: int, of: Element, count: float) -> DD:
     x, y, w, p, cotangent, vector = of
     # Beyond 1e5 no product of five float64 brings exp(−a) back into range: any tiny e will do.
     a = min(abs(x), 1.0e5)
-    k = math.floor(0.5 - a * LOG2_E)
+    k = floored(0.5 - a * LOG2_E)
     e = exponential(quad(a), k) if a < 1.0e5 else scaled(quad(1.0), -100_000)
     e = quad(0.0) if abs(x) == math.inf else e
     root = inverse(plus(quad(1.0), e))

@@ -20,7 +20,7 @@ from ..arithmetic.double_double import (
     wide_quotient,
 )
 from ..arithmetic.functions import ROUNDER, wide_expanded, wide_reduced, wide_softplus
-from ..arithmetic.intrinsics import apart, fma, helper, inlined, out_of_line, power
+from ..arithmetic.intrinsics import apart, floored, fma, helper, inlined, out_of_line, power
 from ..arithmetic.underflow import rounded_within
 from . import quantities as q
 from .addends import softplus_share
@@ -98,7 +98,7 @@ def _coefficients(quantity: int, of: Element) -> tuple[Scaled, Scaled]:
 def _exponential(a: float, extended: bool) -> tuple[float, float, int, float]:
     """exp(−a) as a pair in [1/2, 2] times a power of two, and its relative error."""
     if a >= _UNKNOWN_FROM:
-        k = math.floor(-min(a, _VANISHED) * LOG2_E) + 1
+        k = floored(-min(a, _VANISHED) * LOG2_E) + 1
         return (0.5 if a < math.inf else 0.0), 0.0, k, 1.0
     if a < _NOTHING:
         return 1.0, 0.0, 0, (_NOTHING if a > 0.0 else 0.0)

@@ -1,19 +1,64 @@
 """Kernels for CUDA: grid-stride loops over the ladder, and sums that are the same in every run.
 
-**Untested on GPU.** The grid depends on the number of elements only. Every thread adds up its own
-elements exactly, each block its threads in a fixed tree, and one thread the blocks.
+**Untested on GPU.** The grid depends on the shapes only. Every thread adds up its own elements
+exactly, each block its threads in a fixed tree, and one thread the blocks of a sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from numba import cuda, float64
+from numba.extending import overload
 
 from ..element.ladder import added, evaluate, exact, rounded
 from ..element.quantities import Element
 
 THREADS = 64
+
+_PATCHING = Lock()
+
+
+@contextmanager
+def uncontracted() -> Iterator[None]:
+    """Have kernels that are compiled meanwhile round each product and each sum.
+
+    NVVM joins them else, and results would not have the processor's bits. Numba has no option for
+    it.
+    """
+    from numba.cuda.cudadrv import nvvm
+
+    with _PATCHING:
+        usual = nvvm.compile_ir
+
+        def compile_ir(ir: Any, **options: Any) -> Any:
+            return usual(ir, **{**options, "fma": False})
+
+        nvvm.compile_ir = compile_ir
+        try:
+            yield
+        finally:
+            nvvm.compile_ir = usual
+
+
+# The overloads of Numba 0.68 for any number of arguments do not compile for CUDA.
+@overload(min, target="cuda")  # type: ignore[untyped-decorator, unused-ignore]
+def _min(a: Any, b: Any) -> Any:
+    def smaller(a: Any, b: Any) -> Any:
+        return b if b < a else a
+
+    return smaller
+
+
+@overload(max, target="cuda")  # type: ignore[untyped-decorator, unused-ignore]
+def _max(a: Any, b: Any) -> Any:
+    def larger(a: Any, b: Any) -> Any:
+        return b if b > a else a
+
+    return larger
 
 
 @cuda.jit(device=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -22,12 +67,12 @@ def _element(
 ) -> Any:
     """``quantity`` of the element at ``index``.
 
-    ``walk`` has the steps of each operand in each dimension, the dimensions, and the offsets of
-    the first element.
+    ``walk`` has the steps of each operand in each dimension, the dimensions, and where the first
+    element of each lies.
     """
     x, y, w, p, c, v = inputs
-    steps, shape, start = walk
-    ix, iy, iw, ip, ic, iv = start[0], start[1], start[2], start[3], start[4], start[5]
+    steps, shape, first = walk
+    ix, iy, iw, ip, ic, iv = first[0], first[1], first[2], first[3], first[4], first[5]
     for axis in range(shape.size - 1, -1, -1):
         at = index % shape[axis]
         index //= shape[axis]
@@ -56,38 +101,43 @@ def sums(
     walk: Any,
     count: float,
     weighted: bool,
-    size: int,
+    terms: int,
     partials: Any,
 ) -> None:
-    """Sum ``size`` elements into partials."""
+    """Sum each run of ``terms`` elements into its row of ``partials``, a pair for each share."""
     totals = cuda.shared.array(THREADS, float64)
     rests = cuda.shared.array(THREADS, float64)
     lane = cuda.threadIdx.x
-    total, total_rest = 0.0, 0.0
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        value, rest = _element(quantity, inputs, walk, count, weighted, i)
-        total, total_rest = added(total, total_rest, value, rest)
-    totals[lane] = total
-    rests[lane] = total_rest
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half:
-        if lane < half:
-            totals[lane], rests[lane] = added(
-                totals[lane], rests[lane], totals[lane + half], rests[lane + half]
-            )
+    shares = partials.shape[1]
+    for job in range(cuda.blockIdx.x, partials.shape[0] * shares, cuda.gridDim.x):
+        run, share = job // shares, job % shares
+        total, total_rest = 0.0, 0.0
+        for i in range(share * THREADS + lane, terms, shares * THREADS):
+            at = run * terms + i
+            value, rest = _element(quantity, inputs, walk, count, weighted, at)
+            total, total_rest = added(total, total_rest, value, rest)
+        totals[lane] = total
+        rests[lane] = total_rest
         cuda.syncthreads()
-        half //= 2
-    if lane == 0:
-        partials[cuda.blockIdx.x, 0] = totals[0]
-        partials[cuda.blockIdx.x, 1] = rests[0]
+        half = THREADS // 2
+        while half:
+            if lane < half:
+                totals[lane], rests[lane] = added(
+                    totals[lane], rests[lane], totals[lane + half], rests[lane + half]
+                )
+            cuda.syncthreads()
+            half //= 2
+        if lane == 0:
+            partials[run, share, 0] = totals[0]
+            partials[run, share, 1] = rests[0]
+        cuda.syncthreads()
 
 
 @cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def finish(partials: Any, count: float, like: Any, out: Any, at: int) -> None:
-    """Add up ``partials`` and round their sum over ``count`` into ``out[at]``."""
-    if cuda.grid(1) == 0:
+def finish(partials: Any, count: float, like: Any, out: Any) -> None:
+    """Add up each row of ``partials`` and round the sum over ``count`` into ``out``."""
+    for run in range(cuda.grid(1), out.size, cuda.gridsize(1)):
         total, rest = 0.0, 0.0
-        for block in range(partials.shape[0]):
-            total, rest = added(total, rest, partials[block, 0], partials[block, 1])
-        out[at] = rounded(total, rest, count, like[0])
+        for share in range(partials.shape[1]):
+            total, rest = added(total, rest, partials[run, share, 0], partials[run, share, 1])
+        out[run] = rounded(total, rest, count, like[0])

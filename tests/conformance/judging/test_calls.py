@@ -126,7 +126,10 @@ def test_faults_of_the_call_leave_the_levels_of_its_values() -> None:
     assert {judgement.level(quantity) for quantity in QUANTITIES} == {Level.AAA}
     assert judgement.least is Level.FAILS
     on_cuda = replace(expected(), call=replace(CALL, device="cuda:1"))
-    assert judge_call(on_cuda, LossResult(right(on_cuda), "cuda")).faults == ()
+    assert judge_call(on_cuda, LossResult(right(on_cuda), "cuda:1")).faults == ()
+    assert judge_call(on_cuda, LossResult(right(on_cuda), "cuda")).faults == (
+        Fault("wrong device", "results are on cuda, not cuda:1"),
+    )
     assert judge_call(on_cuda, LossResult({}, "")).faults == ()
 
 

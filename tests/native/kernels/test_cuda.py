@@ -50,6 +50,15 @@ for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
             forward = jacobian_vector_product(*map(cuda.to_device, rows), reduction, wrt=wrt)
             compare(forward, jacobian_vector_product(*rows, reduction, wrt=wrt))
     compare(BCEWithLogitsLoss()(*on_device[:2]), BCEWithLogitsLoss()(x, y))
+    for cut in (np.s_[::-1], np.s_[:, ::-2], np.s_[1:, 1:], np.s_[:0]):
+        pairs = [(array[cut], host[cut]) for array, host in zip(on_device, (x, y))]
+        found, expected = [
+            value_and_grad(*pair, weight, reduction="sum", wrt=("logits", "weight"))
+            for pair, weight in zip(zip(*pairs), (on_device[3][:1], p[:1]))
+        ]
+        compare(found[0], expected[0])
+        for name in ("logits", "weight"):
+            compare(found[1][name], expected[1][name])
 
 twice = [binary_cross_entropy_with_logits(*on_device).copy_to_host().tobytes() for _ in range(2)]
 assert twice[0] == twice[1]
@@ -57,6 +66,9 @@ for change, error in (
     ({"targets": cuda.to_device(np.zeros(3, x.dtype))}, ValueError),
     ({"weight": cuda.to_device(np.zeros(5, x.dtype))}, ValueError),
     ({"weight": cuda.to_device(np.zeros(6))}, TypeError),
+    ({"weight": [1.0] * 6}, TypeError),
+    ({"weight": np.ones(6, x.dtype)}, TypeError),
+    ({"targets": 1.0}, ValueError),
     ({"reduction": "max"}, ValueError),
 ):
     arguments = {"logits": on_device[0], "targets": on_device[1], **change}
@@ -80,4 +92,4 @@ def test_simulated_device_gives_the_processor_s_bits():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 2 + 2 * 4)}"
+    assert done.stdout.strip() == f"compared {3 * (2 * 5 + 2 + 2 * 4 + 4 * 3)}"
