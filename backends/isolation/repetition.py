@@ -38,13 +38,11 @@ def prepare(adapter: Any, call: LossCall) -> None:
     """
     arrays = {name: getattr(call, name) for name in ARRAYS}
     given = {name: array for name, array in arrays.items() if array is not None}
+    made = {"other format": _in_another_format, "other shape": _with_axes_exchanged}
+    if call.repetition not in made:
+        return
     with suppress(Exception), warnings.catch_warnings(action="ignore"):
-        if call.repetition == "other format":
-            other = _in_another_format(given)
-        elif call.repetition == "other shape":
-            other = _with_axes_exchanged(given)
-        else:
-            return
+        other: dict[str, Any] = made[call.repetition](given)
         adapter.fetch(adapter.bind(replace(call, **other))())
 
 
@@ -58,10 +56,11 @@ def _with_axes_exchanged(arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays, dense, with the first axis and the last but one exchanged; of two these."""
     count = arrays["logits"].ndim
     last = max(count - 2, 1)
-    found = {}
+    found = dict(arrays)
     for name, array in arrays.items():
-        full = array.reshape((1,) * (count - array.ndim) + array.shape) if array.ndim else array
-        found[name] = np.ascontiguousarray(full.swapaxes(0, last) if array.ndim else array)
+        if array.ndim:  # a cotangent of a sum has none
+            full = array.reshape((1,) * (count - array.ndim) + array.shape)
+            found[name] = full.swapaxes(0, last).copy()
     return found
 
 
