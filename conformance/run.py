@@ -118,6 +118,8 @@ def run(
     watcher = _Watcher(options)
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    # It collects garbage five times at the end, which takes seconds after many calls.
+    arguments += ["-p", "no:unraisableexception"]
     arguments += ["--capture=no"]  # progress is shown while tests wait for their cells
     with _terminated_as_interrupted():
         code = pytest.main(arguments, plugins=[watcher])

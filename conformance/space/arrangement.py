@@ -25,6 +25,7 @@ _WIDE = (65_537, 70_000)
 # So many of the dense arrays do not begin where a vector does, of so many elements at most.
 _WITHIN = 0.4
 _VECTOR = 16
+_PERIOD = 127  # so many of the first elements of an array may differ
 _WINDOWS = 999  # elements up to which an array may consist of windows, whose rows all differ
 
 
@@ -32,7 +33,8 @@ def overlapping(values: Array, random: Random) -> Array:
     """An array of some of the values that lies in less memory than it has elements.
 
     All rows are like the first in a dimension that is chosen, with stride 0; or, of few elements in
-    several dimensions, each row lies one element behind the one before.
+    several dimensions, each row lies one element behind the one before. Where that leaves equal
+    elements alone they become two values in no order.
     """
     axes = [axis for axis, size in enumerate(values.shape) if size > 1]
     if not axes:
@@ -43,7 +45,14 @@ def overlapping(values: Array, random: Random) -> Array:
         return as_strided(values.ravel()[:needed].copy(), values.shape, steps, writeable=False)
     axis = axes[random.integers(len(axes))]
     first = np.ascontiguousarray(np.take(values, [0], axis=axis))
+    if first.size > 1 and same(first, first.flat[0]):
+        first = random.choice(values.ravel()[:_PERIOD], 2)[random.integers(0, 2, first.shape)]
     return np.broadcast_to(first, values.shape)
+
+
+def same(values: Array, one: object) -> bool:
+    """Whether all values are one, or NaN as it is."""
+    return bool(np.all((values == one) | ((values != values) & (one != one))))
 
 
 def interleaved(one: Array, other: Array) -> tuple[Array, Array]:

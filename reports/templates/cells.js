@@ -141,7 +141,7 @@ report.startCells = async () => {
       return;
     }
     const line = body.querySelector(`tr.row[data-order="${byId.get(id).order}"]`);
-    line.scrollIntoView({ block: "center" });
+    line.scrollIntoView(); // what is above it lies behind the navigation, and not in part
     line.querySelector("button").focus({ preventScroll: true });
   };
 
