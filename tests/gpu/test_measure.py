@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = "import setuptools.build_meta as b; b.build_wheel('{}')"
 # Writes down what it has when it is interrupted, as the suite does.
 PATIENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has it ignored
 try:
     print("begun", flush=True)
     time.sleep(60)
