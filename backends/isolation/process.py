@@ -298,7 +298,10 @@ class BackendProcess:
 
         While others keep it from running it is not late, up to ``_PATIENCE`` times the limit.
         """
-        before, left, end = waited(self._pid), limit, time.monotonic() + _PATIENCE * limit
+        end, short = time.monotonic() + _PATIENCE * limit, _SHORT * limit
+        with contextlib.suppress(self._channel.TimeoutError):  # nearly all answers come soon
+            return self._channel.receive(timeout=short)
+        before, left = waited(self._pid), limit - short
         while True:
             try:
                 return self._channel.receive(timeout=left)
@@ -306,7 +309,7 @@ class BackendProcess:
                 after = waited(self._pid)
                 left = min(most(before, after), end - time.monotonic())
                 before = after
-                if left < _SHORT * limit:
+                if left < short:
                     raise
 
     def _bury(self) -> Failure:
