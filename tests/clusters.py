@@ -15,6 +15,11 @@ CONFORMANCE = Path(__file__).parent / "conformance"
 PATH = os.pathsep.join(map(str, (CONFORMANCE / "sweeping", CONFORMANCE)))
 ENVIRONMENT = os.environ | {"PYTHONPATH": PATH, "COLUMNS": "300", "NO_COLOR": "1"}
 LIMIT = 600.0  # seconds for what takes a few on an idle machine
+# What is said of a scheduler that cannot be used, and the options that name it.
+REFUSED = {
+    "scheduler is 'nowhere'; accepted are local, local:2": ("--scheduler=nowhere",),
+    "no scheduler answers at tcp://127.0.0.1:": ("--scheduler=tcp://127.0.0.1:{port}", "--wait=1"),
+}
 
 
 def program(*words: str) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import LIMIT, free_port, running, scheduler, worker
+from tests.clusters import LIMIT, REFUSED, free_port, running, scheduler, worker
 from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 pytest.importorskip("distributed")
@@ -67,12 +67,6 @@ def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_p
     assert ",exhaustive,65536," in output
     assert pieces(tmp_path) == 40
     assert errors.startswith(f"{before << 15:,} of 1,310,720 points")
-
-
-REFUSED = {
-    "scheduler is 'nowhere'; accepted are local, local:2": ("--scheduler=nowhere",),
-    "no scheduler answers at tcp://127.0.0.1:": ("--scheduler=tcp://127.0.0.1:{port}", "--wait=1"),
-}
 
 
 @pytest.mark.parametrize("message", REFUSED)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import LIMIT, free_port, program, running, scheduler, worker
+from tests.clusters import LIMIT, REFUSED, free_port, program, running, scheduler, worker
 from tests.conformance.running.test_resume import lines, measured
 
 pytest.importorskip("distributed")
@@ -80,12 +80,6 @@ def test_an_interrupted_run_goes_on_without_a_cluster(
     assert code == 1, errors
     assert f"{len(partial['cells'])} cells are in the journal" in errors
     assert measured(tmp_path) == undisturbed
-
-
-REFUSED = {
-    "scheduler is 'nowhere'; accepted are local, local:2": ("--scheduler=nowhere",),
-    "no scheduler answers at tcp://127.0.0.1:": ("--scheduler=tcp://127.0.0.1:{port}", "--wait=1"),
-}
 
 
 @pytest.mark.parametrize("message", REFUSED)
