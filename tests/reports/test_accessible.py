@@ -72,6 +72,28 @@ def test_axe_finds_no_violation(options: dict[str, Any], browser: Reader, page: 
     assert violations(tab) == []
 
 
+@pytest.mark.parametrize("height", range(300, 900, 50))
+def test_a_linked_cell_leaves_no_button_partly_behind_the_navigation(
+    height: int, browser: Reader, builder: Callable[..., Document]
+) -> None:
+    document = builder()
+    cell = document["cells"][-1]
+    address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
+    size = {"width": 1280, "height": height}
+    page = render(from_document(document))
+    tab = browser.page(page, f"#cell/{address}", viewport=size)
+    partly = act(
+        tab,
+        """
+        await until(() => document.querySelector('#cell-table [aria-expanded=true]'));
+        const edge = document.querySelector('nav').getBoundingClientRect().bottom;
+        return all('#cells button').map((button) => button.getBoundingClientRect())
+          .filter((box) => box.top < edge - 1 && box.bottom > edge + 1).length;
+        """,
+    )
+    assert partly == 0
+
+
 def test_axe_would_find_a_violation(browser: Reader, page: str) -> None:
     planted = '<p style="color: #999; background: #fff">faint</p><button></button></main>'
     found = violations(browser.page(page.replace("</main>", planted)))
