@@ -41,6 +41,7 @@ START_ATTEMPTS = 2
 
 _LOG_TAIL = 2000
 _DEATH_LIMIT = 5.0
+_CLOSED = Failure("crashed", "it was closed")
 _SHARED_PACKAGES = (
     "bce_conformance",
     "bce_conformance.backends",
@@ -83,6 +84,7 @@ class BackendProcess:
         self._info: BackendInfo | None = None
         self._failed_starts: list[Failure] = []
         self._prepared = False
+        self._closed = False
         self._one_at_a_time = threading.Lock()
         # What the worker wrote to its standard output and error, during the last call only.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the object
@@ -148,7 +150,7 @@ class BackendProcess:
                 self._log.truncate(0)
             with self._ended_on_interrupt():
                 try:
-                    self._channel.send(message)
+                    self._send(message)
                 except OSError:
                     return self._bury()
                 answer: dict[str, Any] | Failure = self._receive(limit)
@@ -168,7 +170,11 @@ class BackendProcess:
             self._end()
 
     def close(self) -> None:
-        """End the worker at once, whatever it is doing, and forget its log."""
+        """End the worker at once, whatever it is doing, for good: no call starts another one.
+
+        A call, or a start, that another thread is in comes back with a Failure.
+        """
+        self._closed = True
         self._end()
         self._log.close()
 
@@ -176,6 +182,8 @@ class BackendProcess:
         if self._channel is not None and self._status() is None:
             return None
         self._end()
+        if self._closed:
+            return _CLOSED
         if len(self._failed_starts) >= START_ATTEMPTS:
             return self._failed_starts[-1]
         with self._ended_on_interrupt():
@@ -194,7 +202,7 @@ class BackendProcess:
             return None
         with self._ended_on_interrupt():
             try:
-                self._channel.send({"prepare": True})
+                self._send({"prepare": True})
             except OSError:
                 return self._bury()
             answer = self._receive(self._start_limit)
@@ -215,9 +223,11 @@ class BackendProcess:
             self._log = open(named.name, "r+b")  # noqa: SIM115 - lives as long as the object
             try:
                 self._channel = self._open_channel(named.name)
-                self._channel.send(self._configuration(named.name))
+                self._send(self._configuration(named.name))
             except (OSError, EOFError, AssertionError) as error:
                 return self._not_started(error)
+            if self._closed:  # before there was a worker that could be ended
+                return _CLOSED
             pid = self._receive(self._start_limit)
         if isinstance(pid, Failure):
             return pid
@@ -278,14 +288,23 @@ class BackendProcess:
             "packages": packages,
         }
 
+    def _send(self, message: dict[str, Any]) -> None:
+        channel = self._channel  # another thread may close this object
+        if channel is None:
+            raise OSError(_CLOSED.detail)
+        channel.send(message)
+
     def _receive(self, limit: float, stated_limit: float | None = None) -> Any:
+        channel = self._channel
+        if channel is None:
+            return _CLOSED
         try:
-            return self._received(limit)
-        except self._channel.TimeoutError:
+            return self._received(channel, limit)
+        except channel.TimeoutError:
             failure = Failure("timeout", f"after {stated_limit or limit:g} s", log=self._log_tail())
             self._end()
             return failure
-        except self._channel.RemoteError as error:
+        except channel.RemoteError as error:
             # Only the worker's own code can get here, as it catches what an adapter raises.
             lines = str(error).strip().splitlines() or ["RemoteError"]
             self._end()
@@ -293,19 +312,19 @@ class BackendProcess:
         except EOFError:
             return self._bury()
 
-    def _received(self, limit: float) -> Any:
+    def _received(self, channel: Any, limit: float) -> Any:
         """What the worker sends within ``limit`` seconds, not counting those it had to wait in.
 
         While others keep it from running it is not late, up to ``_PATIENCE`` times the limit.
         """
         end, short = time.monotonic() + _PATIENCE * limit, _SHORT * limit
-        with contextlib.suppress(self._channel.TimeoutError):  # nearly all answers come soon
-            return self._channel.receive(timeout=short)
+        with contextlib.suppress(channel.TimeoutError):  # nearly all answers come soon
+            return channel.receive(timeout=short)
         before, left = waited(self._pid), limit - short
         while True:
             try:
-                return self._channel.receive(timeout=left)
-            except self._channel.TimeoutError:
+                return channel.receive(timeout=left)
+            except channel.TimeoutError:
                 after = waited(self._pid)
                 left = min(most(before, after), end - time.monotonic())
                 before = after
@@ -314,6 +333,8 @@ class BackendProcess:
 
     def _bury(self) -> Failure:
         """Say how the worker died and clear it away."""
+        if self._closed:
+            return _CLOSED
         deadline = time.monotonic() + _DEATH_LIMIT
         status = self._status()
         while status is None and time.monotonic() < deadline:

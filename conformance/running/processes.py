@@ -152,7 +152,7 @@ class Processes:
         if isinstance(info, Failure) and info.kind == "crashed":  # or somebody killed it
             info = process.info()
         if not stays:
-            process.close()
+            process.rest()
         self._progress.up(backend)
         return info
 
@@ -223,7 +223,7 @@ class Processes:
             needed = self.turns.needed(but=backend)
             for processes in (self._processes, self._siblings):
                 for idle in processes.keys() - needed:
-                    processes[idle].close()
+                    processes[idle].rest()
             for idle in self._held.keys() - needed:
                 self.end_lower(idle)
             self.turns.end(backend)

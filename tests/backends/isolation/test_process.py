@@ -289,6 +289,31 @@ def test_close_ends_the_worker_and_may_be_repeated() -> None:
     backend.close()
 
 
+@pytest.mark.parametrize("name", ["HangsOnImport", "Hang"])
+def test_close_is_for_good_and_ends_what_another_thread_waits_for(name: str) -> None:
+    backend = BackendProcess(BackendSpec("x", f"faulty:{name}"), time_limit=100)
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(2):  # the second finds it closed
+            waiting = other.submit(backend.evaluate, BAD)
+            while backend.pid is None and not waiting.done():
+                time.sleep(0.001)
+            backend.close()
+            failure = waiting.result(timeout=20)
+            assert isinstance(failure, Failure)
+            assert failure.reason == "crashed: it was closed"
+    assert backend.pid is None
+
+
+def test_a_start_does_not_outlive_a_close_that_came_first() -> None:
+    for pause in np.linspace(0, 0.4, 20):
+        backend = BackendProcess(BackendSpec("x", "faulty:HangsOnImport"))
+        with ThreadPoolExecutor(1) as other:
+            waiting = other.submit(backend.info)
+            time.sleep(pause)
+            backend.close()
+            assert isinstance(waiting.result(timeout=20), Failure)
+
+
 PARENT = """
     import sys, numpy as np
     from bce_conformance.backends import BackendProcess, BackendSpec, LossCall

@@ -14,10 +14,12 @@ from bce_conformance.reference import cache
 
 
 class Process:
-    closed = False
+    ended = False
 
-    def close(self) -> None:
-        self.closed = True
+    def rest(self) -> None:
+        self.ended = True
+
+    close = rest
 
 
 def test_a_process_ends_when_neither_its_backend_nor_a_variant_of_it_has_anything_left() -> None:
@@ -29,18 +31,18 @@ def test_a_process_ends_when_neither_its_backend_nor_a_variant_of_it_has_anythin
     kept._processes, kept._siblings = processes, siblings
     every = {**processes, **siblings}
 
-    def closed() -> set[str]:
-        return {backend for backend, process in every.items() if process.closed}
+    def ended() -> set[str]:
+        return {backend for backend, process in every.items() if process.ended}
 
     kept.turns.await_all(["native", "torch:compile", "jax:jit"])
     kept.release("native")
-    assert closed() == {"native"}
+    assert ended() == {"native"}
     kept.turns.take("torch:compile")
     kept.turns.take("jax:jit")
     kept.release("torch:compile")
-    assert closed() == {"native", "torch", "torch:compile"}
+    assert ended() == {"native", "torch", "torch:compile"}
     kept.release("jax:jit")
-    assert closed() == set(every)
+    assert ended() == set(every)
     kept.close()
 
 
