@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -135,15 +135,38 @@ def keep(problem: Problem, method: str, outcome: Outcome) -> None:
     content = _encoded(outcome)
     if len(content) > LIMIT:
         return
-    aside = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        _write_whole(path, content)
         _trim(path.parent, len(content))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside and rename it."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def kept_text(name: str, make: Callable[[], str | None]) -> str | None:
+    """Return a text that takes long to make, from the folder for compiled code if it is there.
+
+    Args:
+        name: of its file, with the version of what makes it.
+        make: makes it; None where it cannot, of which nothing is kept.
+    """
+    path = compiled_folder("texts") / name
+    if enabled():
+        with suppress(OSError, zlib.error, UnicodeDecodeError):
+            return zlib.decompress(path.read_bytes()).decode()
+    text = make()
+    if text is not None and enabled():
+        with suppress(OSError):
+            _write_whole(path, zlib.compress(text.encode()))
+    return text
 
 
 def _encoded(outcome: Outcome) -> bytes:

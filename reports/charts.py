@@ -15,10 +15,11 @@ import sys
 from errno import ENOMEM
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from bce_conformance.reference import Format, format_of
+from bce_conformance.reference import Format, cache, format_of
 from bce_conformance.results.model import Results
 
 alt: Any = import_module("altair") if find_spec("altair") else None
@@ -62,6 +63,7 @@ NEAR = (0.01, 1000.0)
 
 # V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
 # may not: it gets a process of its own, which is small.
+_V8 = "vl-convert-python"
 _BUNDLE = "vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')"
 _COMPILE = "json.dumps(vl_convert.vegalite_to_vega(json.load(sys.stdin), vl_version={!r}))"
 _PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
@@ -79,7 +81,7 @@ def _by_v8(expression: str, given: str = "") -> str | None:
 def vega_script() -> str | None:
     """Vega as a script that defines ``window.vegaEmbed``; None where charts cannot be made here."""
     compiles = alt is not None and _compiled({"mark": "point"}) is not None
-    return _by_v8(_BUNDLE) if compiles else None
+    return cache.kept_text(f"vega-{version(_V8)}.js", lambda: _by_v8(_BUNDLE)) if compiles else None
 
 
 def why_none() -> str:
@@ -90,8 +92,8 @@ def why_none() -> str:
 
 
 def _compiled(spec: Spec) -> str | None:
-    version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
-    return _by_v8(_COMPILE.format(version), json.dumps(spec))
+    schema = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
+    return _by_v8(_COMPILE.format(schema), json.dumps(spec))
 
 
 def vega(chart: alt.TopLevelMixin) -> dict[str, Any]:

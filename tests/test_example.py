@@ -65,6 +65,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
     return author
 
 
+@pytest.mark.slow
 def test_a_ledger_of_ones_own(author: Author) -> None:
     """Red without a ledger, filled by a run, then green; a stale entry is red where asked."""
     plain = ("run", "--backend", BACKEND, *PART)
@@ -88,6 +89,7 @@ def test_a_ledger_of_ones_own(author: Author) -> None:
     assert author.does("bce-conformance", *run, "--strict").returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [BACKEND, "my-backend"])
 def test_the_matrix_from_ones_own_pytest(author: Author, backend: str) -> None:
     done = author.does(
@@ -98,6 +100,7 @@ def test_the_matrix_from_ones_own_pytest(author: Author, backend: str) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_no_framework_came_along(author: Author) -> None:
     listing = author.does("python", "-m", "pip", "list", "--format", "freeze").stdout.lower()
     assert "bce-conformance" in listing

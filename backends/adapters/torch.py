@@ -139,6 +139,8 @@ class TorchAdapter(Adapter):
         torch = self.module()
         if any(stride < 0 for stride in array.strides):
             raise UnsupportedCall("torch has no tensors with negative strides")
+        if any(stride % array.itemsize for stride in array.strides):
+            raise UnsupportedCall("torch has no tensors with steps of parts of an element")
         if array.dtype == BFLOAT16:
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
         return torch.from_numpy(array).to(device)

@@ -245,3 +245,29 @@ def test_processes_share_the_folder(folder):
     others = [subprocess.Popen([sys.executable, "-c", WRITER], env=os.environ) for _ in range(3)]
     assert [other.wait(60) for other in others] == [0, 0, 0]
     assert [e for e in entries(folder) if e.suffix == ".part"] == []
+
+
+def test_a_text_is_made_once_and_again_where_it_is_damaged(folder):
+    made = []
+
+    def make():
+        made.append(1)
+        return "ä" * len(made)
+
+    assert [cache.kept_text("words-1", make) for _ in range(2)] == ["ä", "ä"]
+    (path,) = (folder.parent / "compiled").rglob("words-1")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [cache.kept_text("words-1", make) for _ in range(2)] == ["ää", "ää"]
+    assert cache.kept_text("words-2", make) == "äää"
+    assert cache.kept_text("none", lambda: None) is None
+
+
+def test_no_text_is_kept_where_nothing_is_or_nothing_can_be(folder, monkeypatch):
+    assert cache.kept_text("none", lambda: None) is None
+    monkeypatch.setenv(cache.VARIABLE, "off")
+    assert cache.kept_text("words", lambda: "one") == "one"
+    assert not list(folder.parent.rglob("words"))
+    blocked = folder.parent.parent / "file"
+    blocked.write_text("")
+    monkeypatch.setenv(cache.VARIABLE, str(blocked))
+    assert cache.kept_text("words", lambda: "one") == "one"

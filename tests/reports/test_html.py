@@ -296,7 +296,7 @@ def test_four_thousand_cells_render_within_five_seconds(builder: Callable[..., D
 
 
 def test_vega_that_ends_its_process_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "_BUNDLE", "__import__('os').abort()")
+    monkeypatch.setattr(charts, "_COMPILE", "{!r} and __import__('os').abort()")
     vega_script.cache_clear()
     assert vega_script() is None
     vega_script.cache_clear()

@@ -19,6 +19,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return toy_index.environment(tmp_path_factory.mktemp("toy"))
 
 
+@pytest.mark.slow
 def test_the_release_in_which_a_cell_moved_is_found_and_kept(
     index: dict[str, str], tmp_path: Path
 ) -> None:

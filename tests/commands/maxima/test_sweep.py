@@ -32,6 +32,7 @@ def started_and_going(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_ten_times_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert sweep(whole, *SLOW)[0] == 0

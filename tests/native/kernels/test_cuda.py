@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import ml_dtypes
 import numpy as np
@@ -81,6 +83,7 @@ print("compared", compared)
 """
 
 
+@pytest.mark.slow
 def test_simulated_device_gives_the_processor_s_bits():
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(
