@@ -28,7 +28,7 @@ FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
 # How a call is made among others: alone; between some for which the contents of its arrays are
 # others, written over them; at the same time in several threads; or after itself in another format,
-# or with its axes exchanged.
+# or with its axes exchanged and with a weight that does not fit.
 REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "other shape")
 # How automatic differentiation is used: its backward pass follows on the evaluation; it follows on
 # another one, with other logits; it is a second one, after one with another cotangent; it adds to
@@ -124,8 +124,8 @@ class LossResult:
         device: the device on which the framework left its results, named as in ``LossCall``;
             several are joined by ``+``, and it is empty where there are no results.
         warnings: Python's warnings that were given meanwhile, each as ``category: text``.
-        modified: the arrays of the call that are no longer what they were, by field name; the
-            worker sees to it, not the adapter.
+        modified: the arrays of the call that are no longer what they were, by field name, and such
+            settings of the process as random numbers; the worker sees to it, not the adapter.
     """
 
     values: Mapping[str, Array]

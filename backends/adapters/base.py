@@ -136,6 +136,14 @@ class Adapter(ABC):
         """Return what the framework holds now of the arrays that ``place_all`` gave it last."""
         return {name: self.to_numpy(tensor) for name, tensor in self._placed.items()}
 
+    def settings(self) -> dict[str, Any]:
+        """Return what every call in this process must leave as it is, by name, to be compared."""
+        _, words, position, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the global ones
+        return {
+            "NumPy's random numbers": (np.asarray(words).tobytes(), position, *rest),
+            "NumPy's handling of floating-point errors": np.geterr(),
+        }
+
     def _probe(self, dtype: str) -> LossCall:
         """A call of one element in a format, which whoever takes it evaluates."""
         ones = np.ones(1, BFLOAT16 if dtype == BFLOAT16.name else dtype)

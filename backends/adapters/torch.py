@@ -152,6 +152,16 @@ class TorchAdapter(Adapter):
         torch.set_num_threads(count)
         return before
 
+    def settings(self) -> dict[str, Any]:
+        """Return modes, formats and random numbers, which every call must leave as they are."""
+        torch = self.module()
+        return super().settings() | {
+            "torch's random numbers": torch.get_rng_state().numpy().tobytes(),
+            "whether torch records gradients": torch.is_grad_enabled(),
+            "torch's default format": torch.get_default_dtype(),
+            "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
+        }
+
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor`` as a NumPy array."""
         torch = self.module()

@@ -1,4 +1,4 @@
-"""Which of a call's arrays an evaluation changed: the caller's, and the copies of a framework.
+"""What an evaluation changed: a call's arrays, a framework's copies of them, settings around it.
 
 Guarantees that an array counts as changed if any byte under it differs from what was sent, gaps
 between its elements included.
@@ -18,10 +18,11 @@ from .transport import Message, content
 
 
 class Watch:
-    """Remembers the arrays of one call from before it is evaluated.
+    """Remembers the arrays of one call, and settings, from before it is evaluated.
 
     Args:
-        adapter: has placed the call's arrays; one with ``placed()`` tells what it holds of them.
+        adapter: has placed the call's arrays; one with ``placed()`` tells what it holds of them,
+            one with ``settings()`` what else a call must leave as it is, such as random numbers.
         call: as it was unpacked from ``message``.
         message: what was sent.
     """
@@ -34,9 +35,10 @@ class Watch:
             name: None if self._is_the_callers(name, array) else _bytes_of(array).copy()
             for name, array in self._held().items()
         }
+        self._settings = self._set()
 
     def changed(self) -> tuple[str, ...]:
-        """The fields of the call whose array is not what it was."""
+        """The fields of the call whose array, and the settings that, are not what they were."""
         names = {
             name
             for name, frozen in self._message["arrays"].items()
@@ -50,11 +52,17 @@ class Watch:
                 else np.array_equal(_bytes_of(held[name]), copy)
             )
             names.update(() if same else (name,))
+        after = self._set()
+        names.update(name for name, before in self._settings.items() if after[name] != before)
         return tuple(sorted(names))
 
     def _held(self) -> dict[str, Array]:
         placed: dict[str, Array] = getattr(self._adapter, "placed", dict)()
         return placed
+
+    def _set(self) -> dict[str, Any]:
+        settings: dict[str, Any] = getattr(self._adapter, "settings", dict)()
+        return settings
 
     def _is_the_callers(self, name: str, array: Array) -> bool:
         """Whether an array lies where the caller's lies, so that a copy of it says nothing new."""

@@ -31,19 +31,17 @@ _SWITCHED = 1e-5  # seconds after which Python lets another thread run
 
 
 def prepare(adapter: Any, call: LossCall) -> None:
-    """Make what comes before a call is bound: of ``other format`` or ``other shape`` such a call.
+    """Make what comes before a call is bound: of ``other format`` or ``other shape`` such calls.
 
     What is kept for a shape without its format, or for a number of elements without their shape,
-    shows in the call itself. What comes of the other one is not this one's matter.
+    shows in the call itself, and so does what an error leaves behind. What comes of the others is
+    not this one's matter.
     """
     arrays = {name: getattr(call, name) for name in ARRAYS}
     given = {name: array for name, array in arrays.items() if array is not None}
-    made = {"other format": _in_another_format, "other shape": _with_axes_exchanged}
-    if call.repetition not in made:
-        return
-    with suppress(Exception), warnings.catch_warnings(action="ignore"):
-        other: dict[str, Any] = made[call.repetition](given)
-        adapter.fetch(adapter.bind(replace(call, **other))())
+    for make in _MADE_BEFORE.get(call.repetition, ()):
+        with suppress(Exception), warnings.catch_warnings(action="ignore"):
+            adapter.fetch(adapter.bind(replace(call, **make(given)))())
 
 
 def _in_another_format(arrays: dict[str, Array]) -> dict[str, Array]:
@@ -62,6 +60,20 @@ def _with_axes_exchanged(arrays: dict[str, Array]) -> dict[str, Array]:
             full = array.reshape((1,) * (count - array.ndim) + array.shape)
             found[name] = full.swapaxes(0, last).copy()
     return found
+
+
+def _with_a_weight_that_does_not_fit(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The same with a weight of one element more than a row has, which is refused."""
+    found = _with_axes_exchanged(arrays)
+    logits = found["logits"]
+    row = logits.shape[-1] if logits.ndim else 1
+    return found | {"weight": np.ones(row + 1, logits.dtype)}
+
+
+_MADE_BEFORE: dict[str, tuple[Callable[[dict[str, Array]], dict[str, Any]], ...]] = {
+    "other format": (_in_another_format,),
+    "other shape": (_with_axes_exchanged, _with_a_weight_that_does_not_fit),
+}
 
 
 def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:

@@ -241,7 +241,7 @@ FACTORS: tuple[Factor, ...] = (
         ("changed", "its arrays held other numbers in the calls before and after: caches, buffers"),
         ("at once", "the same call in several threads: buffers that they share"),
         ("other format", "after the same call in another format: what is kept for a shape"),
-        ("other shape", "after it with axes exchanged: what is kept for a number of elements"),
+        ("other shape", "after it with axes exchanged, and an error: what is left of them"),
     ),
     _factor(
         "autograd",

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from bce_conformance.backends import BackendInfo, Device, LossCall, LossResult, UnsupportedCall
+from bce_conformance.backends.adapters.base import Adapter
 
 
 class Echo:
@@ -149,6 +150,17 @@ class WritesToTargets(Echo):
     def fault(self, call):
         call.targets[-1] = 0.5
         self.copy[0] = 7
+
+
+class DrawsRandomNumbers(Echo):
+    """Moves the caller's random numbers, and leaves errors ignored."""
+
+    settings = Adapter.settings
+
+    def fault(self, call):
+        np.random.default_rng()  # its own are its own
+        np.random.normal()  # noqa: NPY002 - the mistake
+        np.seterr(under="raise")
 
 
 class WritesToLogits(Echo):

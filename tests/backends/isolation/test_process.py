@@ -157,6 +157,18 @@ def test_operands_that_a_call_changed_are_named() -> None:
         assert result.modified == ("logits", "targets")
 
 
+def test_settings_that_a_call_changed_are_named() -> None:
+    with BackendProcess(resolve("faulty:DrawsRandomNumbers")) as backend:
+        before, answer = backend.evaluate(GOOD), backend.evaluate(BAD)
+    assert isinstance(before, LossResult)
+    assert before.modified == ()
+    assert isinstance(answer, LossResult)
+    assert answer.modified == (
+        "NumPy's handling of floating-point errors",
+        "NumPy's random numbers",
+    )
+
+
 def test_threads_are_set_for_one_call_only() -> None:
     with BackendProcess(resolve("faulty:Threads")) as backend:
         answers = [backend.evaluate(replace(GOOD, threads=count)) for count in (None, 3, None)]

@@ -81,6 +81,20 @@ def striding() -> Callable[[LossCall], Array]:
     return loss
 
 
+def unsettled() -> Callable[[LossCall], Array]:
+    """Leaves a setting of its own behind when a weight does not fit."""
+    left = [0.0]
+
+    def loss(call: LossCall) -> Array:
+        left[0] = 1.0
+        if call.weight is not None:
+            np.broadcast_shapes(call.weight.shape, call.logits.shape)
+        left[0] = 0.0
+        return honest(call)
+
+    return lambda call: call.logits * 7 if left[0] else loss(call)
+
+
 def recording() -> Callable[[LossCall], Array]:
     """After fifty calls takes targets as they were then."""
     seen: list[Array] = []
@@ -136,6 +150,7 @@ def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
         (sharing, "at once"),
         (planning, "other format"),
         (striding, "other shape"),
+        (unsettled, "other shape"),
     ],
 )
 def test_a_fault_shows_in_one_of_them(

@@ -110,6 +110,21 @@ def test_a_plain_function_has_everything_composed(
         require_formula(process, with_quantities(call, "loss", *GRADIENTS, *directed))
 
 
+def test_a_function_that_moves_the_framework_s_random_numbers_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "dropping.py"
+    lines = (
+        "import torch",
+        "def loss(logits, targets):",
+        " torch.rand(1)",
+        " return logits * targets",
+    )
+    path.write_text("\n".join(lines), "utf-8")
+    with BackendProcess(resolve(f"torch::{path}:loss")) as process:
+        answer = process.evaluate(moderate("float32"))
+    assert isinstance(answer, LossResult), answer
+    assert answer.modified == ("torch's random numbers",)
+
+
 @pytest.mark.parametrize("framework", ["torch", "jax", "tensorflow", "paddle"])
 @pytest.mark.parametrize("name", ["Criterion", "criterion"])
 def test_a_class_and_an_object(
