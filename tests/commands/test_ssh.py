@@ -85,3 +85,23 @@ def test_a_host_that_does_not_answer_is_a_line_and_exit_2(host: Host, tmp_path: 
         (line,) = [line for line in output.splitlines() if "does not start" in line]
         assert told in line
         assert not (tmp_path / "results.json").exists()
+
+
+def test_a_bench_measures_there(host: Host, tmp_path: Path) -> None:
+    backend = f"scipy@ssh=there@python={host.python}"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bce_conformance", "bench", f"--backend={backend}"),
+            *("--size=32", "--rounds=1", "--json", f"--out={tmp_path}"),
+        ],
+        env=os.environ | {far_side.VARIABLE: host.client},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    timings = reading.read(tmp_path / "results.json").timings
+    assert timings is not None
+    assert {one.series for one in timings.measurements} == {backend, f"{backend} again"}
+    assert all(one.seconds for one in timings.measurements)
