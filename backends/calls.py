@@ -28,7 +28,7 @@ FORMS: tuple[str, ...] = ("number", "list", "objects", "text", "none")
 INTERFACES: tuple[str, ...] = ("function", "class")
 # How a call is made among others: alone; between some for which the contents of its arrays are
 # others, written over them; at the same time in several threads; or after itself in another format,
-# or with its axes exchanged and with a weight that does not fit.
+# or with its axes exchanged: without a graph, as it is, and with a weight that does not fit.
 REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "other shape")
 # How automatic differentiation is used: its backward pass follows on the evaluation; it follows on
 # another one, with other logits; it is a second one, after one with another cotangent; it adds to

@@ -34,8 +34,8 @@ def prepare(adapter: Any, call: LossCall) -> None:
     """Make what comes before a call is bound: of ``other format`` or ``other shape`` such calls.
 
     What is kept for a shape without its format, or for a number of elements without their shape,
-    shows in the call itself, and so does what an error leaves behind. What comes of the others is
-    not this one's matter.
+    shows in the call itself, and so does what an evaluation without a graph or an error leaves
+    behind. What comes of the others is not this one's matter.
     """
     arrays = {name: getattr(call, name) for name in ARRAYS}
     given = {name: array for name, array in arrays.items() if array is not None}
@@ -62,6 +62,12 @@ def _with_axes_exchanged(arrays: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
+def _without_a_graph(arrays: dict[str, Array]) -> dict[str, Any]:
+    """The same for the loss alone, with automatic differentiation off."""
+    alone = {"tangent": None, "cotangent": None, "quantities": ("loss",), "autograd": "off"}
+    return _with_axes_exchanged(arrays) | alone
+
+
 def _with_a_weight_that_does_not_fit(arrays: dict[str, Array]) -> dict[str, Array]:
     """The same with a weight of one element more than a row has, which is refused."""
     found = _with_axes_exchanged(arrays)
@@ -72,7 +78,11 @@ def _with_a_weight_that_does_not_fit(arrays: dict[str, Array]) -> dict[str, Arra
 
 _MADE_BEFORE: dict[str, tuple[Callable[[dict[str, Array]], dict[str, Any]], ...]] = {
     "other format": (_in_another_format,),
-    "other shape": (_with_axes_exchanged, _with_a_weight_that_does_not_fit),
+    "other shape": (
+        _without_a_graph,
+        _with_axes_exchanged,
+        _with_a_weight_that_does_not_fit,
+    ),
 }
 
 
