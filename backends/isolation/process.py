@@ -36,8 +36,10 @@ TIME_LIMIT = 30.0
 _PATIENCE = 10  # how much longer than its limit a call may take where others keep it waiting
 _SHORT = 0.02  # of the limit: a shorter wait is none
 START_LIMIT = 900.0  # the native kernels compile for minutes on a busy machine, once
-# A backend that could not start this often in a row is not tried again.
+# A backend that could not start this often in a row is not tried again; one that something else
+# killed each time, as the system does where memory is short, is tried more often.
 START_ATTEMPTS = 2
+KILLED_ATTEMPTS = 6
 
 _LOG_TAIL = 2000
 _DEATH_LIMIT = 5.0
@@ -184,7 +186,8 @@ class BackendProcess:
         self._end()
         if self._closed:
             return _CLOSED
-        if len(self._failed_starts) >= START_ATTEMPTS:
+        killed = all(failure.detail == "SIGKILL" for failure in self._failed_starts)
+        if len(self._failed_starts) >= (KILLED_ATTEMPTS if killed else START_ATTEMPTS):
             return self._failed_starts[-1]
         with self._ended_on_interrupt():
             outcome = self._start()

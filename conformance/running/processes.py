@@ -25,6 +25,7 @@ from bce_conformance.backends import (
     instruction_sets,
     sibling,
 )
+from bce_conformance.backends.isolation.process import KILLED_ATTEMPTS
 from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.settings import COMPILING
 from bce_conformance.reference import cache
@@ -149,7 +150,9 @@ class Processes:
     def _start_one(self, backend: str, *, stays: bool) -> BackendInfo | Failure:
         process = self._processes[backend]
         info = process.info()
-        if isinstance(info, Failure) and info.kind == "crashed":  # or somebody killed it
+        for _ in range(KILLED_ATTEMPTS - 1):  # it comes back at once where it is not tried again
+            if isinstance(info, BackendInfo) or info.kind != "crashed":
+                break
             info = process.info()
         if not stays:
             process.rest()

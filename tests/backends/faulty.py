@@ -211,6 +211,17 @@ class CrashesOnImport(Echo):
         os.abort()
 
 
+class KilledOnImport(Echo):
+    """Is killed at its first starts, as where memory is short; then it starts."""
+
+    def info(self):
+        with open(os.environ["START_COUNT_FILE"], "a") as file:
+            file.write("x")
+        if os.path.getsize(os.environ["START_COUNT_FILE"]) < int(os.environ["STARTS_AT"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().info()
+
+
 class HangsOnImport(Echo):
     def info(self):
         time.sleep(1000)

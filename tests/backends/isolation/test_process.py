@@ -233,6 +233,19 @@ def test_a_framework_that_crashes_on_import_is_started_twice_only(
     assert file.read_text() == "xx"
 
 
+@pytest.mark.parametrize(("at", "tried"), [(4, 4), (9, 6)])
+def test_a_start_that_was_killed_is_tried_more_often(
+    at: int, tried: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "starts"
+    monkeypatch.setenv("START_COUNT_FILE", str(file))
+    monkeypatch.setenv("STARTS_AT", str(at))
+    with BackendProcess(resolve("faulty:KilledOnImport")) as backend:
+        answers = [backend.info() for _ in range(8)]
+    assert [isinstance(answer, BackendInfo) for answer in answers] == [n >= at for n in range(1, 9)]
+    assert file.read_text() == "x" * tried
+
+
 def test_a_framework_that_hangs_on_import_is_ended_at_the_start_limit() -> None:
     with BackendProcess(resolve("faulty:HangsOnImport"), start_limit=0.5) as backend:
         assert backend.info() == Failure("timeout", "after 0.5 s")
