@@ -69,7 +69,7 @@ class MindsporeAdapter(FunctionalAdapter, NumpyArraysAdapter):
         if array.dtype == BFLOAT16:
             wide = mindspore.Tensor(array.astype(np.float32))
             return wide.astype(mindspore.bfloat16)
-        return mindspore.Tensor(np.ascontiguousarray(array))
+        return mindspore.Tensor(np.asarray(array, order="C"))
 
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor`` as a NumPy array."""
