@@ -12,6 +12,7 @@ SUBPACKAGES = ("results", "reference", "backends", "conformance", "timing", "rep
 OWN = (*SUBPACKAGES, "bce_conformance", "asv_benchmarks", "examples", "docs", "gpu")
 MODULE_LINES = 400
 FUNCTION_LINES = 60
+ADAPTER_LINES = 60  # of a library that is measured on request: as many are too many
 MODULES_A_FOLDER = 12  # beside __init__.py and __main__.py
 REPEATED_LINES = 6  # of code: as many may not stand in two places
 LAYOUT = {
@@ -114,6 +115,14 @@ def test_no_folder_has_too_many_modules() -> None:
             folders[named(path.parent)].append(path.name)
     assert len(folders) > 10
     assert {f: len(names) for f, names in folders.items() if len(names) > MODULES_A_FOLDER} == {}
+
+
+def test_an_adapter_of_a_library_is_short() -> None:
+    """What several share is in the folder ``kinds`` beside them."""
+    adapters = modules("backends/adapters/libraries")
+    assert len(adapters) > 5
+    sizes = {named(path): len(path.read_text("utf-8").splitlines()) for path in adapters}
+    assert {name: size for name, size in sizes.items() if size >= ADAPTER_LINES} == {}
 
 
 def test_no_lines_are_written_twice() -> None:

@@ -20,6 +20,7 @@ from bce_conformance.backends.calls import (
     ARRAYS,
     DTYPES,
     OPERANDS,
+    REDUCTIONS,
     Array,
     BackendInfo,
     Device,
@@ -111,6 +112,11 @@ class Adapter(ABC):
         """Raise UnsupportedCall unless the device ``name`` is present."""
         if name not in {device.kind for device in self.devices()}:
             raise UnsupportedCall(f"no device {name}")
+
+    def require_reduction(self, name: str) -> None:
+        """Raise UnsupportedCall unless ``name`` is a reduction that an adapter can compose."""
+        if name not in REDUCTIONS:
+            raise UnsupportedCall(f"{self.framework} has no loss with a reduction argument")
 
     def place_all(self, call: LossCall) -> dict[str, Any]:
         """Return the arrays that ``call`` carries on its device, by field name.

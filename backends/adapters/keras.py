@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, ClassVar
 
+from bce_conformance.backends.adapters.kinds.composition import at_labels
 from bce_conformance.backends.calls import REDUCTIONS, LossCall, UnsupportedCall
 
 from .base import Adapter
@@ -45,10 +46,7 @@ class _OnEngine(Adapter):
         def loss(labels: Any) -> Any:
             return ops.binary_crossentropy(labels, logits, from_logits=True)
 
-        if pos_weight is None:
-            return loss(targets)
-        positive, negative = loss(ops.ones_like(logits)), loss(ops.zeros_like(logits))
-        return pos_weight * targets * positive + (1 - targets) * negative
+        return at_labels(loss, logits, targets, pos_weight, ops)
 
 
 class KerasTensorflowAdapter(_OnEngine, TensorflowAdapter):

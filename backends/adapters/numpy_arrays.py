@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +18,14 @@ class NumpyArraysAdapter(Adapter):
     """Arrays in and out of NumPy on the CPU; subclasses have the loss."""
 
     def module(self) -> ModuleType:
-        """Return NumPy."""
-        return np
+        """Import the library, which is named as ``framework`` is."""
+        return importlib.import_module(self.framework)
+
+    def version(self) -> str:
+        """Return the library's version: that of its distribution where its module tells none."""
+        module = self.module()
+        known = hasattr(module, "__version__")
+        return str(module.__version__) if known else metadata.version(self.framework)
 
     def devices(self) -> tuple[Device, ...]:
         """List the CPU."""

@@ -7,7 +7,10 @@ targets too, where scaling the loss by 1 + (p − 1)·y would be wrong.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
+
+from bce_conformance.backends.adapters.kinds.composition import at_labels
 
 from .jax import JaxAdapter, JaxJitAdapter
 
@@ -28,13 +31,8 @@ class OptaxAdapter(JaxAdapter):
         """Return the unreduced, unweighted loss."""
         import optax
 
-        cross_entropy = optax.sigmoid_binary_cross_entropy
-        if pos_weight is None:
-            return cross_entropy(logits, targets)
-        jnp = self.module().numpy
-        positive = cross_entropy(logits, jnp.ones_like(logits))
-        negative = cross_entropy(logits, jnp.zeros_like(logits))
-        return pos_weight * targets * positive + (1 - targets) * negative
+        loss = partial(optax.sigmoid_binary_cross_entropy, logits)
+        return at_labels(loss, logits, targets, pos_weight, self.module().numpy)
 
 
 class OptaxJitAdapter(OptaxAdapter, JaxJitAdapter):

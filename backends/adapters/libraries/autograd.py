@@ -6,46 +6,36 @@ Autograd has no such loss, so all of it is composed, with softplus(x) = logaddex
 
 from __future__ import annotations
 
+from functools import partial
+from types import ModuleType
 from typing import Any, ClassVar
 
-from bce_conformance.backends.adapters.numpy_arrays import NumpyArraysAdapter
+from bce_conformance.backends.adapters.kinds.composition import of_softplus, reduced
+from bce_conformance.backends.adapters.kinds.functional import Function, FunctionalAdapter
 
-from .functional import Function, FunctionalAdapter
 
-
-class AutogradAdapter(FunctionalAdapter, NumpyArraysAdapter):
+class AutogradAdapter(FunctionalAdapter):
     """NumPy, differentiated by Autograd."""
 
     framework = "autograd"
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
 
-    def version(self) -> str:
-        """Return Autograd's version."""
-        from importlib.metadata import version
+    def operations(self) -> ModuleType:
+        """Return NumPy's functions as Autograd differentiates them."""
+        from autograd import numpy
 
-        return version("autograd")
+        return numpy  # type: ignore[no-any-return,unused-ignore]
 
     def loss(self, arrays: dict[str, Any], reduction: str) -> Any:
         """Return the loss of arrays by name."""
-        from autograd import numpy as np
+        numpy = self.operations()
+        return reduced(of_softplus(partial(numpy.logaddexp, 0), arrays), reduction, numpy)
 
-        logits, targets = arrays["logits"], arrays["targets"]
-        positive = arrays["pos_weight"] * targets if "pos_weight" in arrays else targets
-        loss = (1 - targets) * np.logaddexp(0, logits) + positive * np.logaddexp(0, -logits)
-        if "weight" in arrays:
-            loss = arrays["weight"] * loss
-        return loss if reduction == "none" else getattr(np, reduction)(loss)
-
-    def vjp(self, function: Function, at: Any, cotangent: Any) -> Any:
-        """Return the gradient of ``function``; a cotangent of None stands for ones."""
-        from autograd import make_vjp
-        from autograd import numpy as np
-
-        pull_back, loss = make_vjp(function)(at)
-        return pull_back(np.ones_like(loss) if cotangent is None else cotangent)
+    def pull_back(self, function: Function, at: Any) -> tuple[Any, Function]:
+        """Return the value of ``function``, and its gradient as a function of a cotangent."""
+        gradient, value = self.module().make_vjp(function)(at)
+        return value, gradient
 
     def jvp(self, function: Function, at: Any, tangent: Any) -> Any:
         """Return the derivative of ``function`` along ``tangent``."""
-        from autograd import make_jvp
-
-        return make_jvp(function)(at)(tangent)[1]
+        return self.module().make_jvp(function)(at)(tangent)[1]

@@ -6,49 +6,37 @@ labels. bfloat16 and float64 cross as their bits.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, ClassVar
 
-import numpy as np
-
-from bce_conformance.backends.adapters.base import BFLOAT16
-from bce_conformance.backends.adapters.numpy_arrays import NumpyArraysAdapter
+from bce_conformance.backends.adapters.kinds.functional import Function, OwnLossAdapter
+from bce_conformance.backends.adapters.kinds.tensors import TensorsAdapter
 from bce_conformance.backends.calls import Array
 
-from .functional import Function, FunctionalAdapter
 
-
-class MlxAdapter(FunctionalAdapter, NumpyArraysAdapter):
+class MlxAdapter(OwnLossAdapter, TensorsAdapter):
     """MLX on the CPU, evaluated at once."""
 
     framework = "mlx"
     composed: ClassVar[tuple[str, ...]] = ("pos_weight",)
+    carriers: ClassVar[dict[str, str]] = {"bfloat16": "uint16", "float64": "uint64"}
 
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """Import MLX, on the CPU, which has float64 too."""
         import mlx.core as mx
 
         mx.set_default_device(mx.cpu)
-        return mx  # type: ignore[no-any-return,unused-ignore]
+        return mx
 
-    def loss(self, arrays: dict[str, Any], reduction: str) -> Any:
+    def own(self, arrays: dict[str, Any], reduction: str) -> Any:
         """Return the loss of arrays by name."""
-        from mlx.nn.losses import binary_cross_entropy
+        from mlx.nn.losses import binary_cross_entropy as loss
 
-        mx, logits, targets = self.module(), arrays["logits"], arrays["targets"]
-        weight, pos_weight = arrays.get("weight"), arrays.get("pos_weight")
-        if pos_weight is None:
-            return binary_cross_entropy(logits, targets, weight, reduction=reduction)
-        labels = mx.ones_like(logits), mx.zeros_like(logits)
-        ones, zeros = (binary_cross_entropy(logits, y, weight, reduction="none") for y in labels)
-        loss = pos_weight * targets * ones + (1 - targets) * zeros
-        return loss if reduction == "none" else getattr(mx, reduction)(loss)
+        return loss(arrays["logits"], arrays["targets"], arrays.get("weight"), reduction=reduction)
 
-    def vjp(self, function: Function, at: Any, cotangent: Any) -> Any:
-        """Return the gradient of ``function``; a cotangent of None stands for ones."""
+    def pull_back(self, function: Function, at: Any) -> tuple[Any, Function]:
+        """Return the value of ``function``, and its gradient as a function of a cotangent."""
         mx = self.module()
-        ones = mx.ones_like(function(at)) if cotangent is None else cotangent
-        return mx.vjp(function, [at], [ones])[1][0]
+        return function(at), lambda cotangent: mx.vjp(function, [at], [cotangent])[1][0]
 
     def jvp(self, function: Function, at: Any, tangent: Any) -> Any:
         """Return the derivative of ``function`` along ``tangent``."""
@@ -59,18 +47,10 @@ class MlxAdapter(FunctionalAdapter, NumpyArraysAdapter):
         self.module().eval(raw)
         return raw
 
-    def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as an array of MLX, which is dense whatever its layout."""
-        mx = self.module()
-        if array.dtype == BFLOAT16:
-            return mx.array(array.view(np.uint16)).view(mx.bfloat16)
-        if array.dtype == np.float64:
-            return mx.array(array.view(np.uint64)).view(mx.float64)
-        return mx.array(array)
+    def tensor(self, array: Array) -> Any:
+        """Return an array of MLX."""
+        return self.module().array(array)
 
-    def to_numpy(self, tensor: Any) -> Array:
-        """Return ``tensor`` as a NumPy array."""
-        mx = self.module()
-        if tensor.dtype == mx.bfloat16:
-            return np.asarray(tensor.view(mx.uint16)).view(BFLOAT16)
-        return np.asarray(tensor)
+    def recast(self, tensor: Any, dtype: Any) -> Any:
+        """Return the bits of ``tensor`` in another format."""
+        return tensor.view(dtype)

@@ -6,50 +6,29 @@ CPU unless it is told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
-from bce_conformance.backends.adapters.numpy_arrays import NumpyArraysAdapter
-from bce_conformance.backends.calls import Array, LossCall
-
-from . import onnx_graphs
+from bce_conformance.backends.adapters.kinds.graphs import ExportedGraphAdapter, GraphAdapter
+from bce_conformance.backends.calls import Array
 
 
-class OpenvinoAdapter(NumpyArraysAdapter):
+class OpenvinoAdapter(GraphAdapter):
     """OpenVINO's CPU plug-in on the graph of standard operators."""
 
     framework = "openvino"
-    composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
-    extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
     _core: Any = None
 
     def version(self) -> str:
-        """Return OpenVINO's version."""
-        import openvino
+        """Return OpenVINO's version, without the commit that it was built from."""
+        return super().version().partition("-")[0]
 
-        return str(openvino.__version__).partition("-")[0]
-
-    def graph(self, operands: Mapping[str, Array], reduction: str) -> bytes:
-        """Return the graph for these operands."""
-        return onnx_graphs.standard(operands, reduction)
-
-    def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
-        """Return a thunk that evaluates ``call``."""
-        import openvino
-
-        self._core = self._core or openvino.Core()
-        operands = onnx_graphs.loss_operands(self, call)
-        model = self._core.read_model(self.graph(operands, call.reduction))
-        compiled = self._core.compile_model(model, "CPU")
-        return lambda: {"loss": compiled(operands)[0]}
+    def session(self, graph: bytes) -> Callable[[dict[str, Array]], Any]:
+        """Return what evaluates a graph for operands by name: the loss."""
+        self._core = self._core or self.module().Core()
+        compiled = self._core.compile_model(self._core.read_model(graph), "CPU")
+        return lambda operands: compiled(operands)[0]
 
 
-class OpenvinoTorchAdapter(OpenvinoAdapter):
+class OpenvinoTorchAdapter(ExportedGraphAdapter, OpenvinoAdapter):
     """The same on the graph that PyTorch exports."""
-
-    variant = "torch"
-    composed: ClassVar[tuple[str, ...]] = ()
-
-    def graph(self, operands: Mapping[str, Array], reduction: str) -> bytes:
-        """Return the graph for these operands."""
-        return onnx_graphs.exported(operands, reduction)

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bce_conformance.backends.adapters.kinds.by_hand import ByHandAdapter
 from bce_conformance.backends.calls import Array
-
-from .by_hand import ByHandAdapter
 
 
 class ScipyAdapter(ByHandAdapter):
@@ -22,12 +21,6 @@ class ScipyAdapter(ByHandAdapter):
     composed: ClassVar[tuple[str, ...]] = (
         *("loss", "grad_logits", "weight", "pos_weight", "reduction"),
     )
-
-    def version(self) -> str:
-        """Return SciPy's version."""
-        import scipy
-
-        return str(scipy.__version__)
 
     def each(self, quantity: str, logits: Array, targets: Array, pos_weight: Any) -> Array:
         """Return the loss of each element, or its derivative in the logit."""

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bce_conformance.backends.adapters.kinds.by_hand import ByHandAdapter
+from bce_conformance.backends.adapters.kinds.composition import at_labels
 from bce_conformance.backends.calls import Array
-
-from .by_hand import ByHandAdapter, at_labels
 
 
 class SklearnAdapter(ByHandAdapter):
@@ -23,12 +23,6 @@ class SklearnAdapter(ByHandAdapter):
     composed: ClassVar[tuple[str, ...]] = ("weight", "pos_weight", "reduction")
     extensions: ClassVar[tuple[str, ...]] = ()  # operands are arrays
     given: ClassVar[tuple[str, ...]] = ("loss", "grad_logits", "hvp_logits")
-
-    def version(self) -> str:
-        """Return scikit-learn's version."""
-        import sklearn
-
-        return str(sklearn.__version__)
 
     def each(self, quantity: str, logits: Array, targets: Array, pos_weight: Any) -> Array:
         """Return the loss of each element, or its first or second derivative in the logit."""
@@ -45,4 +39,4 @@ class SklearnAdapter(ByHandAdapter):
                 each = (loss.loss if quantity == "loss" else loss.gradient)(labels, flat)
             return np.asarray(each.reshape(logits.shape))
 
-        return at_labels(found, targets, pos_weight, logits)
+        return np.asarray(at_labels(found, logits, targets, pos_weight, np))

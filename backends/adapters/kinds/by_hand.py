@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bce_conformance.backends.adapters.numpy_arrays import NumpyArraysAdapter
-from bce_conformance.backends.calls import REDUCTIONS, Array, LossCall, UnsupportedCall
+from bce_conformance.backends.calls import Array, LossCall, UnsupportedCall
+
+from .composition import reduced
 
 
 class ByHandAdapter(NumpyArraysAdapter):
@@ -45,8 +47,7 @@ class ByHandAdapter(NumpyArraysAdapter):
         lacking = [quantity for quantity in call.quantities if quantity not in self.given]
         if lacking:
             raise UnsupportedCall(f"{self.framework} has no {', '.join(lacking)}")
-        if call.reduction not in REDUCTIONS:
-            raise UnsupportedCall(f"{self.framework} has no loss with a reduction argument")
+        self.require_reduction(call.reduction)
         arrays = self.place_all(call)
         return lambda: {q: self._evaluated(q, arrays, call.reduction) for q in call.quantities}
 
@@ -56,26 +57,9 @@ class ByHandAdapter(NumpyArraysAdapter):
         if "weight" in arrays:
             found = arrays["weight"] * found
         if quantity == "loss":
-            return np.asarray(found if reduction == "none" else getattr(np, reduction)(found))
+            return np.asarray(reduced(found, reduction, np))
         if "cotangent" in arrays:
             found = arrays["cotangent"] * found
         if quantity == "hvp_logits":
             found = arrays["tangent"] * found
         return np.asarray(found / found.size if reduction == "mean" else found)
-
-
-def at_labels(
-    loss: Callable[[Array], Array], targets: Array, pos_weight: Any, logits: Array
-) -> Array:
-    """The loss with pos_weight from those at the labels 1 and 0: p·y·loss(1) + (1 − y)·loss(0).
-
-    Args:
-        loss: of each element, or a derivative, as a function of the targets.
-        targets: y.
-        pos_weight: p; None for none, where the loss is that of the targets.
-        logits: tell the shape and the format of the labels.
-    """
-    if pos_weight is None:
-        return loss(targets)
-    positive, negative = loss(np.ones_like(logits)), loss(np.zeros_like(logits))
-    return np.asarray(pos_weight * targets * positive + (1 - targets) * negative)

@@ -11,32 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bce_conformance.backends.adapters.base import Adapter
 from bce_conformance.backends.adapters.torch import TorchAdapter
-from bce_conformance.backends.calls import (
-    OPERANDS,
-    REDUCTIONS,
-    Array,
-    LossCall,
-    UnsupportedCall,
-)
+from bce_conformance.backends.calls import Array
 
 OPSET = 18
 _REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum"}
-
-
-def loss_operands(adapter: Adapter, call: LossCall) -> dict[str, Array]:
-    """The operands of a call, in the order of ``OPERANDS``, which a graph is evaluated with.
-
-    Raises:
-        UnsupportedCall: the call wants more than the loss, or a reduction that there is none for.
-    """
-    if set(call.quantities) != {"loss"}:
-        raise UnsupportedCall(f"{adapter.framework} has no derivatives of a graph")
-    if call.reduction not in REDUCTIONS:
-        raise UnsupportedCall(f"{adapter.framework} has no loss with a reduction argument")
-    arrays = adapter.place_all(call)
-    return {name: arrays[name] for name in OPERANDS if name in arrays}
 
 
 def standard(operands: Mapping[str, Array], reduction: str) -> bytes:
