@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
+from bce_conformance.backends.registry import builtin_backends
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Place, Verdict, Witness
 
 CPU = "cpu"
 MADE_WITH = ("default", "thorough")  # tiers, the one that tries less first
+
+
+@cache
+def on_request() -> frozenset[str]:
+    """The backends that are measured on request only."""
+    return frozenset(spec.id for spec in builtin_backends() if spec.on_request)
 
 
 class LedgerError(ValueError):
@@ -89,9 +97,23 @@ class LedgerFile:
         known = self.deviations or self.versions or self.measured
         return bool(self.witnesses) and not known
 
-    def sets_of(self, requirement: str) -> tuple[str, ...]:
-        """The instruction sets on which a requirement has been measured."""
-        return tuple(name for name, those in self.measured.items() if requirement in those)
+    def sets_of(self, requirement: str, backend: str) -> tuple[str, ...]:
+        """The instruction sets on which a requirement has been measured with a backend.
+
+        One that is measured on request only may have been on fewer than the others of the file: on
+        those that its deviations name, if it has any.
+        """
+        there = self._sets_by_backend.get(backend, frozenset(self.measured))
+        known = (name for name, those in self.measured.items() if requirement in those)
+        return tuple(name for name in known if name in there)
+
+    @cached_property
+    def _sets_by_backend(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for deviation in self.deviations:
+            if deviation.place.backend in on_request():
+                found.setdefault(deviation.place.backend, set()).update(deviation.instruction_sets)
+        return {backend: frozenset(sets) for backend, sets in found.items() if sets}
 
     def is_about(self, backend: str) -> bool:
         """Whether a backend, wherever it lives, is this file's or a variant of it."""

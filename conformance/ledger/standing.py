@@ -133,7 +133,7 @@ class Ledger:
         entries = _of_device(self._cells.get(_anywhere(place), []), place.device)
         if all(entry.place.device == CPU == place.device for entry in entries):
             file = self._file(place.backend)
-            measured = file.sets_of(place.requirement) if file else ()
+            measured = file.sets_of(place.requirement, place.backend) if file else ()
             entries = of_instruction_set(entries, instruction_set, measured)
         return worst(entries)
 
@@ -170,7 +170,9 @@ class Ledger:
             return
         if measured.versions and public(conditions.version) not in measured.versions:
             yield "version"
-        sets = entry.instruction_sets if entry else file.sets_of(place.requirement) if file else ()
+        sets = entry.instruction_sets if entry else ()
+        if entry is None and file is not None:
+            sets = file.sets_of(place.requirement, place.backend)
         if place.device != (entry.place.device if entry else CPU):
             yield "device"
         elif place.device == CPU and conditions.instruction_set not in sets:

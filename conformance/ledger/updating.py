@@ -186,7 +186,7 @@ class _Known:
     def enter(self, cell: Found) -> Moved | None:
         """Enter a cell that was measured; what moved, if the verdict is another."""
         known = self._of(known_as(cell.place))
-        measured = self._file.sets_of(cell.place.requirement)
+        measured = self._file.sets_of(cell.place.requirement, known_as(cell.place).backend)
         taken_as = of_instruction_set(list(known.values()), cell.where, measured)
         old = known.get(cell.where) or worst(taken_as)
         if old and is_better(cell.verdict, old.level) and tries_less(cell.tier, old.tier):

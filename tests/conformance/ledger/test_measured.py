@@ -46,9 +46,9 @@ def enter(path: Path, requirement: str, verdict: str, where: str = ELSEWHERE) ->
     path.write_text(explained, "utf-8")
 
 
-def standing(path: Path, requirement: str, where: str) -> str:
+def standing(path: Path, requirement: str, where: str, backend: str = "torch") -> str:
     known = Ledger([read_file(path)])
-    place = Place(requirement, "torch", "cpu", "float32")
+    place = Place(requirement, backend, "cpu", "float32")
     return str(known.standing(place, "A", Conditions("2.13.0", where, "default")))
 
 
@@ -60,6 +60,15 @@ def test_what_was_not_measured_is_known_from_the_nearest_instruction_set(
     torch.write_text(lines, "utf-8")
     assert standing(torch, "VAL-2", ELSEWHERE) == expected
     assert standing(torch, "VAL-2", HERE) == "as known"
+
+
+def test_a_backend_on_request_was_measured_where_its_deviations_say(torch: Path) -> None:
+    """The others of its file may have been measured on more."""
+    both = FILE.replace('["VAL-1"]', '["VAL-1:2"]').replace('["torch"]', '["torch", "torch:jit"]')
+    torch.write_text(both, "utf-8")
+    assert standing(torch, "VAL-2", ELSEWHERE) == "worse"
+    assert standing(torch, "VAL-2", ELSEWHERE, "torch:jit") == "as known"
+    assert standing(torch, "VAL-1", ELSEWHERE, "torch:jit") == "worse on another instruction set"
 
 
 def test_a_requirement_that_came_later_is_known_where_it_was_measured_first(torch: Path) -> None:
@@ -75,9 +84,9 @@ def test_a_requirement_that_came_later_is_known_where_it_was_measured_first(torc
 def test_what_a_run_measures_is_among_them_from_then_on(torch: Path) -> None:
     enter(torch, "VAL-3", "A")
     assert read_file(torch).measured == {ELSEWHERE: ("VAL-1", "VAL-3"), HERE: ("VAL-1", "VAL-2")}
-    assert read_file(torch).sets_of("VAL-2") == (HERE,)
+    assert read_file(torch).sets_of("VAL-2", "torch") == (HERE,)
     enter(torch, "VAL-2", "not measured")
-    assert read_file(torch).sets_of("VAL-2") == (HERE,)
+    assert read_file(torch).sets_of("VAL-2", "torch") == (HERE,)
     enter(torch, "VAL-2", "AAA")
     assert read_file(torch).measured[ELSEWHERE] == ("VAL-1", "VAL-2", "VAL-3")
     assert f'"{ELSEWHERE}" = [\n    "VAL-1:3",\n]' in torch.read_text("utf-8")
