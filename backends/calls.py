@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Reduction = Literal["none", "mean", "sum"]
 
 REDUCTIONS: tuple[str, ...] = ("none", "mean", "sum")
 OPERANDS: tuple[str, ...] = ("logits", "targets", "weight", "pos_weight")
