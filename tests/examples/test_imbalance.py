@@ -11,6 +11,7 @@ FORMATS = ("float32", "bfloat16", "float16")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "imbalance"
 
 
+@pytest.mark.slow
 def test_it_trains_and_shows_where_a_loss_starts_badly(tmp_path: Path) -> None:
     if importlib.util.find_spec("sklearn") is None:
         pytest.skip("scikit-learn is not installed: pip install 'bce-conformance[sklearn]'")

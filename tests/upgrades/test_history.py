@@ -46,6 +46,7 @@ def test_the_release_in_which_a_cell_moved_is_found_and_kept(
     assert "1 worse" in compared.stdout
 
 
+@pytest.mark.slow
 def test_an_interrupted_history_goes_on_where_it_stopped(
     index: dict[str, str], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_lost_worker_and_a_lost_scheduler_change_no_byte(tmp_path: Path) -> No
     assert bytes_of(lost) == bytes_of(whole)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_path: Path) -> None:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"

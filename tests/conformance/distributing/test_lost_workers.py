@@ -65,6 +65,7 @@ def test_a_lost_worker_changes_no_cell(tmp_path: Path, undisturbed: dict[str, An
     assert lines(out) == 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_without_a_cluster(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from bce_conformance.conformance.ledger.reading import LEDGER
 from bce_conformance.conformance.ledger.reading import read_file as ledger_file
 from tests.conformance.command_line import command, environment, run
@@ -37,6 +39,7 @@ def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Pa
     assert ledger("check")[0] == 1
 
 
+@pytest.mark.slow
 def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     """Red without it; filled by an update and explained, green; on another version, reported."""
     mine = tmp_path / "ledger.toml"
@@ -63,6 +66,7 @@ def test_a_ledger_of_ones_own(tmp_path: Path) -> None:
     assert "better than known: 1 (1 on another version)" in output
 
 
+@pytest.mark.slow
 def test_what_a_search_found_is_found_by_every_run(tmp_path: Path) -> None:
     mine = tmp_path / "ledger.toml"
     peak = ("--backend=impaired:WrongAtAPeak",)

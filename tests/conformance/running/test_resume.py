@@ -78,6 +78,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return measured(out)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_and_resumed_ends_like_an_undisturbed_one(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:

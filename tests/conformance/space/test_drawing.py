@@ -41,6 +41,7 @@ def test_few_shapes_are_the_same_for_all_numbers(shape: str, size: str) -> None:
     assert len(few) == 1 < len(many)
 
 
+@pytest.mark.slow
 def test_calls_of_many_elements_have_few_distinct_ones() -> None:
     """Their exact results are computed once an element that is like no other."""
     for number, levels in enumerate(covering(3)):
