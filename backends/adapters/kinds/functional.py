@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from operator import methodcaller
 from typing import Any, ClassVar
 
@@ -17,6 +18,19 @@ from bce_conformance.backends.calls import LossCall, UnsupportedCall
 from .composition import completed
 
 Function = Callable[[Any], Any]
+
+
+def _plain(function: Function) -> Function:
+    """The function as one with a name and with a code of one call: MindSpore asks for the name.
+
+    Its forward mode reads the code as well, and would read on in a function that the code names.
+    """
+    opaque = partial(function)
+
+    def plain(value: Any) -> Any:
+        return opaque(value)
+
+    return plain
 
 
 class FunctionalAdapter(NumpyArraysAdapter):
@@ -77,13 +91,11 @@ class FunctionalAdapter(NumpyArraysAdapter):
         name = quantity.removeprefix("grad_") if quantity.startswith("grad_") else "logits"
         cotangent = arrays.get("cotangent")
 
-        # Functions with names: MindSpore differentiates no others.
-        def loss(value: Any) -> Any:
+        def loss_of(value: Any) -> Any:
             return self.loss({**arrays, name: value}, call.reduction)
 
-        def gradient(value: Any) -> Any:
-            return self.vjp(loss, value, cotangent)
-
+        loss = _plain(loss_of)
+        gradient = _plain(partial(self.vjp, loss, cotangent=cotangent))
         if quantity == "loss":
             return loss(arrays[name])
         if quantity == "jvp_logits":
