@@ -35,10 +35,10 @@ class Watch:
             name: None if self._is_the_callers(name, array) else _bytes_of(array).copy()
             for name, array in self._held().items()
         }
-        self._settings = self._set()
+        self._settings = self._settings_now()
 
     def changed(self) -> tuple[str, ...]:
-        """The fields of the call whose array, and the settings that, are not what they were."""
+        """The fields of the call whose array changed, and the names of settings that changed."""
         names = {
             name
             for name, frozen in self._message["arrays"].items()
@@ -52,7 +52,7 @@ class Watch:
                 else np.array_equal(_bytes_of(held[name]), copy)
             )
             names.update(() if same else (name,))
-        after = self._set()
+        after = self._settings_now()
         names.update(name for name, before in self._settings.items() if after[name] != before)
         return tuple(sorted(names))
 
@@ -60,7 +60,7 @@ class Watch:
         placed: dict[str, Array] = getattr(self._adapter, "placed", dict)()
         return placed
 
-    def _set(self) -> dict[str, Any]:
+    def _settings_now(self) -> dict[str, Any]:
         settings: dict[str, Any] = getattr(self._adapter, "settings", dict)()
         return settings
 
