@@ -90,6 +90,8 @@ def client_of(
         n_workers=workers,
         threads_per_worker=1,
         dashboard_address=None,
+        # Without a dashboard it serves its health all the same, at port 8787 of its own accord.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         silence_logs=logging.CRITICAL,
         env={"NUMBA_NUM_THREADS": threads} if share_processors else {},
     )

@@ -40,7 +40,8 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def scheduler(port: int) -> tuple[str, ...]:
-    return ("dask", "scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard")
+    places = ("--host=127.0.0.1", f"--port={port}", "--dashboard-address=127.0.0.1:0")
+    return ("dask", "scheduler", "--no-dashboard", *places)
 
 
 def worker(address: str, folder: Path) -> tuple[str, ...]:

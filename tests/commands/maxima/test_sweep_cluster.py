@@ -1,8 +1,9 @@
 """``sweep --scheduler``: workers and schedulers that are lost change no byte of the results."""
 
+import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tests.clusters import LIMIT, REFUSED, free_port, running, scheduler, worker
 from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 pytest.importorskip("distributed")
+
+DASK = 8787
+"""The port at which a scheduler of Dask serves its health if it is not told another."""
 
 
 def until_pieces(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
@@ -68,6 +72,15 @@ def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_p
     assert ",exhaustive,65536," in output
     assert pieces(tmp_path) == 40
     assert errors.startswith(f"{before << 15:,} of 1,310,720 points")
+
+
+def test_workers_on_this_machine_do_not_mind_another_cluster(tmp_path: Path) -> None:
+    options = ("--dtype=float16", "--quiet", "--scheduler=local:1")
+    with ExitStack() as stack:
+        with suppress(OSError):  # somebody has it already
+            stack.enter_context(socket.create_server(("127.0.0.1", DASK)))
+        code, _, errors = sweep(tmp_path, "native", *options)
+    assert (code, errors) == (0, "")
 
 
 @pytest.mark.parametrize("message", REFUSED)
