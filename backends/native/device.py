@@ -6,7 +6,7 @@ and the element's arithmetic. NVVM compiles the kernels in the tests, for a devi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ import numpy as np
 from numba import cuda
 
 from .arguments import OPERANDS, Array, check_broadcast, check_reduction
+from .element.ladder import WEIGHTED, WIDE
 from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
-from .kernels.cuda import THREADS, elements, finish, sums, uncontracted
+from .kernels.cuda import THREADS, elements, finish, gathered, sums, uncontracted
 
 MOST_BLOCKS = 1024
 
@@ -27,6 +28,7 @@ _VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float32): np.dtype(np.float32),
     np.dtype(np.float64): np.dtype(np.float64),
 }
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Walk(NamedTuple):
@@ -59,6 +61,14 @@ def walk_of(shape: Sequence[int], strides: Sequence[int], itemsize: int, dimensi
     first = -sum(far for far in reach if far < 0)
     span = 0 if 0 in shape else 1 + sum(map(abs, reach))
     return Walk((*(0 for _ in range(dimensions - len(steps))), *steps), first, span)
+
+
+def _common(formats: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """The narrowest format that has all numbers of these."""
+    found = set(formats)
+    if len(found) == 1:
+        return found.pop()
+    return _FLOAT64 if _FLOAT64 in found else _FLOAT32
 
 
 class _Memory:
@@ -112,6 +122,22 @@ def _blocks(size: int, most: int) -> int:
     return max(1, min(most, -(-size // THREADS)))
 
 
+def _widened(
+    memory: Any, walk: Walk, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[Any, Walk]:
+    """An operand's numbers in a wider format, one after the other, and the walk through them.
+
+    ``shape`` is the operand's, with as many dimensions as the logits.
+    """
+    size = int(np.prod(shape, dtype=np.int64))
+    wide = cuda.device_array(max(size, 1), dtype)
+    if size:
+        steps, sizes = (cuda.to_device(np.array(row, np.int64)) for row in (walk.steps, shape))
+        gathered[_blocks(size, MOST_BLOCKS), THREADS](memory, steps, sizes, walk.first, wide)
+    strides = [dtype.itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+    return wide, walk_of(shape, strides, dtype.itemsize, len(shape))
+
+
 class Evaluation:
     """One call on the device.
 
@@ -123,7 +149,7 @@ class Evaluation:
             product; or None.
 
     Raises:
-        TypeError: the logits have no accepted format, or another operand another one.
+        TypeError: an operand has no accepted format.
         ValueError: shapes disagree.
     """
 
@@ -138,24 +164,47 @@ class Evaluation:
         logits = operands["logits"]
         self.dtype: np.dtype[Any] = np.dtype(logits.dtype)
         self.shape = tuple(logits.shape)
-        if self.dtype not in _VIEWS:
-            raise TypeError(
-                f"logits has dtype {self.dtype}; accepted are float16, bfloat16, float32 or float64"
-            )
         self.reduction = reduction
         self.size = int(np.prod(self.shape, dtype=np.int64))
         self.count = float(max(self.size, 1)) if reduction == "mean" else 1.0
         given = {**operands, "cotangent": cotangent, "vector": vector}
         names = (*OPERANDS, "cotangent", "vector")
-        self.weighted = any(given.get(name) is not None for name in names[2:])
-        self.inputs: list[Any] = []
-        self.walks: list[Walk] = []
-        for name in names:
-            self._take(name, given.get(name))
+        self.formats = {name: self._format(name, given.get(name)) for name in names}
+        common = _common(self.formats.values())
+        self.checks = WIDE if common == _FLOAT64 else 0
+        if any(given.get(name) is not None for name in names[2:]):
+            self.checks += WEIGHTED
+        taken = [self._take(name, given.get(name), common) for name in names]
+        self.inputs = [memory for memory, _ in taken]
+        self.walks = [walk for _, walk in taken]
 
-    def _take(self, name: str, value: Any) -> None:
-        """Append one operand's memory, and how an element of the logits walks through it."""
-        view = _VIEWS[self.dtype]
+    def _format(self, name: str, value: Any) -> np.dtype[Any]:
+        """The format of an operand.
+
+        Raises:
+            TypeError: it is neither a number nor an array of an accepted format.
+        """
+        if value is None:
+            return self.dtype
+        if not _is_number(value) and not _is_array(value):
+            raise TypeError(
+                f"{name} is a {type(value).__name__}; accepted are arrays on the logits' device"
+            )
+        dtype: np.dtype[Any] = np.dtype(getattr(value, "dtype", np.int64))
+        if dtype in _VIEWS:
+            return dtype
+        if not _is_number(value):
+            raise TypeError(
+                f"{name} has dtype {dtype}; on a device accepted are float16, bfloat16, float32 "
+                "and float64"
+            )
+        with np.errstate(over="ignore"):
+            is_exact = float(np.asarray(value, self.dtype)) == float(value) or value != value
+        return self.dtype if is_exact else _FLOAT64
+
+    def _take(self, name: str, value: Any, common: np.dtype[Any]) -> tuple[Any, Walk]:
+        """One operand's memory in the common format, and how elements of the logits find theirs."""
+        dimensions = len(self.shape)
         shape = tuple(np.shape(value) if _is_number(value) else getattr(value, "shape", ()))
         if name == "targets" and shape != self.shape:
             raise ValueError(
@@ -163,20 +212,16 @@ class Evaluation:
                 "accepted are equal shapes"
             )
         if value is None or _is_number(value):
-            scalar = np.full(1, 1.0 if value is None else value, self.dtype)
-            self.inputs.append(cuda.to_device(scalar.view(view)))
-            self.walks.append(Walk((0,) * len(self.shape), 0, 1))
-            return
-        if not _is_array(value):
-            raise TypeError(
-                f"{name} is a {type(value).__name__}; accepted are arrays on the logits' device"
-            )
-        if np.dtype(value.dtype) != self.dtype:
-            raise TypeError(f"{name} has dtype {value.dtype}; on a device accepted is {self.dtype}")
+            scalar = np.full(1, 1.0 if value is None else value, common)
+            return cuda.to_device(scalar.view(_VIEWS[common])), Walk((0,) * dimensions, 0, 1)
         check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
-        walk = walk_of(shape, tuple(value.strides), self.dtype.itemsize, len(self.shape))
-        self.inputs.append(_flat(value, walk, view))
-        self.walks.append(walk)
+        dtype = self.formats[name]
+        walk = walk_of(shape, tuple(value.strides), dtype.itemsize, dimensions)
+        memory = _flat(value, walk, _VIEWS[dtype])
+        if dtype == common:
+            return memory, walk
+        full = (*(1 for _ in range(dimensions - len(shape))), *shape)
+        return _widened(memory, walk, full, common)
 
     def _walks(self, order: Sequence[int]) -> tuple[Any, Any, Any]:
         """The steps of the operands in the dimensions in this order, these, and the beginnings."""
@@ -186,24 +231,34 @@ class Evaluation:
         arrays = np.ascontiguousarray(steps[:, order]), shape[list(order)], first
         return tuple(map(cuda.to_device, arrays))
 
-    def elementwise(self, quantity: int, shape: tuple[int, ...] | None = None) -> Any:
-        """A device array with ``quantity`` of every element, of the logits' shape or another."""
-        out, bits = self._result(self.shape if shape is None else shape)
+    def elementwise(
+        self, quantity: int, shape: tuple[int, ...] | None = None, operand: str = "logits"
+    ) -> Any:
+        """A device array with ``quantity`` of every element, in the format of an operand.
+
+        Its shape is the logits', or another of as many elements.
+        """
+        out, bits = self._result(self.shape if shape is None else shape, operand)
         if self.size:
             walk = self._walks(range(len(self.shape)))
             with uncontracted():
                 elements[_blocks(self.size, MOST_BLOCKS), THREADS](
-                    quantity, tuple(self.inputs), walk, self.count, self.weighted, bits
+                    quantity, tuple(self.inputs), walk, self.count, self.checks, bits
                 )
         return out
 
-    def summed(self, quantity: int, target: tuple[int, ...], count: float) -> Any:
-        """``quantity`` summed over all that broadcasts to ``target``, of that shape."""
+    def summed(
+        self, quantity: int, target: tuple[int, ...], count: float, operand: str = "logits"
+    ) -> Any:
+        """``quantity`` summed over all that broadcasts to ``target``, of that shape.
+
+        It is in the format of an operand.
+        """
         full = (1,) * (len(self.shape) - len(target)) + target
         axes = range(len(self.shape))
         outer = [axis for axis in axes if full[axis] != 1]
         inner = [axis for axis in axes if full[axis] == 1]
-        out, bits = self._result(target)
+        out, bits = self._result(target, operand)
         sums_wanted = int(np.prod(target, dtype=np.int64))
         if not sums_wanted:
             return out
@@ -213,18 +268,17 @@ class Evaluation:
         each = (quantity, tuple(self.inputs), self._walks([*outer, *inner]))
         with uncontracted():
             sums[min(sums_wanted * blocks, MOST_BLOCKS), THREADS](
-                *each, self.count, self.weighted, terms, partials
+                *each, self.count, self.checks, terms, bits, partials
             )
-            finish[_blocks(sums_wanted, MOST_BLOCKS), THREADS](
-                partials, count, self.inputs[0], bits
-            )
+            finish[_blocks(sums_wanted, MOST_BLOCKS), THREADS](partials, count, bits)
         return out
 
-    def _result(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """A fresh device array of the logits' format, and its memory as the kernels see it."""
-        out = cuda.device_array(shape, self.dtype)
-        walk = walk_of(shape, tuple(out.strides), self.dtype.itemsize, len(shape))
-        return out, _flat(out, walk, _VIEWS[self.dtype])
+    def _result(self, shape: tuple[int, ...], operand: str) -> tuple[Any, Any]:
+        """A fresh device array in an operand's format, and its memory as the kernels see it."""
+        dtype = self.formats[operand]
+        out = cuda.device_array(shape, dtype)
+        walk = walk_of(shape, tuple(out.strides), dtype.itemsize, len(shape))
+        return out, _flat(out, walk, _VIEWS[dtype])
 
     def loss(self) -> Any:
         """The reduced loss."""
@@ -237,13 +291,13 @@ class Evaluation:
         return self.summed(LOSS, (), self.count)
 
     def gradient(self, name: str, shape: tuple[int, ...]) -> Any:
-        """The gradient in operand ``name``, of its ``shape``."""
+        """The gradient in operand ``name``, of its ``shape`` and format."""
         if int(np.prod(shape, dtype=np.int64)) == self.size:
-            return self.elementwise(QUANTITY_OF[name], shape)
-        return self.summed(QUANTITY_OF[name], shape, 1.0)
+            return self.elementwise(QUANTITY_OF[name], shape, name)
+        return self.summed(QUANTITY_OF[name], shape, 1.0, name)
 
     def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """The gradients in operands, by name, each of its operand's shape."""
+        """The gradients in operands, by name, each of its operand's shape and format."""
         return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
 
     def forward(self, name: str) -> Any:

@@ -33,6 +33,8 @@ CLAMPED = 700.0
 # even when weight, pos_weight and cotangent are all as large as float32 allows, and short of it
 # nothing on the way is subnormal, which would be slow.
 NARROW_CLAMPED = 500.0
+# Above this logit it is about to be clamped: where factors may be larger, that may matter.
+NARROW_CLAMPING = NARROW_CLAMPED - 10.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _ONE_BITS = 0x3FF0000000000000

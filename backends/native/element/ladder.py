@@ -13,7 +13,13 @@ import math
 from typing import Any
 
 from ..arithmetic.double_double import DD, dd_times, two_sum
-from ..arithmetic.functions import narrow_exp, narrow_softplus, wide_exp, wide_softplus
+from ..arithmetic.functions import (
+    NARROW_CLAMPING,
+    narrow_exp,
+    narrow_softplus,
+    wide_exp,
+    wide_softplus,
+)
 from ..arithmetic.half import narrow, near_tie, precision, sticky, widen
 from ..arithmetic.intrinsics import fma, helper, inlined, out_of_line
 from .double_double import (
@@ -28,6 +34,9 @@ from .float64 import narrow_element
 from .quantities import GRAD_LOGITS, LOSS, Element
 from .scaled import finite_element
 from .special import is_finite, is_nan, relevant, special
+
+# What ``evaluate`` is told of the operands of a call.
+WEIGHTED, WIDE = 1, 2
 
 _SMALLEST = 2.0**-1074
 
@@ -116,25 +125,37 @@ def is_open(value: float, like: Any) -> bool:
     return near_tie(value, like) != 0 or not abs(value) < math.inf
 
 
+@inlined
+def _is_suspicious(quantity: int, of: Element, s: float, checks: int) -> bool:
+    """Whether a result of float32 or narrower is not for float64 to decide, as its factors are."""
+    if checks == 0:
+        return False
+    if checks & WIDE and (is_out_of_range(of, s, quantity) or abs(of.x) > NARROW_CLAMPING):
+        return True
+    return of.p < 0.0 or not is_finite(of)
+
+
 @helper
-def evaluate(quantity: int, of: Element, count: float, weighted: bool, like: Any) -> DD:
+def evaluate(quantity: int, of: Element, count: float, checks: int, like: Any) -> DD:
     """One quantity as a value and its rest, which may be rounded to the format of ``like``.
 
     Args:
         quantity: one of ``quantities.py``.
         of: the element.
         count: what gradients are divided by.
-        weighted: whether w, p, c or v may differ from 1.
+        checks: ``WEIGHTED`` where w, p, c or v may differ from 1, and ``WIDE`` where an operand
+            may have numbers that float32 has not; their sum, or 0.
         like: an element of the result's format (see ``half.widen``).
     """
     out_of_line()
     kept = precision(like)
     if kept == 53:
-        return from_pairs(quantity, of, count, weighted, kept)
+        return from_pairs(quantity, of, count, (checks & WEIGHTED) != 0, kept)
     e = narrow_exp(abs(of.x))
-    value, needed = first_rung(quantity, of, e, narrow_softplus(e), of.c / count, like)
-    if needed or (weighted and (of.p < 0.0 or not is_finite(of))):
-        value, rest = from_pairs(quantity, of, count, weighted, kept)
+    s = of.c / count
+    value, needed = first_rung(quantity, of, e, narrow_softplus(e), s, like)
+    if needed or _is_suspicious(quantity, of, s, checks):
+        value, rest = from_pairs(quantity, of, count, checks != 0, kept)
         value = sticky(value, rest)
     return value, 0.0
 

@@ -61,11 +61,22 @@ def _max(a: Any, b: Any) -> Any:
     return larger
 
 
+@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+def gathered(source: Any, steps: Any, shape: Any, first: int, out: Any) -> None:
+    """Write the numbers of an operand of a shape into ``out``, one after the other, exactly."""
+    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+        at, index = first, i
+        for axis in range(shape.size - 1, -1, -1):
+            at += index % shape[axis] * steps[axis]
+            index //= shape[axis]
+        out[i] = exact(source[at])
+
+
 @cuda.jit(device=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _element(
-    quantity: int, inputs: Any, walk: Any, count: float, weighted: bool, index: int
+    quantity: int, inputs: Any, walk: Any, count: float, checks: int, index: int, like: Any
 ) -> Any:
-    """``quantity`` of the element at ``index``.
+    """``quantity`` of the element at ``index``, for a result of the format of ``like``.
 
     ``walk`` has the steps of each operand in each dimension, the dimensions, and where the first
     element of each lies.
@@ -83,15 +94,15 @@ def _element(
         ic += at * steps[4, axis]
         iv += at * steps[5, axis]
     of = Element(exact(x[ix]), exact(y[iy]), exact(w[iw]), exact(p[ip]), exact(c[ic]), exact(v[iv]))
-    return evaluate(quantity, of, count, weighted, x[ix])
+    return evaluate(quantity, of, count, checks, like)
 
 
 @cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def elements(quantity: int, inputs: Any, walk: Any, count: float, weighted: bool, out: Any) -> None:
+def elements(quantity: int, inputs: Any, walk: Any, count: float, checks: int, out: Any) -> None:
     """Write ``quantity`` of every element into ``out``."""
     for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
-        value, rest = _element(quantity, inputs, walk, count, weighted, i)
-        out[i] = rounded(value, rest, 1.0, inputs[0][0])
+        value, rest = _element(quantity, inputs, walk, count, checks, i, out[i])
+        out[i] = rounded(value, rest, 1.0, out[i])
 
 
 @cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
@@ -100,11 +111,15 @@ def sums(
     inputs: Any,
     walk: Any,
     count: float,
-    weighted: bool,
+    checks: int,
     terms: int,
+    like: Any,
     partials: Any,
 ) -> None:
-    """Sum each run of ``terms`` elements into its row of ``partials``, a pair for each share."""
+    """Sum each run of ``terms`` elements into its row of ``partials``, a pair for each share.
+
+    The sums are for results of the format of ``like``, an array.
+    """
     totals = cuda.shared.array(THREADS, float64)
     rests = cuda.shared.array(THREADS, float64)
     lane = cuda.threadIdx.x
@@ -114,7 +129,7 @@ def sums(
         total, total_rest = 0.0, 0.0
         for i in range(share * THREADS + lane, terms, shares * THREADS):
             at = run * terms + i
-            value, rest = _element(quantity, inputs, walk, count, weighted, at)
+            value, rest = _element(quantity, inputs, walk, count, checks, at, like[0])
             total, total_rest = added(total, total_rest, value, rest)
         totals[lane] = total
         rests[lane] = total_rest
@@ -134,10 +149,10 @@ def sums(
 
 
 @cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
-def finish(partials: Any, count: float, like: Any, out: Any) -> None:
+def finish(partials: Any, count: float, out: Any) -> None:
     """Add up each row of ``partials`` and round the sum over ``count`` into ``out``."""
     for run in range(cuda.grid(1), out.size, cuda.gridsize(1)):
         total, rest = 0.0, 0.0
         for share in range(partials.shape[1]):
             total, rest = added(total, rest, partials[run, share, 0], partials[run, share, 1])
-        out[run] = rounded(total, rest, count, like[0])
+        out[run] = rounded(total, rest, count, out[run])

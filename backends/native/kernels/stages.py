@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ..arithmetic.functions import (
-    NARROW_CLAMPED,
+    NARROW_CLAMPING,
     narrow_exp,
     narrow_softplus,
     wide_exp,
@@ -51,8 +51,6 @@ from .block import (
 
 # What a call has to be checked for: see ``general.evaluate``.
 NOTHING, HARMLESS, WEIGHTS, ALL_FACTORS, WIDE_OPERANDS = range(5)
-# Above this logit float64's exp(−a) is about to be clamped.
-_CLAMPING = NARROW_CLAMPED - 10.0
 
 
 @inlined
@@ -120,7 +118,7 @@ def _wide_ranges(b: Any, n: int) -> int:
 def _narrow_ranges(b: Any, n: int, checks: int) -> int:
     """As ``_ranges``, where that is needed: see ``general.evaluate``."""
     if checks == WIDE_OPERANDS:
-        return _ranges(b, n, _CLAMPING)
+        return _ranges(b, n, NARROW_CLAMPING)
     signs = 0
     for i in range(n):
         of = element_at(b, i)

@@ -17,15 +17,17 @@ from numba import cuda, types
 from bce_conformance.native.kernels import cuda as kernels
 
 numba.cuda.dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(9, 0))
-numbers = types.Array(getattr(types, sys.argv[1]), 1, "C")
+numbers, results = (types.Array(getattr(types, name), 1, "C") for name in sys.argv[1:])
 steps, places = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
 walk = types.Tuple([steps, places, places])
 inputs = types.UniTuple(numbers, 6)
-signature = (types.int64, inputs, walk, types.float64, types.boolean, numbers)
+signature = (types.int64, inputs, walk, types.float64, types.int64, results)
 with kernels.uncontracted():
     code, _ = cuda.compile(
         kernels.elements.py_func, signature, device=False, abi="numba", cc=(9, 0)
     )
+widening = (numbers, places, places, types.int64, types.Array(types.float64, 1, "C"))
+cuda.compile(kernels.gathered.py_func, widening, device=False, abi="numba", cc=(9, 0))
 operations = re.findall(r"\\b((?:add|sub|mul|fma)(?:\\.rn)?)\\.f(?:32|64)\\b", code)
 print(len(operations), *sorted(set(operations)))
 """
@@ -52,10 +54,12 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["int16", "float64"])
-def test_the_kernels_compile_for_a_gpu(toolkit: dict[str, str], number: str) -> None:
+@pytest.mark.parametrize(
+    ("numbers", "results"), [("int16", "int16"), ("float64", "float64"), ("float64", "uint16")]
+)
+def test_the_kernels_compile_for_a_gpu(toolkit: dict[str, str], numbers: str, results: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, number],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, numbers, results],
         env={**os.environ, **toolkit},
         cwd=Path(__file__).parents[3],
         capture_output=True,
