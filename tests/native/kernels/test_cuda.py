@@ -67,7 +67,7 @@ assert twice[0] == twice[1]
 for change, error in (
     ({"targets": cuda.to_device(np.zeros(3, x.dtype))}, ValueError),
     ({"weight": cuda.to_device(np.zeros(5, x.dtype))}, ValueError),
-    ({"weight": cuda.to_device(np.zeros(6))}, TypeError),
+    ({"weight": cuda.to_device(np.zeros(6, np.int64))}, TypeError),
     ({"weight": [1.0] * 6}, TypeError),
     ({"weight": np.ones(6, x.dtype)}, TypeError),
     ({"targets": 1.0}, ValueError),

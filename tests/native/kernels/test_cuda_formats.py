@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import ml_dtypes
 import numpy as np
@@ -103,6 +105,7 @@ print("compared", compared)
 """
 
 
+@pytest.mark.slow
 def test_mixed_formats_on_a_simulated_device_give_the_processor_s_bits() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT],
