@@ -235,12 +235,13 @@ def check_out(
 
 # So many elements of an operand are looked at for being all ones, or harmless.
 FEW = 4096
-# Beyond these, products of four operands may leave float64's range (see ``double_double.py``).
-_LOW, _HIGH = 2.0**-240, 2.0**240
+# Below it, products of four operands may leave float64's range (see ``double_double.py``); above
+# what float32 has, exp(−|x|) may be clamped too early for a result of float32 (``functions.py``).
+_LOW, _HIGH = 2.0**-240, 2.0**128
 
 
 def is_harmless(operand: Array | None) -> bool:
-    """Whether an operand, seen in float64, cannot take products out of range."""
+    """Whether an operand is known to take no product with those of float32 out of range."""
     if operand is None or operand.dtype.newbyteorder("=") != np.float64:
         return True
     size = np.abs(operand) if operand.size <= FEW else np.array(np.nan)

@@ -166,6 +166,17 @@ def test_gradients_come_in_their_operand_s_format(dtype, weight_dtype):
     check(results((x, y, w, p)))
 
 
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("size", [2.0**127, 2.0**129, 2.0**239, 2.0**250])
+def test_large_factors_bring_back_what_has_vanished(dtype, size):
+    x = np.arange(480, 760, 2.5).astype(dtype)
+    x = np.concatenate([x, -x])
+    ones, large = np.ones_like(x), np.full(x.shape, size)
+    for y in (ones, large / 16):
+        check(results((x, y, large, large), cotangent=large, tangent=ones))
+        check(results((x, y, None, large), cotangent=large, tangent=large))
+
+
 @pytest.mark.parametrize("value", [2, 2.0, True, [2.0, 2.0], np.int16(2)])
 def test_gradients_in_what_has_no_format_come_in_the_logits(value):
     x, y = np.array([1.0, -2.0], np.float32), np.array([1, 0])

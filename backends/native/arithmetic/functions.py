@@ -29,10 +29,10 @@ from .intrinsics import as_bits, fma, fma_single, from_bits, inlined, raised_exp
 ROUNDER = 1.5 * 2.0**52
 # Wide exp(−a) is clamped at exp(−700), which is normal; what depends on it is marked or raised.
 CLAMPED = 700.0
-# Narrow exp(−a) is clamped at exp(−500): beyond, every narrow result underflows with the right sign
-# even when weight, pos_weight and cotangent are all as large as float32 allows, and short of it
-# nothing on the way is subnormal, which would be slow.
-NARROW_CLAMPED = 500.0
+# Narrow exp(−a) is clamped at exp(−560), below 2^-807: beyond, every narrow result underflows with
+# the right sign even when target, weight, pos_weight, cotangent and direction are all as large as
+# float32 allows, and without such factors nothing on the way is subnormal, which would be slow.
+NARROW_CLAMPED = 560.0
 # Above this logit it is about to be clamped: where factors may be larger, that may matter.
 NARROW_CLAMPING = NARROW_CLAMPED - 10.0
 # Bits of sqrt(1/2), for the reduction of 1 + m to [sqrt(1/2), sqrt(2)).
