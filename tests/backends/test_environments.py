@@ -57,6 +57,7 @@ def test_a_version_that_there_is_not_says_so_and_leaves_nothing_complete(cache: 
     assert not list(cache.rglob("complete"))
 
 
+@pytest.mark.slow
 def test_two_versions_side_by_side(cache: Path) -> None:
     x = np.array([0.5, -3.0])
     for version in ("1.7.0", "1.8.0"):

@@ -127,6 +127,7 @@ def test_a_smaller_run_does_not_overwrite_a_larger_one(tmp_path: Path, smaller: 
     assert (tmp_path / "results.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_of_as_much_or_more_goes_ahead(tmp_path: Path) -> None:
     assert run(*RIGHT, out=tmp_path)[0] == 0
     assert run(*RIGHT, out=tmp_path)[0] == 0

@@ -121,6 +121,7 @@ def test_formats(tier: str, backend: str, requirement: str, expected: list[str])
     assert [d for d in DTYPES if TIERS[tier].tries(chosen, spec, d)] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few_shapes", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_the_default_tier_draws_the_thorough_one_draws_first(

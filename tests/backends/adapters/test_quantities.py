@@ -203,7 +203,8 @@ def test_jax_has_no_such_loss_at_all(process: Callable[[str], BackendProcess]) -
 @pytest.mark.parametrize(
     "name",
     [
-        *("native:torch", "native:jax", "torch:compile"),
+        *("native:torch", "native:jax"),
+        pytest.param("torch:compile", marks=pytest.mark.slow),
         *("paddle:static", "tensorflow:xla", "jax:jit", "optax:jit"),
     ],
 )

@@ -26,6 +26,7 @@ def until_pieces(folder: Path, count: int, process: subprocess.Popen[str]) -> No
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_and_a_lost_scheduler_change_no_byte(tmp_path: Path) -> None:
     whole, lost = tmp_path / "whole", tmp_path / "lost"
     assert sweep(whole, *SLOW)[0] == 0

@@ -46,6 +46,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return measured(out)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_changes_no_cell(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     assert {cell["verdict"] for cell in undisturbed["cells"]} > {"crashed", "AAA"}
     port, out = free_port(), tmp_path / "out"

@@ -11,6 +11,7 @@ from bce_conformance.conformance.ledger.reading import read_file as ledger_file
 from tests.conformance.command_line import command, environment, run
 
 
+@pytest.mark.slow
 def test_a_run_that_may_miss_deviations_does_not_rewrite_the_ledger(tmp_path: Path) -> None:
     """The quick tier may find a cell better than its entry says: no reason to drop the entry."""
     code, document, output = run("--backend=torch", out=tmp_path)

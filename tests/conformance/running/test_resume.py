@@ -108,7 +108,9 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_like_an_undisturbed_one
     assert "nothing to resume" in output
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_has_results_and_goes_on(
     tmp_path: Path, undisturbed: dict[str, Any], by: signal.Signals
 ) -> None:
@@ -162,6 +164,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_torn_line_ends_the_journal_and_is_said(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
@@ -194,6 +197,7 @@ def fill(path: Path) -> None:
             file.write(bytes(1024))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_one_line_and_it_goes_on(
     small_disk: Path, undisturbed: dict[str, Any]
 ) -> None:

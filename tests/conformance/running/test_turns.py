@@ -205,6 +205,7 @@ def killed_at_random(run: subprocess.Popen[str], pids: Path, names: tuple[str, .
     return killed
 
 
+@pytest.mark.slow
 def test_workers_killed_twenty_times_cost_other_backends_no_cell(tmp_path: Path) -> None:
     names, out = ("One", "Two"), tmp_path / "out"
     arguments = [f"--backend=impaired:{name}" for name in ("Spared", *names)]

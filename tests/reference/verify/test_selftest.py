@@ -29,6 +29,7 @@ def chunks(check, quantity, random, adversarial):
     ]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_points_a_quantity_agree_with_arb():
     tasks = [
         task
