@@ -39,9 +39,20 @@ def prepare(adapter: Any, call: LossCall) -> None:
     """
     arrays = {name: getattr(call, name) for name in ARRAYS}
     given = {name: array for name, array in arrays.items() if array is not None}
-    for make in _MADE_BEFORE.get(call.repetition, ()):
+    for changed in _before(call.repetition, given):
         with suppress(Exception), warnings.catch_warnings(action="ignore"):
-            adapter.fetch(adapter.bind(replace(call, **make(given)))())
+            adapter.fetch(adapter.bind(replace(call, **changed))())
+
+
+def _before(repetition: str, arrays: dict[str, Array]) -> Iterator[dict[str, Any]]:
+    """What is another in each call that is made before one with these arrays."""
+    if repetition == "other format":
+        yield _in_another_format(arrays)
+    if repetition == "other shape":
+        other = _in_another_shape(arrays)
+        yield other | _WITHOUT_A_GRAPH
+        yield other
+        yield other | _with_a_weight_that_does_not_fit(other["logits"])
 
 
 def _in_another_format(arrays: dict[str, Array]) -> dict[str, Array]:
@@ -50,40 +61,29 @@ def _in_another_format(arrays: dict[str, Array]) -> dict[str, Array]:
     return {n: array.astype(other) for n, array in arrays.items() if array.dtype.kind not in "biu"}
 
 
-def _with_axes_exchanged(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The arrays, dense, with the first axis and the last but one exchanged; of two these."""
+def _in_another_shape(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays, dense, with the first axis and the last but one exchanged; of two these.
+
+    Those of one axis are cut in half.
+    """
     count = arrays["logits"].ndim
+    half = -(-arrays["logits"].size // 2)
     last = max(count - 2, 1)
     found = dict(arrays)
     for name, array in arrays.items():
         if array.ndim:  # a cotangent of a sum has none
             full = array.reshape((1,) * (count - array.ndim) + array.shape)
-            found[name] = full.swapaxes(0, last).copy()
+            found[name] = (full.swapaxes(0, last) if count > 1 else full[:half]).copy()
     return found
 
 
-def _without_a_graph(arrays: dict[str, Array]) -> dict[str, Any]:
-    """The same for the loss alone, with automatic differentiation off."""
-    alone = {"tangent": None, "cotangent": None, "quantities": ("loss",), "autograd": "off"}
-    return _with_axes_exchanged(arrays) | alone
+# What makes of a call the same for the loss alone, with automatic differentiation off.
+_WITHOUT_A_GRAPH = {"tangent": None, "cotangent": None, "quantities": ("loss",), "autograd": "off"}
 
 
-def _with_a_weight_that_does_not_fit(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The same with a weight of one element more than a row has, which is refused."""
-    found = _with_axes_exchanged(arrays)
-    logits = found["logits"]
-    row = logits.shape[-1] if logits.ndim else 1
-    return found | {"weight": np.ones(row + 1, logits.dtype)}
-
-
-_MADE_BEFORE: dict[str, tuple[Callable[[dict[str, Array]], dict[str, Any]], ...]] = {
-    "other format": (_in_another_format,),
-    "other shape": (
-        _without_a_graph,
-        _with_axes_exchanged,
-        _with_a_weight_that_does_not_fit,
-    ),
-}
+def _with_a_weight_that_does_not_fit(logits: Array) -> dict[str, Array]:
+    """A weight of one element more than a row of the logits has, which is refused."""
+    return {"weight": np.ones(logits.shape[-1] + 1, logits.dtype)}
 
 
 def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:

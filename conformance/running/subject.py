@@ -293,7 +293,7 @@ class Subject:
             self.refused(refusal.failure, what)
         else:
             self.require(False, f"{what}: {refusal.failure}")
-            self.kept.shown_by(refusal.expected.call)
+            self.kept.shown_by(refusal.call())
 
     def refused(self, failure: Failure, what: str) -> None:
         """Record a refusal that the requirement allows: it says nothing about quality."""

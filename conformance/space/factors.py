@@ -90,6 +90,7 @@ _WEIGHTS = (
     ("tiny", "towards the smallest normal: products underflow"),
     ("subnormal", "products are zero or lose digits; some hardware takes them for zero"),
     ("huge", "towards the largest number: products overflow"),
+    ("any size", "each magnitude alike: what one takes out of range another brings back"),
     ("negative", "some are below 0: differences of losses"),
     ("infinite", "some are +∞: the products follow extended arithmetic"),
     ("NaN", "some are NaN: they must show, and only where they are"),
@@ -213,6 +214,7 @@ FACTORS: tuple[Factor, ...] = (
         ("tiny", "towards the smallest normal: the mean of a mean"),
         ("subnormal", "gradients lose digits or vanish; some hardware takes it for zero"),
         ("scale", "2¹⁰ to 2¹⁶, or what the format holds: loss scaling"),
+        ("any size", "each magnitude of the format alike, of both signs: products of all sizes"),
     ),
     _factor("cotangent layout", *_LAYOUTS),
     _factor(
@@ -241,7 +243,7 @@ FACTORS: tuple[Factor, ...] = (
         ("changed", "its arrays held other numbers in the calls before and after: caches, buffers"),
         ("at once", "the same call in several threads: buffers that they share"),
         ("other format", "after the same call in another format: what is kept for a shape"),
-        ("other shape", "after it with axes exchanged, and an error: what is left of them"),
+        ("other shape", "after it in another shape, and an error: what is left of them"),
     ),
     _factor(
         "autograd",

@@ -131,8 +131,9 @@ def _rules_of_shapes() -> Iterator[Rule]:
     for factor in ("weight", "pos_weight", "cotangent", "tangent"):
         allowed = (ABSENT, "not given", "moderate")
         yield Rule("shape", ("empty",), factor, allowed, empty)
-    flat = ("0-d", "one", "few", "vector", "empty")
-    yield Rule("repetition", ("other shape",), "shape", _names("shape", but=flat), "it has no axes")
+    alone = ("0-d", "one", "empty")
+    others = _names("shape", but=alone)
+    yield Rule("repetition", ("other shape",), "shape", others, "no other shape is as it is")
 
 
 def _rules_of_weights(operand: str) -> Iterator[Rule]:

@@ -33,6 +33,8 @@ _LEVELS = {
     "pos_weight": ("absent", "moderate"),
     "targets format": ("same", "bool", "int"),
     "targets": ("hard", "soft", "soft at the end"),
+    "targets layout": ("C", "F", "permuted"),
+    "logits layout": ("C", "F", "permuted"),
     "reduction": ("none", "sum", "mean"),
     "quantities": ("loss and gradients",),
     "cotangent": ("not given", "moderate"),

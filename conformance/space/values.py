@@ -102,6 +102,7 @@ def weights(level: str, format_: Format, size: int, random: Random) -> Array:
         "tiny": lambda: s.cast(s.log_uniform(f.smallest_normal, f.smallest_normal**0.75)),
         "subnormal": lambda: s.cast(s.subnormal_counts() * f.smallest_subnormal),
         "huge": lambda: s.cast(s.log_uniform(f.largest_finite**0.75, f.largest_finite)),
+        "any size": lambda: s.cast(s.log_uniform(f.smallest_normal, f.largest_finite)),
         "negative": lambda: _some(moderate, tuple(-moderate[:3].astype(np.float64)), random),
         "infinite": lambda: _some(moderate, (np.inf,), random),
         "NaN": lambda: _some(moderate, (np.nan,), random),
@@ -138,6 +139,7 @@ def cotangents(level: str, format_: Format, size: int, random: Random, *, coarse
     """
     f, s = format_, Sampler(format_, "", int(random.integers(2**31)), size)
     least = max(f.smallest_normal, 2.0**-900 if coarse else 0.0)
+    most = min(f.largest_finite, 2.0**900 if coarse else np.inf)
     largest = min(16.0, f.emax - 0.5)
     moderate = s.cotangent()
     drawn: dict[str, Callable[[], Array]] = {
@@ -148,6 +150,7 @@ def cotangents(level: str, format_: Format, size: int, random: Random, *, coarse
         "tiny": lambda: s.cast(s.log_uniform(least, least**0.75)),
         "subnormal": lambda: s.cast(s.subnormal_counts() * f.smallest_subnormal),
         "scale": lambda: s.cast(np.exp2(random.uniform(10, largest, size))),
+        "any size": lambda: s.signed(s.cast(s.log_uniform(least, most))),
     }
     values = drawn[level]()
     return _coarse(values) if coarse else values

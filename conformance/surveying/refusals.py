@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
-from bce_conformance.conformance.judging.calls import ExpectedCall
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.rules import repaired, without
 from bce_conformance.conformance.space.shrinking import (
@@ -38,14 +38,14 @@ class Refusal:
     Attributes:
         cause: the levels.
         failure: what it says instead.
-        expected: the smallest such call that was found.
-        smallest: the combination that it is the call of.
+        smallest: the combination of the smallest such call that was found.
+        call: draws that call, which may have many elements.
     """
 
     cause: Mechanism
     failure: Failure
-    expected: ExpectedCall
     smallest: Combination
+    call: Callable[[], LossCall]
 
 
 class Refusals:
@@ -121,8 +121,8 @@ class Refusals:
 
     def _remember(self, cause: Mechanism, smallest: Combination, failure: Failure) -> None:
         seen, drawn = self._tried[tuple(smallest.values())]
-        expected = self._store.get(smallest, drawn)
-        self.known.append(Refusal(cause, seen or failure, expected, smallest))
+        call = partial(self._store.call, smallest, drawn)
+        self.known.append(Refusal(cause, seen or failure, smallest, call))
 
     def _needs_others(self, levels: Combination, shows: Callable[[Combination], bool]) -> bool:
         """Whether a call that fails among others gives a result by itself.

@@ -73,7 +73,7 @@ def test_any_call_is_taken(subject: Subject) -> None:
 
 def may_refuse(refusal: Refusal) -> bool:
     """Whether it is an operand of another type that is refused, by a clear error."""
-    call, levels = refusal.expected.call, dict(refusal.cause)
+    call, levels = refusal.call(), dict(refusal.cause)
     names = [n for n in ("targets", "weight", "pos_weight") if f"{n} format" in levels]
     return any(is_clear(refusal.failure, name, type_of(call, name)) for name in names)
 

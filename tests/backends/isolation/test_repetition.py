@@ -179,6 +179,25 @@ def test_a_fault_shows_in_one_of_them(
         assert right == (repetition != shown), repetition
 
 
+def test_what_has_one_axis_is_cut_in_half() -> None:
+    seen: list[dict[str, tuple[int, ...]]] = []
+
+    def loss(call: LossCall) -> Array:
+        given = {name: getattr(call, name) for name in ("logits", "targets", "weight", "cotangent")}
+        seen.append({name: array.shape for name, array in given.items() if array is not None})
+        return call.logits
+
+    row, one = np.ones(5), np.ones(())
+    call = LossCall(row, row, weight=np.ones(1), cotangent=one, repetition="other shape")
+    prepare(Adapter(loss), call)
+    half = {"logits": (3,), "targets": (3,)}
+    assert seen == [
+        half | {"weight": (1,)},
+        half | {"weight": (1,), "cotangent": ()},
+        half | {"weight": (4,), "cotangent": ()},
+    ]
+
+
 def test_every_element_is_another_one_meanwhile() -> None:
     seen: list[LossCall] = []
 
