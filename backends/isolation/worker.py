@@ -162,8 +162,8 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     """
     from bce_conformance.backends.calls import UnsupportedCall
     from bce_conformance.backends.isolation import transport
-    from bce_conformance.backends.isolation.input_mutation import Watch
     from bce_conformance.backends.isolation.repetition import evaluated, prepare
+    from bce_conformance.backends.isolation.side_effects import Watch
     from bce_conformance.backends.thread_count import thread_count
 
     call = transport.unpack_call(message)
