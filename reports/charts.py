@@ -12,11 +12,13 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from errno import ENOMEM
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 from bce_conformance.reference import Format, cache, format_of
@@ -64,7 +66,14 @@ NEAR = (0.01, 1000.0)
 # V8, which bundles and compiles, reserves gigabytes of address space, and ends its process where it
 # may not: it gets a process of its own, which is small.
 _V8 = "vl-convert-python"
-_BUNDLE = "vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')"
+# The charts are compiled, so that Vega alone draws them: with Vega-Lite and Vega-Embed, which every
+# version of vl-convert bundles, it is half as large again.
+_PATH = "'/npm/vega@' + vl_convert.get_vega_version() + '/+esm'"
+_ALONE = (
+    f"vl_convert.javascript_bundle('import {{parse, View}} from \"' + {_PATH} + '\";"
+    " window.vega = {parse, View};')"
+)
+_WHOLE = "vl_convert.javascript_bundle('window.vega = vegaEmbed.vega;')"
 _COMPILE = "json.dumps(vl_convert.vegalite_to_vega(json.load(sys.stdin), vl_version={!r}))"
 _PRINT = "import json, sys, vl_convert; sys.stdout.buffer.write(({}).encode())"
 
@@ -79,9 +88,12 @@ def _by_v8(expression: str, given: str = "") -> str | None:
 
 @lru_cache(maxsize=1)
 def vega_script() -> str | None:
-    """Vega as a script that defines ``window.vegaEmbed``; None where charts cannot be made here."""
+    """Vega as a script that defines ``window.vega``; None where charts cannot be made here."""
     compiles = alt is not None and _compiled({"mark": "point"}) is not None
-    return cache.kept_text(f"vega-{version(_V8)}.js", lambda: _by_v8(_BUNDLE)) if compiles else None
+    if not compiles:
+        return None
+    name = f"vega-alone-{version(_V8)}.js"
+    return cache.kept_text(name, lambda: _by_v8(_ALONE) or _by_v8(_WHOLE))
 
 
 def why_none() -> str:
@@ -115,9 +127,10 @@ def packed_curves(results: Results) -> dict[str, Any]:
         results: a run.
 
     Returns:
-        ``logits``, ``ulps``: lists of logits and of errors; ``curves``: records whose ``logits``
-        and ``ulps`` are indices into them, one error for each logit; ``looks``: backend id →
-        ``colour`` and ``dash``; ``regions``: format → what ``regions`` says of it.
+        ``known``: every distinct logit, ascending; ``logits``: lists of logits, each the steps from
+        one's place in ``known`` to the next one's; ``ulps``: lists of errors; ``curves``: records
+        whose ``logits`` and ``ulps`` are indices into both, one error for each logit; ``looks``:
+        backend id → ``colour`` and ``dash``; ``regions``: format → what ``regions`` says of it.
     """
     places: dict[tuple[float, ...], int] = {}
     errors: dict[tuple[float | None, ...], int] = {}
@@ -136,8 +149,10 @@ def packed_curves(results: Results) -> dict[str, Any]:
                 "ulps": errors.setdefault(ulps, len(errors)),
             }
         )
+    known = sorted({logit for logits in places for logit in logits})
     return {
-        "logits": list(places),
+        "known": known,
+        "logits": _steps(places, known),
         "ulps": list(errors),
         "curves": curves,
         "looks": _looks(results),
@@ -190,6 +205,13 @@ def specifications(results: Results) -> dict[str, Spec]:
         }
         for name, (exponent, limit) in RANGES.items()
     }
+
+
+def _steps(lists: Iterable[Sequence[float]], known: Sequence[float]) -> list[list[int]]:
+    """Each list as the steps between the places of its values: small integers, which pack well."""
+    place = {logit: n for n, logit in enumerate(known)}
+    found = ([0, *(place[logit] for logit in logits)] for logits in lists)
+    return [[after - before for before, after in pairwise(places)] for places in found]
 
 
 def _logit(logit: float) -> float:

@@ -16,19 +16,35 @@ report.charts = (() => {
   };
 
   // Vega is read at the first chart only: the rest of the page does not wait for it.
-  let vega = null;
-  const load = () => (vega ??= report.unpack("vega").then((source) => {
+  let loaded = null;
+  const load = () => (loaded ??= report.unpack("vega").then((source) => {
     document.head.append(report.element("script", { text: source }));
   }));
-  const embed = async (place, specification, options = {}) => {
+  /** What is known of the mark under the pointer, beside it: lines of text, never markup. */
+  const tip = report.element("div", { id: "tip", hidden: true, "aria-hidden": "true" });
+  const tell = (_, event, item, value) => {
+    tip.hidden = !value;
+    if (!value) return;
+    tip.textContent = Object.entries(value).map(([name, one]) => `${name}: ${one}`).join("\n");
+    document.body.append(tip);
+    const { offsetWidth, offsetHeight } = tip;
+    tip.style.left = `${Math.max(Math.min(event.clientX + 12, innerWidth - offsetWidth - 8), 8)}px`;
+    tip.style.top = `${Math.max(Math.min(event.clientY + 12, innerHeight - offsetHeight - 8), 8)}px`;
+  };
+
+  const views = new Map();
+  /** Draw a chart in place of the one that is there; its view. */
+  const embed = async (place, specification, renderer = "svg") => {
     await load();
-    const theme = dark.matches ? "dark" : "light";
-    const done = await vegaEmbed(place, specification, {
-      mode: "vega", actions: false, renderer: "svg", config: config(), tooltip: { theme }, ...options,
-    });
+    views.get(place)?.finalize();
+    const container = document.querySelector(place);
+    container.replaceChildren();
+    const view = new vega.View(vega.parse(specification, config()), { renderer, container, hover: true, tooltip: tell });
+    views.set(place, view);
+    await view.runAsync();
     // The chart's own words are one image with one name, and its table is beside it.
     for (const part of document.querySelectorAll(`${place} svg`)) part.setAttribute("aria-hidden", "true");
-    return done;
+    return view;
   };
 
   /** Call `draw` once the section is near, before printing, and when the colours change. */

@@ -100,7 +100,7 @@ report.startCurves = () => {
       }
       specification.data.find((set) => set.name === "points").values = next.points;
       specification.data.find((set) => set.name === "regions").values = next.bands;
-      const { view } = await report.charts.embed("#chart", specification);
+      const view = await report.charts.embed("#chart", specification);
       shown = { ...next, view, range: chosen.range };
     } else {
       const { view, choice, signals } = shown;
@@ -216,6 +216,10 @@ report.startCurves = () => {
     if (data) return draw();
     const [curves, specifications] = await Promise.all(["curve-data", "chart-data"].map(report.unpack));
     data = { ...JSON.parse(curves), specifications: JSON.parse(specifications) };
+    data.logits = data.logits.map((steps) => {
+      let place = 0;
+      return steps.map((step) => data.known[(place += step)]);
+    });
     if (distinct("dtype").includes("float32")) defaults.dtype = "float32";
     for (const name of names) segments(name, distinct(name));
     segments("range", ["near", "all"]);

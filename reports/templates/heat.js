@@ -65,6 +65,6 @@ report.startHeat = async () => {
     }
     const signals = axes(data.edges[maps[0].edges]);
     for (const signal of specification.signals) if (signal.name in signals) signal.value = signals[signal.name];
-    await report.charts.embed("#heat-chart", specification, { renderer: "canvas" });
+    await report.charts.embed("#heat-chart", specification, "canvas");
   };
 };

@@ -62,4 +62,4 @@ def test_a_report_has_all_but_its_charts(tmp_path: Path) -> None:
     assert "altair and vl-convert-python" in run(PAGE, str(path), str(page))
     text = page.read_text("utf-8")
     assert 'id="matrix"' in text
-    assert "window.vegaEmbed" not in text
+    assert "window.vega" not in text

@@ -1,5 +1,6 @@
 """The heat map of soft targets: each error in its class, each square once, the worst in words."""
 
+import json
 import math
 from typing import Any
 
@@ -46,6 +47,25 @@ def test_the_panels_follow_the_switches(browser: Reader, document: Document) -> 
     tab.locator("#curve-dtype span", has_text="bfloat16").click()
     tab.wait_for_function("!document.getElementById('heat-none').hidden")
     assert not tab.is_visible("#heat-chart")
+    assert browser.console == []
+
+
+def test_a_square_under_the_pointer_is_told_as_text(browser: Reader, document: Document) -> None:
+    hostile = "torch<img src=x onerror=alert(1)>"
+    page = json.dumps(document).replace('"torch"', json.dumps(hostile))
+    tab = browser.page(render(from_document(json.loads(page))), "#curves")
+    act(tab, "await drawn(); await until(() => 'drawn' in curves.dataset);")
+    panels = tab.locator("#heat-chart canvas")
+    panels.scroll_into_view_if_needed()
+    panels.hover(position={"x": 420, "y": 45})
+    tab.wait_for_selector("#tip:not([hidden])")
+    names = ["backend", "logit", "target", "error"]
+    lines = [line.split(": ") for line in tab.inner_text("#tip").split("\n")]
+    assert [line[0] for line in lines] == names
+    assert lines[0][1] == hostile
+    assert act(tab, "return all('#tip *').length") == 0
+    tab.mouse.move(5, 5)
+    tab.wait_for_selector("#tip", state="hidden")
     assert browser.console == []
 
 
