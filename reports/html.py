@@ -13,6 +13,7 @@ from typing import Any
 
 from bce_conformance.reports.figures import heat, pareto
 from bce_conformance.reports.figures.spark import Spark, spark
+from bce_conformance.reports.figures.spread import Spread, spread, why_none
 from bce_conformance.reports.pages.environment import asset, environment
 from bce_conformance.reports.pages.unmeasured import gaps
 from bce_conformance.results.cells import VERDICTS, Cell
@@ -113,10 +114,11 @@ def render(results: Results, *, so_far_of: int | None = None) -> str:
     )
 
 
-def _plot(results: Results, finding: Finding, backends: Iterable[str]) -> Spark | None:
-    """The small plot of a defect and of what nobody knows yet; known roundings have none."""
+def _plot(results: Results, finding: Finding, backends: Iterable[str]) -> Spark | Spread | str:
+    """The small plot of a finding, or why there is none; known roundings have no curve."""
     told = finding.defect or not all(cell.expected for cell in finding.cells)
-    return spark(results, finding, backends) if told else None
+    curve = spark(results, finding, backends) if told else None
+    return curve or spread(finding) or why_none(finding)
 
 
 def _figures(results: Results) -> dict[str, Any]:
