@@ -35,7 +35,7 @@ def _opened(tab: Page) -> None:
         """
         await drawn();
         for (const details of all('details')) details.open = true;
-        for (const row of all('#cell-table tr.row').slice(0, 2)) row.click();
+        for (const row of all('#cell-table tr.row').slice(0, 3)) row.click();
         document.getElementById('curve-at').value = 300;
         document.getElementById('curve-at').dispatchEvent(new Event('input'));
         document.querySelector('[data-zoom=in]').click();
@@ -63,12 +63,15 @@ def violations(tab: Page, **options: Any) -> list[Any]:
         {},
         {"color_scheme": "dark"},
         {"viewport": {"width": 390, "height": 800}},
+        {"viewport": {"width": 768, "height": 900}},
     ],
-    ids=["light", "dark", "phone"],
+    ids=["light", "dark", "phone", "tablet"],
 )
 def test_axe_finds_no_violation(options: dict[str, Any], browser: Reader, page: str) -> None:
     tab = browser.page(page, **options)
     _opened(tab)
+    assert tab.locator("table.histogram").count() == 1
+    assert tab.locator("figure.spark svg").first.is_visible()
     assert violations(tab) == []
 
 
