@@ -141,6 +141,42 @@ def test_print_is_as_wide_as_its_paper(browser: Reader, builder: Callable[..., D
     assert tab.evaluate("document.documentElement.scrollWidth") == 1039
 
 
+def test_what_is_printed_stays_whole(
+    browser: Reader, page: str, builder: Callable[..., Document]
+) -> None:
+    document = builder()
+    maps = [one for one in document["maps"] if one["backend"] == "torch"]
+    names = [f"torch:{number}" for number in range(24)]
+    torch = next(one for one in document["backends"] if one["id"] == "torch")
+    document["backends"] += [torch | {"id": name} for name in names]
+    document["maps"] += [one | {"backend": name} for one in maps for name in names]
+    tab = browser.page(render(from_document(document)), viewport={"width": 1039, "height": 700})
+    act(tab, "await drawn(); await until(() => 'drawn' in curves.dataset);")
+    heat = tab.locator("#heat-chart canvas")
+    assert heat.bounding_box()["height"] > 700  # type: ignore[index]
+    tab.emulate_media(media="print")
+    box = heat.bounding_box()
+    assert box is not None
+    assert box["height"] < 700
+    assert box["width"] <= 1039
+    # Chromium prints no button again where a table goes on on the next page.
+    button = "document.querySelector('.grid-view:not([hidden]) thead button')"
+    assert act(tab, f"return getComputedStyle({button}).display") == "contents"
+    # A backend's name is broken at its colon only.
+    lines = act(
+        tab,
+        """
+        const range = document.createRange();
+        return all('#tasks th[scope=row], #backends th[scope=row]').map((one) => {
+          range.selectNodeContents(one);
+          const tops = [...range.getClientRects()].map(({ top }) => Math.round(top));
+          return [one.textContent.split(':').length, new Set(tops).size];
+        });
+        """,
+    )
+    assert all(found <= parts for parts, found in lines)
+
+
 def test_a_printed_chart_says_what_it_shows_and_whose_its_lines_are(
     browser: Reader, page: str
 ) -> None:

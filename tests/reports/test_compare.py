@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -175,6 +176,8 @@ def test_page_shows_both_worst_inputs_and_counts_by_backend(document: Document) 
     after["cells"] = [cell for cell in after["cells"] if cell["backend"] != "optax"]
     page = render(_compare(document, after))
     assert "The runs differ in the versions of torch." in page
+    head = page[: page.index("</header>")]
+    assert re.findall("<span>([^<]*)</span>", head) == ["torch 2.13.0 → 2.14.0"]
     section = page[page.index('<section id="worse"') : page.index('<section id="disappeared"')]
     assert "at x = 22.1807098, y = 0, p = 3: returned 0.99999994, exact -1" in section
     assert "at x = 12, y = 0, p = 3: returned 0, exact -1" in section
