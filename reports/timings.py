@@ -195,12 +195,17 @@ def goals_table(goals: Sequence[JudgedGoal]) -> Table:
     return table
 
 
+def _drawable(text: str) -> str:
+    """A text that Vega can sort by: an expression of its own takes no line separator or NUL."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def chart(timings: Timings) -> Spec | None:
     """Nanoseconds an element of every series, a panel for each workload; None without a figure."""
     rows = [
         {
-            "panel": title(workload_of(timing)),
-            "series": timing.series,
+            "panel": _drawable(title(workload_of(timing))),
+            "series": _drawable(timing.series),
             "ns": timing.ns_per_element,
             "low": timing.ns_per_element * (timing.low / timing.seconds),
             "high": timing.ns_per_element * (timing.high / timing.seconds),

@@ -10,6 +10,10 @@ report.startFindings = () => {
     for (const item of items) {
       item.hidden = choice.value !== "" && !item.dataset.backends.split(" ").includes(choice.value);
     }
+    for (const group of document.querySelectorAll("#findings > .others")) {
+      const shown = group.querySelectorAll(".finding:not([hidden])").length;
+      group.querySelector(".shown").textContent = choice.value === "" ? "" : `${shown} of `;
+    }
   };
   for (const line of document.querySelectorAll(".finding .line")) line.append(report.copyButton(line.querySelector("pre")));
   choice.addEventListener("change", () => {

@@ -3,6 +3,7 @@
 Each test acts in the page as a reader would.
 """
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -212,6 +213,19 @@ def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
     assert browser.console == []
 
 
+def test_a_group_of_findings_says_how_many_of_it_are_shown(
+    browser: Reader, known: Document
+) -> None:
+    tab = browser.page(render(from_document(known)))
+    summary = tab.locator("#findings > .others > summary")
+    whole = summary.inner_text()
+    assert int(whole.split()[0]) > 1
+    tab.select_option("#finding-backend", "torch")
+    assert summary.inner_text() == f"1 of {whole}"
+    tab.select_option("#finding-backend", "")
+    assert summary.inner_text() == whole
+
+
 def test_a_cell_leads_to_its_defects_and_their_reports(browser: Reader, known: Document) -> None:
     cell = next(one for one in known["cells"] if len(one.get("defects", ())) == 2)
     address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
@@ -239,6 +253,25 @@ def test_timings_are_drawn(browser: Reader, page: str) -> None:
         """,
     )
     assert found == [8, True, True]
+    assert browser.console == []
+
+
+def test_names_with_separators_and_control_characters_are_drawn(
+    browser: Reader, document: Document
+) -> None:
+    hostile = json.dumps('\u202egnp\u2028\u2029\0\u200b x" onmouseover=alert(1) y="{{7*7}}${alert(1)}')
+    results = from_document(json.loads(json.dumps(document).replace('"torch"', hostile)))
+    found = browser.open(
+        render(results),
+        """
+        await drawn();
+        document.getElementById('timings').scrollIntoView();
+        await until(() => all('#timing-chart .mark-symbol path').length);
+        return [all('#timing-chart .mark-symbol path').length, all('[onmouseover]').length,
+          all('#curve-backends label').length];
+        """,
+    )
+    assert found == [8, 0, 6]
     assert browser.console == []
 
 
