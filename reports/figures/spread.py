@@ -79,7 +79,7 @@ def _drawn(cell: Cell, counts: tuple[int, ...]) -> Spread:
     most = log10(1 + max(counts))
 
     def bar(place: int) -> str:
-        """From the ground up, across and down; a single result is a tenth of the height at least."""
+        """From the ground up, across and down; a tenth of the height at least."""
         tall = max(log10(1 + counts[place]) / most, 0.1) * HEIGHT
         return f"M{place * _STEP + 1:.4g} {HEIGHT}v-{tall:.3g}h{_STEP - 2:.3g}v{tall:.3g}z"
 

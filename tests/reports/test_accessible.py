@@ -122,6 +122,22 @@ def test_nothing_is_cut_off(width: int, browser: Reader, page: str) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
+def test_a_histogram_is_a_table_on_a_phone_too(browser: Reader, page: str) -> None:
+    tab = browser.page(page, viewport={"width": 390, "height": 900})
+    act(tab, "for (const row of all('#cell-table tr.row').slice(0, 3)) row.click();")
+    shown = act(
+        tab,
+        """
+        return all('.histogram tbody tr').map((row) => [
+          row.getBoundingClientRect().height,
+          row.querySelector('.length').getBoundingClientRect().right]);
+        """,
+    )
+    assert shown
+    assert all(height < 30 and right <= 390 for height, right in shown)
+    assert tab.locator(".histogram thead").is_visible()
+
+
 def test_print_is_as_wide_as_its_paper(browser: Reader, builder: Callable[..., Document]) -> None:
     document = builder()
     families = [f"FA{letter}" for letter in "ABCDEFGHI"]

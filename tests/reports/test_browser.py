@@ -259,8 +259,9 @@ def test_timings_are_drawn(browser: Reader, page: str) -> None:
 def test_names_with_separators_and_control_characters_are_drawn(
     browser: Reader, document: Document
 ) -> None:
-    hostile = json.dumps('\u202egnp\u2028\u2029\0\u200b x" onmouseover=alert(1) y="{{7*7}}${alert(1)}')
-    results = from_document(json.loads(json.dumps(document).replace('"torch"', hostile)))
+    hostile = '\u202egnp\u2028\u2029\0\u200b x" onmouseover=alert(1) y="{{7*7}}${alert(1)}'
+    text = json.dumps(document).replace('"torch"', json.dumps(hostile))
+    results = from_document(json.loads(text))
     found = browser.open(
         render(results),
         """
