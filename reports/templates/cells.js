@@ -141,7 +141,7 @@ report.startCells = async () => {
       return;
     }
     const line = body.querySelector(`tr.row[data-order="${byId.get(id).order}"]`);
-    line.scrollIntoView(); // what is above it lies behind the navigation, and not in part
+    line.scrollIntoView(); // what is above it lies behind the navigation and the head, and not in part
     line.querySelector("button").focus({ preventScroll: true });
   };
 
@@ -208,6 +208,10 @@ report.startCells = async () => {
   };
 
   build();
+  // The head of the table stays in sight below the navigation; on a phone there is none.
+  const measure = () => table.style.setProperty("--head", `${table.tHead.offsetHeight}px`);
+  measure();
+  addEventListener("resize", measure);
   report.state.register("cells", { keys: ["text", ...filters, "sort", "open"], read, set });
   report.cells = { filter, open, read, all: cells, packed };
 };

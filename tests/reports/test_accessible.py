@@ -97,6 +97,27 @@ def test_a_linked_cell_leaves_no_button_partly_behind_the_navigation(
     assert partly == 0
 
 
+@pytest.mark.parametrize("width", [390, 768, 1400])
+def test_a_linked_cell_is_below_the_head_of_its_table(
+    width: int, browser: Reader, page: str, builder: Callable[..., Document]
+) -> None:
+    cell = builder()["cells"][60]
+    address = "/".join(cell[name] for name in ("requirement", "backend", "device", "dtype"))
+    tab = browser.page(page, f"#cell/{address}", viewport={"width": width, "height": 900})
+    head, row = act(
+        tab,
+        """
+        await until(() => document.querySelector('#cell-table [aria-expanded=true]'));
+        const head = document.querySelector('#cell-table thead th').getBoundingClientRect();
+        return [head.bottom, document.activeElement.closest('tr').getBoundingClientRect().top];
+        """,
+    )
+    nav = tab.locator("nav").bounding_box()
+    assert nav is not None
+    edge = max(head, nav["height"])
+    assert edge - 2 <= row <= edge + 12
+
+
 def test_axe_would_find_a_violation(browser: Reader, page: str) -> None:
     planted = '<p style="color: #999; background: #fff">faint</p><button></button></main>'
     found = violations(browser.page(page.replace("</main>", planted)))
