@@ -209,7 +209,7 @@ report.startCells = async () => {
 
   build();
   // The head of the table stays in sight below the navigation; on a phone there is none.
-  const measure = () => table.style.setProperty("--head", `${table.tHead.offsetHeight}px`);
+  const measure = () => table.style.setProperty("--cells-head", `${table.tHead.offsetHeight}px`);
   measure();
   addEventListener("resize", measure);
   report.state.register("cells", { keys: ["text", ...filters, "sort", "open"], read, set });
