@@ -177,6 +177,15 @@ def test_large_factors_bring_back_what_has_vanished(dtype, size):
         check(results((x, y, None, large), cotangent=large, tangent=large))
 
 
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_nan_of_any_payload_shows_in_narrower_results(dtype):
+    bits = [0x7FF8 << 48, 0x7FF << 52 | 1, 0x7FFEF411B0EA7D71, 0xFFFEF411B0EA7D71]
+    x = np.repeat(np.array(bits, np.uint64).view(np.float64), 9)
+    y, p = (np.resize(a, x.size).astype(dtype) for a in ([0, 0.5, 1], [0, 0, 0, 1, 1, 1, 3, 3, 3]))
+    check(results((x, y, np.ones_like(p), p), tangent=np.ones_like(x)))
+    check(results((x, y, p, None), tangent=np.ones_like(x)))
+
+
 @pytest.mark.parametrize("value", [2, 2.0, True, [2.0, 2.0], np.int16(2)])
 def test_gradients_in_what_has_no_format_come_in_the_logits(value):
     x, y = np.array([1.0, -2.0], np.float32), np.array([1, 0])

@@ -53,7 +53,7 @@ def clamped(a: float, at: float) -> float:
 
 @inlined
 def narrow_exp(a: float) -> float:
-    """exp(−a) for a ≥ 0, relative error < 2^-44."""
+    """exp(−a) for a ≥ 0, relative error < 2^-44; NaN of any payload is passed on."""
     a = clamped(a, NARROW_CLAMPED)
     t = fma(a, -LOG2_E, ROUNDER)
     k = t - ROUNDER
@@ -67,7 +67,7 @@ def narrow_exp(a: float) -> float:
     p = fma(p, r, EXP[2])
     p = fma(p, r, EXP[1])
     p = fma(p, r, EXP[0])
-    return from_bits(as_bits(p) + (as_bits(t) << 52))
+    return p * from_bits((as_bits(t) + 1023) << 52)
 
 
 @inlined

@@ -40,7 +40,18 @@ def test_the_exponential_in_float64():
     for a in arguments(560.0):
         assert relative([functions.narrow_exp(a)], mp.exp(-mpf(a))) < mpf(2) ** -44, a
     assert functions.narrow_exp(561.0) == functions.narrow_exp(560.0)
-    assert math.isnan(functions.narrow_exp(math.nan))
+
+
+# All whose bits below are those of an exponent when they are shifted up.
+NANS = np.array([0x7FF8 << 48, 0x7FF << 52 | 1, 0x7FFEF411B0EA7D71], np.uint64).view(np.float64)
+
+
+@pytest.mark.parametrize("value", NANS)
+def test_nan_of_any_payload_is_passed_on(value):
+    assert math.isnan(functions.narrow_exp(value))
+    assert math.isnan(functions.wide_exp(value)[0])
+    assert math.isnan(functions.narrow_softplus(value))
+    assert math.isnan(functions.narrow_log1p(value))
 
 
 def test_the_exponential_in_pairs():
