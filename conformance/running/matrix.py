@@ -32,6 +32,7 @@ from bce_conformance.conformance.memory import SHARE
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import Requirement, requirements
 from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.first_calls import first_calls
 from bce_conformance.conformance.surveying.survey import Surveyor
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import format_of
@@ -196,6 +197,9 @@ class Matrix:
         format_ = format_of(place.dtype)
         probed = Probed(place.backend, place.device, place.dtype)
         if probed not in self.flushes:
+            if not self.specs[place.backend].few_shapes:
+                for call in first_calls(format_, place.device):
+                    evaluator.evaluate(call)
             outcome = evaluator.evaluate(flush_probe.probe(format_, place.device))
             self.keep_flushes(probed, flush_probe.read(outcome, format_))
         requirement = requirements()[place.requirement]

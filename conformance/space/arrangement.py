@@ -101,10 +101,15 @@ def _from_within(values: Array, random: Random) -> Array:
 
 
 def _permuted(values: Array, random: Random) -> Array:
-    """Dense in an order of the dimensions that is neither C nor Fortran."""
+    """Dense in an order of the dimensions that is neither C nor Fortran: most often channels last.
+
+    Kernels for images tell that order from others, if all operands have it.
+    """
     order = list(range(values.ndim))
     while order in (sorted(order), sorted(order, reverse=True)):
         order = [int(axis) for axis in random.permutation(values.ndim)]
+    if order[-1] != 0:
+        order = [0, *range(2, values.ndim), 1]
     return np.ascontiguousarray(values.transpose(order)).transpose(np.argsort(order))
 
 

@@ -32,6 +32,18 @@ def checked(loss):
         raise OverflowError("at most three elements")
     return loss
 """
+# Its ones are made in the first call of each number of dimensions. Made while automatic
+# differentiation is off they can take no part in it.
+KEEPING = """
+import torch
+
+_ones = {}
+
+def loss(logits, targets):
+    ones = _ones.setdefault(logits.dim(), torch.ones((), dtype=logits.dtype))
+    function = torch.nn.functional.binary_cross_entropy_with_logits
+    return function(logits, targets, reduction="none") * ones
+"""
 LIMITED = "numpy::./losses.py:limited"
 SOUND = "numpy::./losses.py:loss"
 PART = ("--requirement=VAL-1", "--dtype=float64", "--tier=quick")
@@ -100,6 +112,14 @@ def test_what_a_function_raised_is_wherever_its_cell_is(folder: Path) -> None:
     assert "in limited return checked(" in output
     output = invoke(folder, "explain", LIMITED, "--logits=[1, 2]", "--target=1", code=0)
     assert "Traceback" not in output
+
+
+def test_a_run_begins_with_evaluations_without_a_graph(folder: Path) -> None:
+    pytest.importorskip("torch")
+    (folder / "keeping.py").write_text(KEEPING, "utf-8")
+    run = ("run", "--backend=torch::./keeping.py:loss", "--requirement=LAY-1", *PART[1:])
+    invoke(folder, *run, code=1)
+    assert "Inference tensors cannot be saved for backward" in cells(folder)[0]["detail"]
 
 
 def test_a_claim_of_a_function(folder: Path) -> None:

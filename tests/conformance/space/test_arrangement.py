@@ -64,6 +64,18 @@ def test_unaligned_elements_are_fields_of_records_at_times() -> None:
     assert steps == {(12, 4), (15, 5)}
 
 
+def test_permuted_dimensions_are_most_often_channels_last() -> None:
+    values = np.arange(120.0).reshape(2, 3, 4, 5)
+    orders = []
+    for seed in range(40):
+        laid = arranged(values, "permuted", np.random.default_rng(seed))
+        assert np.array_equal(laid, values)
+        assert not laid.flags.c_contiguous
+        assert not laid.flags.f_contiguous
+        orders.append(laid.transpose(0, 2, 3, 1).flags.c_contiguous)
+    assert 20 < sum(orders) < 40
+
+
 def test_dense_arrays_begin_anywhere_in_a_vector() -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     begins = set()
