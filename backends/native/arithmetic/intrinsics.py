@@ -12,12 +12,14 @@ import math
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-inlined = njit(forceinline=True, error_model="numpy", nogil=True)
+from ..linked import linked
+
+inlined = linked(inline=True)
 # Options of the caller pass on to what it calls unless they are set there.
-helper = njit(forceinline=False, error_model="numpy", nogil=True)
+helper = linked(inline=False)
 
 DOUBLE = ir.DoubleType()
 FLOAT = ir.FloatType()
