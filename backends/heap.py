@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 # The number of each option of mallopt(3), its environment variable, and its value: up to so many
 # bytes stay at the end of an arena; an array up to the largest size that may come from one does;
@@ -41,3 +42,34 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return all(mallopt(number, value) == 1 for number, (_, value) in _KEPT.items())
+
+
+def give_back_freed_memory() -> bool:
+    """Give what this process has freed, and keeps for later, back to the system.
+
+    Returns:
+        Whether there was anything to give back, as far as the C library tells.
+
+    Example:
+        >>> give_back_freed_memory() in (True, False)
+        True
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    return trim is not None and trim(0) == 1
+
+
+def resident(pid: int | None = None) -> int:
+    """Bytes of memory that a process takes now; 0 where there is none, or no way to tell.
+
+    Args:
+        pid: its id; this process without one.
+
+    Example:
+        >>> resident() >= 0
+        True
+    """
+    try:
+        statm = Path(f"/proc/{'self' if pid is None else pid}/statm").read_text("ascii")
+        return int(statm.split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, IndexError):
+        return 0

@@ -19,12 +19,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from bce_conformance.backends import instruction_sets
 from bce_conformance.backends.calls import BackendInfo, Failure, LossCall, LossResult
 from bce_conformance.backends.environments import EnvironmentNotMadeError
+from bce_conformance.backends.heap import resident
 from bce_conformance.backends.measuring.workload import Workload
 from bce_conformance.backends.registry import BackendSpec, environment
 
@@ -160,11 +160,7 @@ class BackendProcess:
 
     def memory(self) -> int:
         """Bytes of memory that the worker takes now; 0 where there is none, or no way to tell."""
-        try:
-            pages = Path(f"/proc/{self._pid}/statm").read_text("ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGESIZE")
+        return 0 if self._pid is None else resident(self._pid)
 
     def rest(self) -> None:
         """End the worker between two calls; the next call starts another one."""

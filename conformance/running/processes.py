@@ -43,6 +43,7 @@ _AMPLE = 1 << 30
 # worker that has grown by so many bytes since it was first looked at is ended then.
 _SHORT = 0.7
 _GROWN = 256 << 20
+_GIVEN_BACK_EVERY = 5.0  # seconds, at most
 
 
 def _remembering() -> dict[str, str]:
@@ -100,6 +101,7 @@ class Processes:
         self._one_by_one = one_by_one
         there = room or usable()
         self._usable, self._memory = there or sys.maxsize, memory
+        self._given_back = -_GIVEN_BACK_EVERY  # when freed memory was given back last
         # Of each backend its worker, and the bytes that it took after its first cell.
         self._first: dict[str, tuple[int | None, int]] = {}
         most = most_workers(there, memory)
@@ -234,8 +236,10 @@ class Processes:
     def relieve(self, backend: str) -> None:
         """End a backend's worker between calls, where memory is short and the worker has grown.
 
-        What compiles keeps its code. The next call starts another worker.
+        What compiles keeps its code. The next call starts another worker. Where the suite's own
+        process takes more than it may, it gives back what it has freed.
         """
+        self._give_back()
         process = self._processes.get(backend)
         if process is None:
             return
@@ -245,6 +249,13 @@ class Processes:
             self._first[backend] = process.pid, taken
         elif taken - first > _GROWN and self._taken() > _SHORT * self._usable:
             process.rest()
+
+    def _give_back(self) -> None:
+        now = time.monotonic()
+        if self._memory and now > self._given_back + _GIVEN_BACK_EVERY:
+            self._given_back = now
+            if heap.resident() > self._memory:
+                heap.give_back_freed_memory()
 
     def _taken(self) -> int:
         """Bytes that all workers take, and that the suite's own process may take."""

@@ -153,6 +153,20 @@ def test_a_worker_that_has_grown_ends_where_memory_is_short(
         kept.close()
 
 
+def test_the_suite_gives_back_what_it_has_freed_where_it_takes_more_than_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(processes.heap, "give_back_freed_memory", lambda: given.append(1))
+    for memory, often in ((1, 1), (1 << 50, 0), (0, 0)):
+        kept = Processes({}, 30.0, CallSlots(1), Progress(), memory)
+        for _ in range(3):  # the last ones are within seconds
+            kept.relieve("native")
+        assert len(given) == often
+        given.clear()
+        kept.close()
+
+
 def test_a_sibling_that_dies_is_asked_once_more() -> None:
     answers: list[LossResult | Failure] = []
 
