@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
-from bce_conformance.backends import builtin_backends, resolve
+from bce_conformance.backends import builtin_backends
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Place, Verdict, Witness, is_better
@@ -28,6 +28,7 @@ from .model import (
     Mechanism,
     kind,
     known_as,
+    on_request,
     public,
     tries_less,
 )
@@ -264,12 +265,18 @@ class _Known:
         return next(kin, self._unexplained)
 
     def _measured_sets(self, found: Sequence[Found]) -> set[str]:
-        """The instruction sets on which a run has measured all that the default tier finds."""
+        """The instruction sets on which a run has measured all that the default tier finds.
+
+        Of a file about built-in backends, those that are measured on request need not be there.
+        """
         needed = {
             place
             for place, entries in self._known.items()
-            if place.device == CPU and any(entry.tier == MADE_WITH[0] for entry in entries.values())
+            if place.device == CPU
+            and any(entry.tier == MADE_WITH[0] for entry in entries.values())
+            and _tries(MADE_WITH[0], place)
         }
+        needed = {place for place in needed if place.backend not in on_request()} or needed
         measured: dict[str, set[Place]] = {}
         for cell in found:
             if cell.where and cell.verdict != "not measured":
@@ -302,6 +309,11 @@ def _found_by(cell: Found) -> str:
         return MADE_WITH[0]
     if cell.witness is None:
         return cell.tier
-    default, requirement = TIERS[MADE_WITH[0]], requirements()[cell.place.requirement]
-    tries_it = default.tries(requirement, resolve(cell.place.backend), cell.place.dtype)
-    return default.name if tries_it else cell.tier
+    return MADE_WITH[0] if _tries(MADE_WITH[0], cell.place) else cell.tier
+
+
+def _tries(tier: str, place: Place) -> bool:
+    """Whether a tier tries a cell; of a backend that is not built in it tries all."""
+    spec = next((spec for spec in builtin_backends() if spec.id == place.backend), None)
+    requirement = requirements()[place.requirement]
+    return spec is None or TIERS[tier].tries(requirement, spec, place.dtype)

@@ -92,6 +92,29 @@ def test_what_a_run_measures_is_among_them_from_then_on(torch: Path) -> None:
     assert f'"{ELSEWHERE}" = [\n    "VAL-1:3",\n]' in torch.read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("other", "is_complete"),
+    [
+        ("VAL-2 torch float64", False),
+        ("VAL-2 torch:jit float32", True),  # on request
+        ("DTY-1 torch:compile float64", True),  # the default tier does not try it
+    ],
+)
+def test_an_instruction_set_is_measured_where_all_that_the_default_tier_finds_was_tried(
+    torch: Path, other: str, is_complete: bool
+) -> None:
+    requirement, backend, dtype = other.split()
+    entry = f"""
+[[mechanism.cancel.deviation]]
+backends = ["{backend}"]
+dtypes = ["{dtype}"]
+A = ["{requirement}"]
+"""
+    torch.write_text(FILE + entry, "utf-8")
+    enter(torch, "VAL-2", "A", "x86-64-v4/amd")
+    assert ("x86-64-v4/amd" in read_file(torch).measured) == is_complete
+
+
 def test_they_are_written_short_and_read_again() -> None:
     every = list(requirements())
     for step in (1, 2, 3, 7):
