@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log10
 
-from bce_conformance.reports.figures.spark import HEIGHT, WIDTH
 from bce_conformance.reports.findings import Finding
 from bce_conformance.reports.pages.environment import count
 from bce_conformance.results.cells import HISTOGRAM, Cell
+
+from .spark import HEIGHT, WIDTH
 
 _CLASSES = len(HISTOGRAM) + 2  # those beyond the last bound, and the infinite ones
 _STEP = WIDTH / _CLASSES
