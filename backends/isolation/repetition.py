@@ -28,6 +28,8 @@ _MANY = 10_000
 _FEW, _OFTEN, _MANY_TIMES = 64, 3, 64  # frameworks record a graph after 3 to some 50 like calls
 _OTHER_FORMAT = {"float64": "float32", "float32": "float16"}
 _SWITCHED = 1e-5  # seconds after which Python lets another thread run
+# What makes of a call the same for the loss alone, with automatic differentiation off.
+_WITHOUT_A_GRAPH = {"tangent": None, "cotangent": None, "quantities": ("loss",), "autograd": "off"}
 
 
 def prepare(adapter: Any, call: LossCall) -> None:
@@ -77,13 +79,10 @@ def _in_another_shape(arrays: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
-# What makes of a call the same for the loss alone, with automatic differentiation off.
-_WITHOUT_A_GRAPH = {"tangent": None, "cotangent": None, "quantities": ("loss",), "autograd": "off"}
-
-
 def _with_a_weight_that_does_not_fit(logits: Array) -> dict[str, Array]:
     """A weight of one element more than a row of the logits has, which is refused."""
-    return {"weight": np.ones(logits.shape[-1] + 1, logits.dtype)}
+    row = logits.shape[-1] if logits.ndim else 1
+    return {"weight": np.ones(row + 1, logits.dtype)}
 
 
 def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:

@@ -133,7 +133,7 @@ def _rules_of_shapes() -> Iterator[Rule]:
         yield Rule("shape", ("empty",), factor, allowed, empty)
     alone = ("0-d", "one", "empty")
     others = _names("shape", but=alone)
-    yield Rule("repetition", ("other shape",), "shape", others, "no other shape is as it is")
+    yield Rule("repetition", ("other shape",), "shape", others, "it is its own half")
 
 
 def _rules_of_weights(operand: str) -> Iterator[Rule]:

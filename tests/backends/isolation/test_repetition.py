@@ -198,6 +198,18 @@ def test_what_has_one_axis_is_cut_in_half() -> None:
     ]
 
 
+def test_what_has_no_axis_stays_as_it_is_but_for_the_weight() -> None:
+    seen: list[Array | None] = []
+
+    def loss(call: LossCall) -> Array:
+        seen.append(call.weight)
+        return call.logits
+
+    number = np.ones(())
+    prepare(Adapter(loss), LossCall(number, number, repetition="other shape"))
+    assert [None if weight is None else weight.shape for weight in seen] == [None, None, (2,)]
+
+
 def test_every_element_is_another_one_meanwhile() -> None:
     seen: list[LossCall] = []
 
