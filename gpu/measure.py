@@ -34,6 +34,8 @@ BENCH_SHARE = 0.3
 GRACE = 20
 """Seconds in which a step that was interrupted writes down what it has."""
 
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
 FRAMEWORKS = {
     "torch": ("torch",),
     "jax": ("jax",),
@@ -65,6 +67,7 @@ def main() -> None:
     steps.run("hardware", ["nvidia-smi"], 20)
     if not install(steps):
         sys.exit("the suite could not be installed: see log.txt")
+    bring_numba(steps)
     measure(steps, given)
     found = sorted(path.name for path in steps.out.glob("*") if path.is_file())
     print(f"bring home: {steps.out}: {', '.join(found)}")
@@ -142,20 +145,50 @@ class Steps:
 
 def install(steps: Steps) -> bool:
     """Install what this Python lacks, and the suite, into the folder; whether that worked."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     folders = [str(folder) for folder in (WHEELS, WHEELS / "numba") if folder.is_dir()]
     offered = ["--no-index", *options("--find-links", folders)]
     plan = steps.out / "lacking.json"
     wanted = ["--requirement", str(WHEELS / "requirements.txt")]
     wanted += ["numba"] if list((WHEELS / "numba").glob("numba-*.whl")) else []
     asked = ["install", "--dry-run", "--quiet", "--report", str(plan), *offered, *wanted]
-    if steps.run("what is lacking", [*pip, *asked], 60):
+    if steps.run("what is lacking", [*PIP, *asked], 60):
         return False
     lacking = [item["metadata"] for item in json.loads(plan.read_text("utf-8"))["install"]]
     exact = [f"{found['name']}=={found['version']}" for found in lacking]
     own = [str(wheel) for wheel in WHEELS.glob("bce_conformance-*.whl")]
     target = ["install", "--no-deps", "--no-compile", "--upgrade", "--target", str(steps.site)]
-    return steps.run("install", [*pip, *target, *offered, *exact, *own], 120) == 0
+    return steps.run("install", [*PIP, *target, *offered, *exact, *own], 120) == 0
+
+
+PROBE = """
+from numba import cuda, njit
+njit(lambda: 0)()
+def nothing():
+    pass
+if cuda.is_available():
+    cuda.compile(nothing, ())
+"""
+"""Ends with an error where Numba is not there, or cannot compile for the GPU that it sees."""
+
+WITHOUT_NUMBA_CUDA = """import sys
+
+sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != "NumbaCudaFinder"]
+"""
+"""A ``sitecustomize.py`` by which Numba's own ``numba.cuda`` is imported, not the package's."""
+
+
+def bring_numba(steps: Steps) -> None:
+    """Install the wheelhouse's Numba into the folder where the one that is there does not work.
+
+    An image may have a release of numba-cuda that does not fit its NumPy. Where the wheelhouse was
+    brought without Numba, all stays as it is.
+    """
+    own = sorted(str(wheel) for wheel in (WHEELS / "numba").glob("*.whl"))
+    if not own or steps.run("numba as it is there", [sys.executable, "-P", "-c", PROBE], 60) == 0:
+        return
+    target = ["install", "--no-index", "--no-deps", "--no-compile", "--upgrade"]
+    steps.run("numba", [*PIP, *target, "--target", str(steps.site), *own], 60)
+    (steps.site / "sitecustomize.py").write_text(WITHOUT_NUMBA_CUDA, "utf-8")
 
 
 def backends_here(steps: Steps) -> list[str]:

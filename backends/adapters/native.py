@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
 
+import ml_dtypes
 import numpy as np
 
 import bce_conformance
@@ -69,7 +70,7 @@ class NativeAdapter(Adapter):
             dtypes=DTYPES,
             composed=self.composed,
             instruction_set=self.instruction_set(),
-            notes=_notes(),
+            notes=_gpus()[1],
         )
 
     def prepare(self) -> None:
@@ -151,7 +152,7 @@ class NativeAdapter(Adapter):
 
         dense = array if array.flags.forc else np.ascontiguousarray(array)
         with _current(device):
-            return cuda.to_device(dense)
+            return cuda.to_device(_bits(dense)).view(dense.dtype)
 
     def set_threads(self, count: int) -> int:
         """Set the threads of the kernels."""
@@ -163,7 +164,9 @@ class NativeAdapter(Adapter):
 
     def to_numpy(self, tensor: Any) -> Array:
         """Return ``tensor`` as an array of NumPy's."""
-        return np.asarray(tensor.copy_to_host() if _is_on_device(tensor) else tensor)
+        if not _is_on_device(tensor):
+            return np.asarray(tensor)
+        return np.asarray(_bits(tensor).copy_to_host()).view(tensor.dtype)
 
     def device_of(self, tensor: Any) -> str:
         """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
@@ -173,24 +176,35 @@ class NativeAdapter(Adapter):
         return numbered("cuda", memory.context.device.id if memory else 0)
 
 
-@lru_cache(maxsize=1)
+def _nothing() -> None:
+    pass
+
+
 def gpus() -> tuple[str, ...]:
     """Return the names of the CUDA devices that Numba can compile for."""
-    from numba import cuda
+    return _gpus()[0]
+
+
+@lru_cache(maxsize=1)
+def _gpus() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the CUDA devices, and else what a reader should know who misses them."""
+    from numba import config, cuda
 
     if not cuda.is_available():
-        return ()
+        if cuda.cuda_error():
+            return (), ()
+        return (), (
+            "Numba finds a GPU's driver, and no NVVM to compile with: is CUDA's toolkit there?",
+        )
     names = [getattr(gpu, "name", "Numba's simulator") for gpu in cuda.gpus]
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
-
-
-def _notes() -> tuple[str, ...]:
-    """What a reader should know who misses the GPU: Numba may find its driver and no compiler."""
-    from numba import cuda
-
-    if gpus() or cuda.cuda_error():
-        return ()
-    return ("Numba finds a GPU's driver, and no NVVM to compile with: is CUDA's toolkit there?",)
+    try:
+        if not config.ENABLE_CUDASIM:
+            cuda.compile(_nothing, ())
+    except Exception as error:  # of the package numba-cuda, where it does not fit NumPy
+        return (), (
+            f"Numba finds a GPU, and cannot compile for it: {type(error).__name__}: {error}",
+        )
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names), ()
 
 
 def _current(device: str) -> AbstractContextManager[Any]:
@@ -201,6 +215,11 @@ def _current(device: str) -> AbstractContextManager[Any]:
 
     _, _, index = device.partition(":")
     return cuda.gpus[int(index or 0)]  # type: ignore[no-any-return,unused-ignore]
+
+
+def _bits(array: Any) -> Any:
+    """An array, or the bits of one in bfloat16, which Numba cannot copy to and from a device."""
+    return array.view(np.int16) if array.dtype == ml_dtypes.bfloat16 else array
 
 
 def _is_on_device(tensor: Any) -> bool:

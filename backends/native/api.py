@@ -7,7 +7,7 @@ except ``out``, which is filled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from .arguments import (
     check_reduction,
     check_wrt,
 )
+
+if TYPE_CHECKING:
+    from .device import Evaluation as DeviceEvaluation
 
 _dispatch: Any = None
 
@@ -53,7 +56,7 @@ def _is_on_device(logits: Any) -> bool:
 
 def _on_device(
     logits: Any, targets: Any, weight: Any, pos_weight: Any, reduction: str, **others: Any
-) -> tuple[Any, dict[str, Any]] | None:
+) -> tuple[DeviceEvaluation, dict[str, Any]] | None:
     """The CUDA evaluation and its operands where the logits are on a device, else None."""
     if not _is_on_device(logits):
         return None
@@ -192,7 +195,7 @@ def value_and_grad(
     on_device = _on_device(logits, targets, weight, pos_weight, reduction, cotangent=cotangent)
     if on_device is not None:
         evaluation, arrays = on_device
-        return evaluation.loss(), evaluation.gradients(check_wrt(wrt, arrays), arrays)
+        return evaluation.loss_and_gradients(check_wrt(wrt, arrays), arrays)
     check_reduction(reduction)
     operands = check_operands(logits, targets, weight, pos_weight, check_targets=check_targets)
     names = check_wrt(wrt, operands.named())

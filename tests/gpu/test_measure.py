@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +82,44 @@ def test_frameworks_that_are_there_are_measured(
     assert measure.backends_here(steps) == ["torch", "paddle"]
     names += ["numba", "jax", "tensorflow-cpu"]
     assert measure.backends_here(steps) == ["torch", "jax", "tensorflow", "paddle", "native"]
+
+
+def wheel(folder: Path, name: str, source: str) -> None:
+    """A wheel of one module."""
+    info = f"{name}-9.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-9.0-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}.py", source)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_wheelhouse_s_numba_replaces_one_that_cannot_compile(
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fits: bool,
+) -> None:
+    measure = script("measure")
+    monkeypatch.setattr(measure, "WHEELS", tmp_path)
+    (tmp_path / "numba").mkdir()
+    wheel(tmp_path / "numba", "numba", "cuda = njit = None")
+    monkeypatch.setattr(measure, "PROBE", "" if fits else "np.row_stack")
+    steps = measure.Steps(tmp_path / "out", time.monotonic() + 200)
+    steps.site.mkdir(parents=True)
+    measure.bring_numba(steps)
+    brought = sorted(path.name for path in steps.site.glob("*.py"))
+    assert brought == ([] if fits else ["numba.py", "sitecustomize.py"])
+    if not fits:
+        show = "import numba, sys; print(numba.__file__, *map(type, sys.meta_path))"
+        assert steps.run("shown", [sys.executable, "-P", "-c", show], 60) == 0
+        shown = (steps.out / "log.txt").read_text("utf-8").splitlines()[-1]
+        assert shown.startswith(f"{steps.site / 'numba.py'} ")
+
+
+def test_the_probe_of_numba_passes_here(script: Callable[[str], ModuleType]) -> None:
+    subprocess.run([sys.executable, "-P", "-c", script("measure").PROBE], check=True, timeout=100)
 
 
 def test_a_step_that_is_late_keeps_what_it_has(

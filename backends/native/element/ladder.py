@@ -135,6 +135,17 @@ def _is_suspicious(quantity: int, of: Element, s: float, checks: int) -> bool:
     return of.p < 0.0 or not is_finite(of)
 
 
+@inlined
+def settled(quantity: int, of: Element, count: float, checks: int, like: Any) -> tuple[float, bool]:
+    """One quantity in float64, and whether that settles it; see ``evaluate``."""
+    if precision(like) == 53:
+        return 0.0, False
+    e = narrow_exp(abs(of.x))
+    s = of.c / count
+    value, needed = first_rung(quantity, of, e, narrow_softplus(e), s, like)
+    return value, not (needed or _is_suspicious(quantity, of, s, checks))
+
+
 @helper
 def evaluate(quantity: int, of: Element, count: float, checks: int, like: Any) -> DD:
     """One quantity as a value and its rest, which may be rounded to the format of ``like``.
@@ -151,10 +162,8 @@ def evaluate(quantity: int, of: Element, count: float, checks: int, like: Any) -
     kept = precision(like)
     if kept == 53:
         return from_pairs(quantity, of, count, (checks & WEIGHTED) != 0, kept)
-    e = narrow_exp(abs(of.x))
-    s = of.c / count
-    value, needed = first_rung(quantity, of, e, narrow_softplus(e), s, like)
-    if needed or _is_suspicious(quantity, of, s, checks):
+    value, is_settled = settled(quantity, of, count, checks, like)
+    if not is_settled:
         value, rest = from_pairs(quantity, of, count, checks != 0, kept)
         value = sticky(value, rest)
     return value, 0.0

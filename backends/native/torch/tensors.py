@@ -49,10 +49,14 @@ def _array_on_device(tensor: Tensor) -> Any:
         )
     from numba import cuda
 
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     if tensor.dtype is torch.bfloat16:
-        return cuda.as_cuda_array(tensor.view(torch.int16)).view(_BFLOAT16)
-    return cuda.as_cuda_array(tensor)
+        array = cuda.as_cuda_array(tensor.view(torch.int16)).view(_BFLOAT16)
+    else:
+        array = cuda.as_cuda_array(tensor)
+    stream = torch.cuda.current_stream(tensor.device).cuda_stream
+    array.stream = cuda.external_stream(stream) if stream else 0
+    return array
 
 
 def tensor_of(array: Any, device: torch.device) -> Tensor:

@@ -14,20 +14,25 @@ from types import SimpleNamespace
 
 import numba.cuda.dispatcher
 from numba import cuda, types
-from bce_conformance.native.kernels import cuda as kernels
+from bce_conformance.native.device import compiling, elements, training
 
 numba.cuda.dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(9, 0))
 numbers, results = (types.Array(getattr(types, name), 1, "C") for name in sys.argv[1:])
 steps, places = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
 walk = types.Tuple([steps, places, places])
 inputs = types.UniTuple(numbers, 6)
-signature = (types.int64, inputs, walk, types.float64, types.int64, results)
-with kernels.uncontracted():
-    code, _ = cuda.compile(
-        kernels.elements.py_func, signature, device=False, abi="numba", cc=(9, 0)
-    )
+pairs = types.Array(types.float64, 2, "C")
+kernels = [(elements.elements, (types.int64, inputs, walk, types.float64, types.int64, results))]
+if sys.argv[2] != "float64":
+    given = (results, results, types.float64, types.boolean, results, results, pairs, places)
+    kernels.append((training.training_pass, given))
+code = ""
+for kernel, signature in kernels:
+    with compiling.uncontracted():
+        text, _ = cuda.compile(kernel.py_func, signature, device=False, abi="numba", cc=(9, 0))
+    code += text
 widening = (numbers, places, places, types.int64, types.Array(types.float64, 1, "C"))
-cuda.compile(kernels.gathered.py_func, widening, device=False, abi="numba", cc=(9, 0))
+cuda.compile(elements.gathered.py_func, widening, device=False, abi="numba", cc=(9, 0))
 operations = re.findall(r"\\b((?:add|sub|mul|fma)(?:\\.rn)?)\\.f(?:32|64)\\b", code)
 print(len(operations), *sorted(set(operations)))
 """
@@ -55,7 +60,8 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("numbers", "results"), [("int16", "int16"), ("float64", "float64"), ("float64", "uint16")]
+    ("numbers", "results"),
+    [("int16", "int16"), ("float64", "float64"), ("float64", "uint16"), ("float32", "float32")],
 )
 def test_the_kernels_compile_for_a_gpu(toolkit: dict[str, str], numbers: str, results: str) -> None:
     done = subprocess.run(

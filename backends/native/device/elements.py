@@ -1,67 +1,25 @@
 """Kernels for CUDA: grid-stride loops over the ladder, and sums that are the same in every run.
 
-**Untested on GPU.** The grid depends on the shapes only. Every thread adds up its own elements
-exactly, each block its threads in a fixed tree, and one thread the blocks of a sum.
+The grid depends on the shapes only. Every thread adds up its own elements exactly, each block its
+threads in a fixed tree, and one thread the blocks of a sum. Operands have steps and sizes of any
+kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
-from numba import cuda, float64
-from numba.extending import overload
+from numba import config, cuda, float64
 
-from ..element.ladder import added, evaluate, exact, rounded
+from ..element.ladder import added, evaluate, exact, rounded, settled
 from ..element.quantities import Element
+from .compiling import kernel, part
+from .sums import in_block
 
-THREADS = 64
-
-_PATCHING = Lock()
-
-
-@contextmanager
-def uncontracted() -> Iterator[None]:
-    """Have kernels that are compiled meanwhile round each product and each sum.
-
-    NVVM joins them else, and results would not have the processor's bits. Numba has no option for
-    it.
-    """
-    from numba.cuda.cudadrv import nvvm
-
-    with _PATCHING:
-        usual = nvvm.compile_ir
-
-        def compile_ir(ir: Any, **options: Any) -> Any:
-            return usual(ir, **{**options, "fma": False})
-
-        nvvm.compile_ir = compile_ir
-        try:
-            yield
-        finally:
-            nvvm.compile_ir = usual
+THREADS = 4 if config.ENABLE_CUDASIM else 64
 
 
-# The overloads of Numba 0.68 for any number of arguments do not compile for CUDA.
-@overload(min, target="cuda")  # type: ignore[untyped-decorator, unused-ignore]
-def _min(a: Any, b: Any) -> Any:
-    def smaller(a: Any, b: Any) -> Any:
-        return b if b < a else a
-
-    return smaller
-
-
-@overload(max, target="cuda")  # type: ignore[untyped-decorator, unused-ignore]
-def _max(a: Any, b: Any) -> Any:
-    def larger(a: Any, b: Any) -> Any:
-        return b if b > a else a
-
-    return larger
-
-
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+@kernel()
 def gathered(source: Any, steps: Any, shape: Any, first: int, out: Any) -> None:
     """Write the numbers of an operand of a shape into ``out``, one after the other, exactly."""
     for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
@@ -72,7 +30,7 @@ def gathered(source: Any, steps: Any, shape: Any, first: int, out: Any) -> None:
         out[i] = exact(source[at])
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator, unused-ignore]
+@part
 def _element(
     quantity: int, inputs: Any, walk: Any, count: float, checks: int, index: int, like: Any
 ) -> Any:
@@ -85,8 +43,10 @@ def _element(
     steps, shape, first = walk
     ix, iy, iw, ip, ic, iv = first[0], first[1], first[2], first[3], first[4], first[5]
     for axis in range(shape.size - 1, -1, -1):
-        at = index % shape[axis]
-        index //= shape[axis]
+        at = index
+        if axis:
+            index //= shape[axis]
+            at -= index * shape[axis]
         ix += at * steps[0, axis]
         iy += at * steps[1, axis]
         iw += at * steps[2, axis]
@@ -94,10 +54,11 @@ def _element(
         ic += at * steps[4, axis]
         iv += at * steps[5, axis]
     of = Element(exact(x[ix]), exact(y[iy]), exact(w[iw]), exact(p[ip]), exact(c[ic]), exact(v[iv]))
-    return evaluate(quantity, of, count, checks, like)
+    value, is_settled = settled(quantity, of, count, checks, like)
+    return (value, 0.0) if is_settled else evaluate(quantity, of, count, checks, like)
 
 
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+@kernel()
 def elements(quantity: int, inputs: Any, walk: Any, count: float, checks: int, out: Any) -> None:
     """Write ``quantity`` of every element into ``out``."""
     for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
@@ -105,7 +66,7 @@ def elements(quantity: int, inputs: Any, walk: Any, count: float, checks: int, o
         out[i] = rounded(value, rest, 1.0, out[i])
 
 
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+@kernel()
 def sums(
     quantity: int,
     inputs: Any,
@@ -131,24 +92,13 @@ def sums(
             at = run * terms + i
             value, rest = _element(quantity, inputs, walk, count, checks, at, like[0])
             total, total_rest = added(total, total_rest, value, rest)
-        totals[lane] = total
-        rests[lane] = total_rest
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half:
-            if lane < half:
-                totals[lane], rests[lane] = added(
-                    totals[lane], rests[lane], totals[lane + half], rests[lane + half]
-                )
-            cuda.syncthreads()
-            half //= 2
+        in_block(total, total_rest, totals, rests)
         if lane == 0:
             partials[run, share, 0] = totals[0]
             partials[run, share, 1] = rests[0]
-        cuda.syncthreads()
 
 
-@cuda.jit  # type: ignore[untyped-decorator, unused-ignore]
+@kernel()
 def finish(partials: Any, count: float, out: Any) -> None:
     """Add up each row of ``partials`` and round the sum over ``count`` into ``out``."""
     for run in range(cuda.grid(1), out.size, cuda.gridsize(1)):

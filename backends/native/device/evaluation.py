@@ -1,66 +1,32 @@
 """One call on a CUDA device: device arrays in, device arrays out, nothing leaves the device.
 
-**Untested on GPU.** Numba's CUDA simulator runs it in the tests, which checks indexing, reductions
-and the element's arithmetic. NVVM compiles the kernels in the tests, for a device that is absent.
+All work goes to the stream of the logits, in which they and all others have to be ready.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
-import ml_dtypes
 import numpy as np
-from numba import cuda
+from numba import config, cuda
 
-from .arguments import OPERANDS, Array, check_broadcast, check_reduction
-from .element.ladder import WEIGHTED, WIDE
-from .element.quantities import HESSIAN, LOSS, QUANTITY_OF
-from .kernels.cuda import THREADS, elements, finish, gathered, sums, uncontracted
+from ..arguments import OPERANDS, Array, check_broadcast, check_reduction
+from ..element.ladder import WEIGHTED, WIDE
+from ..element.quantities import HESSIAN, LOSS, QUANTITY_OF
+from . import training
+from .compiling import uncontracted
+from .elements import THREADS, elements, finish, gathered, sums
+from .memory import VIEWS, Walk, flat, here, scratch, walk_of
 
 MOST_BLOCKS = 1024
 
-# How a format is seen by the kernels (see half.widen).
-_VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
-    np.dtype(np.float16): np.dtype(np.int16),
-    np.dtype(ml_dtypes.bfloat16): np.dtype(np.uint16),
-    np.dtype(np.float32): np.dtype(np.float32),
-    np.dtype(np.float64): np.dtype(np.float64),
-}
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+LEAST_BLOCKS = 1 if config.ENABLE_CUDASIM else 128
+"""With fewer Numba warns that a device is not busy. Blocks without work cost next to nothing."""
 
-
-class Walk(NamedTuple):
-    """How elements of the logits find those of an operand in its memory.
-
-    Attributes:
-        steps: elements from one to the next, by dimension of the logits; 0 where it is broadcast.
-        first: where the first element lies, in elements from the lowest.
-        span: elements from the lowest to the highest.
-    """
-
-    steps: tuple[int, ...]
-    first: int
-    span: int
-
-
-def walk_of(shape: Sequence[int], strides: Sequence[int], itemsize: int, dimensions: int) -> Walk:
-    """The walk of an operand of a shape and strides, in bytes, among logits of so many dimensions.
-
-    Raises:
-        ValueError: the strides are no multiples of the size of an element.
-    """
-    if any(stride % itemsize for stride in strides):
-        raise ValueError(
-            f"an operand has strides {tuple(strides)}; accepted are multiples of {itemsize}"
-        )
-    pairs = zip(shape, strides, strict=True)
-    steps = [stride // itemsize if size > 1 else 0 for size, stride in pairs]
-    reach = [step * (size - 1) for size, step in zip(shape, steps, strict=True) if size]
-    first = -sum(far for far in reach if far < 0)
-    span = 0 if 0 in shape else 1 + sum(map(abs, reach))
-    return Walk((*(0 for _ in range(dimensions - len(steps))), *steps), first, span)
+_FLOAT32, _FLOAT64, _INT64 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64))
 
 
 def _common(formats: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
@@ -69,41 +35,6 @@ def _common(formats: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     if len(found) == 1:
         return found.pop()
     return _FLOAT64 if _FLOAT64 in found else _FLOAT32
-
-
-class _Memory:
-    """A flat piece of memory, by the interface that arrays on CUDA devices have.
-
-    Args:
-        owner: lives as long.
-        interface: of the piece.
-    """
-
-    def __init__(self, owner: Any, interface: dict[str, Any]) -> None:
-        self.owner = owner
-        self.__cuda_array_interface__ = self.__array_interface__ = interface
-
-
-def _flat(value: Any, walk: Walk, view: np.dtype[Any]) -> Any:
-    """The memory that an array on a device walks through, as numbers that the kernels know.
-
-    Under the simulator the memory is the processor's.
-    """
-    if not walk.span:
-        return cuda.device_array(1, view)
-    simulated = not hasattr(value, "__cuda_array_interface__")
-    interface = value.__array_interface__ if simulated else value.__cuda_array_interface__
-    address, read_only = interface["data"]
-    piece = {
-        "data": (address - walk.first * view.itemsize, read_only),
-        "shape": (walk.span,),
-        "strides": None,
-        "typestr": view.str,
-        "stream": interface.get("stream"),
-        "version": 3,
-    }
-    memory = _Memory(value, piece)
-    return type(value)(np.asarray(memory)) if simulated else cuda.as_cuda_array(memory)
 
 
 def _is_number(value: Any) -> bool:
@@ -122,19 +53,24 @@ def _blocks(size: int, most: int) -> int:
     return max(1, min(most, -(-size // THREADS)))
 
 
+def _grid(blocks: int) -> int:
+    return max(LEAST_BLOCKS, min(blocks, MOST_BLOCKS))
+
+
 def _widened(
-    memory: Any, walk: Walk, shape: tuple[int, ...], dtype: np.dtype[Any]
+    memory: Any, walk: Walk, shape: tuple[int, ...], dtype: np.dtype[Any], stream: Any
 ) -> tuple[Any, Walk]:
     """An operand's numbers in a wider format, one after the other, and the walk through them.
 
     ``shape`` is the operand's, with as many dimensions as the logits.
     """
-    size = int(np.prod(shape, dtype=np.int64))
-    wide = cuda.device_array(max(size, 1), dtype)
+    size = math.prod(shape)
+    wide = cuda.device_array(max(size, 1), dtype, stream=stream)
     if size:
-        steps, sizes = (cuda.to_device(np.array(row, np.int64)) for row in (walk.steps, shape))
-        gathered[_blocks(size, MOST_BLOCKS), THREADS](memory, steps, sizes, walk.first, wide)
-    strides = [dtype.itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+        steps, sizes = (here(row, _INT64) for row in (walk.steps, shape))
+        launched = gathered[_grid(-(-size // THREADS)), THREADS, stream]
+        launched(memory, steps, sizes, walk.first, wide)
+    strides = [dtype.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return wide, walk_of(shape, strides, dtype.itemsize, len(shape))
 
 
@@ -165,7 +101,8 @@ class Evaluation:
         self.dtype: np.dtype[Any] = np.dtype(logits.dtype)
         self.shape = tuple(logits.shape)
         self.reduction = reduction
-        self.size = int(np.prod(self.shape, dtype=np.int64))
+        self.size = math.prod(self.shape)
+        self.stream = getattr(logits, "stream", 0)
         self.count = float(max(self.size, 1)) if reduction == "mean" else 1.0
         given = {**operands, "cotangent": cotangent, "vector": vector}
         names = (*OPERANDS, "cotangent", "vector")
@@ -191,7 +128,7 @@ class Evaluation:
                 f"{name} is a {type(value).__name__}; accepted are arrays on the logits' device"
             )
         dtype: np.dtype[Any] = np.dtype(getattr(value, "dtype", np.int64))
-        if dtype in _VIEWS:
+        if dtype in VIEWS:
             return dtype
         if not _is_number(value):
             raise TypeError(
@@ -212,24 +149,46 @@ class Evaluation:
                 "accepted are equal shapes"
             )
         if value is None or _is_number(value):
-            scalar = np.full(1, 1.0 if value is None else value, common)
-            return cuda.to_device(scalar.view(_VIEWS[common])), Walk((0,) * dimensions, 0, 1)
+            number = 1.0 if value is None else np.asarray(value).item()
+            return here((number,), common), Walk((0,) * dimensions, 0, 1)
         check_broadcast(name, np.broadcast_to(np.empty(()), shape), self.shape)
         dtype = self.formats[name]
         walk = walk_of(shape, tuple(value.strides), dtype.itemsize, dimensions)
-        memory = _flat(value, walk, _VIEWS[dtype])
+        memory = flat(value, walk, VIEWS[dtype])
         if dtype == common:
             return memory, walk
         full = (*(1 for _ in range(dimensions - len(shape))), *shape)
-        return _widened(memory, walk, full, common)
+        return _widened(memory, walk, full, common, self.stream)
 
-    def _walks(self, order: Sequence[int]) -> tuple[Any, Any, Any]:
-        """The steps of the operands in the dimensions in this order, these, and the beginnings."""
-        steps = np.array([walk.steps for walk in self.walks], np.int64).reshape(6, -1)
-        shape = np.array(self.shape, np.int64)
-        first = np.array([walk.first for walk in self.walks], np.int64)
-        arrays = np.ascontiguousarray(steps[:, order]), shape[list(order)], first
-        return tuple(map(cuda.to_device, arrays))
+    def _walks_of(self, groups: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[int]]:
+        """The steps of the operands in each dimension, in this order, and the dimensions.
+
+        Dimensions of a group that all operands walk through as one are one.
+        """
+        steps = [(0,) * len(self.walks)]  # of a dimension of one element, where there is no other
+        sizes = [1]
+        for group in groups:
+            before = len(sizes)
+            for axis in group:
+                size, step = self.shape[axis], tuple(walk.steps[axis] for walk in self.walks)
+                if size == 1:
+                    continue
+                joined = len(sizes) > before and steps[-1] == tuple(size * one for one in step)
+                if joined:
+                    steps[-1], sizes[-1] = step, sizes[-1] * size
+                else:
+                    steps.append(step)
+                    sizes.append(size)
+        if len(sizes) > 1:
+            del steps[0], sizes[0]
+        return steps, sizes
+
+    def _walks(self, *groups: Sequence[int]) -> tuple[Any, Any, Any]:
+        """On the device: the steps of each operand, the dimensions, and the beginnings."""
+        steps, sizes = self._walks_of(groups)
+        first = [walk.first for walk in self.walks]
+        rows = list(zip(*steps, strict=True))
+        return here(rows, _INT64), here(sizes, _INT64), here(first, _INT64)
 
     def elementwise(
         self, quantity: int, shape: tuple[int, ...] | None = None, operand: str = "logits"
@@ -242,7 +201,7 @@ class Evaluation:
         if self.size:
             walk = self._walks(range(len(self.shape)))
             with uncontracted():
-                elements[_blocks(self.size, MOST_BLOCKS), THREADS](
+                elements[_grid(-(-self.size // THREADS)), THREADS, self.stream](
                     quantity, tuple(self.inputs), walk, self.count, self.checks, bits
                 )
         return out
@@ -259,31 +218,64 @@ class Evaluation:
         outer = [axis for axis in axes if full[axis] != 1]
         inner = [axis for axis in axes if full[axis] == 1]
         out, bits = self._result(target, operand)
-        sums_wanted = int(np.prod(target, dtype=np.int64))
+        sums_wanted = math.prod(target)
         if not sums_wanted:
             return out
         terms = self.size // sums_wanted
         blocks = _blocks(terms, max(1, MOST_BLOCKS // sums_wanted))
-        partials = cuda.device_array((sums_wanted, blocks, 2), np.float64)
-        each = (quantity, tuple(self.inputs), self._walks([*outer, *inner]))
+        partials = cuda.device_array((sums_wanted, blocks, 2), np.float64, stream=self.stream)
+        each = (quantity, tuple(self.inputs), self._walks(outer, inner))
         with uncontracted():
-            sums[min(sums_wanted * blocks, MOST_BLOCKS), THREADS](
+            sums[_grid(sums_wanted * blocks), THREADS, self.stream](
                 *each, self.count, self.checks, terms, bits, partials
             )
-            finish[_blocks(sums_wanted, MOST_BLOCKS), THREADS](partials, count, bits)
+            finish[_grid(-(-sums_wanted // THREADS)), THREADS, self.stream](partials, count, bits)
         return out
 
     def _result(self, shape: tuple[int, ...], operand: str) -> tuple[Any, Any]:
         """A fresh device array in an operand's format, and its memory as the kernels see it."""
         dtype = self.formats[operand]
-        out = cuda.device_array(shape, dtype)
+        out = cuda.device_array(shape, dtype, stream=self.stream)
         walk = walk_of(shape, tuple(out.strides), dtype.itemsize, len(shape))
-        return out, _flat(out, walk, _VIEWS[dtype])
+        return out, flat(out, walk, VIEWS[dtype])
+
+    def _is_trained(self) -> bool:
+        """Whether the call is one of ``training.py``."""
+        dense = self._walks_of([range(len(self.shape))])
+        return (
+            self.reduction != "none"
+            and self.size > 0
+            and set(self.formats.values()) == {self.dtype}
+            and self.dtype != _FLOAT64
+            and not self.checks
+            and len(dense[1]) == 1
+            and dense[0][0][:2] in ((1, 1), (0, 0))
+        )
+
+    def _trained(self, gradient: Any = None) -> Any:
+        """The reduced loss, and the gradient in the logits into an array, where there is one."""
+        loss, out = self._result((), "logits")
+        blocks = -(-self.size // (training.THREADS * training.AT_ONCE))
+        blocks = max(LEAST_BLOCKS, min(blocks, training.MOST_BLOCKS))
+        partials, done = scratch(training.MOST_BLOCKS, self.stream)
+        with uncontracted():
+            training.training_pass[blocks, training.THREADS, self.stream](
+                *self.inputs[:2],
+                self.count,
+                gradient is not None,
+                out,
+                out if gradient is None else gradient,
+                partials,
+                done,
+            )
+        return loss
 
     def loss(self) -> Any:
         """The reduced loss."""
         if self.reduction == "none":
             return self.elementwise(LOSS)
+        if self._is_trained():
+            return self._trained()
         if not self.size:
             return cuda.to_device(
                 np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype)
@@ -292,13 +284,18 @@ class Evaluation:
 
     def gradient(self, name: str, shape: tuple[int, ...]) -> Any:
         """The gradient in operand ``name``, of its ``shape`` and format."""
-        if int(np.prod(shape, dtype=np.int64)) == self.size:
+        if math.prod(shape) == self.size:
             return self.elementwise(QUANTITY_OF[name], shape, name)
         return self.summed(QUANTITY_OF[name], shape, 1.0, name)
 
-    def gradients(self, names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """The gradients in operands, by name, each of its operand's shape and format."""
-        return {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
+    def loss_and_gradients(
+        self, names: Sequence[str], arrays: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """The reduced loss, and the gradients in operands, by name."""
+        if tuple(names) == ("logits",) and self._is_trained():
+            gradient, memory = self._result(self.shape, "logits")
+            return self._trained(memory), {"logits": gradient}
+        return self.loss(), {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}
 
     def forward(self, name: str) -> Any:
         """The derivative of the reduced loss along the vector, a direction in operand ``name``."""
