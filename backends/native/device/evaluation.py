@@ -277,9 +277,9 @@ class Evaluation:
         if self._is_trained():
             return self._trained()
         if not self.size:
-            return cuda.to_device(
-                np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype)
-            )
+            nothing = np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype)
+            # As bits: Numba copies no bfloat16.
+            return cuda.to_device(nothing.view(VIEWS[self.dtype])).view(self.dtype)
         return self.summed(LOSS, (), self.count)
 
     def gradient(self, name: str, shape: tuple[int, ...]) -> Any:

@@ -27,7 +27,7 @@ def output_of(program: str, environment: dict[str, str]) -> list[str]:
 
 
 EXPECTED = {
-    "arrays": 3 * (2 * 5 + 2 + 2 * 4 + 4 * 3) + 3 * 5 * 2,
+    "arrays": 3 * (2 * 5 + 2 + 2 * 4 + 3 + 4 * 3) + 3 * 5 * 2,
     "formats": 4 * (4 * 5 + 4 + 3) + 2 * (5 + 3 + 4) + 5 + 3 * 3,
 }
 

@@ -54,6 +54,11 @@ for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
             forward = jacobian_vector_product(*map(to_device, rows), reduction, wrt=wrt)
             compare(forward, jacobian_vector_product(*rows, reduction, wrt=wrt))
     compare(BCEWithLogitsLoss()(*on_device[:2]), BCEWithLogitsLoss()(x, y))
+    for reduction in ("none", "mean", "sum"):
+        empty = binary_cross_entropy_with_logits(
+            *(a[:0] for a in on_device[:2]), reduction=reduction
+        )
+        compare(empty, binary_cross_entropy_with_logits(x[:0], y[:0], reduction=reduction))
     for cut in (np.s_[::-1], np.s_[:, ::-2], np.s_[1:, 1:], np.s_[:0]):
         pairs = [(array[cut], host[cut]) for array, host in zip(on_device, (x, y), strict=False)]
         found, expected = [
