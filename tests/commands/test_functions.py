@@ -122,6 +122,7 @@ def test_a_run_begins_with_evaluations_without_a_graph(folder: Path) -> None:
     assert "Inference tensors cannot be saved for backward" in cells(folder)[0]["detail"]
 
 
+@pytest.mark.slow
 def test_a_claim_of_a_function(folder: Path) -> None:
     run = ("run", f"--backend={SOUND}", *PART)
     output = invoke(folder, *run, "--claims=AA", code=1)
@@ -138,6 +139,7 @@ def test_a_claim_of_a_function(folder: Path) -> None:
     assert cells(folder)[0]["reason"] == "not claimed: VAL"
 
 
+@pytest.mark.slow
 def test_a_ledger_of_a_function(folder: Path) -> None:
     invoke(folder, "run", f"--backend={SOUND}", *PART[:2], code=1)
     invoke(folder, "ledger", "update", "--ledger=mine.toml", code=0)

@@ -43,6 +43,7 @@ def test_a_cell_worse_than_known_exits_1_with_its_evidence(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_tier_and_seed_are_those_of_the_run_that_has_the_cell(tmp_path: Path) -> None:
     cell = "VAL-1/impaired:Right/cpu/float32"
     chosen = ("--backend=impaired:Right", "--requirement=VAL-1", "--dtype=float32")

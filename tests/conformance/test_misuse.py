@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.command_line import RIGHT, command, environment, run, verdicts
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nothing_can_be_measured_is_misuse(tmp_path: Path) -> None:
     """A typing error, or a device that is absent: nothing that was measured is written over."""
     assert run(*RIGHT, out=tmp_path)[0] == 0

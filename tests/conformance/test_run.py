@@ -118,6 +118,7 @@ def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> No
     assert done.stdout.strip() == "ok | not installed | ['native']"
 
 
+@pytest.mark.slow
 def test_equal_runs_write_equal_files(tmp_path: Path) -> None:
     """But for the times, however the threads came to their cells."""
     many = (*RIGHT, "--backend=native", "--requirement=VAL", "--dtype=float16")

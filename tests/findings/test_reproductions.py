@@ -44,6 +44,7 @@ def shows(defect: Defect, line: str) -> None:
         assert float(got) == pytest.approx(returned, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_all_programs_of_a_framework_show_their_defects(framework: str) -> None:
     chosen = {one.id: one for one in KNOWN if one.framework == framework}

@@ -47,6 +47,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return house
 
 
+@pytest.mark.slow
 def test_it_measures_what_is_there(wheels: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "gpu"
@@ -122,6 +123,7 @@ def test_the_probe_of_numba_passes_here(script: Callable[[str], ModuleType]) -> 
     subprocess.run([sys.executable, "-P", "-c", script("measure").PROBE], check=True, timeout=100)
 
 
+@pytest.mark.slow
 def test_a_step_that_is_late_keeps_what_it_has(
     script: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:

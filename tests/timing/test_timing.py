@@ -208,6 +208,7 @@ def session(plan: Sequence[Group], rounds: int = 2) -> Session:
     return Session([resolve(name) for name in names], plan, rounds)
 
 
+@pytest.mark.slow
 def test_a_session_takes_turns_and_keeps_failures(tmp_path: Path) -> None:
     small = Workload(32)
     absent = replace(small, device="cuda")

@@ -32,6 +32,7 @@ def test_two_places_of_one_backend_are_compared_cell_by_cell(tmp_path: Path) -> 
     assert json.loads(again.stdout)["unmoved"] == 1
 
 
+@pytest.mark.slow
 def test_what_got_worse_is_told_on_a_page_too_and_is_an_error(tmp_path: Path) -> None:
     done = command(
         tmp_path, "compare", HERE, "impaired:Sloppy", *LITTLE, "--html=c.html", "--out=both"

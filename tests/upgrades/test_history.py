@@ -85,7 +85,11 @@ def is_slow(journal: Path) -> bool:
         (("history", "toy", "NO-1", "--versions=1.0:"), "requirement 'NO-1' is unknown"),
         (("history", "toy@pip=1.0", "--versions=1.0:"), "each once"),
         (("history", "autograd", "--versions=1.0:"), "pip lists no releases of autograd"),
-        (("history", "toy", "VAL-1", "--versions=1.2,1.3"), "1.3: raised OSError: libframework.so"),
+        pytest.param(
+            ("history", "toy", "VAL-1", "--versions=1.2,1.3"),
+            "1.3: raised OSError: libframework.so",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_has_no_history_is_said(

@@ -26,6 +26,7 @@ def hunt(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
+@pytest.mark.slow
 def test_what_is_caught_replays_by_its_line_its_call_and_its_witnesses(tmp_path: Path) -> None:
     what = ("torch", "--dtype=float32", "--budget=1s", "--json", "--targets=0,1")
     code, output, _ = hunt(tmp_path, *what)

@@ -108,9 +108,8 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_like_an_undisturbed_one
     assert "nothing to resume" in output
 
 
-@pytest.mark.parametrize(
-    "by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_has_results_and_goes_on(
     tmp_path: Path, undisturbed: dict[str, Any], by: signal.Signals
 ) -> None:

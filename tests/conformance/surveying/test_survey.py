@@ -86,6 +86,7 @@ def test_what_is_refused_is_found_once_and_avoided(refused: dict[str, str]) -> N
     assert process.calls < 3 * len(ROWS) + 80
 
 
+@pytest.mark.slow
 def test_two_refusals_do_not_hide_each_other() -> None:
     groups = ({"targets format": "int"}, {"reduction": "sum", "quantities": "jvp_logits"})
     assert all(any(group.items() <= row.items() for row in MORE_ROWS) for group in groups)

@@ -81,6 +81,7 @@ def test_one_wrong_bit_pattern_of_float32_is_found(tmp_path: Path) -> None:
     assert 1.5 <= worst["ulp"] <= 2.5
 
 
+@pytest.mark.slow
 def test_one_wrong_pair_of_float16_is_found(tmp_path: Path) -> None:
     what = ("float16", "unit", "grad_logits", "4110:4111")
     (found,) = swept(tmp_path, "planted:OnePair", *what)

@@ -41,6 +41,7 @@ def test_a_hundred_thousand_points_a_quantity_agree_with_arb():
     assert [fault for f in findings for fault in f.faults][:3] == []
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_points_have_the_bits_of_the_slow_path():
     tasks = [
         task
