@@ -15,7 +15,7 @@ from bce_conformance.backends import BackendInfo, BackendSpec
 from bce_conformance.conformance.cluster import START_LIMIT, Arguments, Lost, Workers
 
 from .journal import Finished
-from .on_worker import Answer, Asked, evaluated
+from .on_worker import Answer, Asked, end, evaluated
 from .pipeline import Outcomes, Place
 from .plan import PIECE, Plan
 from .sweep import code_digest
@@ -77,6 +77,10 @@ class Cluster:
                 else:
                     self._require_alike(answer)
                     yield from answer.outcomes
+
+    def close(self) -> None:
+        """Have the workers end their backends."""
+        self._workers.tell(end)
 
     def _require_alike(self, answer: Answer) -> None:
         """Require that a worker has the backend and the code of the sweep.

@@ -64,6 +64,17 @@ def evaluated(asked: Asked, plan: Plan, places: tuple[Place, ...]) -> Answer:
     return _ROOM.submit(_evaluated, asked, plan, places).result()
 
 
+async def end() -> None:
+    """End the backend of the sweep that this worker took part in, without waiting for it."""
+    _ROOM.submit(_end)
+
+
+def _end() -> None:
+    while _LIVING:
+        _, (process, _) = _LIVING.popitem()
+        process.close()
+
+
 def _evaluated(asked: Asked, plan: Plan, places: tuple[Place, ...]) -> Answer:
     process = _process(asked)
     try:
@@ -85,10 +96,9 @@ def _process(asked: Asked) -> BackendProcess:
     process, pid = _LIVING.pop(asked, (None, None))
     if process is not None and process.pid == pid:
         return process
-    for other, _ in (*_LIVING.values(), (process, pid)):
-        if other is not None:
-            other.close()
-    _LIVING.clear()
+    if process is not None:
+        process.close()
+    _end()
     environment: Mapping[str, str] = dict(asked.environment)
     spec = resolve(asked.backend)
     return BackendProcess(spec, time_limit=asked.time_limit, environment=environment)

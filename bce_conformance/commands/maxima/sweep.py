@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -164,7 +164,9 @@ def _engine(
             yield Local(process)
         return
     with client_of(scheduler, wait, share_processors=True) as client:
-        yield Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
+        cluster = Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
+        with closing(cluster):
+            yield cluster
 
 
 def _anywhere(backend: str) -> str:

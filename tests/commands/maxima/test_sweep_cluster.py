@@ -84,6 +84,22 @@ def test_workers_on_this_machine_do_not_mind_another_cluster(tmp_path: Path) -> 
     assert (code, errors) == (0, "")
 
 
+@pytest.mark.slow
+def test_workers_of_a_cluster_end_their_backends_with_the_sweep(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    options = ("--dtype=float16", "--targets=0", "--quiet", f"--scheduler={address}")
+    with running(*scheduler(port)), running(*worker(address, tmp_path)) as one:
+        code, _, errors = sweep(tmp_path / "swept", "native", *options)
+        assert (code, errors) == (0, "")
+        limit = time.monotonic() + LIMIT
+        while left := psutil.Process(one.pid).children(recursive=True):
+            assert time.monotonic() < limit, left
+            time.sleep(0.1)
+        assert one.poll() is None
+
+
 @pytest.mark.parametrize("message", REFUSED)
 def test_misuse_is_refused(tmp_path: Path, message: str) -> None:
     options = (option.format(port=free_port()) for option in REFUSED[message])
