@@ -25,6 +25,10 @@ START_LIMIT = 60.0
 
 _LOOK = 0.02  # seconds between two looks at the tasks
 
+# Dask has its workers give memory back at once: large arrays would be new pages each time. These
+# are what the C library of Linux comes to by itself.
+_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 26), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+
 Arguments = tuple[Any, ...]
 """What a task calls its function with."""
 
@@ -93,7 +97,7 @@ def client_of(
         # Without a dashboard it serves its health all the same, at port 8787 of its own accord.
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         silence_logs=logging.CRITICAL,
-        env={"NUMBA_NUM_THREADS": threads} if share_processors else {},
+        env=_MEMORY | ({"NUMBA_NUM_THREADS": threads} if share_processors else {}),
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
