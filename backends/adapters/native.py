@@ -12,7 +12,6 @@ from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
 
-import ml_dtypes
 import numpy as np
 
 import bce_conformance
@@ -148,11 +147,11 @@ class NativeAdapter(Adapter):
         """Return ``array`` itself, or a copy on ``device``: dense, but in the order of Fortran."""
         if device == "cpu":
             return array
-        from numba import cuda
+        from bce_conformance.native.device.memory import to_device
 
         dense = array if array.flags.forc else np.ascontiguousarray(array)
         with _current(device):
-            return cuda.to_device(_bits(dense)).view(dense.dtype)
+            return to_device(dense)
 
     def set_threads(self, count: int) -> int:
         """Set the threads of the kernels."""
@@ -166,7 +165,9 @@ class NativeAdapter(Adapter):
         """Return ``tensor`` as an array of NumPy's."""
         if not _is_on_device(tensor):
             return np.asarray(tensor)
-        return np.asarray(_bits(tensor).copy_to_host()).view(tensor.dtype)
+        from bce_conformance.native.device.memory import to_host
+
+        return to_host(tensor)
 
     def device_of(self, tensor: Any) -> str:
         """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
@@ -215,11 +216,6 @@ def _current(device: str) -> AbstractContextManager[Any]:
 
     _, _, index = device.partition(":")
     return cuda.gpus[int(index or 0)]  # type: ignore[no-any-return,unused-ignore]
-
-
-def _bits(array: Any) -> Any:
-    """An array, or the bits of one in bfloat16, which Numba cannot copy to and from a device."""
-    return array.view(np.int16) if array.dtype == ml_dtypes.bfloat16 else array
 
 
 def _is_on_device(tensor: Any) -> bool:

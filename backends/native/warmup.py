@@ -58,11 +58,12 @@ def help_from(format_: int) -> None:
 
 def compile_for_device() -> None:
     """Compile the kernels for the CUDA device that Numba works on, for all formats."""
-    from numba import cuda
+    from .device.memory import to_device
 
     for dtype in FORMATS:
-        logits, targets = (cuda.to_device(np.full(1, value, dtype)) for value in (0.5, 1.0))
-        value_and_grad(logits, targets)  # a sum, and an element
+        logits, targets = (to_device(np.full(1, value, dtype)) for value in (0.5, 1.0))
+        value_and_grad(logits, targets)  # the pass of training
+        value_and_grad(logits, targets, targets)  # a sum, and an element
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import config, cuda, float64
 
-from ..element.ladder import added, evaluate, exact, rounded, settled
+from ..element.ladder import added, evaluate, exact, in_float64, rounded
 from ..element.quantities import Element
 from .compiling import kernel, part
 from .sums import in_block
@@ -54,7 +54,7 @@ def _element(
         ic += at * steps[4, axis]
         iv += at * steps[5, axis]
     of = Element(exact(x[ix]), exact(y[iy]), exact(w[iw]), exact(p[ip]), exact(c[ic]), exact(v[iv]))
-    value, is_settled = settled(quantity, of, count, checks, like)
+    value, is_settled = in_float64(quantity, of, count, checks, like)
     return (value, 0.0) if is_settled else evaluate(quantity, of, count, checks, like)
 
 

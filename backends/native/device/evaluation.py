@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..element.quantities import HESSIAN, LOSS, QUANTITY_OF
 from . import training
 from .compiling import uncontracted
 from .elements import THREADS, elements, finish, gathered, sums
-from .memory import VIEWS, Walk, flat, here, scratch, walk_of
+from .memory import VIEWS, Walk, flat, here, scratch, to_device, walk_of
 
 MOST_BLOCKS = 1024
 
@@ -49,12 +50,13 @@ def _is_array(value: Any) -> bool:
     return not isinstance(value, np.ndarray) and all(hasattr(value, name) for name in attributes)
 
 
-def _blocks(size: int, most: int) -> int:
-    return max(1, min(most, -(-size // THREADS)))
-
-
 def _grid(blocks: int) -> int:
     return max(LEAST_BLOCKS, min(blocks, MOST_BLOCKS))
+
+
+def _grid_of(size: int, each: int = THREADS) -> int:
+    """The blocks of a kernel for so many elements, of which a block takes ``each`` at a time."""
+    return _grid(-(-size // each))
 
 
 def _widened(
@@ -68,7 +70,7 @@ def _widened(
     wide = cuda.device_array(max(size, 1), dtype, stream=stream)
     if size:
         steps, sizes = (here(row, _INT64) for row in (walk.steps, shape))
-        launched = gathered[_grid(-(-size // THREADS)), THREADS, stream]
+        launched = gathered[_grid_of(size), THREADS, stream]
         launched(memory, steps, sizes, walk.first, wide)
     strides = [dtype.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return wide, walk_of(shape, strides, dtype.itemsize, len(shape))
@@ -201,7 +203,7 @@ class Evaluation:
         if self.size:
             walk = self._walks(range(len(self.shape)))
             with uncontracted():
-                elements[_grid(-(-self.size // THREADS)), THREADS, self.stream](
+                elements[_grid_of(self.size), THREADS, self.stream](
                     quantity, tuple(self.inputs), walk, self.count, self.checks, bits
                 )
         return out
@@ -222,14 +224,14 @@ class Evaluation:
         if not sums_wanted:
             return out
         terms = self.size // sums_wanted
-        blocks = _blocks(terms, max(1, MOST_BLOCKS // sums_wanted))
+        blocks = max(1, min(-(-terms // THREADS), MOST_BLOCKS // sums_wanted))
         partials = cuda.device_array((sums_wanted, blocks, 2), np.float64, stream=self.stream)
         each = (quantity, tuple(self.inputs), self._walks(outer, inner))
         with uncontracted():
             sums[_grid(sums_wanted * blocks), THREADS, self.stream](
                 *each, self.count, self.checks, terms, bits, partials
             )
-            finish[_grid(-(-sums_wanted // THREADS)), THREADS, self.stream](partials, count, bits)
+            finish[_grid_of(sums_wanted), THREADS, self.stream](partials, count, bits)
         return out
 
     def _result(self, shape: tuple[int, ...], operand: str) -> tuple[Any, Any]:
@@ -239,25 +241,21 @@ class Evaluation:
         walk = walk_of(shape, tuple(out.strides), dtype.itemsize, len(shape))
         return out, flat(out, walk, VIEWS[dtype])
 
+    @cached_property
     def _is_trained(self) -> bool:
         """Whether the call is one of ``training.py``."""
-        dense = self._walks_of([range(len(self.shape))])
-        return (
-            self.reduction != "none"
-            and self.size > 0
-            and set(self.formats.values()) == {self.dtype}
-            and self.dtype != _FLOAT64
-            and not self.checks
-            and len(dense[1]) == 1
-            and dense[0][0][:2] in ((1, 1), (0, 0))
-        )
+        if self.reduction == "none" or not self.size or self.checks:
+            return False
+        if self.dtype == _FLOAT64 or set(self.formats.values()) != {self.dtype}:
+            return False
+        steps, sizes = self._walks_of([range(len(self.shape))])
+        return len(sizes) == 1 and steps[0][:2] in ((1, 1), (0, 0))
 
     def _trained(self, gradient: Any = None) -> Any:
         """The reduced loss, and the gradient in the logits into an array, where there is one."""
         loss, out = self._result((), "logits")
-        blocks = -(-self.size // (training.THREADS * training.AT_ONCE))
-        blocks = max(LEAST_BLOCKS, min(blocks, training.MOST_BLOCKS))
-        partials, done = scratch(training.MOST_BLOCKS, self.stream)
+        blocks = _grid_of(self.size, training.THREADS * training.AT_ONCE)
+        partials, done = scratch(MOST_BLOCKS, self.stream)
         with uncontracted():
             training.training_pass[blocks, training.THREADS, self.stream](
                 *self.inputs[:2],
@@ -274,12 +272,10 @@ class Evaluation:
         """The reduced loss."""
         if self.reduction == "none":
             return self.elementwise(LOSS)
-        if self._is_trained():
+        if self._is_trained:
             return self._trained()
         if not self.size:
-            nothing = np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype)
-            # As bits: Numba copies no bfloat16.
-            return cuda.to_device(nothing.view(VIEWS[self.dtype])).view(self.dtype)
+            return to_device(np.full((), 0.0 if self.reduction == "sum" else np.nan, self.dtype))
         return self.summed(LOSS, (), self.count)
 
     def gradient(self, name: str, shape: tuple[int, ...]) -> Any:
@@ -292,7 +288,7 @@ class Evaluation:
         self, names: Sequence[str], arrays: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
         """The reduced loss, and the gradients in operands, by name."""
-        if tuple(names) == ("logits",) and self._is_trained():
+        if tuple(names) == ("logits",) and self._is_trained:
             gradient, memory = self._result(self.shape, "logits")
             return self._trained(memory), {"logits": gradient}
         return self.loss(), {name: self.gradient(name, tuple(arrays[name].shape)) for name in names}

@@ -10,6 +10,8 @@ import ml_dtypes
 import numpy as np
 from numba import cuda
 
+from ..arguments import Array
+
 # How a format is seen by the kernels (see half.widen).
 VIEWS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float16): np.dtype(np.int16),
@@ -85,6 +87,24 @@ def flat(value: Any, walk: Walk, view: np.dtype[Any]) -> Any:
     return type(value)(np.asarray(memory)) if simulated else cuda.as_cuda_array(memory, sync=False)
 
 
+_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+def _bits(array: Any) -> Any:
+    """An array, or the bits of one in bfloat16, which Numba copies neither to a device nor back."""
+    return array.view(np.int16) if array.dtype == _BFLOAT16 else array
+
+
+def to_device(array: Array) -> Any:
+    """A copy of an array on the current device, of any format that is accepted."""
+    return cuda.to_device(_bits(array)).view(array.dtype)
+
+
+def to_host(array: Any) -> Array:
+    """A copy of an array of the device's."""
+    return np.asarray(_bits(array).copy_to_host()).view(array.dtype)
+
+
 @lru_cache(maxsize=1024)
 def _copied(numbers: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: int) -> Any:
     """An array of the processor's, given by its bytes, on the current device, of this number."""
@@ -106,7 +126,7 @@ def current() -> int:
 
 
 @lru_cache(maxsize=64)
-def _scratch(pairs: int, device: int, stream: Any) -> tuple[Any, Any]:
+def _scratch(pairs: int, device: int, stream: int) -> tuple[Any, Any]:
     partials = cuda.device_array((pairs, 2), np.float64)
     done = cuda.to_device(np.zeros(1, np.int64))
     cuda.synchronize()
@@ -118,4 +138,4 @@ def scratch(pairs: int, stream: Any) -> tuple[Any, Any]:
 
     These follow each other, so that all calls share them.
     """
-    return _scratch(pairs, current(), stream)
+    return _scratch(pairs, current(), int(stream))

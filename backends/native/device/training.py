@@ -24,7 +24,6 @@ from .compiling import kernel, part
 from .sums import in_block
 
 THREADS = 4 if config.ENABLE_CUDASIM else 128
-MOST_BLOCKS = 1024
 REGISTERS = 64
 
 AT_ONCE = 4

@@ -136,7 +136,9 @@ def _is_suspicious(quantity: int, of: Element, s: float, checks: int) -> bool:
 
 
 @inlined
-def settled(quantity: int, of: Element, count: float, checks: int, like: Any) -> tuple[float, bool]:
+def in_float64(
+    quantity: int, of: Element, count: float, checks: int, like: Any
+) -> tuple[float, bool]:
     """One quantity in float64, and whether that settles it; see ``evaluate``."""
     if precision(like) == 53:
         return 0.0, False
@@ -162,7 +164,7 @@ def evaluate(quantity: int, of: Element, count: float, checks: int, like: Any) -
     kept = precision(like)
     if kept == 53:
         return from_pairs(quantity, of, count, (checks & WEIGHTED) != 0, kept)
-    value, is_settled = settled(quantity, of, count, checks, like)
+    value, is_settled = in_float64(quantity, of, count, checks, like)
     if not is_settled:
         value, rest = from_pairs(quantity, of, count, checks != 0, kept)
         value = sticky(value, rest)

@@ -40,6 +40,14 @@ def test_the_simulated_device_gives_the_processor_s_bits(program: str) -> None:
 
 
 @pytest.mark.slow
+def test_compiling_ahead_launches_each_kernel_in_each_format() -> None:
+    lines = output_of("warm", {"NUMBA_ENABLE_CUDASIM": "1"})
+    every = ("float32", "float64", "int16", "uint16")
+    wanted = {f"{name} {kind}" for name in ("elements", "sums") for kind in every}
+    assert lines == sorted(wanted | {f"training {kind}" for kind in every if kind != "float64"})
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["arrays", "formats", "many", "tensors"])
 def test_a_gpu_gives_the_processor_s_bits(program: str) -> None:
     if not cuda.is_available():

@@ -1,26 +1,32 @@
-"""Copies between the processor and the device, in bfloat16 too, which Numba has no copies of."""
+"""Copies between the processor and the device, and a simulator that refuses what devices refuse."""
 
 import ml_dtypes
 import numpy as np
 from numba import config, cuda
 
 from bce_conformance.native.device import training
+from bce_conformance.native.device.memory import to_device, to_host
 from bce_conformance.native.element import ladder
 from bce_conformance.native.element.quantities import Element
 
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+__all__ = ["compile_ahead", "to_device", "to_host"]
 
 
-def to_device(array):
-    """An array of the device's."""
-    is_bfloat16 = array.dtype == BFLOAT16
-    return cuda.to_device(array.view(np.int16) if is_bfloat16 else array).view(array.dtype)
+def refusing(copy):
+    """A copy that refuses bfloat16, as those of real devices do."""
+
+    def copied(array, *arguments, **options):
+        if array.dtype == ml_dtypes.bfloat16:
+            raise ValueError("cannot include dtype 'E' in a buffer")
+        return copy(array, *arguments, **options)
+
+    return copied
 
 
-def to_host(array):
-    """An array of NumPy's."""
-    bits = array.view(np.int16) if array.dtype == BFLOAT16 else array
-    return np.asarray(bits.copy_to_host()).view(array.dtype)
+if config.ENABLE_CUDASIM:
+    cuda.to_device = refusing(cuda.to_device)
+    simulated = type(cuda.to_device(np.zeros(1)))
+    simulated.copy_to_host = refusing(simulated.copy_to_host)
 
 
 def compile_ahead():
@@ -34,7 +40,7 @@ def compile_ahead():
     for like in (np.int16(0), np.uint16(0), np.float32(0), np.float64(0)):
         ladder.exact(like)
         ladder.evaluate(0, Element(0.5, one, one, one, one, one), 1.0, 0, like)
-        ladder.settled(0, Element(0.5, one, one, one, one, one), 1.0, 0, like)
+        ladder.in_float64(0, Element(0.5, one, one, one, one, one), 1.0, 0, like)
         ladder.rounded(1.0, 0.0, 1.0, like)
         if like.dtype != np.float64:
             training.narrow_exp(0.5)
