@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from . import processor_share
+
 LOCAL = "local"
 """The scheduler of a cluster on this machine; ``local:2`` has two workers."""
 
@@ -60,8 +62,8 @@ def client_of(
     Args:
         scheduler: its address, ``local`` or ``local:N``.
         limit: seconds in which it has to answer.
-        share_processors: whether compiled loops of workers on this machine, and of the processes
-            that they start, keep to their share of its processors.
+        share_processors: whether workers on this machine, and the processes that they start, keep
+            to their share of its processors.
 
     Raises:
         SchedulerError: it is neither, dask.distributed is not installed, or nothing answers there.
@@ -90,6 +92,7 @@ def client_of(
     processors = os.cpu_count() or 1
     workers = int(count) if count.isdecimal() and int(count) else processors
     threads = str(max(processors // workers, 1))
+    sharing = {"NUMBA_NUM_THREADS": threads, processor_share.WORKERS: str(workers)}
     cluster = distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -97,7 +100,8 @@ def client_of(
         # Without a dashboard it serves its health all the same, at port 8787 of its own accord.
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         silence_logs=logging.CRITICAL,
-        env=_MEMORY | ({"NUMBA_NUM_THREADS": threads} if share_processors else {}),
+        env=_MEMORY | (sharing if share_processors else {}),
+        preload=[processor_share.__name__] if share_processors else None,
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
