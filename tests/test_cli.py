@@ -136,6 +136,41 @@ def test_explain_as_json_tells_a_failure() -> None:
     assert found["backends"]["native"]["failure"].startswith("raised ValueError")
 
 
+def test_backends_fit_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    described = {
+        "version": "2.13.0+cpu",
+        "dtypes": DTYPES,
+        "devices": [{"kind": "cpu", "name": "a processor"}],
+        "instruction_set": "x86-64-v4/amd",
+        "flushes": "float32 kept on cpu",
+        "notes": [],
+        "status": "ok",
+    }
+    commands.print_listed(
+        [
+            {"id": "torch:autocast-bfloat16", "composed": [], **described},
+            {"id": "keras:tensorflow", "composed": ["weight"], **described, "dtypes": ["float32"]},
+            {"id": "scipy", "status": "not installed"},
+            {"id": "faulty", "status": "raised ValueError: no"},
+        ]
+    )
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert [line.split() for line in lines[1:5]] == [
+        ["torch:autocast-bfloat16", "2.13.0+cpu", "all", "four"],
+        ["keras:tensorflow", "2.13.0+cpu", "float32"],
+        ["scipy", "not", "installed"],
+        ["faulty", "does", "not", "start"],
+    ]
+    assert lines[5:] == [
+        "faulty: raised ValueError: no",
+        "on cpu (a processor): all",
+        "instruction set x86-64-v4/amd: all",
+        "subnormal numbers of float32 kept on cpu: all",
+        "composed by the adapter, weight: keras:tensorflow",
+    ]
+
+
 def test_backends_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     some = [spec for spec in builtin_backends() if spec.id == "native"]
     absent = BackendSpec("absent", "absent:Adapter", distributions=("no-such-package",))

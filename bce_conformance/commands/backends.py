@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from bce_conformance.backends import (
     BackendInfo,
@@ -15,6 +16,7 @@ from bce_conformance.backends import (
     entry_point_backends,
     installed,
 )
+from bce_conformance.backends.calls import DTYPES
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
@@ -33,18 +35,51 @@ def backends(as_json: AsJson = False) -> None:
     if as_json:
         print_json(list(found))
         return
-    names = ("backend", "version", "devices", "formats", "composed by the adapter", "subnormals")
-    table = Table(*names, "instruction set")
+    print_listed(list(found))
+
+
+def print_listed(found: list[dict[str, Any]]) -> None:
+    """Print a line a backend, which 80 columns hold, and below them what some have in common.
+
+    Args:
+        found: of each backend its id and status, and where that is ``ok`` what it says of itself.
+    """
+    table = Table(
+        *(Column(name, no_wrap=True) for name in ("backend", "version", "formats")), box=None
+    )
+    running = [entry["id"] for entry in found if entry["status"] == "ok"]
+    notes: dict[str, list[str]] = {}  # what is said of one or more backends
+    failed = []
     for entry in found:
         if entry["status"] == "ok":
-            devices = ", ".join(f"{d['kind']} ({d['name']})" for d in entry["devices"])
-            lists = (", ".join(entry[name]) for name in ("dtypes", "composed"))
-            cells = (entry["version"], devices, *lists, entry["flushes"], entry["instruction_set"])
-            table.add_row(entry["id"], *cells)
+            table.add_row(entry["id"], entry["version"], _formats(entry["dtypes"]))
+            for note in _notes(entry):
+                notes.setdefault(note, []).append(entry["id"])
+        elif entry["status"] == NOT_INSTALLED:
+            table.add_row(entry["id"], NOT_INSTALLED, style="dim")
         else:
-            style = "dim" if entry["status"] == NOT_INSTALLED else "red"
-            table.add_row(entry["id"], entry["status"], style=style)
+            table.add_row(entry["id"], "does not start", style="red")
+            failed.append(f"{entry['id']}: {entry['status']}")
     console.print(table)
+    for line in failed:
+        console.print(line)
+    for note, ids in notes.items():
+        console.print(f"{note}: {'all' if ids == running else ', '.join(ids)}")
+
+
+def _formats(dtypes: Sequence[str]) -> str:
+    """Formats in words: all of them are one."""
+    return "all four" if set(dtypes) == set(DTYPES) else ", ".join(dtypes)
+
+
+def _notes(entry: dict[str, Any]) -> Iterator[str]:
+    """What else a backend says of itself, and what it does with subnormal numbers."""
+    yield from (f"on {d['kind']} ({d['name']})" for d in entry["devices"])
+    yield f"instruction set {entry['instruction_set']}"
+    yield f"subnormal numbers of {entry['flushes']}"
+    if entry["composed"]:
+        yield f"composed by the adapter, {', '.join(entry['composed'])}"
+    yield from entry["notes"]
 
 
 def _described(spec: BackendSpec) -> dict[str, Any]:
