@@ -1,4 +1,4 @@
-"""The number of threads that an adapter uses, for as long as something is evaluated.
+"""What an adapter is set to, for as long as something is evaluated: its threads, and its mode.
 
 Guarantees that the adapter is set back, whatever the evaluation raises.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+
+from .calls import USUAL_MODE
 
 
 @contextlib.contextmanager
@@ -21,3 +23,13 @@ def thread_count(adapter: Any, count: int | None) -> Iterator[None]:
         yield
     finally:
         adapter.set_threads(before)
+
+
+@contextlib.contextmanager
+def mode(adapter: Any, name: str) -> Iterator[None]:
+    """Set the adapter's framework to one of ``MODES`` for a while; the usual one leaves it."""
+    if name == USUAL_MODE:
+        yield
+        return
+    with adapter.in_mode(name):
+        yield

@@ -31,8 +31,16 @@ INTERFACES: tuple[str, ...] = ("function", "class")
 REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "other shape")
 # How automatic differentiation is used: its backward pass follows on the evaluation; it follows on
 # another one, with other logits; it is a second one, after one with another cotangent; it adds to
-# gradients that the operands hold; or it is off while the loss is evaluated.
-AUTOGRAD: tuple[str, ...] = ("usual", "interleaved", "retained", "accumulated", "off")
+# gradients that the operands hold; the operands are written over before it, which may be refused,
+# and must not change it; or automatic differentiation is off while the loss is evaluated.
+AUTOGRAD: tuple[str, ...] = (
+    *("usual", "interleaved", "retained", "accumulated"),
+    *("overwritten", "off"),
+)
+# How the framework is set meanwhile: as it is when it is imported; to algorithms that give the same
+# bits each time; or to float64 for what is made without a format.
+USUAL_MODE = "usual"
+MODES: tuple[str, ...] = (USUAL_MODE, "deterministic", "double")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
 _PLAIN: dict[str, object] = {
     "forms": {},
@@ -40,6 +48,7 @@ _PLAIN: dict[str, object] = {
     "arguments": {},
     "threads": None,
     "autograd": "usual",
+    "mode": USUAL_MODE,
 }
 
 
@@ -67,6 +76,7 @@ class LossCall:
         threads: how many threads the backend may use for it; None means as many as it likes.
         repetition: one of ``REPETITIONS``; the worker sees to it, not the adapter.
         autograd: one of ``AUTOGRAD``.
+        mode: one of ``MODES``.
     """
 
     logits: Array
@@ -84,6 +94,7 @@ class LossCall:
     threads: int | None = None
     repetition: str = "once"
     autograd: str = "usual"
+    mode: str = USUAL_MODE
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.quantities) - set(QUANTITIES))
@@ -102,6 +113,8 @@ class LossCall:
             raise ValueError(f"repetition is {self.repetition!r}; accepted are {REPETITIONS}")
         if self.autograd not in AUTOGRAD:
             raise ValueError(f"autograd is {self.autograd!r}; accepted are {AUTOGRAD}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}; accepted are {MODES}")
 
     @property
     def extensions(self) -> tuple[str, ...]:
@@ -252,11 +265,12 @@ class BackendInfo:
 class Backend(Protocol):
     """What an adapter is: three methods, and the framework imported inside them only.
 
-    Three more are optional. ``prepare()`` is called once, before the first call: what an adapter
+    Four more are optional. ``prepare()`` is called once, before the first call: what an adapter
     compiles ahead of use is no part of a call's time. ``set_threads(count)``, of an adapter that
     lists ``threads`` among its ``extensions``, makes later calls use ``count`` threads and returns
-    how many it were before. ``placed()`` returns the arrays of the latest call by field name as the
-    framework holds them now, where those are copies.
+    how many it were before. ``in_mode(name)``, of one that lists ``mode``, is a context in which
+    the framework is set to one of ``MODES``. ``placed()`` returns the arrays of the latest call by
+    field name as the framework holds them now, where those are copies.
     """
 
     def info(self) -> BackendInfo:

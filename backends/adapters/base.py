@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType, ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import ml_dtypes
 import numpy as np
@@ -30,6 +31,8 @@ from bce_conformance.backends.calls import (
 )
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_UNDIFFERENTIABLE = "inplace operat"  # how PyTorch and Paddle say that operands have changed
+_Gradients = TypeVar("_Gradients", bound=Sequence[Any])
 
 
 class Adapter(ABC):
@@ -227,6 +230,54 @@ def check_arguments(loss: Callable[..., Any], call: LossCall) -> None:
 def gradients_wanted(call: LossCall) -> tuple[str, ...]:
     """Return the operands whose gradients ``call`` wants, in the order of ``OPERANDS``."""
     return tuple(name for name in OPERANDS if f"grad_{name}" in call.quantities)
+
+
+def gradients_of_overwritten(
+    adapter: Any,
+    call: LossCall,
+    tensors: Mapping[str, Any],
+    loss_of: Callable[[Any], Any],
+    differentiate: Callable[[Any], _Gradients],
+) -> _Gradients:
+    """Return the gradients of a call whose operands are written over before the backward pass.
+
+    A framework saves what it needs, or refuses. One that reads an operand late differentiates
+    another loss, and says nothing: what comes of that is returned, else what comes without.
+    Operands that are read-only, or have a stride of 0, are left as they are; all hold the same
+    afterwards.
+
+    Args:
+        adapter: whose ``assign(tensor, values)`` writes into a tensor as its users do.
+        call: what is asked.
+        tensors: its operands, as ``place_all`` returns them.
+        loss_of: the loss, from logits.
+        differentiate: the backward pass, from a loss.
+    """
+    found = differentiate(loss_of(tensors["logits"]))
+    for name in (name for name in OPERANDS if name in tensors):
+        array = getattr(call, name)
+        if not array.flags.writeable or 0 in array.strides:
+            continue
+        loss, kept = loss_of(tensors["logits"]), tensors[name].detach().clone()
+        adapter.assign(tensors[name], array == 0)
+        try:
+            late = differentiate(loss)
+        except RuntimeError as error:
+            if _UNDIFFERENTIABLE not in str(error):
+                raise
+            continue
+        finally:
+            adapter.assign(tensors[name], kept)
+        if not all(map(partial(_same_bits, adapter), found, late)):
+            return late
+    return found
+
+
+def _same_bits(adapter: Adapter, one: Any, other: Any) -> bool:
+    """Whether two gradients have the same bits; None is that of an operand without one."""
+    if one is None or other is None:
+        return one is other
+    return adapter.to_numpy(one).tobytes() == adapter.to_numpy(other).tobytes()
 
 
 def numbered(kind: str, index: int) -> str:

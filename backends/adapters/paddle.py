@@ -6,8 +6,8 @@ bfloat16 crosses as its 16 bits: Paddle itself speaks of it to NumPy as uint16.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedC
 from .base import (
     BFLOAT16,
     Adapter,
+    gradients_of_overwritten,
     gradients_wanted,
     loss_of_logits,
     numbered,
@@ -31,7 +32,10 @@ class PaddleAdapter(Adapter):
 
     framework = "paddle"
     dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "interface", "arguments", "autograd")
+    extensions: ClassVar[tuple[str, ...]] = (
+        *("forms", "interface", "arguments"),
+        *("autograd", "mode"),
+    )
 
     def module(self) -> ModuleType:
         """Import paddle."""
@@ -75,7 +79,18 @@ class PaddleAdapter(Adapter):
                     other.stop_gradient = tensors["logits"].stop_gradient
                     loss_of(other)
                 operands = [tensors[name] for name in wanted]
-                found = self.gradients(loss, operands, cotangent, call.autograd, kept=second)
+                backward = partial(
+                    self.gradients,
+                    operands=operands,
+                    cotangent=cotangent,
+                    autograd=call.autograd,
+                    kept=second,
+                )
+                if call.autograd == "overwritten":
+                    found = gradients_of_overwritten(self, call, tensors, loss_of, backward)
+                    loss = loss_of(tensors["logits"]) if second else None  # whose graph is whole
+                else:
+                    found = backward(loss)
                 raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
             if second:
                 logits = [tensors["logits"]]
@@ -90,7 +105,7 @@ class PaddleAdapter(Adapter):
         return thunk
 
     def gradients(
-        self, loss: Any, operands: list[Any], cotangent: Any, autograd: str, *, kept: bool
+        self, loss: Any, operands: list[Any], cotangent: Any, autograd: str, kept: bool
     ) -> list[Any]:
         """Return the gradients of ``loss`` by the backward pass that a call asks for.
 
@@ -113,6 +128,29 @@ class PaddleAdapter(Adapter):
             return differentiate([cotangent], retain_graph=kept)  # type: ignore[no-any-return,unused-ignore]
         paddle.autograd.backward([loss], [cotangent], retain_graph=kept)
         return [operand.grad for operand in operands]
+
+    def assign(self, tensor: Any, values: Any) -> None:
+        """Write numbers, or truth values, into a tensor."""
+        paddle = self.module()
+        with paddle.no_grad():
+            paddle.assign(paddle.to_tensor(values).astype(tensor.dtype), tensor)
+
+    @contextmanager
+    def in_mode(self, name: str) -> Iterator[None]:
+        """Set Paddle to float64 as its default format.
+
+        Raises:
+            UnsupportedCall: another mode is asked for: its deterministic flags are those of cuDNN.
+        """
+        if name != "double":
+            raise UnsupportedCall("paddle has no deterministic algorithms for the CPU")
+        paddle = self.module()
+        dtype = paddle.get_default_dtype()
+        paddle.set_default_dtype("float64")
+        try:
+            yield
+        finally:
+            paddle.set_default_dtype(dtype)
 
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` as a tensor on ``device``, with its strides over a copy of memory."""

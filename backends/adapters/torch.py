@@ -6,10 +6,11 @@ reinterpret without a conversion.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedC
 from .base import (
     BFLOAT16,
     Adapter,
+    gradients_of_overwritten,
     gradients_wanted,
     loss_of_logits,
     numbered,
@@ -35,7 +37,7 @@ class TorchAdapter(Adapter):
     framework = "torch"
     extensions: ClassVar[tuple[str, ...]] = (
         *("forms", "interface", "arguments"),
-        *("threads", "autograd"),
+        *("threads", "autograd", "mode"),
     )
     dispatch: ClassVar[tuple[str, ...]] = ("ATEN_CPU_CAPABILITY",)
 
@@ -91,7 +93,13 @@ class TorchAdapter(Adapter):
                 operands = [tensors[name] for name in wanted]
                 if call.autograd == "interleaved":
                     loss_of((-logits.detach()).requires_grad_(logits.requires_grad))
-                found = self.gradients(raw["loss"], operands, ones, call.autograd)
+                backward = partial(
+                    self.gradients, operands=operands, cotangent=ones, autograd=call.autograd
+                )
+                if call.autograd == "overwritten":
+                    found = gradients_of_overwritten(self, call, tensors, loss_of, backward)
+                else:
+                    found = backward(raw["loss"])
                 raw.update({f"grad_{name}": g for name, g in zip(wanted, found, strict=True)})
             if "hvp_logits" in call.quantities:
                 raw["hvp_logits"] = self.second(loss_of, logits.detach(), tangent, cotangent)
@@ -118,6 +126,28 @@ class TorchAdapter(Adapter):
             return torch.autograd.grad(loss, operands, cotangent, allow_unused=True)  # type: ignore[no-any-return,unused-ignore]
         torch.autograd.backward(loss, cotangent, inputs=operands)
         return [operand.grad for operand in operands]
+
+    def assign(self, tensor: Any, values: Any) -> None:
+        """Write numbers, or truth values, into a tensor."""
+        torch = self.module()
+        with torch.no_grad():
+            tensor.copy_(torch.as_tensor(values))
+
+    @contextlib.contextmanager
+    def in_mode(self, name: str) -> Iterator[None]:
+        """Set PyTorch to deterministic algorithms, or to float64 as its default format."""
+        torch = self.module()
+        dtype = torch.get_default_dtype()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        try:
+            if name == "deterministic":
+                torch.use_deterministic_algorithms(True)
+            else:
+                torch.set_default_dtype(torch.float64)
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.use_deterministic_algorithms(deterministic)
 
     def forward(self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any) -> Any:
         """Return the derivative of the loss along ``tangent`` by forward mode."""

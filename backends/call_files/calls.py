@@ -33,7 +33,7 @@ from bce_conformance.backends.array_memory import (
     span_of,
     union_of,
 )
-from bce_conformance.backends.calls import ARRAYS, Array, LossCall
+from bce_conformance.backends.calls import ARRAYS, USUAL_MODE, Array, LossCall
 
 from .arrays import (
     CHOSEN,
@@ -57,7 +57,7 @@ from .arrays import (
 VERSION = 1
 _OTHERS = (
     *("reduction", "quantities", "device", "forms", "interface", "arguments", "threads"),
-    *("repetition", "autograd"),
+    *("repetition", "autograd", "mode"),
 )
 _FIELDS = ("version", "dtype", "memory", *ARRAYS, *_OTHERS)
 _OWN = ("dtype", "shape", *CONTENTS, *LAYOUT)
@@ -74,6 +74,7 @@ _PLAIN: dict[str, Json] = {
     "threads": None,
     "repetition": "once",
     "autograd": "usual",
+    "mode": USUAL_MODE,
 }
 _KINDS: dict[str, tuple[Any, str]] = {
     "reduction": (str, "a text"),
@@ -85,6 +86,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "threads": (int | None, "an integer or null"),
     "repetition": (str, "a text"),
     "autograd": (str, "a text"),
+    "mode": (str, "a text"),
 }
 
 

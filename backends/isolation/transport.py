@@ -171,6 +171,7 @@ def pack_call(call: LossCall, shared: contextlib.ExitStack | None = None) -> Mes
         "threads": call.threads,
         "repetition": call.repetition,
         "autograd": call.autograd,
+        "mode": call.mode,
     }
 
 

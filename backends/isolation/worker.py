@@ -160,17 +160,21 @@ def evaluate(adapter: Any, message: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UnsupportedCall: the call asks for something that the adapter does not list.
     """
+    from bce_conformance.backends.adapter_state import mode, thread_count
     from bce_conformance.backends.calls import UnsupportedCall
     from bce_conformance.backends.isolation import transport
     from bce_conformance.backends.isolation.repetition import evaluated, prepare
     from bce_conformance.backends.isolation.side_effects import Watch
-    from bce_conformance.backends.thread_count import thread_count
 
     call = transport.unpack_call(message)
     unlisted = set(call.extensions) - set(getattr(adapter, "extensions", ()))
     if unlisted:
         raise UnsupportedCall(f"its adapter has no {', '.join(sorted(unlisted))}")
-    with warnings.catch_warnings(record=True) as caught, thread_count(adapter, call.threads):
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        thread_count(adapter, call.threads),
+        mode(adapter, call.mode),
+    ):
         warnings.simplefilter("always")
         prepare(adapter, call)
         thunk = adapter.bind(call)

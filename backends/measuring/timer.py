@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bce_conformance.backends.adapter_state import thread_count
 from bce_conformance.backends.calls import Backend, UnsupportedCall
-from bce_conformance.backends.thread_count import thread_count
 
 from .real_time import real_time
 from .workload import BEYOND_CACHES, Workload

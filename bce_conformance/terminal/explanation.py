@@ -80,9 +80,8 @@ def _rest(call: LossCall) -> Iterator[Row]:
         value = getattr(call, name)
         if value:
             yield name, str(value)
-    usually = {"interface": "function", "repetition": "once", "autograd": "usual", "device": "cpu"}
-    for name, usual in usually.items():
-        if getattr(call, name) != usual:
+    for name in ("interface", "repetition", "autograd", "mode", "device"):
+        if getattr(call, name) != getattr(LossCall, name):
             yield name, getattr(call, name)
 
 

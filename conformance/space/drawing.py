@@ -84,6 +84,7 @@ class _Drawing:
             # The same call again is a call of its own, which is compared with this one.
             repetition="once" if repetition == "twice" else repetition,
             autograd=self.levels["autograd"],
+            mode=self.levels["mode"],
         )
 
     def _logits(self) -> Array:

@@ -251,6 +251,13 @@ FACTORS: tuple[Factor, ...] = (
         ("interleaved", "after an evaluation with other logits: what is saved is overwritten"),
         ("retained", "a second backward pass, with another cotangent: what the first one left"),
         ("accumulated", "it adds to gradients that the operands hold: as in training loops"),
+        ("overwritten", "the operands are written over before it: what is not saved is read late"),
         ("off", "the loss alone, without a graph: evaluation has a path of its own"),
+    ),
+    _factor(
+        "mode",
+        ("usual", "as a framework is set when it is imported"),
+        ("deterministic", "algorithms that give the same bits each time: a path of its own"),
+        ("double", "float64 is the default format: constants that are made without one"),
     ),
 )

@@ -193,6 +193,7 @@ def _rules_of_derivatives() -> Iterator[Rule]:
     yield Rule("quantities", without, "autograd", ("usual",), "no gradient is asked for")
     yield Rule("autograd", ("off",), "quantities", ("loss",), "there is no gradient")
     yield Rule("repetition", ("at once",), "autograd", alone, "an operand holds one gradient")
+    yield Rule("repetition", ("at once",), "mode", ("usual",), "a process has one")
 
 
 RULES: tuple[Rule, ...] = tuple(_rules())

@@ -27,7 +27,7 @@ class PlantedAdapter(NativeAdapter):
     """Native, but wrong where the levels meet that ``VARIABLE`` names."""
 
     framework = "planted"
-    extensions: ClassVar[tuple[str, ...]] = (*NativeAdapter.extensions, "autograd")
+    extensions: ClassVar[tuple[str, ...]] = (*NativeAdapter.extensions, "autograd", "mode")
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return native's thunk; remember the call."""

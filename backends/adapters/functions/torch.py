@@ -14,7 +14,7 @@ from .operations import Operations
 class TorchFunction(FunctionAdapter, TorchAdapter):
     """A function that PyTorch differentiates."""
 
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads", "autograd")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads", "autograd", "mode")
 
     def function(self) -> Callable[..., Any]:
         """Return the user's function, with what it lacks composed."""

@@ -1,4 +1,4 @@
-"""Losses of PyTorch that are right unless automatic differentiation is used in one other way."""
+"""Losses of PyTorch that are right unless it is set, or differentiates, in one other way."""
 
 import torch
 from torch import Tensor
@@ -47,6 +47,19 @@ class _Fused(torch.autograd.Function):
         return torch.zeros_like(gradient), None
 
 
+class _Late(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor) -> Tensor:
+        ctx.save_for_backward(logits)
+        ctx.targets = targets  # type: ignore[attr-defined]
+        return right(logits, targets, reduction="none")
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, cotangent: Tensor) -> tuple[Tensor, None]:
+        (logits,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return cotangent * (logits.sigmoid() - ctx.targets), None  # type: ignore[attr-defined]
+
+
 def pooled(logits: Tensor, targets: Tensor) -> Tensor:
     """Saves for the backward pass what the next evaluation overwrites."""
     return _Kept.apply(logits, targets)  # type: ignore[no-any-return,no-untyped-call]
@@ -60,6 +73,23 @@ def scaled(logits: Tensor, targets: Tensor) -> Tensor:
 def fused(logits: Tensor, targets: Tensor) -> Tensor:
     """Adds to the gradient that a leaf holds, and passes on none."""
     return _Fused.apply(logits, targets)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def late(logits: Tensor, targets: Tensor) -> Tensor:
+    """Keeps the targets without saving them, so that nobody sees that they were written to."""
+    return _Late.apply(logits.clone(), targets)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def single(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """Multiplies by ones of the default format."""
+    return right(logits, targets, reduction=reduction) * torch.ones(1, device=logits.device)
+
+
+def repeatable(logits: Tensor, targets: Tensor) -> Tensor:
+    """Has a path for deterministic algorithms, which is another loss."""
+    if torch.are_deterministic_algorithms_enabled():
+        return right(-logits, targets, reduction="none")
+    return right(logits, targets, reduction="none")
 
 
 def evaluating(logits: Tensor, targets: Tensor) -> Tensor:

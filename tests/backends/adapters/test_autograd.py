@@ -1,4 +1,4 @@
-"""The ways to use automatic differentiation: all give the same, and what breaks one shows."""
+"""The ways to differentiate and the modes: all give the same, and what breaks one shows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bce_conformance.backends import BackendProcess, LossCall, LossResult
-from bce_conformance.backends.calls import AUTOGRAD
+from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult
+from bce_conformance.backends.calls import AUTOGRAD, MODES
 
 GRADIENT = ("loss", "grad_logits")
 WAYS = {way: ("loss",) if way == "off" else GRADIENT for way in AUTOGRAD}
 TAPED = f"torch::{Path(__file__).with_name('taped.py')}"
 
 
-def evaluated(process: BackendProcess, way: str, quantities: tuple[str, ...]) -> LossResult:
+def evaluated(
+    process: BackendProcess, way: str, quantities: tuple[str, ...], mode: str = "usual"
+) -> LossResult:
     random = np.random.default_rng(0)
     logits, targets, cotangent = random.random((3, 4, 5)).astype(np.float32)
     call = LossCall(
@@ -23,6 +25,7 @@ def evaluated(process: BackendProcess, way: str, quantities: tuple[str, ...]) ->
         quantities=quantities,
         cotangent=cotangent if "grad_logits" in quantities else None,
         autograd=way,
+        mode=mode,
     )
     found = process.evaluate(call)
     assert isinstance(found, LossResult), found
@@ -58,7 +61,8 @@ def test_operands_without_a_gradient_have_none(process: Callable[[str], BackendP
     [
         ("pooled", {"interleaved"}),
         ("scaled", {"retained", "accumulated"}),
-        ("fused", {"retained"}),
+        ("fused", {"retained", "overwritten"}),
+        ("late", {"overwritten"}),
         ("evaluating", {"off"}),
     ],
 )
@@ -66,6 +70,51 @@ def test_a_fault_shows(
     process: Callable[[str], BackendProcess], fault: str, shown: set[str]
 ) -> None:
     assert differing(process(f"{TAPED}:{fault}")) == shown
+
+
+def in_other_modes(process: BackendProcess, modes: tuple[str, ...] = MODES) -> set[str]:
+    """The modes in which a backend gives other bits, or another format."""
+    expected = evaluated(process, "usual", GRADIENT).values
+    found = {mode: evaluated(process, "usual", GRADIENT, mode).values for mode in modes}
+    return {
+        mode
+        for mode, values in found.items()
+        if any(values[name].tobytes() != expected[name].tobytes() for name in GRADIENT)
+    }
+
+
+@pytest.mark.parametrize("name", ["torch", "native:torch"])
+def test_all_modes_give_the_same(process: Callable[[str], BackendProcess], name: str) -> None:
+    assert in_other_modes(process(name)) == set()
+
+
+def test_modes_of_paddle(process: Callable[[str], BackendProcess]) -> None:
+    assert in_other_modes(process("paddle"), ("usual", "double")) == set()
+    refused = process("paddle").evaluate(LossCall(np.zeros(1), np.zeros(1), mode="deterministic"))
+    assert isinstance(refused, Failure)
+    assert refused.kind == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"), [("single", {"double"}), ("repeatable", {"deterministic"})]
+)
+def test_a_fault_shows_in_its_mode(
+    process: Callable[[str], BackendProcess], fault: str, shown: set[str]
+) -> None:
+    assert in_other_modes(process(f"{TAPED}:{fault}")) == shown
+
+
+def test_a_mode_ends_with_its_call(process: Callable[[str], BackendProcess]) -> None:
+    held = process(f"{TAPED}:repeatable")
+    before = evaluated(held, "usual", GRADIENT)
+    evaluated(held, "usual", GRADIENT, "deterministic")
+    after = evaluated(held, "usual", GRADIENT)
+    assert after.values["loss"].tobytes() == before.values["loss"].tobytes()
+
+
+def test_a_mode_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode is 'fast'; accepted are"):
+        LossCall(np.zeros(1), np.zeros(1), mode="fast")
 
 
 def test_a_way_that_is_not_known_is_refused() -> None:
