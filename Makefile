@@ -13,7 +13,7 @@ BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VEN
 TESTED := -n logical --maxprocesses 8 --dist worksteal --durations 15
 TIMES := build/times/test
 
-.PHONY: report test test-all lint format docs bench bench-continuous bench-html bench-check wheelhouse clean
+.PHONY: report test test-all coverage lint format docs bench bench-continuous bench-html bench-check wheelhouse clean
 .DELETE_ON_ERROR:
 
 # What an interrupted run left is gone on with.
@@ -33,6 +33,14 @@ test test-all: $(VENV)/.frameworks $(VENV)/.development
 	.ci/timed $(TIMES) "conformance, $(TEST_TIER) tier" \
 	  $(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER) --durations 15
 	@cat $(TIMES)
+
+# Which lines the tests run, in all processes: half an hour and more.
+coverage: $(VENV)/.frameworks $(VENV)/.development
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest -p tests.covered_workers tests $(TESTED)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -137,16 +137,16 @@ class PaddleAdapter(Adapter):
 
     @contextmanager
     def in_mode(self, name: str) -> Iterator[None]:
-        """Set Paddle to float64 as its default format.
+        """Set Paddle to another default format.
 
         Raises:
             UnsupportedCall: another mode is asked for: its deterministic flags are those of cuDNN.
         """
-        if name != "double":
+        if name == "deterministic":
             raise UnsupportedCall("paddle has no deterministic algorithms for the CPU")
         paddle = self.module()
         dtype = paddle.get_default_dtype()
-        paddle.set_default_dtype("float64")
+        paddle.set_default_dtype(name)
         try:
             yield
         finally:

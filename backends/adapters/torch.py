@@ -135,7 +135,7 @@ class TorchAdapter(Adapter):
 
     @contextlib.contextmanager
     def in_mode(self, name: str) -> Iterator[None]:
-        """Set PyTorch to deterministic algorithms, or to float64 as its default format."""
+        """Set PyTorch to deterministic algorithms, or to another default format."""
         torch = self.module()
         dtype = torch.get_default_dtype()
         deterministic = torch.are_deterministic_algorithms_enabled()
@@ -143,7 +143,7 @@ class TorchAdapter(Adapter):
             if name == "deterministic":
                 torch.use_deterministic_algorithms(True)
             else:
-                torch.set_default_dtype(torch.float64)
+                torch.set_default_dtype(getattr(torch, name))
             yield
         finally:
             torch.set_default_dtype(dtype)

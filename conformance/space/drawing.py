@@ -84,8 +84,14 @@ class _Drawing:
             # The same call again is a call of its own, which is compared with this one.
             repetition="once" if repetition == "twice" else repetition,
             autograd=self.levels["autograd"],
-            mode=self.levels["mode"],
+            mode=self._mode(),
         )
+
+    def _mode(self) -> str:
+        """The mode; another default format is wide beside narrow logits, else narrow."""
+        if self.levels["mode"] != "other default":
+            return self.levels["mode"]
+        return "float64" if self.format.dtype.itemsize == 2 else "bfloat16"
 
     def _logits(self) -> Array:
         array = self._with_an_end(

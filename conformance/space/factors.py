@@ -258,6 +258,9 @@ FACTORS: tuple[Factor, ...] = (
         "mode",
         ("usual", "as a framework is set when it is imported"),
         ("deterministic", "algorithms that give the same bits each time: a path of its own"),
-        ("double", "float64 is the default format: constants that are made without one"),
+        (
+            "other default",
+            "its default format: constants that are made without one round, or widen",
+        ),
     ),
 )

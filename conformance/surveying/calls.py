@@ -17,6 +17,7 @@ from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
 from bce_conformance.conformance.space.rules import covering, repaired
+from bce_conformance.conformance.space.spared import spared
 from bce_conformance.conformance.space.usual import usual
 from bce_conformance.conformance.tiers import Tier
 
@@ -73,7 +74,7 @@ class CallStore:
         return draw(levels, number, few_shapes=self._few_shapes)
 
     def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
-        """The combinations that a tier draws in a format: usual ones, covering ones, then others.
+        """The combinations that a tier draws in a format: usual and spared, covering, then others.
 
         Args:
             tier: says how many.
@@ -81,6 +82,7 @@ class CallStore:
         """
         if tier.usual_calls[self._few_shapes]:
             yield from usual(dtype)
+            yield from spared(dtype)
         for strength in tier.call_strengths[self._few_shapes]:
             yield from (levels for levels in covering(strength) if levels["dtype"] == dtype)
         yield from self.random(dtype, tier.random_calls[self._few_shapes])

@@ -28,6 +28,7 @@ FACTORS = (
     "autograd",
     "mode",
 )
+_MODES = ("usual", "deterministic")
 _THREADS = {None: "default", 1: "one", 8: "eight"}
 _DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 
@@ -45,7 +46,7 @@ def levels_of(call: LossCall) -> dict[str, str]:
         "interface": call.interface,
         "threads": _THREADS[call.threads],
         "autograd": call.autograd,
-        "mode": call.mode,
+        "mode": call.mode if call.mode in _MODES else "other default",
     }
     for name, operand in (("weight", call.weight), ("pos_weight", call.pos_weight)):
         found[f"{name} shape"] = "none" if operand is None else _broadcast(operand.shape, shape)

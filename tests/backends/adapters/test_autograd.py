@@ -89,14 +89,19 @@ def test_all_modes_give_the_same(process: Callable[[str], BackendProcess], name:
 
 
 def test_modes_of_paddle(process: Callable[[str], BackendProcess]) -> None:
-    assert in_other_modes(process("paddle"), ("usual", "double")) == set()
+    assert in_other_modes(process("paddle"), ("usual", "float64", "bfloat16")) == set()
     refused = process("paddle").evaluate(LossCall(np.zeros(1), np.zeros(1), mode="deterministic"))
     assert isinstance(refused, Failure)
     assert refused.kind == "unsupported"
 
 
 @pytest.mark.parametrize(
-    ("fault", "shown"), [("single", {"double"}), ("repeatable", {"deterministic"})]
+    ("fault", "shown"),
+    [
+        ("single", {"float64"}),
+        ("divided", {"bfloat16"}),
+        ("repeatable", {"deterministic"}),
+    ],
 )
 def test_a_fault_shows_in_its_mode(
     process: Callable[[str], BackendProcess], fault: str, shown: set[str]

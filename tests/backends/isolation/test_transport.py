@@ -240,7 +240,7 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
         threads=3,
         repetition="changed",
         autograd="retained",
-        mode="double",
+        mode="float64",
     )
     got = unpack_call(pack_call(call))
     assert got.quantities == ("grad_targets", "loss")
@@ -249,4 +249,4 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
     assert got.interface == "class"
     assert got.arguments == {"size_average": False, "name": "n"}
     assert got.threads == 3
-    assert (got.repetition, got.autograd, got.mode) == ("changed", "retained", "double")
+    assert (got.repetition, got.autograd, got.mode) == ("changed", "retained", "float64")
