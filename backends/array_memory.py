@@ -107,11 +107,29 @@ def union_of(arrays: Sequence[Array]) -> tuple[int, NDArray[np.uint8]]:
 
 def placed(data: NDArray[np.uint8], skew: int) -> NDArray[np.uint8]:
     """Return a copy of ``data`` at an address that is ``skew`` modulo ``ALIGNMENT``."""
-    room = np.empty(data.size + 2 * ALIGNMENT, np.uint8)
-    first = (skew - room.ctypes.data) % ALIGNMENT
+    room = np.empty(data.size + 3 * ALIGNMENT, np.uint8)
+    first = ALIGNMENT + (skew - room.ctypes.data) % ALIGNMENT
     room[:first], room[first + data.size :] = _GUARD, _GUARD
     room[first : first + data.size] = data
     return room[first : first + data.size]
+
+
+def surroundings(array: Array) -> tuple[Array, int] | None:
+    """Return all the memory that a rebuilt array lies in, and where its first element is.
+
+    Returns:
+        Elements of the array's dtype, one after the other, those around the array included, and the
+        index of its first; None for an array that was not rebuilt, or has no elements.
+    """
+    root: Any = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if root is array or root.dtype != np.uint8 or not array.size:
+        return None
+    start = int(array.ctypes.data - root.ctypes.data)
+    first = start % array.itemsize
+    last = first + (root.size - first) // array.itemsize * array.itemsize
+    return root[first:last].view(array.dtype), start // array.itemsize
 
 
 def rebuilt(data: NDArray[np.uint8], dtype: np.dtype[Any], layout: Layout) -> Array:

@@ -38,9 +38,10 @@ AUTOGRAD: tuple[str, ...] = (
     *("overwritten", "off"),
 )
 # How the framework is set meanwhile: as it is when it is imported; to algorithms that give the same
-# bits each time; or to a format for what is made without one.
+# bits each time; to a format for what is made without one; or to choose formats itself (mixed
+# precision), while the loss is evaluated.
 USUAL_MODE = "usual"
-MODES: tuple[str, ...] = (USUAL_MODE, "deterministic", "float64", "bfloat16")
+MODES: tuple[str, ...] = (USUAL_MODE, "deterministic", "float64", "bfloat16", "autocast")
 # What a call may ask beyond the evaluation of arrays: by field, and what means not asking for it.
 _PLAIN: dict[str, object] = {
     "forms": {},

@@ -142,8 +142,8 @@ class PaddleAdapter(Adapter):
         Raises:
             UnsupportedCall: another mode is asked for: its deterministic flags are those of cuDNN.
         """
-        if name == "deterministic":
-            raise UnsupportedCall("paddle has no deterministic algorithms for the CPU")
+        if name in ("deterministic", "autocast"):
+            raise UnsupportedCall(f"the adapter sets paddle to no mode {name} on the CPU")
         paddle = self.module()
         dtype = paddle.get_default_dtype()
         paddle.set_default_dtype(name)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bce_conformance.backends.array_memory import surroundings
 from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedCall
 
 from .base import (
@@ -64,7 +65,20 @@ class TorchAdapter(Adapter):
 
     def loss_of(self, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
         """Return the loss as a function of the logits alone."""
-        return loss_of_logits(call, tensors, self.function(), self.criterion())
+        loss = loss_of_logits(call, tensors, self.function(), self.criterion())
+        return self.autocast(loss, call, "bfloat16") if call.mode == "autocast" else loss
+
+    def autocast(
+        self, loss: Callable[[Any], Any], call: LossCall, dtype: str
+    ) -> Callable[[Any], Any]:
+        """Return a loss that is evaluated under autocast, with a lower format to choose."""
+        torch, kind = self.module(), call.device.partition(":")[0]
+
+        def evaluated(logits: Any) -> Any:
+            with torch.autocast(kind, dtype=getattr(torch, dtype)):
+                return loss(logits)
+
+        return evaluated
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
@@ -135,14 +149,17 @@ class TorchAdapter(Adapter):
 
     @contextlib.contextmanager
     def in_mode(self, name: str) -> Iterator[None]:
-        """Set PyTorch to deterministic algorithms, or to another default format."""
+        """Set PyTorch to deterministic algorithms, or to another default format.
+
+        Autocast is not for backward passes: ``loss_of`` sees to it.
+        """
         torch = self.module()
         dtype = torch.get_default_dtype()
         deterministic = torch.are_deterministic_algorithms_enabled()
         try:
             if name == "deterministic":
                 torch.use_deterministic_algorithms(True)
-            else:
+            elif name != "autocast":
                 torch.set_default_dtype(getattr(torch, name))
             yield
         finally:
@@ -165,15 +182,23 @@ class TorchAdapter(Adapter):
         return torch.autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
 
     def place(self, array: Array, device: str) -> Any:
-        """Return ``array`` as a tensor on ``device``: on the CPU over the same memory."""
+        """Return ``array`` as a tensor on ``device``: on the CPU over the same memory.
+
+        One with gaps or in another order is a view of a larger tensor, as users have them.
+        """
         torch = self.module()
         if any(stride < 0 for stride in array.strides):
             raise UnsupportedCall("torch has no tensors with negative strides")
         if any(stride % array.itemsize for stride in array.strides):
             raise UnsupportedCall("torch has no tensors with steps of parts of an element")
         if array.dtype == BFLOAT16:
-            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
-        return torch.from_numpy(array).to(device)
+            return self.place(array.view(np.int16), device).view(torch.bfloat16)
+        around = None if array.flags.c_contiguous else surroundings(array)
+        if around is None:
+            return torch.from_numpy(array).to(device)
+        memory, first = around
+        steps = [stride // array.itemsize for stride in array.strides]
+        return torch.from_numpy(memory).as_strided(array.shape, steps, first).to(device)
 
     def set_threads(self, count: int) -> int:
         """Set the threads of torch's own loops."""

@@ -60,14 +60,7 @@ class TorchAutocastBfloat16Adapter(TorchAdapter):
 
     def loss_of(self, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
         """Return the loss as a function of the logits alone, with autocast on."""
-        torch, inner = self.module(), super().loss_of(call, tensors)
-        kind, lower = call.device.partition(":")[0], getattr(self.module(), self.lower)
-
-        def loss(logits: Any) -> Any:
-            with torch.autocast(kind, dtype=lower):
-                return inner(logits)
-
-        return loss
+        return self.autocast(super().loss_of(call, tensors), call, self.lower)
 
 
 class TorchAutocastFloat16Adapter(TorchAutocastBfloat16Adapter):

@@ -40,14 +40,16 @@ def draw(
     """
     name = " ".join(combination[factor] for factor in sorted(combination))
     random = np.random.default_rng([seed, number, zlib.crc32(name.encode())])
-    return _Drawing(combination, random, few_shapes).call()
+    return _Drawing(combination, number, random, few_shapes).call()
 
 
 class _Drawing:
     """One call in the making."""
 
-    def __init__(self, combination: Combination, random: Random, few_shapes: bool) -> None:
-        self.levels = combination
+    def __init__(
+        self, combination: Combination, number: int, random: Random, few_shapes: bool
+    ) -> None:
+        self.levels, self.number = combination, number
         self.random = random
         self.few_shapes = few_shapes
         self.format: Format = FORMATS[combination["dtype"]]
@@ -56,6 +58,10 @@ class _Drawing:
     def _of_shapes(self) -> Random:
         """What chooses a shape."""
         return np.random.default_rng(1) if self.few_shapes else self.random
+
+    def _of_overlaps(self) -> Random:
+        """What chooses how operands overlap: every other time it is the same for all of a call."""
+        return self.random if self.number % 2 else np.random.default_rng(self.number)
 
     def call(self) -> LossCall:
         logits = self._logits()
@@ -88,10 +94,15 @@ class _Drawing:
         )
 
     def _mode(self) -> str:
-        """The mode; another default format is wide beside narrow logits, else narrow."""
-        if self.levels["mode"] != "other default":
+        """The mode: another default format is wide beside narrow logits, else it is narrow.
+
+        Autocast is for logits of a format that it leaves alone, every other time.
+        """
+        if self.levels["mode"] != "other formats":
             return self.levels["mode"]
-        return "float64" if self.format.dtype.itemsize == 2 else "bfloat16"
+        if self.format.dtype.itemsize == 2:
+            return "float64"
+        return ("bfloat16", "autocast")[self.number % 2]
 
     def _logits(self) -> Array:
         array = self._with_an_end(
@@ -142,7 +153,7 @@ class _Drawing:
     def _arranged(self, operand: str, array: Array) -> Array:
         layout = self.levels[f"{operand} layout"]
         if layout == "overlapping":
-            array = overlapping(array, self.random)
+            array = overlapping(array, self._of_overlaps())
         return arranged(array, layout, self.random)
 
     def _targets(self, logits: Array, pos_weight: Array | None) -> Array:

@@ -85,7 +85,7 @@ _LAYOUTS = (
 _WEIGHTS = (
     ("moderate", "2⁻² to 2²"),
     ("ones", "the default, written out"),
-    ("powers", "powers of two from 2⁻⁸ to 2⁸: products are exact"),
+    ("powers", "powers of two from 2⁻⁸ to 2⁸: products are exact; or of mean 1, as ones are"),
     ("zeros", "some are 0: masked elements, classes switched off"),
     ("tiny", "towards the smallest normal: products underflow"),
     ("subnormal", "products are zero or lose digits; some hardware takes them for zero"),
@@ -258,9 +258,6 @@ FACTORS: tuple[Factor, ...] = (
         "mode",
         ("usual", "as a framework is set when it is imported"),
         ("deterministic", "algorithms that give the same bits each time: a path of its own"),
-        (
-            "other default",
-            "its default format: constants that are made without one round, or widen",
-        ),
+        ("other formats", "its default format, or autocast: constants and operands are rounded"),
     ),
 )

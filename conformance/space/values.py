@@ -97,7 +97,7 @@ def weights(level: str, format_: Format, size: int, random: Random) -> Array:
     drawn: dict[str, Callable[[], Array]] = {
         "moderate": lambda: moderate,
         "ones": lambda: s.constant(1.0),
-        "powers": lambda: s.cast(np.exp2(random.integers(-_EXPONENTS, _EXPONENTS + 1, size))),
+        "powers": lambda: s.cast(_powers(size, random)),
         "zeros": lambda: _some(moderate, (0.0,), random),
         "tiny": lambda: s.cast(s.log_uniform(f.smallest_normal, f.smallest_normal**0.75)),
         "subnormal": lambda: s.cast(s.subnormal_counts() * f.smallest_subnormal),
@@ -109,6 +109,16 @@ def weights(level: str, format_: Format, size: int, random: Random) -> Array:
         "balancing": lambda: s.cast(np.exp2(random.integers(0, 6, size)) - 1),
     }
     return drawn[level]()
+
+
+def _powers(size: int, random: Random) -> NDArray[np.float64]:
+    """Powers of two, every other time of mean 1: sums that ones have, too."""
+    if random.integers(2):
+        return np.exp2(random.integers(-_EXPONENTS, _EXPONENTS + 1, size))
+    of_mean_one = np.ones(size)
+    whole = size // 4 * 4
+    of_mean_one[:whole] = np.resize([2.0, 0.5, 0.5, 1.0], whole)
+    return random.permutation(of_mean_one)
 
 
 def counts(level: str, size: int, random: Random, *, signed: bool) -> NDArray[np.int64]:

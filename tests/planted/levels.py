@@ -46,7 +46,7 @@ def levels_of(call: LossCall) -> dict[str, str]:
         "interface": call.interface,
         "threads": _THREADS[call.threads],
         "autograd": call.autograd,
-        "mode": call.mode if call.mode in _MODES else "other default",
+        "mode": call.mode if call.mode in _MODES else "other formats",
     }
     for name, operand in (("weight", call.weight), ("pos_weight", call.pos_weight)):
         found[f"{name} shape"] = "none" if operand is None else _broadcast(operand.shape, shape)

@@ -151,19 +151,28 @@ def pixels(s: Sampler) -> Inputs:
     return s.inputs("bytes beyond 1", s.signed(s.cast(s.uniform(0, 4))), s.cast(targets))
 
 
+@drawn("test_misuse.whole")
+def whole(s: Sampler) -> Inputs:
+    """Targets that are whole numbers, as hard labels are, but not those: of −1 to 2 each."""
+    targets = np.resize([-1.0, 0.0, 1.0, 2.0], s.size)
+    return s.inputs(
+        "whole targets from −1 to 2", s.signed(s.cast(s.uniform(0, 4))), s.cast(targets)
+    )
+
+
 @pytest.mark.requirement("ERR-6")
 def test_targets_outside_the_unit_interval(subject: Subject) -> None:
     """Compare with the formula, or require a clear refusal; of integers any (DTY judges those)."""
-    inputs = subject.pool(outside)
-    call = inputs.call("loss", "grad_logits", device=subject.device)
-    outcome = subject.try_evaluate(call)
-    if not isinstance(outcome, Failure):
-        _require_formula(subject, inputs, outcome, call.quantities)
-        subject.note("accepted, by the formula")
-    elif is_conventional(outcome) and names_argument(outcome, "targets"):
-        subject.refused(outcome, inputs.name)
-    else:
-        subject.require(False, f"{inputs.name}: {outcome}")
+    for inputs in (subject.pool(outside), subject.pool(whole)):
+        call = inputs.call("loss", "grad_logits", device=subject.device)
+        outcome = subject.try_evaluate(call)
+        if not isinstance(outcome, Failure):
+            _require_formula(subject, inputs, outcome, call.quantities)
+            subject.note(f"{inputs.name}: accepted, by the formula")
+        elif is_conventional(outcome) and names_argument(outcome, "targets"):
+            subject.refused(outcome, inputs.name)
+        else:
+            subject.require(False, f"{inputs.name}: {outcome}")
     inputs = subject.pool(pixels)
     call = inputs.call("loss", "grad_logits", device=subject.device)
     outcome = subject.try_evaluate(replace(call, targets=inputs.targets.astype(np.uint8)))

@@ -90,6 +90,14 @@ def divided(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     return 3 * right(logits, targets, reduction=reduction) * torch.tensor(1 / 3)
 
 
+def lowered(logits: Tensor, targets: Tensor) -> Tensor:
+    """Rounds targets to the format that autocast chooses."""
+    if torch.is_autocast_enabled(logits.device.type):
+        lower = torch.get_autocast_dtype(logits.device.type)
+        targets = targets.to(lower).to(logits.dtype)
+    return right(logits, targets, reduction="none")
+
+
 def repeatable(logits: Tensor, targets: Tensor) -> Tensor:
     """Has a path for deterministic algorithms, which is another loss."""
     if torch.are_deterministic_algorithms_enabled():

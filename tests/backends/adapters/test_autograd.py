@@ -90,9 +90,10 @@ def test_all_modes_give_the_same(process: Callable[[str], BackendProcess], name:
 
 def test_modes_of_paddle(process: Callable[[str], BackendProcess]) -> None:
     assert in_other_modes(process("paddle"), ("usual", "float64", "bfloat16")) == set()
-    refused = process("paddle").evaluate(LossCall(np.zeros(1), np.zeros(1), mode="deterministic"))
-    assert isinstance(refused, Failure)
-    assert refused.kind == "unsupported"
+    for mode in ("deterministic", "autocast"):
+        refused = process("paddle").evaluate(LossCall(np.zeros(1), np.zeros(1), mode=mode))
+        assert isinstance(refused, Failure)
+        assert refused.kind == "unsupported"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,7 @@ def test_modes_of_paddle(process: Callable[[str], BackendProcess]) -> None:
         ("single", {"float64"}),
         ("divided", {"bfloat16"}),
         ("repeatable", {"deterministic"}),
+        ("lowered", {"autocast"}),
     ],
 )
 def test_a_fault_shows_in_its_mode(

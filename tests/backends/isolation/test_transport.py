@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -18,7 +19,7 @@ from bce_conformance.backends import (
     LossResult,
     resolve,
 )
-from bce_conformance.backends.array_memory import memory_of
+from bce_conformance.backends.array_memory import memory_of, surroundings
 from bce_conformance.backends.isolation.transport import (
     SHARED_FROM,
     content,
@@ -250,3 +251,26 @@ def test_a_call_keeps_what_is_not_an_array() -> None:
     assert got.arguments == {"size_average": False, "name": "n"}
     assert got.threads == 3
     assert (got.repetition, got.autograd, got.mode) == ("changed", "retained", "float64")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, BFLOAT16])
+@pytest.mark.parametrize("chosen", [np.s_[:, 2], np.s_[::2, 1:], np.s_[::-1]])
+def test_the_memory_around_an_array(dtype: Any, chosen: Any) -> None:
+    array = np.arange(24).reshape(6, 4).astype(dtype)[chosen]
+    found = thaw(freeze(array))
+    assert isinstance(found, np.ndarray)
+    around = surroundings(found)
+    assert around is not None
+    memory, first = around
+    assert memory.dtype == array.dtype
+    assert memory.size > array.size
+    assert first > 0
+    steps = [stride // array.itemsize for stride in array.strides]
+    at = [first + int(np.dot(index, steps)) for index in np.ndindex(array.shape)]
+    np.testing.assert_array_equal(memory[at].astype(float), array.astype(float).ravel())
+    assert np.shares_memory(memory, found)
+
+
+def test_there_is_nothing_known_around_other_arrays() -> None:
+    assert surroundings(np.ones((3, 3))[:, 1]) is None
+    assert surroundings(np.ones(0)) is None

@@ -6,6 +6,8 @@ import pytest
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.rules import covering, repaired
 from bce_conformance.conformance.space.shrinking import is_part_of, mechanism, shrink
+from bce_conformance.conformance.space.values import weights
+from bce_conformance.reference import format_of
 from tests.planted.levels import levels_of
 
 
@@ -89,3 +91,34 @@ def test_few_values_of_a_broadcast_weight_stand_in_no_order() -> None:
             assert len(np.unique(flat)) <= 3
             if len(np.unique(flat)) > 1:
                 assert all((flat[step:] != flat[:-step]).any() for step in range(1, 129))
+
+
+def test_operands_that_overlap_often_do_so_in_the_same_way() -> None:
+    """As logits and targets that are repeated along one dimension are."""
+    levels = covering(2)[0] | {
+        "shape": "matrix",
+        "size": "small",
+        "logits layout": "overlapping",
+        "targets layout": "overlapping",
+        "targets format": "same",
+        "logits": "moderate",
+        "targets": "soft",
+        "weight shape": "full",
+    }
+    found = repaired(levels, keep="shape")
+    assert found is not None
+    strides = [
+        (call.logits.strides, call.targets.strides)
+        for call in (draw(found, number) for number in range(60))
+    ]
+    rows = sum(one[0] == other[0] == 0 for one, other in strides)
+    assert rows > 5
+    assert sum(one != other for one, other in strides) > 5
+
+
+def test_weights_that_are_powers_of_two_may_have_the_mean_of_ones() -> None:
+    random = np.random.default_rng(0)
+    drawn = [weights("powers", format_of("bfloat16"), 23, random) for _ in range(40)]
+    sums = [weight.astype(float).sum() for weight in drawn]
+    assert 10 < sum(total == 23 for total in sums) < 30
+    assert all(np.all(np.frexp(weight.astype(float))[0] == 0.5) for weight in drawn)
