@@ -25,11 +25,6 @@ def thread_count(adapter: Any, count: int | None) -> Iterator[None]:
         adapter.set_threads(before)
 
 
-@contextlib.contextmanager
-def mode(adapter: Any, name: str) -> Iterator[None]:
+def mode(adapter: Any, name: str) -> contextlib.AbstractContextManager[None]:
     """Set the adapter's framework to one of ``MODES`` for a while; the usual one leaves it."""
-    if name == USUAL_MODE:
-        yield
-        return
-    with adapter.in_mode(name):
-        yield
+    return contextlib.nullcontext() if name == USUAL_MODE else adapter.in_mode(name)

@@ -19,14 +19,15 @@ from .factors import FACTORS, Combination
 from .rules import repaired, space
 
 # Values that spoil results of their own element, or of all, by operand.
-_SPOILING = {
+SPOILING = {
     "weight": ("infinite", "NaN"),
     "pos_weight": ("infinite", "NaN"),
     "targets": ("NaN",),
     "logits": ("infinite", "NaN"),
 }
-_WEIGHTS = ("weight", "pos_weight")
-_GIVEN = {"shape": "full", "format": "same", "layout": "C"}
+WEIGHTS = ("weight", "pos_weight")
+# The plainest way to give a weight, by what the factors about it say.
+GIVEN = {"shape": "full", "format": "same", "layout": "C"}
 
 
 def costly_rows(seeds: Iterable[int]) -> Rows:
@@ -50,9 +51,9 @@ def telling_rows() -> Rows:
     costly = [(f.name, level.name) for f in FACTORS for level in f.levels if level.costly]
     rows = []
     for name, level in costly:
-        for operand, values in _SPOILING.items():
+        for operand, values in SPOILING.items():
             for value in values:
-                given = _GIVEN if "weight" in operand else {}
+                given = GIVEN if "weight" in operand else {}
                 own = {f"{operand} {what}": how for what, how in given.items()}
                 levels = {**plain, **own, operand: value, name: level, "shape": "matrix"}
                 rows.append([f.names.index(levels[f.name]) for f in FACTORS])
@@ -68,16 +69,16 @@ def broadcast_rows() -> Rows:
     """
     plain = {factor.name: factor.names[0] for factor in FACTORS}
     usual = {"size": "large", "quantities": "loss and gradients", "cotangent": "not given"}
-    ways = [next(f.names for f in FACTORS if f.name == f"{w} shape") for w in _WEIGHTS]
+    ways = [next(f.names for f in FACTORS if f.name == f"{w} shape") for w in WEIGHTS]
     rows = []
     turns = zip(cycle(("none", "mean")), cycle(("same", "same", "uint")), strict=False)
     for pair, (reduction, masks) in zip(product(*ways), turns, strict=False):
         shape = "4-d" if {"channels", "inner"} & set(pair) else "matrix"
         levels = {**plain, **usual, "shape": shape, "reduction": reduction}
         levels |= {"targets format": masks}
-        for operand, broadcast in zip(_WEIGHTS, pair, strict=True):
+        for operand, broadcast in zip(WEIGHTS, pair, strict=True):
             if broadcast not in ("none", "weight's"):
-                levels |= {f"{operand} {what}": how for what, how in _GIVEN.items()}
+                levels |= {f"{operand} {what}": how for what, how in GIVEN.items()}
                 levels |= {operand: "moderate"}
             levels |= {f"{operand} shape": broadcast}
         found = repaired(levels, keep="pos_weight shape")

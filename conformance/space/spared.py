@@ -14,16 +14,14 @@ from itertools import product
 
 from bce_conformance.backends.calls import DTYPES
 
+from .costly import GIVEN, SPOILING, WEIGHTS
 from .factors import FACTORS
 from .rules import repaired
 
-_SPOILING = (
-    *(("weight", "infinite"), ("weight", "NaN")),
-    *(("pos_weight", "infinite"), ("pos_weight", "NaN")),
-    ("targets", "NaN"),
+# Logits are left out: every result depends on them.
+_SPOILING = tuple(
+    (operand, value) for operand in SPOILING if operand != "logits" for value in SPOILING[operand]
 )
-_WEIGHTS = ("weight", "pos_weight")
-_GIVEN = {"format": "same", "layout": "C", "shape": "full"}
 
 
 def spared(dtype: str) -> tuple[dict[str, str], ...]:
@@ -55,8 +53,8 @@ def _plain(dtype: str, operand: str, value: str, factor: str, level: str) -> dic
     """
     levels = {each.name: each.names[0] for each in FACTORS} | {"dtype": dtype}
     for name in (operand, factor.partition(" ")[0]):
-        if name in _WEIGHTS:
-            levels |= {f"{name} {what}": how for what, how in _GIVEN.items()} | {name: "moderate"}
+        if name in WEIGHTS:
+            levels |= {f"{name} {what}": how for what, how in GIVEN.items()} | {name: "moderate"}
     wanted = {"dtype": dtype, operand: value, factor: level}
     for asked in ({"quantities": f"grad_{operand}", "cotangent": "not given"}, {}):
         found = repaired(levels | asked | wanted, keep=factor)
