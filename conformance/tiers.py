@@ -67,8 +67,8 @@ class Tier:
         call_strengths: how many levels of different factors occur together in drawn calls, in every
             combination: those of the covering arrays that are drawn one after the other; the second
             for backends to which a new shape costs much.
-        usual_calls: whether usual calls, and those for a result that an operand spares, are drawn
-            beyond those, likewise.
+        usual_calls: whether usual calls, plain ones made in every way, and those for a result that
+            an operand spares are drawn beyond those, likewise.
         random_calls: how many calls are drawn beyond those for each format, likewise.
         drawn_for_variants: whether calls are drawn for compiled variants, too.
         causes: how many causes are looked for of what drawn calls show of a quantity.

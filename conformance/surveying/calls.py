@@ -6,7 +6,7 @@ once for all of them: those of small calls are kept in memory, those of large on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Lock
 
 import numpy as np
@@ -16,9 +16,9 @@ from bce_conformance.conformance.judging.calls import ExpectedCall, expectations
 from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.drawing import draw
 from bce_conformance.conformance.space.factors import FACTORS, Combination
+from bce_conformance.conformance.space.parts import MADE, USUAL
 from bce_conformance.conformance.space.rules import covering, repaired
 from bce_conformance.conformance.space.spared import spared
-from bce_conformance.conformance.space.usual import usual
 from bce_conformance.conformance.tiers import Tier
 
 _KEPT = 4_000  # calls: more than cover the space with triples
@@ -73,19 +73,26 @@ class CallStore:
         """The call of a combination, without exact results."""
         return draw(levels, number, few_shapes=self._few_shapes)
 
-    def planned(self, tier: Tier, dtype: str) -> Iterator[dict[str, str]]:
-        """The combinations that a tier draws in a format: usual and spared, covering, then others.
+    def planned(self, tier: Tier, dtype: str) -> Iterator[tuple[Combination, int]]:
+        """The combinations that a tier draws in a format, with the numbers of their calls.
+
+        Numbers begin at 0 in each set: what it draws does not hang on how many calls others have.
 
         Args:
             tier: says how many.
             dtype: of the logits.
         """
+        for combinations in self._planned_sets(tier, dtype):
+            yield from numbered(combinations)
+
+    def _planned_sets(self, tier: Tier, dtype: str) -> Iterator[Iterable[dict[str, str]]]:
         if tier.usual_calls[self._few_shapes]:
-            yield from usual(dtype)
-            yield from spared(dtype)
+            yield USUAL.combinations(dtype)
+            yield MADE.combinations(dtype)
+            yield spared(dtype)
         for strength in tier.call_strengths[self._few_shapes]:
-            yield from (levels for levels in covering(strength) if levels["dtype"] == dtype)
-        yield from self.random(dtype, tier.random_calls[self._few_shapes])
+            yield (levels for levels in covering(strength) if levels["dtype"] == dtype)
+        yield self.random(dtype, tier.random_calls[self._few_shapes])
 
     def random(self, dtype: str, count: int) -> list[dict[str, str]]:
         """Combinations at random, other ones with each seed; chosen once for all backends."""
@@ -93,6 +100,11 @@ class CallStore:
             if (dtype, count) not in self._random:
                 self._random[dtype, count] = list(_random(self.seed, dtype, count))
             return self._random[dtype, count]
+
+
+def numbered(combinations: Iterable[Combination]) -> Iterator[tuple[Combination, int]]:
+    """Combinations, each with the number of its call."""
+    return ((levels, number) for number, levels in enumerate(combinations))
 
 
 def _random(seed: int, dtype: str, count: int) -> Iterator[dict[str, str]]:

@@ -86,7 +86,7 @@ class Surveyor:
         process: evaluates calls.
         device: such as ``cpu``.
         store: draws calls.
-        plan: gives the combinations that are drawn.
+        plan: gives the combinations that are drawn, with the numbers of their calls.
         causes: how many causes are looked for of what a quantity shows.
         others: the surveyors of the same backend and device in other formats.
     """
@@ -96,7 +96,7 @@ class Surveyor:
         process: Evaluator,
         device: str,
         store: CallStore,
-        plan: Callable[[], Iterable[Combination]],
+        plan: Callable[[], Iterable[tuple[Combination, int]]],
         causes: int = 0,
         others: Iterable[Surveyor] = (),
     ) -> None:
@@ -116,11 +116,11 @@ class Surveyor:
             self._survey = self._made(self._plan())
         return self._survey
 
-    def _made(self, combinations: Iterable[Combination]) -> Survey:
+    def _made(self, planned: Iterable[tuple[Combination, int]]) -> Survey:
         refusals = Refusals(self.store, self.evaluate, self._refused_elsewhere())
         survey = Survey(refusals=refusals.known, by_chance=refusals.by_chance)
         self._by_chance = survey.by_chance
-        for number, levels in enumerate(combinations):
+        for levels, number in planned:
             found = self._admitted(levels, number, refusals)
             if found is None:
                 survey.left += 1

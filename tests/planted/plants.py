@@ -108,11 +108,7 @@ class Recorded:
 
     def __init__(self, tier: Tier, seed: int) -> None:
         self.store = CallStore(seed)
-        self.planned = [
-            (levels, number)
-            for dtype in DTYPES
-            for number, levels in enumerate(self.store.planned(tier, dtype))
-        ]
+        self.planned = [each for dtype in DTYPES for each in self.store.planned(tier, dtype)]
         number_of = [{name: n for n, name in enumerate(f.names)} for f in FACTORS]
         self.rows = np.array(
             [

@@ -10,7 +10,7 @@ from bce_conformance.backends import BackendProcess, BackendSpec
 from bce_conformance.conformance.judging.calls import Fault
 from bce_conformance.conformance.space.factors import FACTORS
 from bce_conformance.conformance.space.rules import covering
-from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.calls import CallStore, numbered
 from bce_conformance.conformance.surveying.survey import Survey, Surveyor
 from bce_conformance.results.cells import Level
 
@@ -42,7 +42,7 @@ def catches(impostor: Impostor, strength: int, seed: int) -> bool:
     try:
         with BackendProcess(BackendSpec("planted", FACTORY)) as process:
             store = CallStore(seed)
-            plans = (partial(iter, rows[:FIRST]), partial(iter, rows[FIRST:]))
+            plans = (partial(numbered, rows[:FIRST]), partial(numbered, rows[FIRST:]))
             surveys = (Surveyor(process, "cpu", store, plan).made() for plan in plans)
             return any(map(is_wrong, surveys))
     finally:

@@ -17,7 +17,7 @@ from bce_conformance.conformance.running.reproduce import explain_line
 from bce_conformance.conformance.running.subject import CallFailed, Subject
 from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.specification import requirements
-from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.calls import CallStore, numbered
 from bce_conformance.conformance.surveying.survey import Surveyor
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reference import FLOAT32
@@ -268,7 +268,7 @@ def test_what_cannot_be_tried_is_not_measured_and_says_why() -> None:
 def test_a_quantity_that_no_drawn_call_gave_is_not_measured_and_says_so() -> None:
     rows = [row for row in covering(2) if row["dtype"] == "float32" and row["size"] == "small"][:5]
     fake = subject(returning(), "ANY-4")
-    fake._surveyor = Surveyor(Answers(returning()), "cpu", CallStore(0), lambda: rows)
+    fake._surveyor = Surveyor(Answers(returning()), "cpu", CallStore(0), lambda: numbered(rows))
     fake.judge_drawn("grad_weight")
     assert fake.kept.verdict() == "not measured"
     assert fake.kept.detail() == "no drawn call gave grad_weight: it is refused, or left out"

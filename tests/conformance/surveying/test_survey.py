@@ -14,7 +14,7 @@ from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.space.shrinking import in_words, is_part_of
-from bce_conformance.conformance.surveying.calls import CallStore
+from bce_conformance.conformance.surveying.calls import CallStore, numbered
 from bce_conformance.conformance.surveying.mechanisms import Investigation
 from bce_conformance.conformance.surveying.survey import Surveyor, difference
 from bce_conformance.results.cells import Level
@@ -46,7 +46,7 @@ class Right:
 
 
 def surveyor(process: Right, rows: Sequence[Combination] = ROWS) -> Surveyor:
-    return Surveyor(process, "cpu", CallStore(0), lambda: rows)
+    return Surveyor(process, "cpu", CallStore(0), lambda: numbered(rows))
 
 
 def refusing(*refused: dict[str, str]) -> Right:
@@ -104,7 +104,7 @@ def test_what_is_refused_in_one_format_is_tried_at_once_in_another() -> None:
     first.made()
     before = process.calls
     rows = [{**row, "dtype": "float64"} for row in ROWS if "wider" not in row.values()]
-    second = Surveyor(process, "cpu", CallStore(0), lambda: rows, others=[first])
+    second = Surveyor(process, "cpu", CallStore(0), lambda: numbered(rows), others=[first])
     assert [dict(r.cause) for r in second.made().refusals] == [group]
     assert process.calls - before < before
 
