@@ -30,6 +30,7 @@ from .base import (
 )
 
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+_VECTOR = 16  # bytes: of the shortest vectors, at which arrays of their own begin
 
 
 class TorchAdapter(Adapter):
@@ -184,7 +185,8 @@ class TorchAdapter(Adapter):
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` as a tensor on ``device``: on the CPU over the same memory.
 
-        One with gaps or in another order is a view of a larger tensor, as users have them.
+        One with gaps or in another order is a view of a larger tensor, as users have them, and so
+        is a dense one that begins within a vector.
         """
         torch = self.module()
         if any(stride < 0 for stride in array.strides):
@@ -193,7 +195,8 @@ class TorchAdapter(Adapter):
             raise UnsupportedCall("torch has no tensors with steps of parts of an element")
         if array.dtype == BFLOAT16:
             return self.place(array.view(np.int16), device).view(torch.bfloat16)
-        around = None if array.flags.c_contiguous else surroundings(array)
+        whole = array.flags.c_contiguous and array.ctypes.data % _VECTOR == 0
+        around = None if whole else surroundings(array)
         if around is None:
             return torch.from_numpy(array).to(device)
         memory, first = around

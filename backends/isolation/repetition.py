@@ -47,14 +47,21 @@ def prepare(adapter: Any, call: LossCall) -> None:
 
 
 def _before(repetition: str, arrays: dict[str, Array]) -> Iterator[dict[str, Any]]:
-    """What is another in each call that is made before one with these arrays."""
+    """What is another in each call that is made before one with these arrays.
+
+    Refused are a weight, and then targets beside weights, of one element more than a row of logits.
+    """
     if repetition == "other format":
         yield _in_another_format(arrays)
     if repetition == "other shape":
         other = _in_another_shape(arrays)
         yield other | _WITHOUT_A_GRAPH
         yield other
-        yield other | _with_a_weight_that_does_not_fit(other["logits"])
+        logits = other["logits"]
+        row = np.ones((logits.shape[-1] if logits.ndim else 1) + 1, logits.dtype)
+        yield other | {"weight": row}
+        full = np.full_like(logits, 3)
+        yield other | {"weight": full, "pos_weight": full.copy(), "targets": row}
 
 
 def _in_another_format(arrays: dict[str, Array]) -> dict[str, Array]:
@@ -77,12 +84,6 @@ def _in_another_shape(arrays: dict[str, Array]) -> dict[str, Array]:
             full = array.reshape((1,) * (count - array.ndim) + array.shape)
             found[name] = (full.swapaxes(0, last) if count > 1 else full[:half]).copy()
     return found
-
-
-def _with_a_weight_that_does_not_fit(logits: Array) -> dict[str, Array]:
-    """A weight of one element more than a row of the logits has, which is refused."""
-    row = logits.shape[-1] if logits.ndim else 1
-    return {"weight": np.ones(row + 1, logits.dtype)}
 
 
 def evaluated(adapter: Any, thunk: Thunk, call: LossCall) -> LossResult:

@@ -7,9 +7,9 @@ with may miss a deviation: there a better cell is as known.
 
 What a backend computes depends on the instruction set that its code was made for, so that an entry
 names those on which it was measured. On one that the requirement was measured on, what has no entry
-for it is AAA. On any other, the worst is known of what was found on the nearest ones: the same
-level of another maker's processors, else the next below and above. On another device than those
-with entries, the CPU's hold.
+for it is AAA. On any other, the worst is known of what was found on the nearest ones, of all makers
+and of the same: some instructions give other bits on another maker's processors of the same level.
+On another device than those with entries, the CPU's hold.
 """
 
 from __future__ import annotations
@@ -223,21 +223,28 @@ def of_instruction_set(
 def nearest(instruction_set: str, others: Iterable[str]) -> set[str]:
     """Those of other instruction sets that say most about one: all where none is of its kind.
 
-    The same level of another maker, else those of the next level below and of the next above.
+    Of all others, and of those of the same maker, each time: the same level, else the next below
+    and the next above.
     """
-    levels = {name: name.partition("/")[0] for name in others}
-    level = instruction_set.partition("/")[0]
+    names = set(others)
+    level, _, maker = instruction_set.partition("/")
     if level not in LEVELS:
-        return set(levels)
+        return names
+    of_maker = {name for name in names if name.partition("/")[2] == maker}
+    return _nearest_levels(level, names) | _nearest_levels(level, of_maker) or names
+
+
+def _nearest_levels(level: str, others: Iterable[str]) -> set[str]:
+    """The instruction sets of a level, or else of the next below and of the next above."""
     steps = {
         name: LEVELS.index(other) - LEVELS.index(level)
-        for name, other in levels.items()
-        if other in LEVELS
+        for name in others
+        if (other := name.partition("/")[0]) in LEVELS
     }
     below = max((step for step in steps.values() if step <= 0), default=None)
     above = min((step for step in steps.values() if step >= 0), default=None)
     wanted = {0} if below == 0 else {below, above}
-    return {name for name, step in steps.items() if step in wanted} or set(levels)
+    return {name for name, step in steps.items() if step in wanted}
 
 
 def worst(entries: Iterable[Deviation]) -> Deviation | None:

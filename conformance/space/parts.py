@@ -119,7 +119,7 @@ USUAL = Part(
 
 MADE = Part(
     "made",
-    {"float32": 3, "float64": 2, "float16": 2, "bfloat16": 2},
+    {"float32": 4, "float64": 3, "float16": 3, "bfloat16": 3},
     {
         "shape": ("few", "matrix", "0-d"),
         "size": ("small", "blocks"),

@@ -15,6 +15,7 @@ from bce_conformance.backends import (
     installed,
     resolve,
 )
+from bce_conformance.backends.isolation.transport import freeze, thaw
 from tests.backends.adapters.formula import DEFAULT, array_type, moderate, with_quantities
 
 
@@ -114,3 +115,17 @@ def test_a_change_of_what_a_framework_holds_is_seen(
     answer = backend.evaluate(LossCall(np.ones(3), np.ones(3)))
     assert isinstance(answer, LossResult), answer
     assert answer.modified == ("logits",)
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_tensor_that_begins_within_a_larger_one_is_a_view_of_that(first: int) -> None:
+    pytest.importorskip("torch")
+    from bce_conformance.backends.adapters.torch import TorchAdapter
+
+    larger = np.arange(24, dtype=np.float32)
+    sent = thaw(freeze(larger[first:]))
+    assert isinstance(sent, np.ndarray)
+    tensor = TorchAdapter().place(sent, "cpu")
+    assert tensor.is_contiguous()
+    assert (tensor.storage_offset() % 4 != 0) == (first % 4 != 0)
+    assert tensor.tolist() == larger[first:].tolist()

@@ -95,6 +95,21 @@ def unsettled() -> Callable[[LossCall], Array]:
     return lambda call: call.logits * 7 if left[0] else loss(call)
 
 
+def muddled() -> Callable[[LossCall], Array]:
+    """Keeps the weight of a call whose targets do not fit, and takes it for that of the next."""
+    left: dict[str, Array] = {}
+
+    def loss(call: LossCall) -> Array:
+        if call.weight is not None:
+            np.broadcast_shapes(call.weight.shape, call.logits.shape)
+            left["weight"] = call.weight
+        np.broadcast_shapes(call.targets.shape, call.logits.shape)
+        weight = left.pop("weight", None)
+        return honest(call) if weight is call.weight else call.logits
+
+    return loss
+
+
 def evaluating() -> Callable[[LossCall], Array]:
     """Keeps for a number of dimensions what an evaluation without a graph first made."""
     graphs: dict[int, bool] = {}
@@ -163,6 +178,7 @@ def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
         (striding, "other shape"),
         (unsettled, "other shape"),
         (evaluating, "other shape"),
+        (muddled, "other shape"),
     ],
 )
 def test_a_fault_shows_in_one_of_them(
@@ -195,6 +211,7 @@ def test_what_has_one_axis_is_cut_in_half() -> None:
         half | {"weight": (1,)},
         half | {"weight": (1,), "cotangent": ()},
         half | {"weight": (4,), "cotangent": ()},
+        {"logits": (3,), "targets": (4,), "weight": (3,), "cotangent": ()},
     ]
 
 
@@ -207,7 +224,7 @@ def test_what_has_no_axis_stays_as_it_is_but_for_the_weight() -> None:
 
     number = np.ones(())
     prepare(Adapter(loss), LossCall(number, number, repetition="other shape"))
-    assert [None if weight is None else weight.shape for weight in seen] == [None, None, (2,)]
+    assert [None if weight is None else weight.shape for weight in seen] == [None, None, (2,), ()]
 
 
 def test_every_element_is_another_one_meanwhile() -> None:

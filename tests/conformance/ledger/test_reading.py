@@ -147,9 +147,12 @@ def test_an_entry_of_one_instruction_set_leaves_the_others_alone(write) -> None:
     other_maker = HERE.replace("intel", "amd")
     assert standing(known, "A", instruction_set=other_maker) == "as known"
     assert standing(known, "AAA", instruction_set=other_maker) == unseen
-    less = ELSEWHERE.replace("amd", "intel")  # the level that is AAA on another maker's
+    less = ELSEWHERE.replace("amd", "via")  # the level that is AAA on another maker's
     assert standing(known, "AAA", instruction_set=less) == "as known"
     assert standing(known, "A", instruction_set=less) == "worse on another instruction set"
+    less = ELSEWHERE.replace("amd", "intel")  # that, but the maker's own next level is A
+    assert standing(known, "AAA", instruction_set=less) == unseen
+    assert standing(known, "A", instruction_set=less) == "as known"
     assert standing(known, "A", instruction_set="aarch64") == "as known"
 
 
@@ -335,6 +338,8 @@ def test_the_ledger_of_the_suite_is_valid_and_knows_its_backends() -> None:
     [
         ("x86-64-v3/amd", ["x86-64-v2/intel", "x86-64-v3/intel"], ["x86-64-v3/intel"]),
         ("x86-64-v3/amd", ["x86-64-v2/a", "x86-64-v4/a", "x86-64-v4/b"], [0, 1, 2]),
+        ("x86-64-v3/amd", ["x86-64-v3/a", "x86-64-v4/a", "x86-64-v4/amd"], [0, 2]),
+        ("x86-64-v3/amd", ["x86-64-v3/a", "x86-64-v2/amd", "x86-64-v4-fp16/amd"], [0, 1, 2]),
         ("x86-64-v2/amd", ["x86-64-v3/a", "x86-64-v4/a"], [0]),
         ("x86-64-v4-fp16/amd", ["x86-64-v3/a", "x86-64-v2/a"], [0]),
         ("aarch64", ["x86-64-v3/a", "x86-64-v2/a"], [0, 1]),
