@@ -23,6 +23,7 @@ from threading import Thread
 
 from bce_conformance.backends import BackendInfo, Failure
 from bce_conformance.backends.heap import keep_freed_memory
+from bce_conformance.backends.idle_threads import sleep_when_idle
 from bce_conformance.conformance import checks
 from bce_conformance.conformance.judging.error_curves import Key, Points
 from bce_conformance.conformance.running.matrix import Matrix
@@ -126,6 +127,7 @@ class _Living:
         self.run = asked.run
         _take_back_environment()
         keep_freed_memory()
+        sleep_when_idle()
         self.matrix = Matrix(asked.settings(), room=room, one_by_one=True)
         self._backend = ""
 

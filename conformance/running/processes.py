@@ -25,6 +25,7 @@ from bce_conformance.backends import (
     instruction_sets,
     sibling,
 )
+from bce_conformance.backends.idle_threads import ASLEEP
 from bce_conformance.backends.isolation.process import KILLED_ATTEMPTS
 from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.settings import COMPILING
@@ -34,9 +35,6 @@ from .call_slots import CallSlots, SlottedProcess, Turns
 from .progress import Progress
 
 NOT_INSTALLED = "not installed"
-# Backends share the processors: threads of one that wait for work sleep, where by default they
-# would take a third of its time from the others.
-_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 # Bytes for each worker from which on it keeps what it frees for its next call.
 _AMPLE = 1 << 30
 # Memory is short when more than this share of it is taken: a call of 10⁷ elements takes a GiB. A
@@ -216,7 +214,7 @@ class Processes:
 
     def _process_of(self, spec: BackendSpec) -> BackendProcess:
         limit = self._time_limit * (COMPILING if spec.compiles else 1)
-        environment = _PATIENT | self._heap | ({} if spec.host else _remembering())
+        environment = ASLEEP | self._heap | ({} if spec.host else _remembering())
         return BackendProcess(spec, time_limit=limit, environment=environment)
 
     def release(self, backend: str) -> None:

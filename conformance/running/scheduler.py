@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from bce_conformance.backends.heap import keep_freed_memory
+from bce_conformance.backends.idle_threads import sleep_when_idle
 from bce_conformance.reference import has_fast_path
 from bce_conformance.results.cells import Cell, Place
 
@@ -116,6 +117,7 @@ class Scheduler(Cells):
     """
 
     def __init__(self, matrix: Matrix, checks: Sequence[Check]) -> None:
+        sleep_when_idle()
         # Checks come to import it, and under pytest's rewriting of assertions CPython 3.11 fails at
         # times to parse a module in one of several threads (AST constructor recursion depth).
         if has_fast_path():

@@ -40,6 +40,7 @@ _MOST_APART = 1 << 12  # elements that a sum may have beyond the fast path
 
 Columns = tuple[NDArray[np.float64], ...]
 Form = tuple[float, float, float, float, float]
+Known = dict[tuple[int, int], Rounded | None]  # by a sum and its slack
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,14 @@ def _sums(problem: Problem) -> FastOutcome:
     order, starts = _ordered(problem.groups, size)
     arguments = _arguments(problem)
     rounded: list[Rounded | None] = []
+    known: Known = {}
     for first in range(0, size, _SLAB):
-        rounded += _slab(problem, arguments, order, starts[first : first + _SLAB + 1])
+        rounded += _slab(problem, arguments, order, starts[first : first + _SLAB + 1], known)
     undecided = np.array([r is None for r in rounded], np.bool_)
-    known = [Rounded(nan, nan, 0) if r is None else r for r in rounded]
+    decided = [Rounded(nan, nan, 0) if r is None else r for r in rounded]
     outcome = Outcome(
-        np.array([r.nearest for r in known], np.float64),
-        np.array([r.offset for r in known], np.float64),
+        np.array([r.nearest for r in decided], np.float64),
+        np.array([r.offset for r in decided], np.float64),
         np.where(undecided, -1, PRECISION).astype(np.int32),
     )
     return FastOutcome(outcome, undecided)
@@ -118,9 +120,12 @@ def _ordered(groups: Int64, size: int) -> tuple[Int64, Int64]:
 
 
 def _slab(
-    problem: Problem, arguments: tuple[Any, ...], order: Int64, starts: Int64
+    problem: Problem, arguments: tuple[Any, ...], order: Int64, starts: Int64, known: Known
 ) -> list[Rounded | None]:
-    """Add up and round some consecutive results; ``starts`` has one entry more than there are."""
+    """Add up and round some consecutive results; ``starts`` has one entry more than there are.
+
+    Equal sums are rounded once: ``known`` has those of this problem.
+    """
     pieces = -(-np.diff(starts) // _TASK)
     owners = np.repeat(np.arange(pieces.size), pieces)
     within = np.arange(owners.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -137,7 +142,13 @@ def _slab(
         if any_apart:
             members = order[first:last] if order.size else np.arange(first, last)
             apart = members[left_out[members]]
-        rounded.append(_round_sum(problem, totals[group], slacks[group], apart, last - first))
+        if apart.size or first == last:
+            rounded.append(_round_sum(problem, totals[group], slacks[group], apart, last - first))
+            continue
+        key = totals[group], slacks[group]
+        if key not in known:
+            known[key] = _round_sum(problem, *key, apart, last - first)
+        rounded.append(known[key])
     return rounded
 
 

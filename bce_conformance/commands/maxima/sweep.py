@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bce_conformance.backends import BackendProcess, BackendSpec, installed, not_installed
+from bce_conformance.backends.idle_threads import ASLEEP, sleep_when_idle
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import similar
 from bce_conformance.commands.options import (
@@ -48,8 +49,6 @@ from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter, status_table
 
 FOLDER = Path("reports/sweep")
-# So that threads of the backend which wait take no time from the truth, and memory goes back.
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
@@ -160,11 +159,12 @@ def _engine(
         SweepError: the backend does not start.
     """
     if not scheduler:
-        with BackendProcess(spec, time_limit=time_limit, environment=_ENVIRONMENT) as process:
+        sleep_when_idle()  # the truth's threads and the backend's share the processors
+        with BackendProcess(spec, time_limit=time_limit, environment=ASLEEP) as process:
             yield Local(process)
         return
     with client_of(scheduler, wait, share_processors=True) as client:
-        cluster = Cluster(client, spec, time_limit, _ENVIRONMENT, wanted, limit=wait)
+        cluster = Cluster(client, spec, time_limit, ASLEEP, wanted, limit=wait)
         with closing(cluster):
             yield cluster
 

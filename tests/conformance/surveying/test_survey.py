@@ -209,3 +209,29 @@ def test_what_threads_often_spoil_is_judged_and_what_they_seldom_do_is_told() ->
     assert "differ in the second call" in seldom.by_chance[0]
     assert not any(call.repeated for call in seldom.calls)
     assert min(call.judgement.least for call in seldom.calls) is Level.AAA
+
+
+class Spoilt(Right):
+    """Crashes in calls by themselves after such in several threads, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(lambda levels, right: None)
+        self.left = times
+        self.met = False
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        self.met |= call.repetition == "at once"
+        if self.met and call.repetition == "once" and self.left:
+            self.left -= 1
+            return Failure("crashed", "SIGABRT")
+        return super().evaluate(call)
+
+
+def test_a_call_that_crashes_once_after_threads_is_told_and_the_next_is_compared() -> None:
+    rows = [row for row in SMALL if row["repetition"] == "at once"][:4]
+    seldom = surveyor(Spoilt(1), rows).made()
+    assert seldom.by_chance == ["the second call crashed: SIGABRT"]
+    assert not any(call.repeated for call in seldom.calls)
+    often = surveyor(Spoilt(100), rows).made()
+    assert not often.by_chance
+    assert {call.repeated for call in often.calls} == {"the second call crashed: SIGABRT"}
