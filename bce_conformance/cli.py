@@ -58,6 +58,8 @@ def main() -> None:
     write_all_characters()
     try:
         app(prog_name="bce-conformance")  # by whatever name it is run
+    except KeyboardInterrupt:  # before a command took care of it
+        sys.exit(Exit.INTERRUPTED)
     except Exception:
         errors.print_exception()
         sys.exit(Exit.SUITE_FAILED)

@@ -326,11 +326,13 @@ def state_of(cell: Cell | None) -> Text:
 
 
 def _verdict(comparison: Comparison) -> Text:
-    moves = comparison.moves
+    moves = [move for move in comparison.moves if move.before and move.after]
+    alone = len(comparison.moves) - len(moves)
     better = sum(move.better is True for move in moves)
     worse = comparison.worse
     text = Text(f"{len(moves)} cells moved: ")
     text.append(f"{worse} worse", style="bold red" if worse else "")
     text.append(f", {better} better, {len(moves) - worse - better} other; ")
     text.append(f"{comparison.unmoved} did not move")
+    text.append(f"; {alone} in one of the runs only" if alone else "")
     return text

@@ -15,6 +15,7 @@ from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Defect, Results
 
 from .grid import UNMEASURED
+from .tasks import tasks
 
 _DONE = {"crashed": "crashes", "timeout": "times out", "fails": "fails"}
 
@@ -83,8 +84,9 @@ def worst_input(cell: Cell) -> str:
 def findings(results: Results) -> dict[str, list[Finding]]:
     """The findings of each backend that has cells, the worst first.
 
-    What is neither known nor expected comes first: nobody has judged its harm yet. Then a finding
-    is worse by the harm of its defect, its verdict, its number of cells, its largest error.
+    What is neither known nor expected comes first, for nobody has judged its harm yet: of these,
+    what the first of the tasks rest on. Then a finding is worse by the harm of its defect, its
+    verdict, its number of cells, its largest error.
     """
     texts = {requirement.id: requirement.text for requirement in results.requirements}
     known = {defect.id: defect for defect in results.defects}
@@ -129,11 +131,22 @@ def _badness(cell: Cell) -> tuple[int, float]:
     return VERDICTS.index(cell.verdict), _error(cell)
 
 
-def _rank(finding: Finding) -> tuple[bool, int, int, int, float]:
+def _rank(finding: Finding) -> tuple[bool, int, int, int, int, float]:
     verdict, error = _badness(finding.worst)
     unknown = finding.defect is None and any(not cell.expected for cell in finding.cells)
     harm = finding.defect.harm.score if finding.defect else 0
-    return unknown, harm, verdict, len(finding.cells), error
+    usual = max(map(_usualness, finding.cells)) if unknown else 0
+    return unknown, harm, usual, verdict, len(finding.cells), error
+
+
+def _usualness(cell: Cell) -> int:
+    """How early a task comes that rests on a cell; 0 where none does."""
+    resting = (
+        len(tasks()) - number
+        for number, task in enumerate(tasks())
+        if cell.requirement in task.requirements and cell.dtype in task.dtypes
+    )
+    return next(resting, 0)
 
 
 def _error(cell: Cell) -> float:

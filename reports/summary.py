@@ -20,9 +20,10 @@ from rich.text import Text
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reports.pages.unmeasured import lacks
 from bce_conformance.results.cells import LEVELS, VERDICTS, Cell
+from bce_conformance.results.files import USUAL_FOLDER
 from bce_conformance.results.model import BackendEntry, Results
 
-from .findings import Finding, findings
+from .findings import findings
 from .grid import Square, families, grid
 from .standing import STALE, WORSE, counted, moved, standing, unexpected
 from .timings import summary_line
@@ -68,7 +69,7 @@ def summary(results: Results, folder: Path | None = None) -> RenderableType:
     """
     parts: list[RenderableType] = []
     if results.cells:
-        parts += [*grid_lines(results), Text(), *_finding_lines(results), Text()]
+        parts += [*grid_lines(results), Text(), *_finding_lines(results, folder), Text()]
     if results.timings:
         parts += _wrapped(summary_line(results.timings).plain, "")
     return Group(*parts, closing(results, folder))
@@ -183,7 +184,7 @@ def _legend(squares: list[Square]) -> str:
 # --- findings ----------------------------------------------------------------------------------
 
 
-def _finding_lines(results: Results) -> Iterator[Text]:
+def _finding_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     """The worst two findings of each backend; backends that share them share the lines."""
     found = findings(results)
     ids = [backend.id for backend in results.backends if backend.id in found]
@@ -202,17 +203,19 @@ def _finding_lines(results: Results) -> Iterator[Text]:
         title += f" ({', '.join(alike)} alike)" if alike else ""
         yield from _wrapped(title, "", style="bold")
         for finding in found[first][:number]:
-            yield from _lines_of(finding)
+            yield from _wrapped(finding.words, "  ")
+            yield Text(f"    {reproduce(finding.worst, folder)}", style="dim")
 
 
-def _lines_of(finding: Finding) -> Iterator[Text]:
-    yield from _wrapped(finding.words, "  ")
-    yield Text(f"    {reproduce(finding.worst)}", style="dim")
+def reproduce(cell: Cell, folder: Path | None = None) -> str:
+    """The command that shows a cell again, with its ``explain`` line where it has one.
 
-
-def reproduce(cell: Cell) -> str:
-    """The command that shows a cell again, with its ``explain`` line where it has one."""
-    return shlex.join(["bce-conformance", "reproduce", cell.id])
+    Args:
+        cell: which.
+        folder: of its run, from which the command takes tier and seed; None where it is not known.
+    """
+    its_run = ["--out", str(folder)] if folder not in (None, USUAL_FOLDER) else []
+    return shlex.join(["bce-conformance", "reproduce", cell.id, *its_run])
 
 
 def _wrapped(text: str, indent: str, style: str = "", *, whole: bool = False) -> Iterator[Text]:
@@ -275,7 +278,7 @@ def next_command(results: Results, folder: Path | None = None) -> str:
         return _run_again(results, "--resume")
     worse = unexpected(results.cells)
     if worse:
-        return reproduce(worse[0]) + _claims(results)
+        return reproduce(worse[0], folder) + _claims(results)
     if STALE in standings and results.run.tier != "quick":
         return f"bce-conformance ledger update{_argument(folder)}"
     tiers = list(TIERS)

@@ -140,7 +140,7 @@ def _of_run(path: Path, backends: list[str]) -> Iterator[dict[str, Any]]:
     for worst, group in distinct(found):
         chosen = {n: one for n, one in group.items() if not backends or n in backends}
         if chosen:
-            yield finding(worst, chosen)
+            yield finding(worst, chosen, path)
 
 
 def _lines(entry: Mapping[str, Any]) -> Iterator[str]:

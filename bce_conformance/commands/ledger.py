@@ -86,7 +86,10 @@ def ledger_update(
     tier = _tier(measured)
     backends = {backend.id: backend for backend in measured.backends}
     if tier not in MADE_WITH and not all(resolve(backend).on_request for backend in backends):
-        misuse(f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}")
+        misuse(
+            f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}: "
+            f"measure these backends with `run --tier {MADE_WITH[0]} --out FOLDER`, and give that"
+        )
     found = [
         Found(
             cell.place,

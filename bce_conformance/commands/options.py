@@ -12,8 +12,9 @@ from bce_conformance.backends import BackendSpec, builtin_backends, entry_point_
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.ledger.claims import Claims, claimed
 from bce_conformance.conformance.specification import requirements
+from bce_conformance.results.files import USUAL_FOLDER
 
-OUT = Path("reports/out")
+OUT = USUAL_FOLDER
 
 
 def backend_ids(incomplete: str) -> list[str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.backends import DTYPES, resolve
-from bce_conformance.backends.names import meant, nearest
+from bce_conformance.backends.names import meant, nearest, similar
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
@@ -60,7 +60,12 @@ def reproduce(
     is worse than the ledger says.
     """
     place = _place(cell)
+    if out != OUT and not (out / "results.json").exists():
+        misuse(f"--out is {out}, which has no results.json{similar(out)}; give the folder of a run")
     before, its_tier, its_seed = _before(place, out)
+    if before is None and out != OUT:
+        told = f"{place} is not in {out}: measured with tier default and seed 0, or those given"
+        errors.print(told, highlight=False, markup=False, soft_wrap=True)
     chosen = str(tier or its_tier), its_seed if seed is None else seed
     try:
         settings = _settings(place, *chosen, tuple(ledger), isa)

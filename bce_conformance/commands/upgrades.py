@@ -64,7 +64,8 @@ def compare(
     places of one backend are measured first: in one run, whose journal and results.json are in
     --out.
 
-    Exits 1 if a cell is worse; one that was measured and is not any more counts as worse.
+    Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse;
+    one that it did not try, as it had fewer requirements or backends, is shown and does not.
     """
     measured = [_is_measured(text) for text in (before, after)]
     if measured[0] != measured[1]:

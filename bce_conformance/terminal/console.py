@@ -64,8 +64,8 @@ class _Hook(RenderHook):
         return [_Shown(one) for one in renderables]
 
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 for _one in (console, errors):
     _one.push_render_hook(_Hook())
 

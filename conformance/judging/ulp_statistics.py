@@ -16,6 +16,7 @@ from bce_conformance.results.cells import HISTOGRAM, UlpStatistics
 _PER_OCTAVE = 64
 _INFINITE = 1100 * _PER_OCTAVE  # the interval of infinitely wrong results; float64 ends at 2¹⁰²⁴
 _ZERO = -_INFINITE  # that of exact ones
+_SCALE = 2.0**-60  # of a sum of errors near the largest number, so that it does not overflow
 _BOUNDS = [_PER_OCTAVE * int(np.log2(bound)) - _ZERO for bound in HISTOGRAM]  # ends of intervals
 
 
@@ -41,7 +42,8 @@ class ErrorStatistics:
         self._count += ulp.size if counts is None else int(counts.sum())
         self._right += _count(ulp <= 0.5, counts)
         with np.errstate(over="ignore", divide="ignore"):
-            self._sum += float((ulp if counts is None else ulp * counts).sum())
+            scaled = ulp * _SCALE
+            self._sum += float((scaled if counts is None else scaled * counts).sum())
             intervals = np.ceil(np.log2(ulp) * _PER_OCTAVE)
         self._drawn_max = max(self._drawn_max, float(ulp.max()))
         self._max = max(self._max, self._drawn_max)
@@ -62,7 +64,8 @@ class ErrorStatistics:
         """The statistics; None where there was no error to take in."""
         if not self._count:
             return None
-        mean, right = self._sum / self._count, self._right / self._count
+        mean = min(self._sum / self._count / _SCALE, self._drawn_max)  # it may be rounded above
+        right = self._right / self._count
         return UlpStatistics(self._max, self._percentile(0.99), mean, right, self._histogram())
 
     def _histogram(self) -> tuple[int, ...]:

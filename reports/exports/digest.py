@@ -6,11 +6,13 @@ results.json has every cell. This has the matrix, the counts and the findings of
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from bce_conformance.reports.findings import Finding, distinct
 from bce_conformance.reports.grid import families, grid, square
 from bce_conformance.reports.standing import moved, unexpected
+from bce_conformance.reports.summary import reproduce
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import plain
 
@@ -48,12 +50,15 @@ def digest(results: Results) -> dict[str, Any]:
     }
 
 
-def finding(worst: Finding, group: dict[str, Finding]) -> dict[str, Any]:
+def finding(
+    worst: Finding, group: dict[str, Finding], folder: Path | None = None
+) -> dict[str, Any]:
     """A finding of several backends as JSON.
 
     Args:
         worst: that of the backend in which it is worst.
         group: backend → its own.
+        folder: of the run, where the command is to name it.
 
     Returns:
         The fields of its defect, or ``title`` alone; ``evidence``: backend → words;
@@ -63,5 +68,5 @@ def finding(worst: Finding, group: dict[str, Finding]) -> dict[str, Any]:
     entry["backends"] = list(group)
     entry["evidence"] = {backend: one.evidence for backend, one in group.items()}
     first = next(iter(group.values()))
-    entry["reproduce"] = f"bce-conformance reproduce {first.worst.id}"
+    entry["reproduce"] = reproduce(first.worst, folder)
     return entry

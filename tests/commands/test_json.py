@@ -22,7 +22,7 @@ COMMANDS = {
     "findings": ("findings", "--backend=optax"),
     "findings RUN": ("findings", "one"),
     "sweep": SWEPT,
-    "sweep --status": (*SWEPT, "--status"),
+    "sweep BACKEND --status": (*SWEPT, "--status"),
 }
 WRONG = {
     "backends": ("backends", "torch"),

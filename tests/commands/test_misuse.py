@@ -1,7 +1,10 @@
 """What users do wrong is answered in words: the argument, what is wrong, and what to do."""
 
 import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ FILES = {
 WRONG = {
     "run --out=a_file": "--out a_file cannot be written: File exists; choose another folder",
     "run --seed=abc": "Invalid value for '--seed'",
+    "reproduce VAL-2/native/cpu/float32 --out=nowhere": "nowhere, which has no results.json",
     "run --time-limit=0": "time_limit is 0.0; it must be positive",
     "run --quiet --verbose": "exclude each other: give one of them",
     "run --memory=-1GiB": "accepted is a positive number with one of the units",
@@ -83,3 +87,14 @@ def test_a_backend_that_is_not_installed_is_told_with_what_to_do(
     done = CliRunner().invoke(app, [command, "torch"], env={"COLUMNS": "300", "NO_COLOR": "1"})
     assert done.exit_code == 2
     assert "backend torch is not installed: pip install 'bce-conformance[" in done.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8])
+def test_an_interruption_while_it_is_imported_prints_nothing(seconds: float) -> None:
+    command = [sys.executable, "-m", "bce_conformance", "explain", "native", "--logit=0"]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(seconds)
+    started.send_signal(signal.SIGINT)
+    output, errors = started.communicate(timeout=60)
+    assert (started.returncode, output) == (130, b"")
+    assert b"Traceback" not in errors

@@ -93,3 +93,12 @@ def test_a_cell_is_named_in_one_word_and_found_by_it(backend: str) -> None:
 def test_what_is_no_cell_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted is requirement/backend/device/dtype"):
         Place.parse(text)
+
+
+def test_a_cell_that_the_run_lacks_is_measured_and_that_is_said(tmp_path: Path) -> None:
+    chosen = ("--backend=impaired:Right", "--dtype=float32", "--tier=quick", "--out=one")
+    assert command(tmp_path, "run", *chosen, "--requirement=VAL-1")[0] == 0
+    cell = "VAL-2/impaired:Right/cpu/float32"
+    code, _, errors = command(tmp_path, "reproduce", cell, "--out=one", "--tier=quick")
+    assert code == 0
+    assert f"{cell} is not in one: measured with tier default and seed 0, or those given" in errors

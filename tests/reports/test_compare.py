@@ -66,7 +66,7 @@ def test_every_kind_of_move_is_found(document: Document) -> None:
     }
     assert comparison.unmoved == len(document["cells"]) - 5
     text = _text(comparison)
-    assert "5 cells moved: 2 worse, 1 better, 2 other" in text
+    assert "3 cells moved: 2 worse, 1 better, 0 other; 475 did not move; 2 in one" in text
     assert "disappeared" in text
     for_programs = json.loads(json.dumps(compared(comparison), allow_nan=False))
     assert (for_programs["worse"], for_programs["unmoved"]) == (2, comparison.unmoved)

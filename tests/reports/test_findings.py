@@ -138,3 +138,23 @@ def test_long_words_stay_within_80_columns(known: Document, tmp_path: Path) -> N
         prose = [line for line in text.splitlines() if "bce-conformance" not in line]
         assert word in "".join("".join(prose).split())
         assert max(map(len, prose)) <= 80
+
+
+def test_of_what_nobody_has_judged_the_usual_comes_first(known: Document) -> None:
+    torch = [c for c in known["cells"] if (c["backend"], c["dtype"]) == ("torch", "float32")]
+    own = {"expected": False, "defects": [], "reason": ""}
+    unusual = next(cell for cell in torch if cell["requirement"].startswith("INF-"))
+    unusual |= own | {"verdict": "fails"}
+    usual = next(cell for cell in torch if cell["requirement"] == "GRAD-3")
+    usual |= own | {"verdict": "A"}
+    first, second, *_ = findings(from_document(known))["torch"]
+    assert [one.worst.verdict for one in (first, second)] == ["A", "fails"]
+    assert first.worst.requirement == "GRAD-3"
+
+
+def test_a_listed_command_names_the_folder_of_its_run(known: Document, tmp_path: Path) -> None:
+    writing.write(from_document(known), tmp_path / "results.json")
+    entries = json.loads(
+        CliRunner().invoke(app, ["findings", "list", str(tmp_path), "--json"]).stdout
+    )
+    assert all(f" --out {tmp_path}" in entry["reproduce"] for entry in entries)

@@ -71,7 +71,7 @@ def test_summary_names_what_is_worse_and_absent_backends(document: Document) -> 
     assert "VAL-1/paddle/cpu/float64: expected AA, found timeout\n" in text
     assert "GRAD-3/paddle/cpu/float64: expected AA, found timeout\n" in text
     assert text.rstrip().splitlines()[-1] == (
-        "next: bce-conformance reproduce VAL-1/paddle/cpu/float64"
+        "next: bce-conformance reproduce VAL-1/paddle/cpu/float64 --out out"
     )
     assert re.search(r"^torch:compile +not installed$", text, re.MULTILINE)
     assert "480 cells" in text

@@ -90,3 +90,10 @@ def test_the_histogram_ends_with_the_largest_error() -> None:
     infinite = of([0.0, np.inf]).summary()
     assert infinite is not None
     assert infinite.histogram == (1, *[0] * 10, 1)
+
+
+def test_a_mean_of_the_largest_errors_is_none_larger() -> None:
+    largest = np.finfo(float).max
+    found = of([largest] * 3).summary()
+    assert found is not None
+    assert found.mean == largest
