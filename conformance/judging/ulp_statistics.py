@@ -82,7 +82,8 @@ class ErrorStatistics:
         number = int(np.argmax(reached)) + _ZERO
         if number in (_ZERO, _INFINITE):
             return 0.0 if number == _ZERO else float("inf")
-        return float(min(np.exp2(number / _PER_OCTAVE), self._drawn_max))
+        with np.errstate(over="ignore"):  # the edge of the last interval
+            return float(min(np.exp2(number / _PER_OCTAVE), self._drawn_max))
 
 
 def _count(chosen: NDArray[np.bool_], counts: NDArray[np.int64] | None) -> int:
