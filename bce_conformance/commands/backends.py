@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Column, Table
 
 from bce_conformance.backends import (
@@ -15,27 +18,43 @@ from bce_conformance.backends import (
     builtin_backends,
     entry_point_backends,
     installed,
+    resolve,
 )
 from bce_conformance.backends.calls import DTYPES
 from bce_conformance.conformance.judging import flush_probe
 from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
-from bce_conformance.terminal.console import console, errors, print_json
+from bce_conformance.terminal.console import console, errors, misuse, print_json
 
-from .options import AsJson
+from .options import AsJson, backend_ids
 
 
-def backends(as_json: AsJson = False) -> None:
-    """List the backends and what each offers.
+def backends(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BACKEND]...", autocompletion=backend_ids, show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the backends, or those named, and what each offers.
 
     Of each whether it is installed, its version, devices and formats, what its adapter composes of
     other operations, what it does with subnormal numbers, and its instruction set.
     """
-    found = map(_described, (*builtin_backends(), *entry_point_backends()))
+    try:
+        chosen = [resolve(name) for name in names or ()]
+    except ValueError as error:
+        misuse(str(error))
+    chosen = chosen or [*builtin_backends(), *entry_point_backends()]
+    with (
+        errors.status(f"starting {len(chosen)} backends"),
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+    ):
+        found = list(threads.map(_described, chosen))
     if as_json:
-        print_json(list(found))
-        return
-    print_listed(list(found))
+        print_json(found)
+    else:
+        print_listed(found)
 
 
 def print_listed(found: list[dict[str, Any]]) -> None:
@@ -86,7 +105,7 @@ def _described(spec: BackendSpec) -> dict[str, Any]:
     """What a backend says of itself, or in ``status`` why it does not."""
     if not installed(spec):
         return {"id": spec.id, "status": NOT_INSTALLED}
-    with errors.status(f"starting {spec.id}"), BackendProcess(spec) as process:
+    with BackendProcess(spec) as process:
         info = process.info()
         if not isinstance(info, BackendInfo):
             return {"id": spec.id, "status": str(info)}

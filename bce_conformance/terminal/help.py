@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "bench": ("--backend native --backend torch --size 1000000", "--rounds 20 --real-time"),
     "warmup": ("",),
-    "backends": ("", "--json"),
+    "backends": ("", "torch jax", "--json"),
     "explain": (
         "torch jax --logit 20 --target 1 --quantity grad_logits",
         "jax --logit=-0x1.8p+4 --target 0 --dtype bfloat16",

@@ -25,7 +25,7 @@ COMMANDS = {
     "sweep BACKEND --status": (*SWEPT, "--status"),
 }
 WRONG = {
-    "backends": ("backends", "torch"),
+    "backends": ("backends", "torhc"),
     "explain": ("explain", "torhc", "--logit=0", "--target=1"),
     "compare": ("compare", "one", "nothing.json"),
     "bench": ("bench", "--backend=torhc"),
