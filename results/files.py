@@ -13,6 +13,7 @@ from pathlib import Path
 
 USUAL_FOLDER = Path("reports/out")
 """Where a run goes that is given no other folder."""
+
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:Infinity|[0-9][0-9.eE+-]*)|NaN')
 _KINDS = {
     stat.S_IFIFO: "is a pipe",

@@ -22,6 +22,7 @@ from bce_conformance.backends import (
 )
 from bce_conformance.backends.calls import DTYPES
 from bce_conformance.conformance.judging import flush_probe
+from bce_conformance.conformance.memory import most_workers, usable
 from bce_conformance.conformance.running.processes import NOT_INSTALLED
 from bce_conformance.reference import format_of
 from bce_conformance.terminal.console import console, errors, misuse, print_json
@@ -46,9 +47,10 @@ def backends(
     except ValueError as error:
         misuse(str(error))
     chosen = chosen or [*builtin_backends(), *entry_point_backends()]
+    at_once = min(os.cpu_count() or 1, most_workers(usable(), own=0))
     with (
         errors.status(f"starting {len(chosen)} backends"),
-        ThreadPoolExecutor(os.cpu_count()) as threads,
+        ThreadPoolExecutor(at_once) as threads,
     ):
         found = list(threads.map(_described, chosen))
     if as_json:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bce_conformance.backends import DTYPES, resolve
-from bce_conformance.backends.names import meant, nearest, similar
+from bce_conformance.backends.names import meant, nearest
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
@@ -60,8 +60,6 @@ def reproduce(
     is worse than the ledger says.
     """
     place = _place(cell)
-    if out != OUT and not (out / "results.json").exists():
-        misuse(f"--out is {out}, which has no results.json{similar(out)}; give the folder of a run")
     before, its_tier, its_seed = _before(place, out)
     if before is None and out != OUT:
         told = f"{place} is not in {out}: measured with tier default and seed 0, or those given"
@@ -105,8 +103,11 @@ def _place(text: str) -> Place:
 
 
 def _before(place: Place, folder: Path) -> tuple[Cell | None, str, int]:
-    """The cell as the run in a folder has it, if it has, with the tier and the seed to measure."""
-    if (folder / "results.json").exists():
+    """The cell as the run in a folder has it, if it has, with the tier and the seed to measure.
+
+    There need not be a run in the usual folder.
+    """
+    if folder != OUT or (folder / "results.json").exists():
         found = read(folder)
         for cell in found.cells:
             if cell.place == place:

@@ -16,7 +16,8 @@ from pathlib import Path
 from bce_conformance.conformance.covering.combinations import Space
 from bce_conformance.conformance.covering.files import read, write
 
-from .factors import FACTORS
+from .costly import GIVEN
+from .factors import ABSENT, FACTORS
 from .rules import ARRAYS, combination, space
 
 
@@ -47,13 +48,12 @@ class Part:
     @cache  # noqa: B019 - a part lives as long as the program
     def space(self) -> Space:
         """The part as a space of its own, for a generator of covering arrays."""
+        kept = self._kept()
         renumbered = {
-            (f, old): (f, new)
-            for f, ours in enumerate(self._kept())
-            for new, old in enumerate(ours)
+            (f, old): (f, new) for f, ours in enumerate(kept) for new, old in enumerate(ours)
         }
         return Space(
-            tuple(len(ours) for ours in self._kept()),
+            tuple(len(ours) for ours in kept),
             frozenset(
                 (renumbered[one], renumbered[other])
                 for one, other in space().forbidden
@@ -80,18 +80,12 @@ class Part:
         return tuple({**combination(row), "dtype": dtype} for row in numbers)
 
 
-_WEIGHT_GIVEN = {
-    "format": ("absent", "same"),
-    "layout": ("absent", "C"),
-    "": ("absent", "moderate"),
-}
-
-
 def _weights(**shapes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """The levels of the factors about weights that have some shapes, and else are plain."""
-    found = {f"{operand} shape": names for operand, names in shapes.items()}
-    for operand in shapes:
-        found |= {f"{operand} {what}".strip(): names for what, names in _WEIGHT_GIVEN.items()}
+    found: dict[str, tuple[str, ...]] = {}
+    for operand, names in shapes.items():
+        given = {f"{operand} {what}": (ABSENT, how) for what, how in GIVEN.items()}
+        found |= given | {operand: (ABSENT, "moderate"), f"{operand} shape": names}
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bce_conformance.cli import app
+from bce_conformance.terminal.console import console, errors
 
 ONE = "--logit=1 --target=1"
 FILES = {
@@ -22,7 +23,9 @@ FILES = {
 WRONG = {
     "run --out=a_file": "--out a_file cannot be written: File exists; choose another folder",
     "run --seed=abc": "Invalid value for '--seed'",
-    "reproduce VAL-2/native/cpu/float32 --out=nowhere": "nowhere, which has no results.json",
+    "reproduce VAL-2/native/cpu/float32 --out=nowhere": (
+        "nowhere/results.json does not exist; bce-conformance run --out nowhere makes one"
+    ),
     "run --time-limit=0": "time_limit is 0.0; it must be positive",
     "run --quiet --verbose": "exclude each other: give one of them",
     "run --memory=-1GiB": "accepted is a positive number with one of the units",
@@ -107,3 +110,10 @@ def test_an_interruption_while_it_is_imported_prints_nothing() -> None:
     command = [sys.executable, "-c", INTERRUPTED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_names_are_printed_as_they_are() -> None:
+    for printer in (console, errors):
+        with printer.capture() as printed:
+            printer.print("./losses.py:key: does not start")
+        assert printed.get() == "./losses.py:key: does not start\n"

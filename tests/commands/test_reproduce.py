@@ -102,3 +102,7 @@ def test_a_cell_that_the_run_lacks_is_measured_and_that_is_said(tmp_path: Path) 
     code, _, errors = command(tmp_path, "reproduce", cell, "--out=one", "--tier=quick")
     assert code == 0
     assert f"{cell} is not in one: measured with tier default and seed 0, or those given" in errors
+    code, output, errors = command(
+        tmp_path, "reproduce", "VAL-1/impaired:Right/cpu/float32", "--out=one/results.json"
+    )
+    assert (code, output.splitlines()[-1]) == (0, "the same verdict as in one/results.json"), errors

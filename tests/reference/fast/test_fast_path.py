@@ -7,6 +7,7 @@ import pytest
 from flint import arb, ctx
 
 from bce_conformance.reference import FORMATS, ground_truth
+from bce_conformance.reference.fast import fast_path
 from bce_conformance.reference.fast.functions import (
     FUNCTION_ERROR,
     bell_or_square,
@@ -223,3 +224,29 @@ def test_tiny_logits_at_a_half_are_decided(name):
     assert not fast.undecided.any()
     assert_same(fast, ground_truth(x, y, **options, method="certified"), (x,))
     assert (fast.offset != 0).all()
+
+
+def test_equal_sums_are_rounded_once_and_others_by_themselves(monkeypatch):
+    """Sums of one slack that differ; 4,096 of them are added up at a time."""
+    rounded = []
+    original = fast_path._round_sum
+
+    def counted(problem, value, *others):
+        rounded.append(value)
+        return original(problem, value, *others)
+
+    monkeypatch.setattr(fast_path, "_round_sum", counted)
+    number = np.arange(5_000)
+    logits = np.stack([1000.0 * (1 + number % 3), np.full(5_000, 0.3)], axis=1)
+    cotangent = np.where(number % 2, 1.0, -1.0)[:, None] * np.ones(2)
+    arrays = logits, np.zeros_like(logits), np.ones((5_000, 1)), cotangent
+
+    def exact(method, size):
+        x, y, w, c = (array[:size] for array in arrays)
+        return ground_truth(
+            x, y, w, quantity="grad_weight", cotangent=c, dtype="float64", method=method
+        ).nearest
+
+    of_each = exact("certified", 6)
+    np.testing.assert_array_equal(exact("fast", 5_000), np.resize(of_each, (5_000, 1)))
+    assert len(rounded) == len(set(of_each.ravel())) == 6
