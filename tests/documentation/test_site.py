@@ -135,7 +135,7 @@ def test_the_search_finds_in_a_page_from_a_file(site: Path, the_browser: Any) ->
     page.focus("input[name=query]")
     page.keyboard.type("witness")
     found = page.locator(".md-search-result__item h1")
-    found.first.wait_for(state="attached", timeout=20_000)
+    found.first.wait_for(state="attached", timeout=120_000)
     assert "Glossary" in found.all_text_contents()
     assert errors == []
     page.close()

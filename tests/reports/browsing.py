@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY = "document.documentElement.dataset.ready === ''"
+# Seconds that a page may take where every core is busy with other tests.
+PATIENCE = 120
 
 # What the scripts of the tests work with.
-TOOLS = """
+TOOLS = f"""
+const patience = {PATIENCE} * 1000;
+""" + """
 const tick = () => new Promise((go) => setTimeout(go, 60));
 const until = async (holds) => {
-  for (let turn = 0; turn < 200 && !holds(); turn++) await tick();
+  const end = performance.now() + patience;
+  while (!holds() && performance.now() < end) await tick();
 };
 const all = (what) => [...document.querySelectorAll(what)];
 const drawn = async () => {
@@ -52,6 +57,7 @@ class Reader:
     def __init__(self, browser: Browser, folder: Path) -> None:
         self._browser = browser
         self._folder = folder
+        self._contexts: list[BrowserContext] = []
         self.console: list[str] = []
         self.requests: list[str] = []
 
@@ -60,19 +66,27 @@ class Reader:
         path = self._folder / "report.html"
         path.write_text(text, encoding="utf-8")
         options = {"viewport": {"width": 1400, "height": 1000}, **options}
-        page = self._browser.new_context(**options).new_page()
-        page.set_default_timeout(20_000)
+        context = self._browser.new_context(**options)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("console", lambda message: self.console.append(message.text))
         page.on("pageerror", lambda error: self.console.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(f"{path.as_uri()}{fragment}")
         if wait:
-            page.wait_for_function(READY)
+            # Asked in turns of its own: a tab that draws nothing calls for no frames.
+            page.wait_for_function(READY, polling=50)
         return page
 
     def open(self, text: str, script: str = "return null", fragment: str = "") -> Any:
         """Open the page and run ``script``, the body of an async function."""
         return act(self.page(text, fragment), script)
+
+    def close(self) -> None:
+        """Close every tab: one that stays open goes on working beside the next test."""
+        for context in self._contexts:
+            context.close()
 
 
 def act(page: Page, script: str) -> Any:

@@ -1,7 +1,7 @@
 """A realistic results document, made without a framework: what the tests of reports/ render."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -260,5 +260,7 @@ def known(document: Document) -> Document:
 
 
 @pytest.fixture
-def browser(the_browser: Browser, tmp_path: Path) -> Reader:
-    return Reader(the_browser, tmp_path)
+def browser(the_browser: Browser, tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(the_browser, tmp_path)
+    yield reader
+    reader.close()
