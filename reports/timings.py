@@ -26,7 +26,7 @@ Spec = dict[str, Any]
 CHARTED = ("sizes", "formats")
 """Groups that compare backends with each other; the others compare one with itself."""
 
-VERDICT_STYLES = {"met": "green", "missed": "bold red", "not measured": "dim"}
+VERDICT_STYLES = {"met": "green", "missed": "bold red"}
 _PANEL_WIDTH = 250
 
 
@@ -184,14 +184,17 @@ def brief(figure: float) -> str:
 
 
 def goals_table(goals: Sequence[JudgedGoal]) -> Table:
-    """The goals of the native implementation, one a line."""
+    """The goals of the native implementation that were measured, one a line, and how many not."""
     table = Table(title="goals of the native implementation", title_style="dim")
+    measured = [(goal, goal.figure) for goal in goals if goal.figure is not None]
+    if len(measured) < len(goals):
+        table.caption = f"{len(goals) - len(measured)} more were not measured: goals.json has them"
     for name in ("goal", "bound", "figure", "verdict"):
         table.add_column(name, overflow="fold")
-    for goal in goals:
-        figure = "–" if goal.figure is None else f"{goal.figure:.3g}"
+    for goal, figure in measured:
         verdict = Text(goal.verdict, style=VERDICT_STYLES[goal.verdict])
-        table.add_row(goal.goal, f"{'≤' if goal.at_most else '≥'} {goal.bound:g}", figure, verdict)
+        bound = f"{'≤' if goal.at_most else '≥'} {goal.bound:g}"
+        table.add_row(goal.goal, bound, f"{figure:.3g}", verdict)
     return table
 
 

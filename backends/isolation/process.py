@@ -36,6 +36,8 @@ TIME_LIMIT = 30.0
 _PATIENCE = 10  # how much longer than its limit a call may take where others keep it waiting
 _SHORT = 0.02  # of the limit: a shorter wait is none
 START_LIMIT = 900.0  # the native kernels compile for minutes on a busy machine, once
+# A user's function is called to describe it, and may hang: that it may take less long.
+FUNCTION_START_LIMIT = 60.0
 # A backend that could not start this often in a row is not tried again; one that something else
 # killed each time, as the system does where memory is short, is tried more often.
 START_ATTEMPTS = 2
@@ -62,7 +64,7 @@ class BackendProcess:
         spec: which backend, from ``resolve``.
         time_limit: seconds a call may take.
         start_limit: seconds that starting the interpreter, importing the framework and describing
-            it may take.
+            it may take; for a user's function ten times ``time_limit``, if that is less.
         environment: variables that the worker gets before it loads the framework, unless this
             process has them.
     """
@@ -79,6 +81,9 @@ class BackendProcess:
         self._environment = environment or {}
         self._time_limit = time_limit
         self._start_limit = start_limit
+        if spec.function:
+            longer = max(_PATIENCE * time_limit, FUNCTION_START_LIMIT)
+            self._start_limit = min(start_limit, longer)
         self._group: Any = None
         self._channel: Any = None
         self._pid: int | None = None

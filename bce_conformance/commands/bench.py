@@ -33,6 +33,7 @@ from bce_conformance.terminal.console import (
     read,
     require_writable,
 )
+from bce_conformance.terminal.waiting import announce
 from bce_conformance.timing import goals, outcome
 from bce_conformance.timing.plan import SIZES, groups
 from bce_conformance.timing.session import Session
@@ -140,6 +141,7 @@ def _specs(names: list[str]) -> list[BackendSpec]:
     for spec in specs:
         if not installed(spec):
             misuse(not_installed(spec))
+    announce(specs)
     return specs
 
 

@@ -41,7 +41,7 @@ def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in paths if path.is_file() and not path.is_symlink())
 
 
-@cache_app.command("clear", cls=Command)
+@cache_app.command("clear", cls=Command, short_help="Delete all truths and all compiled code.")
 def cache_clear(
     environments: Annotated[
         bool, typer.Option("--environments", help=f"delete {OTHERS['environments']}, too")

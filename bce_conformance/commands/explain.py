@@ -11,19 +11,23 @@ from typing import Annotated, Any
 
 import typer
 
+from bce_conformance.backends import resolve
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
 from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall
+from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import meant, meant_device, similar
 from bce_conformance.conformance.run import Exit
-from bce_conformance.conformance.surveying.explain import document
+from bce_conformance.conformance.surveying.explain import Explanation, document
 from bce_conformance.conformance.surveying.explain import explain as explained
 from bce_conformance.results.files import read_text
 from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
+from bce_conformance.terminal.waiting import announce, told_after
 
-from .options import AsJson, DtypeName, backend_ids
+from .options import AsJson, DtypeName, TimeLimit, backend_ids
 
-DIGITS = 30
+PATIENCE = 5.0
+"""Seconds after which it is told what is waited for."""
 
 
 class QuantityName(StrEnum):
@@ -96,6 +100,7 @@ def explain(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …")] = None,
     backend: AsBackends = [],  # noqa: B006
+    time_limit: TimeLimit = TIME_LIMIT,
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="keep the call, for --call")
     ] = None,
@@ -119,7 +124,7 @@ def explain(
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
             keep(chosen, write)
-        explanation = explained(chosen, [*backends, *backend] or ["native"])
+        explanation = _explained(chosen, [*backends, *backend] or ["native"], time_limit)
     except (ValueError, OSError) as error:
         misuse(str(error))
     if as_json:
@@ -131,6 +136,17 @@ def explain(
     if near := meant_device(chosen.device):
         errors.print(f"--device is {chosen.device!r}{near}", style="red", highlight=False)
     raise typer.Exit(Exit.UNEXPECTED)
+
+
+def _explained(call: LossCall, backends: list[str], time_limit: float) -> Explanation:
+    """What is found, and on stderr what is waited for.
+
+    Raises:
+        ValueError: a backend is unknown, not installed, or does not start.
+    """
+    announce(resolve(name) for name in backends)
+    with told_after(PATIENCE, f"waiting for {', '.join(backends)}: --time-limit {time_limit:g}"):
+        return explained(call, backends, time_limit=time_limit)
 
 
 def keep(call: LossCall, path: Path) -> None:

@@ -41,7 +41,8 @@ class ListedByDefault(TyperGroup):
 
 
 findings_app = typer.Typer(
-    help="List and export the defects of the frameworks, each once.",
+    help="List and export the defects of the frameworks, each once.\n\n"
+    "The word list may be left out; its options are those of findings list --help.",
     cls=ListedByDefault,
     rich_markup_mode=None,
 )
@@ -69,7 +70,8 @@ def list_findings(
         print_json(entries)
         return
     for entry in entries:
-        console.print("\n".join(_lines(entry)), markup=False, highlight=False, soft_wrap=True)
+        lines = [*_lines(entry), *(_mechanism(entry) if len(entries) == 1 else ()), ""]
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     noun = "finding" if len(entries) == 1 else "findings"
     console.print(f"{len(entries)} {noun}, the most harmful first", highlight=False)
 
@@ -159,7 +161,13 @@ def _lines(entry: Mapping[str, Any]) -> Iterator[str]:
     for field in ("explain", "reproduce", "link"):
         if entry.get(field):
             yield f"  {entry[field]}"
-    yield ""
+
+
+def _mechanism(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is done and what would be right; an entry of a run has its known defect's, if any."""
+    for field in ("computed", "right", "source"):
+        if entry.get(field):
+            yield from _wrapped(f"{field}: {entry[field]}")
 
 
 def _wrapped(text: str) -> list[str]:

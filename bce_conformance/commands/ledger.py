@@ -72,7 +72,7 @@ def ledger_check(
     raise typer.Exit(code)
 
 
-@ledger_app.command("update", cls=Command)
+@ledger_app.command("update", cls=Command, short_help="Enter what a run found into the ledger.")
 def ledger_update(
     folder: Annotated[Path, typer.Argument(help="folder with a results.json")] = OUT,
     ledger: Ledgers = [],  # noqa: B006

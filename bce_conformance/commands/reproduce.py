@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Results
 from bce_conformance.terminal.console import console, errors, misuse, read
 from bce_conformance.terminal.measuring import print_stop, print_suite_failure
 from bce_conformance.terminal.progress import reporter
+from bce_conformance.terminal.waiting import announce
 
 from .options import (
     OUT,
@@ -60,18 +63,19 @@ def reproduce(
     is worse than the ledger says.
     """
     place = _place(cell)
-    before, its_tier, its_seed = _before(place, out)
+    before, its_tier, its_seed, its_isa = _before(place, out)
     if before is None and out != OUT:
         told = f"{place} is not in {out}: measured with tier default and seed 0, or those given"
         errors.print(told, highlight=False, markup=False, soft_wrap=True)
     chosen = str(tier or its_tier), its_seed if seed is None else seed
     try:
-        settings = _settings(place, *chosen, tuple(ledger), isa)
+        settings = _settings(place, *chosen, tuple(ledger), isa or its_isa)
         settings = replace(settings, claims=claims_of(claims, dtypes, without))
     except ValueError as error:
         misuse(str(error))
+    announce(settings.specs())
     found = _measured(place, settings)
-    console.print(_evidence(found, *chosen))
+    console.print(_evidence(found, *chosen, settings.instruction_set))
     if " explain " in found.reproduce:  # whole, so that it can be copied
         console.print(Text(found.reproduce), soft_wrap=True)
     if before is not None and chosen == (its_tier, its_seed):
@@ -102,17 +106,25 @@ def _place(text: str) -> Place:
     return place
 
 
-def _before(place: Place, folder: Path) -> tuple[Cell | None, str, int]:
-    """The cell as the run in a folder has it, if it has, with the tier and the seed to measure.
+def _before(place: Place, folder: Path) -> tuple[Cell | None, str, int, str]:
+    """The cell as the run in a folder has it, if it has; the tier, seed and instruction set.
 
-    There need not be a run in the usual folder.
+    The instruction set is that which the run was held to, empty where it was not. There need not be
+    a run in the usual folder.
     """
     if folder != OUT or (folder / "results.json").exists():
         found = read(folder)
         for cell in found.cells:
             if cell.place == place:
-                return cell, found.run.tier, found.run.seed or 0
-    return None, str(TierName.default), 0
+                return cell, found.run.tier, found.run.seed or 0, _held_to(found)
+    return None, str(TierName.default), 0, ""
+
+
+def _held_to(found: Results) -> str:
+    """The instruction set of the ``--isa`` of a run; empty where it had none."""
+    words = [part for word in found.run.argv for part in word.split("=", 1)]
+    told = dict(itertools.pairwise(words))
+    return told.get("--isa", "")
 
 
 def _settings(place: Place, tier: str, seed: int, ledgers: tuple[Path, ...], isa: str) -> Settings:
@@ -139,12 +151,14 @@ def _measured(place: Place, settings: Settings) -> Cell:
     raise typer.Exit(code)
 
 
-def _evidence(cell: Cell, tier: str, seed: int) -> RenderableType:
+def _evidence(cell: Cell, tier: str, seed: int, instruction_set: str) -> RenderableType:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in _rows(cell, tier, seed):
         table.add_row(name, Text(text))
+    if instruction_set:
+        table.add_row("held to", f"instruction set {instruction_set}")
     return table
 
 
@@ -169,7 +183,8 @@ def _rows(cell: Cell, tier: str, seed: int) -> Iterable[tuple[str, str]]:
     if cell.worst is not None:
         for name, value in vars(cell.worst).items():
             if value is not None:
-                yield f"worst: {name}", f"{value}  ({float.fromhex(value):.17g})"
+                shown = "correctly rounded" if name == "exact" else name
+                yield f"worst: {shown}", f"{value}  ({float.fromhex(value):.17g})"
 
 
 def _compared(before: Cell, now: Cell, folder: Path) -> str:

@@ -20,6 +20,7 @@ from bce_conformance.terminal.console import errors, misuse
 from bce_conformance.terminal.measuring import measure, written
 from bce_conformance.terminal.pace import Pace
 from bce_conformance.terminal.progress import Silent, parts_line, reporter, slow_line
+from bce_conformance.terminal.waiting import announce
 
 from .options import (
     OUT,
@@ -118,6 +119,7 @@ def run(
         )
     except ValueError as error:
         misuse(str(error))
+    announce(settings.specs())
     before = written(out / "results.json")
     shown = reporter(errors, quiet=quiet, verbose=verbose)
     so_far = partial(_report_so_far, out / "report.html", shown)

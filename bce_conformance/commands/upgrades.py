@@ -18,6 +18,7 @@ from bce_conformance.results.writing import write_text
 from bce_conformance.terminal.console import console, errors, misuse, print_json, read
 from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
+from bce_conformance.terminal.waiting import announce
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
 from .options import AsJson, DeviceNames, DtypeName, TierName, backend_ids, requirement_ids
@@ -224,12 +225,8 @@ def _file_name(text: str) -> str:
 
 def _make(specs: list[BackendSpec]) -> None:
     """Make the environments of versions that are not there yet; leave where pip cannot."""
-    for spec in (spec for spec in specs if spec.release):
-        distribution = registry.distribution_of(spec)
-        if environments.is_made(distribution, spec.release):
-            continue
-        text = f"installing {distribution} {spec.release} in an environment of its own"
-        errors.print(text, markup=False, highlight=False)
+    for spec in specs:
+        announce([spec])
         try:
             registry.environment(spec)
         except (environments.EnvironmentNotMadeError, OSError) as error:

@@ -31,6 +31,7 @@ def render(call: LossCall, explanation: Explanation) -> RenderableType:
     """The call, then each quantity: exact, as each backend returned it, and how good that is."""
     parts: list[RenderableType] = []
     rows = [*_call_rows(call), *_rest(call)]
+    rows += [(name, f"version {version}") for name, version in explanation.versions.items()]
     if explanation.expected is None:
         rows += [("exact", f"none: {explanation.no_truth}"), *_raw(call, explanation)]
         return Group(_rows(rows), *_logs(explanation))

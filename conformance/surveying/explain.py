@@ -23,6 +23,7 @@ from bce_conformance.backends import (
 )
 from bce_conformance.backends.call_files.calls import encode
 from bce_conformance.backends.calls import Array, LossResult
+from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.judging.calls import (
     CallJudgement,
     Expected,
@@ -47,12 +48,14 @@ class Explanation:
         no_truth: why it has none; empty where it has.
         outcomes: backend → what it returned.
         judgements: backend → how that is judged; empty where there are no exact results.
+        versions: backend → that of its framework.
     """
 
     expected: ExpectedCall | None
     no_truth: str
     outcomes: Mapping[str, LossResult | Failure]
     judgements: Mapping[str, CallJudgement]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,15 @@ class Element:
     level: Level
 
 
-def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
+def explain(
+    call: LossCall, backends: Sequence[str], *, time_limit: float = TIME_LIMIT
+) -> Explanation:
     """Evaluate a call with backends, each in its process, and judge everything that comes back.
+
+    Args:
+        call: what is evaluated.
+        backends: their ids.
+        time_limit: seconds that each may take.
 
     Raises:
         ValueError: a backend is unknown, not installed, or does not start.
@@ -94,14 +104,16 @@ def explain(call: LossCall, backends: Sequence[str]) -> Explanation:
     except (ValueError, TypeError) as error:
         no_truth = str(error)
     outcomes: dict[str, LossResult | Failure] = {}
+    versions: dict[str, str] = {}
     for name, spec in specs.items():
-        with BackendProcess(spec) as process:
+        with BackendProcess(spec, time_limit=time_limit) as process:
             info = process.info()
             if not isinstance(info, BackendInfo):
                 raise ValueError(f"backend {name} does not start: {info.reason}")
+            versions[name] = info.version
             outcomes[name] = process.evaluate(call)
     judged = {} if expected is None else {n: judge_call(expected, o) for n, o in outcomes.items()}
-    return Explanation(expected, no_truth, outcomes, judged)
+    return Explanation(expected, no_truth, outcomes, judged, versions)
 
 
 def element(
@@ -129,26 +141,28 @@ def document(call: LossCall, explanation: Explanation) -> dict[str, Any]:
         explanation: what was found.
 
     Returns:
-        ``call`` as in a call file, ``no_truth``, and ``backends``: by backend ``failure`` or
-        ``quantities`` and ``faults``.
+        ``call`` as in a call file, ``no_truth``, and ``backends``: by backend its ``version``, and
+        ``failure`` or ``quantities`` and ``faults``.
     """
     backends: dict[str, Any] = {}
     for backend, outcome in explanation.outcomes.items():
         judgement = explanation.judgements.get(backend)
+        entry: dict[str, Any] = {"version": explanation.versions[backend]}
         if isinstance(outcome, Failure):
-            backends[backend] = {"failure": str(outcome)}
+            entry |= {"failure": str(outcome)}
         elif judgement is None or explanation.expected is None:
             shapes = {name: list(value.shape) for name, value in outcome.values.items()}
-            backends[backend] = {"shapes": shapes}
+            entry |= {"shapes": shapes}
         else:
             expected = explanation.expected.results
-            backends[backend] = {
+            entry |= {
                 "quantities": {
                     quantity: _judged(call, quantity, expected[quantity], outcome, found)
                     for quantity, found in judgement.results.items()
                 },
                 "faults": [str(fault) for fault in judgement.faults],
             }
+        backends[backend] = entry
     return {
         "call": encode(call),
         "no_truth": explanation.no_truth,

@@ -92,6 +92,13 @@ class Plan:
         """How many pairs of a target and a logit there are."""
         return sum(len(group.patterns) for group in self.groups) * (self.last - self.first)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The logits of the first and of the last bit pattern; of samples, their numbers."""
+        numbers = np.array([self.first, self.last - 1], np.uint64)
+        first, last = (numbers if self.sampled else _values(numbers, self.format)).tolist()
+        return first, last
+
     def pieces(self, group: Group) -> Iterator[Piece]:
         """The pieces of a group, in order; their bounds are multiples where the range allows."""
         single = len(group.patterns) == 1 and not self.sampled

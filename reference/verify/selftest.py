@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import frexp
 from multiprocessing import get_context
 
@@ -37,6 +38,7 @@ from .arb import Inputs, arb_ball, disagreement, plainly_right, working_bits
 from .formula import FORMULAS
 from .points import Points, adversarial_points, random_points
 
+_ARB = "truth against arb"
 _CHUNK = 2000  # points a task
 OFFSET_TOLERANCE = 2.0**-10  # what Truth.offset promises
 
@@ -171,7 +173,7 @@ def slow_against_mpmath(task: Task) -> Finding:
 
 CHECKS: dict[str, Callable[[Task], Finding]] = {
     "fast against slow": fast_against_slow,
-    "truth against arb": truth_against_arb,
+    _ARB: truth_against_arb,
     "slow against mpmath": slow_against_mpmath,
 }
 
@@ -253,8 +255,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.points < 8 or chosen.workers < 1:
         parser.error("--points is at least 8 and --workers at least 1")
-    console = Console(soft_wrap=True)
     checks = chosen.check or list(CHECKS)
+    if _ARB in checks and find_spec("flint") is None:
+        others = " ".join(f"--check {check!r}" for check in CHECKS if check != _ARB)
+        parser.error(f"{_ARB} needs python-flint: pip install python-flint, or give {others}")
+    console = Console(soft_wrap=True)
     findings = run(tasks(checks, chosen.points, chosen.seed), chosen.workers, console)
     return 1 if report(checks, findings, console) else 0
 

@@ -1,5 +1,7 @@
 """``explain`` shows any call, by its parts, as a file or inline: exact, and as returned."""
 
+import importlib
+import importlib.metadata
 import json
 import re
 from dataclasses import replace
@@ -12,12 +14,14 @@ from typer.testing import CliRunner
 
 from bce_conformance.backends.call_files.calls import dumps, loads
 from bce_conformance.backends.calls import LossCall, LossResult
+from bce_conformance.backends.isolation import process
 from bce_conformance.cli import app
 from bce_conformance.conformance.judging.calls import expectations, judge_call
 from bce_conformance.conformance.surveying.explain import Explanation
 from bce_conformance.terminal.explanation import FEW, render
 
 runner = CliRunner()
+command = importlib.import_module("bce_conformance.commands.explain")
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -126,11 +130,36 @@ def test_a_layout_is_told() -> None:
 
 def shown(call: LossCall, outcome: LossResult) -> str:
     wanted = expectations(call, cached=False)
-    explanation = Explanation(wanted, "", {"it": outcome}, {"it": judge_call(wanted, outcome)})
+    judged = {"it": judge_call(wanted, outcome)}
+    explanation = Explanation(wanted, "", {"it": outcome}, judged, {"it": "1.0"})
     console = Console(width=200)
     with console.capture() as captured:
         console.print(render(call, explanation))
     return " ".join(captured.get().split())
+
+
+def test_the_version_of_what_was_evaluated_is_told() -> None:
+    wanted = importlib.metadata.version("bce-conformance")
+    code, output = invoke("--logit=1", "--target=1")
+    assert code == 0
+    assert re.search(rf"native +version {re.escape(wanted)} ", output)
+    document = json.loads(invoke("--logit=1", "--target=1", "--json")[1])
+    assert document["backends"]["native"]["version"] == wanted
+
+
+def test_what_hangs_is_told_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "late.py"
+    file.write_text(
+        "import time\n\ndef loss(logits, targets, reduction='mean'):\n    time.sleep(600)\n",
+        "utf-8",
+    )
+    monkeypatch.setattr(command, "PATIENCE", 0.01)
+    monkeypatch.setattr(process, "FUNCTION_START_LIMIT", 1.0)
+    named = f"numpy::{file}:loss"
+    code, output = invoke(named, "--logit=1", "--target=1", "--time-limit=0.2")
+    assert code == 2
+    assert f"waiting for {named}: --time-limit 0.2\n" in output
+    assert "does not start: timeout: after 2 s" in output
 
 
 def test_whatever_is_wrong_is_told() -> None:

@@ -63,6 +63,16 @@ def test_tier_and_seed_are_those_of_the_run_that_has_the_cell(tmp_path: Path) ->
     assert "the same" not in command(tmp_path, "reproduce", cell, "--seed=6")[1]
 
 
+@pytest.mark.slow
+def test_a_run_held_to_an_instruction_set_is_measured_again_so(tmp_path: Path) -> None:
+    cell = "VAL-1/impaired:Right/cpu/float32"
+    chosen = ("--backend=impaired:Right", "--requirement=VAL-1", "--dtype=float32")
+    assert command(tmp_path, "run", *chosen, "--tier=quick", "--isa=x86-64-v2")[0] == 0
+    held = command(tmp_path, "reproduce", cell, "--isa=x86-64-v2")[1]
+    assert command(tmp_path, "reproduce", cell)[1] == held
+    assert "instruction set x86-64-v2" in " ".join(held.split())
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
@@ -95,6 +105,7 @@ def test_what_is_no_cell_is_refused(text: str) -> None:
         Place.parse(text)
 
 
+@pytest.mark.slow
 def test_a_cell_that_the_run_lacks_is_measured_and_that_is_said(tmp_path: Path) -> None:
     chosen = ("--backend=impaired:Right", "--dtype=float32", "--tier=quick", "--out=one")
     assert command(tmp_path, "run", *chosen, "--requirement=VAL-1")[0] == 0

@@ -32,6 +32,7 @@ def started(host: Host, out: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_costs_a_cell_and_the_run_goes_on(
     host: Host, tmp_path: Path
 ) -> None:

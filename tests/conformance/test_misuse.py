@@ -104,7 +104,13 @@ def test_a_ledger_that_does_not_exist_is_misuse(tmp_path: Path, command_of: str)
 
 
 @pytest.mark.parametrize(
-    "smaller", [["--tier=quick"], ["--dtype=float16"], ["--backend=native"], ["--device=cuda"]]
+    "smaller",
+    [
+        ["--tier=quick"],
+        pytest.param(["--dtype=float16"], marks=pytest.mark.slow),
+        pytest.param(["--backend=native"], marks=pytest.mark.slow),
+        pytest.param(["--device=cuda"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_smaller_run_does_not_overwrite_a_larger_one(tmp_path: Path, smaller: list[str]) -> None:
     """The results are written as a run would, which takes no time."""

@@ -29,7 +29,7 @@ def test_a_right_backend_is_as_expected(tmp_path: Path) -> None:
     [
         ("Segfault", "crashed", "crashed: SIGSEGV"),
         ("ExitZero", "crashed", "crashed: exit code 0"),
-        ("Hang", "timeout", "timeout: after 2 s"),
+        pytest.param("Hang", "timeout", "timeout: after 2 s", marks=pytest.mark.slow),
         ("Sloppy", "A", "ULP off"),
     ],
 )

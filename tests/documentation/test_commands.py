@@ -6,12 +6,15 @@ A block of a page is in one of these languages:
   lines that it prints, of which `…` leaves out a part. Each page has a folder of its own.
 - `bash`: a script, which must exit 0.
 - `python` or `toml` with a comment such as `# loss.py` in its first line: a file in that folder.
-- other `python`: a program, which must exit 0.
+- other `python`: a program, which must exit 0. A line that is an expression has its value in a
+  comment, in which `…` leaves out a part, up to a comma or a colon.
 - `text`: a diagram or a formula, no code.
 
 What is not run stands in pages.toml, with the reason.
 """
 
+import ast
+import contextlib
 import os
 import re
 import shutil
@@ -43,6 +46,7 @@ MARKED = [
     pytest.param(name, marks=[pytest.mark.slow] if said(name).get("slow") else []) for name in RUN
 ]
 PROGRAMS = re.compile(r"^ *(\$|bce-conformance|make|pip|pytest|python) ", re.MULTILINE)
+VALUE = re.compile(r"^(\w[^#=]*?)  # ([^\s,:]+).*$", re.MULTILINE)
 INDENTED = re.compile(r"^ {4,}.*", re.MULTILINE)
 
 
@@ -86,8 +90,10 @@ class Reader:
             (self.folder / block.file).write_text(block.text, "utf-8")
         else:
             words = [sys.executable, "-c"] if block.language == "python" else ["bash", "-ec"]
-            done = self.runs(words, block.text)
+            text, values = shown(block.text) if block.language == "python" else (block.text, [])
+            done = self.runs(words, text)
             assert done.returncode == 0, f"{block.text}\n{done.stdout}"
+            require(values, done.stdout, done.stdout)
 
     def enters(self, command: Command, whole: bool) -> None:
         """Enter a command, and compare what it prints."""
@@ -102,10 +108,28 @@ class Reader:
         require(command.printed, done.stdout, told)
 
 
-def require(shown: list[str], printed: str, told: str) -> None:
+def shown(text: str) -> tuple[str, list[str]]:
+    """A program that prints its expressions, and the values that their comments say."""
+    values = [value for expression, value in VALUE.findall(text) if is_expression(expression)]
+    return VALUE.sub(printing, text), values
+
+
+def printing(line: re.Match[str]) -> str:
+    """A line that prints what it is, if it is an expression."""
+    return f"print(repr({line[1]}))" if is_expression(line[1]) else line[0]
+
+
+def is_expression(text: str) -> bool:
+    """Whether a line of Python is an expression."""
+    with contextlib.suppress(SyntaxError):
+        return bool(ast.parse(text, mode="eval"))
+    return False
+
+
+def require(lines: list[str], printed: str, told: str) -> None:
     """Fail where a line that is shown is not printed, after those before it."""
     rest = " ".join(printed.split())
-    for line in shown:
+    for line in lines:
         parts = [re.escape(" ".join(part.split())) for part in line.split("…")]
         match = re.search(".*?".join(parts), rest)
         assert match, f"{line!r} is not in, or not in this order:\n{told}"
@@ -170,6 +194,15 @@ def test_blocks_commands_and_files_are_read() -> None:
     assert Block("python", "# a.py\nimport b\n").file == "a.py"
     assert Block("python", "import b\n").file is None
     assert blocks("```\na\n```\n") == [Block("", "a\n")]
+
+
+def test_a_value_that_is_another_fails() -> None:
+    text, values = shown("a = 2 / 3  # two thirds\na  # 0.66…, about\n# no code  # 1\n")
+    assert text == "a = 2 / 3  # two thirds\nprint(repr(a))\n# no code  # 1\n"
+    assert values == ["0.66…"]
+    require(values, "0.6666666666666666\n", "")
+    with pytest.raises(AssertionError, match=r"'0\.66…' is not in"):
+        require(values, "0.6766666666666666\n", "")
 
 
 def test_a_line_that_is_not_printed_fails() -> None:

@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "training" / "compar
 LOSSES = ["torch", "native:torch", "native:jax"]
 
 
+@pytest.mark.slow
 def test_the_same_curve_with_each_loss() -> None:
     for framework in ("torch", "jax"):
         if importlib.util.find_spec(framework) is None:

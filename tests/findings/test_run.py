@@ -4,12 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bce_conformance import results
 from bce_conformance.conformance.findings.reading import defects
 
 ZERO = "paddle-gradient-at-zero"
 
 
+@pytest.mark.slow
 def test_a_run_names_the_defects_of_its_cells(tmp_path: Path) -> None:
     chosen = ["--backend=paddle", "--requirement=GRAD-5", "--dtype=float32", "--tier=quick"]
     done = subprocess.run(

@@ -16,12 +16,10 @@ READY = "document.documentElement.dataset.ready === ''"
 PATIENCE = 120
 
 # What the scripts of the tests work with.
-TOOLS = f"""
-const patience = {PATIENCE} * 1000;
-""" + """
+TOOLS = """
 const tick = () => new Promise((go) => setTimeout(go, 60));
 const until = async (holds) => {
-  const end = performance.now() + patience;
+  const end = performance.now() + 1000 * PATIENCE;
   while (!holds() && performance.now() < end) await tick();
 };
 const all = (what) => [...document.querySelectorAll(what)];
@@ -29,7 +27,7 @@ const drawn = async () => {
   document.getElementById('curves').scrollIntoView();
   await until(() => all('#chart svg .mark-line path').length);
 };
-"""
+""".replace("PATIENCE", str(PATIENCE))
 
 
 @contextmanager

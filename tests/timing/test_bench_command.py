@@ -1,6 +1,7 @@
 """``bce-conformance bench``: what it writes, and what it refuses."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def test_goals_go_into_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.M
     assert verdicts[START] == "not measured"
     assert verdicts["forward · float32 · 32: µs a call"] in ("met", "missed")
     assert "goals of the native implementation" in output
+    assert "not measured" not in output.partition("goals of the native")[2].partition("more")[0]
+    assert re.search(r"\d+ more were not measured: goals\.json has them", output)
     assert "goals" not in json.loads((tmp_path / "results.json").read_text("utf-8"))["timings"]
 
 
@@ -82,6 +85,7 @@ def test_misuse_exits_2(arguments: list[str], message: str) -> None:
     assert message in " ".join(output.split())
 
 
+@pytest.mark.slow
 def test_another_device_is_measured_where_there_is_one(tmp_path) -> None:
     backends = ("--backend", "native", "--backend", "faulty:OnCuda")
     arguments = (*backends, "--device", "cuda", "--size", "1000000", "--rounds", "2")

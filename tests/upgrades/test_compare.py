@@ -19,6 +19,7 @@ from tests.upgrades.command_line import LITTLE, command
 HERE, THERE = "impaired:Right", f"impaired:Right@python={sys.executable}"
 
 
+@pytest.mark.slow
 def test_two_places_of_one_backend_are_compared_cell_by_cell(tmp_path: Path) -> None:
     done = command(tmp_path, "compare", THERE, HERE, *LITTLE)
     assert done.returncode == 0, done.stderr

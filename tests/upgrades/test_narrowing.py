@@ -53,6 +53,7 @@ def test_one_movement_is_found_by_halving() -> None:
     assert len(set(index.asked)) == len(index.asked)
 
 
+@pytest.mark.slow
 def test_each_of_several_movements_is_found() -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed: {seed}")

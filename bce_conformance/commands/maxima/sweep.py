@@ -100,6 +100,8 @@ def sweep(
     if "://" not in scheduler and not installed(spec):  # else it is the workers that have it
         misuse(not_installed(spec))
     require_writable(out)
+    if not quiet:
+        _tell_range(range_, wanted)
     try:
         with Journal(out) as journal, _engine(spec, wanted, time_limit, scheduler, wait) as engine:
             found = _found(wanted, engine, journal, (resume, overwrite), quiet)
@@ -113,6 +115,13 @@ def sweep(
         errors.print("interrupted; go on with --resume", markup=False, highlight=False)
         raise typer.Exit(Exit.INTERRUPTED) from None
     _end(found, as_json=as_json)
+
+
+def _tell_range(range_: str | None, wanted: Plan) -> None:
+    """Say which logits the bit patterns of ``--range`` are."""
+    if range_ is not None:
+        first, last = wanted.ends
+        errors.print(f"--range {range_}: logits {first!r} to {last!r}", highlight=False)
 
 
 def _end(found: Mapping[str, Any], *, as_json: bool) -> NoReturn:

@@ -120,6 +120,7 @@ def test_what_is_printed_there_is_in_the_log_only(host: Host, capfd: pytest.Capt
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_call_that_hangs_without_the_interpreter_ends_there_too(host: Host) -> None:
     with process(host, "Hang", time_limit=3.0) as backend:
         assert isinstance(backend.evaluate(GOOD), LossResult)

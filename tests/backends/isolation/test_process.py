@@ -86,6 +86,7 @@ def test_a_call_that_hangs_is_ended_at_the_limit(name: str) -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux counts who waits")
 def test_time_in_which_others_keep_it_from_running_does_not_count() -> None:
     usable = os.sched_getaffinity(0)
@@ -329,6 +330,7 @@ def test_close_is_for_good_and_ends_what_another_thread_waits_for(name: str) -> 
     assert backend.pid is None
 
 
+@pytest.mark.slow
 def test_a_start_does_not_outlive_a_close_that_came_first() -> None:
     for pause in np.linspace(0, 0.4, 20):
         backend = BackendProcess(BackendSpec("x", "faulty:HangsOnImport"))

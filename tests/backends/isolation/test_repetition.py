@@ -173,7 +173,7 @@ def test_what_is_right_stays_right(repetition: str, read_only: bool) -> None:
         (remembering, "changed"),
         (overwriting, "changed"),
         (recording, "changed"),
-        (sharing, "at once"),
+        pytest.param(sharing, "at once", marks=pytest.mark.slow),
         (planning, "other format"),
         (striding, "other shape"),
         (unsettled, "other shape"),

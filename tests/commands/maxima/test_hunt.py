@@ -52,6 +52,7 @@ def shown(words: list[str]) -> dict[str, Any]:
     return dict(found["worst"])
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_what_it_has(tmp_path: Path) -> None:
     process = started(tmp_path, "native", "--dtype=float16", "--budget=1h")
     assert process.stderr is not None

@@ -50,6 +50,7 @@ def test_a_sweep_killed_ten_times_ends_with_the_bytes_of_an_undisturbed_one(tmp_
     assert bytes_of(killed) == bytes_of(whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
     process = started_and_going(tmp_path)
     process.send_signal(signal.SIGINT)
@@ -104,10 +105,12 @@ def test_misuse_is_refused(tmp_path: Path, arguments: tuple[str, ...], message: 
     assert message in errors
 
 
+@pytest.mark.slow
 def test_failed_pieces_are_told_and_tried_again(tmp_path: Path) -> None:
     what = ("planted:DiesOnce", "--targets=0", "--quantity=loss", "--range=0:2fffff")
     for more in ((), ("--resume",)):
-        code, output, _ = sweep(tmp_path, *what, *more)
+        code, output, progress = sweep(tmp_path, *what, *more)
         assert code == 1
+        assert progress.startswith("--range 0:2fffff: logits 0.0 to 4.408102")
         assert output.splitlines()[1].endswith(",1")
         assert ",incomplete,2097152," in output

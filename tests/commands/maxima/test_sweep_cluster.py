@@ -75,6 +75,7 @@ def test_a_scheduler_that_stays_away_is_told_and_the_sweep_goes_on_without(tmp_p
     assert errors.startswith(f"{before << 15:,} of 1,310,720 points")
 
 
+@pytest.mark.slow
 def test_workers_on_this_machine_do_not_mind_another_cluster(tmp_path: Path) -> None:
     options = ("--dtype=float16", "--quiet", "--scheduler=local:1")
     with ExitStack() as stack:

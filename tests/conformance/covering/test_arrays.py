@@ -75,6 +75,7 @@ def test_a_combination_is_admissible_where_a_row_has_it(seed: int) -> None:
         assert found(required(space, strength).listed()) == in_order(expected(space, strength))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_all_that_has_to_occur_occurs(seed: int) -> None:
     space = random_space(seed)

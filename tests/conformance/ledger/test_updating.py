@@ -124,6 +124,7 @@ def test_a_file_without_entries_goes(torch: Path) -> None:
     assert not torch.exists()
 
 
+@pytest.mark.slow
 def test_updating_with_itself_changes_nothing(tmp_path: Path) -> None:
     """The files of the suite's own ledger are in the form that update writes."""
     for path in LEDGER.glob("*.toml"):

@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from bce_conformance.conformance.running.progress import Snapshots
 
 
@@ -69,6 +71,7 @@ print("end", code.name, len(list(folder.glob("journal*"))))
 """
 
 
+@pytest.mark.slow
 def test_a_run_hands_out_some_of_its_cells(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],

@@ -37,6 +37,7 @@ def test_threads_do_not_change_a_bit_of_sums_over_broadcast_operands(dtype, shap
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_a_bit_of_broadcast_sums_that_cancel():
     """What is left of huge terms is the rounding of their order."""
     x, y, _, p = problem(np.float64, (2000, 7))

@@ -122,6 +122,7 @@ def test_many_results_and_empty_ones():
     np.testing.assert_array_equal(nothing.nearest, np.zeros(3))
 
 
+@pytest.mark.slow
 def test_ten_million_elements_of_a_pool_sum_to_their_counted_values():
     # the slow path evaluates the pool once and multiplies: the two ways share no addition
     rng = np.random.default_rng(10)

@@ -70,6 +70,16 @@ def test_misuse_of_the_command(arguments, capsys):
     assert "error" in capsys.readouterr().err
 
 
+def test_without_flint_the_check_that_needs_it_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(selftest, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="2"):
+        selftest.main(["--points=8"])
+    told = " ".join(capsys.readouterr().err.split())
+    assert "truth against arb needs python-flint: pip install python-flint, or give " in told
+    assert "--check 'fast against slow' --check 'slow against mpmath'" in told
+    assert selftest.main(["--points=8", "--check=fast against slow", "--workers=1"]) == 0
+
+
 def test_a_check_that_compared_nothing_is_a_fault():
     assert selftest.report(["truth against arb"], [], quiet()) == 1
 

@@ -49,6 +49,7 @@ def _drag(tab: Page, begin: float, end: float) -> None:
     tab.mouse.up()
 
 
+@pytest.mark.slow
 def test_a_drag_zooms_and_back_takes_it_back(browser: Reader, page: str) -> None:
     tab = _tab(browser, page)
     whole = act(tab, f"return {TICKS}")

@@ -166,6 +166,7 @@ def test_switches_narrow_rows_and_cells(browser: Reader, page: str) -> None:
     assert browser.console == []
 
 
+@pytest.mark.slow
 def test_an_open_matrix_is_for_everyone(browser: Reader, page: str) -> None:
     for width in (1400, 390):
         options: dict[str, Any] = {"viewport": {"width": width, "height": 800}}
