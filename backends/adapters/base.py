@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, TypeVar
@@ -31,6 +32,7 @@ from bce_conformance.backends.calls import (
 )
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_FEW = 1000  # elements: more than most blocks have
 _UNDIFFERENTIABLE = "inplace operat"  # how PyTorch and Paddle say that operands have changed
 _Gradients = TypeVar("_Gradients", bound=Sequence[Any])
 
@@ -225,6 +227,14 @@ def check_arguments(loss: Callable[..., Any], call: LossCall) -> None:
     lacking = set(call.arguments) - set(inspect.signature(loss).parameters)
     if lacking:
         raise UnsupportedCall(f"the {call.interface} has no argument {', '.join(sorted(lacking))}")
+
+
+def of_another_shape(call: LossCall) -> LossCall:
+    """Return a call of another size, of the same formats and reduction, without weights."""
+    shape = (min(call.logits.size, _FEW) + 1,)
+    logits, targets = (np.zeros(shape, array.dtype) for array in (call.logits, call.targets))
+    plain = replace(call, logits=logits, targets=targets, weight=None, pos_weight=None)
+    return replace(plain, cotangent=None, tangent=None)
 
 
 def gradients_wanted(call: LossCall) -> tuple[str, ...]:

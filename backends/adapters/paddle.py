@@ -24,6 +24,7 @@ from .base import (
     gradients_wanted,
     loss_of_logits,
     numbered,
+    of_another_shape,
 )
 
 
@@ -54,6 +55,11 @@ class PaddleAdapter(Adapter):
         """Return the loss function."""
         return self.module().nn.functional.binary_cross_entropy_with_logits  # type: ignore[no-any-return]
 
+    def loss_of(self, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
+        """Return the loss as a function of the logits alone."""
+        criterion = self.module().nn.BCEWithLogitsLoss
+        return loss_of_logits(call, tensors, self.function(), criterion)
+
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         if "jvp_logits" in call.quantities:
@@ -66,8 +72,7 @@ class PaddleAdapter(Adapter):
         for name in {*wanted, "logits"} if second else wanted:
             tensors[name].stop_gradient = False
         cotangent = tensors.get("cotangent")
-        criterion = paddle.nn.BCEWithLogitsLoss
-        loss_of = loss_of_logits(call, tensors, self.function(), criterion)
+        loss_of = self.loss_of(call, tensors)
 
         def thunk() -> dict[str, Any]:
             raw: dict[str, Any] = {}
@@ -78,6 +83,7 @@ class PaddleAdapter(Adapter):
                     other = (-tensors["logits"]).detach()
                     other.stop_gradient = tensors["logits"].stop_gradient
                     loss_of(other)
+                    self.evaluate_another(call)
                 operands = [tensors[name] for name in wanted]
                 backward = partial(
                     self.gradients,
@@ -103,6 +109,13 @@ class PaddleAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def evaluate_another(self, call: LossCall) -> None:
+        """Evaluate the loss for arrays of another shape, so that it could be differentiated."""
+        other = of_another_shape(call)
+        logits, targets = (self.place(a, call.device) for a in (other.logits, other.targets))
+        logits.stop_gradient = False
+        self.loss_of(other, {"logits": logits, "targets": targets})(logits)
 
     def gradients(
         self, loss: Any, operands: list[Any], cotangent: Any, autograd: str, kept: bool

@@ -27,6 +27,7 @@ from .base import (
     gradients_wanted,
     loss_of_logits,
     numbered,
+    of_another_shape,
 )
 
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -108,6 +109,7 @@ class TorchAdapter(Adapter):
                 operands = [tensors[name] for name in wanted]
                 if call.autograd == "interleaved":
                     loss_of((-logits.detach()).requires_grad_(logits.requires_grad))
+                    self.evaluate_another(call)
                 backward = partial(
                     self.gradients, operands=operands, cotangent=ones, autograd=call.autograd
                 )
@@ -125,6 +127,12 @@ class TorchAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def evaluate_another(self, call: LossCall) -> None:
+        """Evaluate the loss for arrays of another shape, so that it could be differentiated."""
+        other = of_another_shape(call)
+        logits, targets = (self.place(a, call.device) for a in (other.logits, other.targets))
+        self.loss_of(other, {"logits": logits, "targets": targets})(logits.requires_grad_())
 
     def gradients(
         self, loss: Any, operands: list[Any], cotangent: Any, autograd: str

@@ -248,7 +248,7 @@ FACTORS: tuple[Factor, ...] = (
     _factor(
         "autograd",
         ("usual", "the backward pass follows on the evaluation"),
-        ("interleaved", "after an evaluation with other logits: what is saved is overwritten"),
+        ("interleaved", "after evaluations with other logits and shapes: what is saved is lost"),
         ("retained", "a second backward pass, with another cotangent: what the first one left"),
         ("accumulated", "it adds to gradients that the operands hold: as in training loops"),
         ("overwritten", "the operands are written over before it: what is not saved is read late"),

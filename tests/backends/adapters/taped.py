@@ -6,6 +6,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn.functional import binary_cross_entropy_with_logits as right
 
 _WORKSPACE: dict[tuple[int, ...], Tensor] = {}
+_LATEST = [0]
 
 
 class _Kept(torch.autograd.Function):
@@ -17,6 +18,20 @@ class _Kept(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, cotangent: Tensor) -> tuple[Tensor, None]:
         return cotangent * _WORKSPACE[cotangent.shape], None
+
+
+class _Counted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor) -> Tensor:
+        ctx.save_for_backward(logits.sigmoid() - targets)
+        ctx.count = logits.numel()  # type: ignore[attr-defined]
+        _LATEST[:] = [logits.numel()]
+        return right(logits, targets, reduction="none")
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, cotangent: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return cotangent * gradient * (ctx.count / _LATEST[0]), None  # type: ignore[attr-defined]
 
 
 class _Scaled(torch.autograd.Function):
@@ -63,6 +78,11 @@ class _Late(torch.autograd.Function):
 def pooled(logits: Tensor, targets: Tensor) -> Tensor:
     """Saves for the backward pass what the next evaluation overwrites."""
     return _Kept.apply(logits, targets)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def counted(logits: Tensor, targets: Tensor) -> Tensor:
+    """Takes the number of elements from the latest evaluation, in the backward pass too."""
+    return _Counted.apply(logits, targets)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def scaled(logits: Tensor, targets: Tensor) -> Tensor:

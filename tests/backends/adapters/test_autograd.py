@@ -60,6 +60,7 @@ def test_operands_without_a_gradient_have_none(process: Callable[[str], BackendP
     ("fault", "shown"),
     [
         ("pooled", {"interleaved"}),
+        ("counted", {"interleaved"}),
         ("scaled", {"retained", "accumulated"}),
         ("fused", {"retained", "overwritten"}),
         ("late", {"overwritten"}),
