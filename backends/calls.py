@@ -32,10 +32,12 @@ REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "o
 # How automatic differentiation is used: its backward pass follows on the evaluation; it follows on
 # another one, with other logits; it is a second one, after one with another cotangent; it adds to
 # gradients that the operands hold; the operands are written over before it, which may be refused,
-# and must not change it; or automatic differentiation is off while the loss is evaluated.
+# and must not change it; automatic differentiation is off while the loss is evaluated; or numbers
+# carry their derivatives along: the gradient of an operand of the loss's size is the derivative
+# along the cotangent, the second derivative that of the gradient along the tangent.
 AUTOGRAD: tuple[str, ...] = (
     *("usual", "interleaved", "retained", "accumulated"),
-    *("overwritten", "off"),
+    *("overwritten", "off", "forward"),
 )
 # How the framework is set meanwhile: as it is when it is imported; to algorithms that give the same
 # bits each time; to a format for what is made without one; or to choose formats itself (mixed

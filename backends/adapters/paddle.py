@@ -62,7 +62,7 @@ class PaddleAdapter(Adapter):
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
-        if "jvp_logits" in call.quantities:
+        if "jvp_logits" in call.quantities or call.autograd == "forward":
             raise UnsupportedCall("paddle has no forward mode for this loss")
         paddle = self.module()
         tensors = self.place_all(call)

@@ -87,6 +87,8 @@ class TorchAdapter(Adapter):
         torch = self.module()
         tensors = self.place_all(call)
         wanted = gradients_wanted(call)
+        if call.autograd == "forward":
+            return partial(self.by_dual_numbers, call, tensors)
         for name in wanted:
             tensors[name].requires_grad_()
         logits, tangent, cotangent = (
@@ -127,6 +129,56 @@ class TorchAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
+
+    def by_dual_numbers(self, call: LossCall, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Return the quantities of a call by numbers that carry their derivatives along.
+
+        Raises:
+            UnsupportedCall: a gradient is not as large as the loss.
+        """
+        raw = {q: self.carried(q, call, tensors) for q in call.quantities}
+        if call.device != "cpu":
+            self.module().cuda.synchronize(call.device)
+        return raw
+
+    def carried(self, quantity: str, call: LossCall, tensors: dict[str, Any]) -> Any:
+        """Return one quantity by dual numbers; a gradient is the derivative along the cotangent."""
+        name = quantity.partition("_")[2] or "logits"
+        loss_of, operand = self.loss_in(name, call, tensors), tensors[name].detach()
+        tangent, cotangent = tensors.get("tangent"), tensors.get("cotangent")
+        if quantity == "loss":
+            return loss_of(operand)
+        if quantity == "jvp_logits":
+            return self.derivative(loss_of, operand, tangent)
+        if quantity == "hvp_logits":
+            gradient = partial(self.gradient, loss_of, cotangent)
+            return self.derivative(gradient, operand, tangent)
+        if call.reduction != "none" or operand.numel() != call.logits.size:
+            raise UnsupportedCall("dual numbers give gradients that are as large as the loss")
+        ones = self.module().ones_like(operand)
+        along = ones if cotangent is None else cotangent.reshape(operand.shape)
+        found = self.derivative(loss_of, operand, along)
+        return None if found is None else found.reshape(operand.shape)
+
+    def loss_in(self, name: str, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
+        """Return the loss as a function of one operand."""
+        if name == "logits":
+            return self.loss_of(call, tensors)
+        return lambda operand: self.loss_of(call, {**tensors, name: operand})(tensors["logits"])
+
+    def derivative(self, function: Callable[[Any], Any], at: Any, along: Any) -> Any:
+        """Return the derivative of a function by dual numbers; None where it drops them."""
+        dual = self.module().autograd.forward_ad
+        with dual.dual_level():
+            return dual.unpack_dual(function(dual.make_dual(at, along))).tangent
+
+    def gradient(self, loss_of: Callable[[Any], Any], cotangent: Any, logits: Any) -> Any:
+        """Return the gradient in the logits, so that it can be differentiated."""
+        torch = self.module()
+        logits = logits.requires_grad_()
+        loss = loss_of(logits)
+        ones = torch.ones_like(loss) if cotangent is None else cotangent
+        return torch.autograd.grad(loss, logits, ones, create_graph=True)[0]
 
     def evaluate_another(self, call: LossCall) -> None:
         """Evaluate the loss for arrays of another shape, so that it could be differentiated."""
@@ -183,12 +235,8 @@ class TorchAdapter(Adapter):
         self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
     ) -> Any:
         """Return the derivative of the gradient along ``tangent`` by differentiating twice."""
-        torch = self.module()
-        logits = logits.requires_grad_()
-        loss = loss_of(logits)
-        ones = torch.ones_like(loss) if cotangent is None else cotangent
-        (gradient,) = torch.autograd.grad(loss, logits, ones, create_graph=True)
-        return torch.autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
+        gradient = self.gradient(loss_of, cotangent, logits.requires_grad_())
+        return self.module().autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
 
     def place(self, array: Array, device: str) -> Any:
         """Return ``array`` as a tensor on ``device``: on the CPU over the same memory.

@@ -48,7 +48,8 @@ class Inputs:
     Attributes:
         name: what they are, for the evidence.
         format: the format of the logits, and of all operands unless they are ``mixed``.
-        logits, targets, weight, pos_weight, cotangent, tangent, reduction: as in ``LossCall``.
+        logits, targets, weight, pos_weight, cotangent, tangent, reduction, autograd: as in
+            ``LossCall``.
         exhaustive: whether these are all inputs that the requirement names.
         source: where they come from; None where that is not of interest.
     """
@@ -62,6 +63,7 @@ class Inputs:
     cotangent: Array | None = None
     tangent: Array | None = None
     reduction: str = "none"
+    autograd: str = "usual"
     exhaustive: bool = False
     source: Source | None = None
     _truths: dict[str, Truth] = field(default_factory=dict, repr=False, init=False)
@@ -80,6 +82,7 @@ class Inputs:
             self.cotangent,
             self.tangent,
             device,
+            autograd=self.autograd,
         )
 
     def truth(self, quantity: str) -> Truth:

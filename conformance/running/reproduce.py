@@ -27,7 +27,7 @@ def explain_line(backend: str, device: str, worst: WorstResult) -> str | None:
     element = worst.element
     inputs = worst.inputs
     directed = inputs.cotangent is not None or worst.quantity not in _ELEMENTWISE
-    if element is None or directed or inputs.mixed:
+    if element is None or directed or inputs.mixed or inputs.autograd != "usual":
         if inputs.logits.size > MOST_SHOWN:
             return None
         return call_line(backend, inputs.call(worst.quantity, device=device))

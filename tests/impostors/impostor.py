@@ -36,7 +36,12 @@ PRETENDED = "cuda"  # a device to compare with the CPU, whatever this machine ha
 
 
 class Native(NativeAdapter):
-    """The right implementation, which takes the CPU for another device too."""
+    """The right implementation, which takes the CPU for another device too.
+
+    Its gradients are those by dual numbers, too.
+    """
+
+    extensions = (*NativeAdapter.extensions, "autograd")
 
     def devices(self) -> tuple[Device, ...]:
         """List the CPU under both names."""
@@ -45,7 +50,7 @@ class Native(NativeAdapter):
     def bind(self, call: LossCall) -> Callable[[], Values]:
         """Answer calls; forward mode through a reduction, which native lacks, by the truth."""
         self.require_device(call.device)
-        call = replace(call, device="cpu")
+        call = replace(call, device="cpu", autograd="usual")
         if "jvp_logits" not in call.quantities or call.reduction == "none":
             return super().bind(call)
         others = tuple(quantity for quantity in call.quantities if quantity != "jvp_logits")

@@ -22,6 +22,7 @@ from .impostor import IMPOSTORS, NATIVE, Impostor
 from .kinds import (
     arrays,
     combinations,
+    dual_numbers,
     edges,
     extremes,
     formulas,
@@ -38,6 +39,7 @@ KINDS = (
     formulas,
     edges,
     gradients,
+    dual_numbers,
     reductions,
     arrays,
     layouts,

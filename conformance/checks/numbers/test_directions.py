@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bce_conformance.backends.calls import Array
+from bce_conformance.backends.calls import GRADIENTS, Array, Failure
 from bce_conformance.conformance.checks.numbers.test_gradients import (
     unweighted,
     weighted_extreme,
@@ -13,7 +13,7 @@ from bce_conformance.conformance.checks.numbers.test_gradients import (
 )
 from bce_conformance.conformance.checks.numbers.test_training import step, weighted_step
 from bce_conformance.conformance.inputs.inputs import Inputs
-from bce_conformance.conformance.inputs.sampler import Sampler, drawn
+from bce_conformance.conformance.inputs.sampler import Builder, Sampler, drawn
 from bce_conformance.conformance.running.subject import Subject
 
 
@@ -94,3 +94,36 @@ def test_forward_mode_of_sums_and_means(subject: Subject) -> None:
         for inputs in subject.draws(builder, only=6):
             subject.judge(replace(inputs, reduction="sum"), "jvp_logits")
             subject.judge(replace(inputs, reduction="mean"), "jvp_logits")
+
+
+def by_dual_numbers(subject: Subject, builder: Builder) -> Inputs | None:
+    """Inputs of a pool that ask for dual numbers; None, and told, where there are none."""
+    inputs = replace(subject.pool(builder), autograd="forward")
+    outcome = subject.try_evaluate(inputs.call("grad_logits", device=subject.device))
+    if isinstance(outcome, Failure) and outcome.kind == "unsupported":
+        subject.not_measured(f"no dual numbers: {outcome}")
+        return None
+    return inputs
+
+
+@pytest.mark.requirement("GRAD-33")
+def test_dual_numbers(subject: Subject) -> None:
+    """Judge the derivative in each operand, and along a tangent."""
+    inputs = by_dual_numbers(subject, with_cotangents)
+    if inputs is None:
+        return
+    rows = {name: getattr(inputs, name)[None] for name in ("logits", "targets", "cotangent")}
+    for quantity in GRADIENTS:
+        subject.judge(inputs, quantity)
+        subject.judge(replace(inputs, name="a row", source=None, tangent=None, **rows), quantity)
+    subject.judge(inputs, "jvp_logits")
+
+
+@pytest.mark.requirement("GRAD-34")
+def test_second_order_by_dual_numbers(subject: Subject) -> None:
+    """Judge the Hessian-vector product."""
+    for builder in (anywhere, weighted_anywhere, with_cotangents):
+        inputs = by_dual_numbers(subject, builder)
+        if inputs is None:
+            return
+        subject.judge(inputs, "hvp_logits")

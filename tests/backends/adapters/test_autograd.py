@@ -1,16 +1,17 @@
 """The ways to differentiate and the modes: all give the same, and what breaks one shows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult
-from bce_conformance.backends.calls import AUTOGRAD, MODES
+from bce_conformance.backends.calls import AUTOGRAD, MODES, QUANTITIES
 
 GRADIENT = ("loss", "grad_logits")
-WAYS = {way: ("loss",) if way == "off" else GRADIENT for way in AUTOGRAD}
+WAYS = {way: ("loss",) if way == "off" else GRADIENT for way in AUTOGRAD if way != "forward"}
 TAPED = f"torch::{Path(__file__).with_name('taped.py')}"
 
 
@@ -71,6 +72,46 @@ def test_a_fault_shows(
     process: Callable[[str], BackendProcess], fault: str, shown: set[str]
 ) -> None:
     assert differing(process(f"{TAPED}:{fault}")) == shown
+
+
+def operands_of(rank: int) -> LossCall:
+    """A call whose weights are full, of as many dimensions as the logits or of one."""
+    random = np.random.default_rng(1)
+    logits, targets, cotangent, tangent = random.random((4, *[1] * (rank - 1), 5), np.float32)
+    weight, pos_weight = random.random((2, 5), np.float32) + np.float32(0.5)
+    return LossCall(
+        *(logits, targets, weight, pos_weight, "none"), cotangent=cotangent, tangent=tangent
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_dual_numbers_carry_the_derivatives(
+    process: Callable[[str], BackendProcess], quantity: str, rank: int
+) -> None:
+    call = replace(operands_of(rank), quantities=(quantity,))
+    expected = process("native:torch").evaluate(call)
+    assert isinstance(expected, LossResult)
+    for name in ("native:torch", "torch"):
+        got = process(name).evaluate(replace(call, autograd="forward"))
+        assert isinstance(got, LossResult), got
+        if name == "torch" and quantity in ("grad_weight", "grad_pos_weight"):
+            assert got.values == {}  # the defect torch-dual-numbers-of-weights
+            continue
+        assert got.values[quantity].shape == expected.values[quantity].shape
+        np.testing.assert_allclose(got.values[quantity], expected.values[quantity], rtol=1e-5)
+
+
+def test_dual_numbers_are_refused_where_there_are_none(
+    process: Callable[[str], BackendProcess],
+) -> None:
+    call = replace(operands_of(1), autograd="forward", quantities=("grad_weight",))
+    summed = replace(call, reduction="sum", cotangent=None)
+    broadcast = replace(call, weight=np.ones(1, np.float32))
+    for name, asked in (("paddle", call), ("jax", call), ("torch", summed), ("torch", broadcast)):
+        refused = process(name).evaluate(asked)
+        assert isinstance(refused, Failure), name
+        assert refused.kind == "unsupported"
 
 
 def in_other_modes(process: BackendProcess, modes: tuple[str, ...] = MODES) -> set[str]:
