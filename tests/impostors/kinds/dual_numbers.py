@@ -6,27 +6,49 @@ from bce_conformance.backends.calls import LossCall
 from tests.impostors.impostor import Values, mistaken, right
 
 
-def _lost_by_dual_numbers(call: LossCall, *quantities: str) -> Values:
+def _lost(call: LossCall, *quantities: str, where: bool = True) -> Values:
     """The right results, but zeros for derivatives that dual numbers carry along."""
     values = right(call)
-    lost = values.keys() & set(quantities) if call.autograd == "forward" else ()
+    lost = values.keys() & set(quantities) if where and call.autograd == "forward" else ()
     return values | {quantity: np.zeros_like(values[quantity]) for quantity in lost}
 
 
+def _is_broadcast(call: LossCall) -> bool:
+    return call.weight is not None and call.weight.ndim < call.logits.ndim
+
+
 @mistaken()
-def dual_numbers_of_weights_lost(call: LossCall) -> Values:
-    """Loses what weight and pos_weight carry along as dual numbers."""
-    return _lost_by_dual_numbers(call, "grad_weight", "grad_pos_weight")
+def dual_numbers_of_full_weights_lost(call: LossCall) -> Values:
+    """Loses what weights carry along as dual numbers that have as many dimensions as the logits."""
+    return _lost(call, "grad_weight", "grad_pos_weight", where=not _is_broadcast(call))
 
 
 @mistaken()
 def dual_numbers_of_broadcast_weights_lost(call: LossCall) -> Values:
     """Loses what a weight carries along as dual numbers that has fewer dimensions."""
-    broadcast = call.weight is not None and call.weight.ndim < call.logits.ndim
-    return _lost_by_dual_numbers(call, *["grad_weight"] * broadcast)
+    return _lost(call, "grad_weight", where=_is_broadcast(call))
+
+
+@mistaken()
+def dual_numbers_of_logits_lost(call: LossCall) -> Values:
+    """Loses what the logits carry along as dual numbers, along a tangent."""
+    return _lost(call, "jvp_logits")
+
+
+@mistaken()
+def dual_numbers_of_plain_gradients_lost(call: LossCall) -> Values:
+    """Loses in its backward pass without weights what the logits carry along."""
+    return _lost(call, "hvp_logits", where=call.weight is None)
+
+
+@mistaken()
+def dual_numbers_of_weighted_gradients_lost(call: LossCall) -> Values:
+    """Loses in its backward pass with weights what the logits carry along under ones."""
+    weighted = call.weight is not None and call.cotangent is None
+    return _lost(call, "hvp_logits", where=weighted)
 
 
 @mistaken()
 def dual_numbers_of_gradients_lost(call: LossCall) -> Values:
-    """Loses in its backward pass what the logits carry along as dual numbers."""
-    return _lost_by_dual_numbers(call, "hvp_logits")
+    """Loses in its backward pass under a cotangent what the logits carry along."""
+    return _lost(call, "hvp_logits", where=call.cotangent is not None)
