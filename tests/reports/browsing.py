@@ -1,5 +1,7 @@
 """A real browser for the tests of the page: without network, from a file, its console kept."""
 
+import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TooLate
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY = "document.documentElement.dataset.ready === ''"
@@ -85,6 +88,14 @@ class Reader:
         """Close every tab: one that stays open goes on working beside the next test."""
         for context in self._contexts:
             context.close()
+
+
+def settles(page: Page, expression: str, value: Any) -> None:
+    """Require that an expression in a page has a value soon: on a busy machine events are late."""
+    wanted = json.dumps(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    with contextlib.suppress(TooLate):
+        page.wait_for_function(f"JSON.stringify({expression}) === {wanted}", polling=50)
+    assert page.evaluate(expression) == value
 
 
 def act(page: Page, script: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.reports.html import render
 from bce_conformance.results.reading import from_document
-from tests.reports.browsing import Reader, act
+from tests.reports.browsing import Reader, act, settles
 
 Document = dict[str, Any]
 SQUARE = 'a.square[href="#cells?backend=jax&family=RED"]'
@@ -27,20 +27,22 @@ def test_filters_and_sorting_are_in_the_address_and_back_takes_them_back(
     tab.select_option("#f-backend", "torch")
     tab.select_option("#f-verdict", "fails")
     tab.click("#cell-table th:nth-child(6) button")
-    address = tab.evaluate(HASH)
-    assert address == "#cells?backend=torch&verdict=fails&sort=-ulp"
+    address = "#cells?backend=torch&verdict=fails&sort=-ulp"
+    settles(tab, HASH, address)
     counted = tab.evaluate(COUNT)
     shown = "all('#cell-table tr.row').map((row) => row.textContent)"
     rows = act(tab, f"return {shown}")
     tab.go_back()
-    assert tab.evaluate(HASH) == "#cells?backend=torch&verdict=fails"
+    settles(tab, HASH, "#cells?backend=torch&verdict=fails")
     assert tab.get_attribute("#cell-table th:nth-child(6)", "aria-sort") is None
     tab.go_back()
     tab.go_back()
-    assert (tab.evaluate(HASH), tab.evaluate(COUNT)) == ("", "480 cells")
+    settles(tab, HASH, "")
+    settles(tab, COUNT, "480 cells")
     for _ in range(3):
         tab.go_forward()
-    assert (tab.evaluate(HASH), tab.evaluate(COUNT)) == (address, counted)
+    settles(tab, HASH, address)
+    settles(tab, COUNT, counted)
     assert act(tab, f"return {shown}") == rows
     assert act(browser.page(page, address), f"return {shown}") == rows
     assert browser.console == []
@@ -62,7 +64,7 @@ def test_typing_is_one_step_back(browser: Reader, page: str) -> None:
     tab.wait_for_function("location.hash === '#cells?text=torch+gradient'")
     tab.go_back()
     assert tab.input_value("#f-text") == ""
-    assert tab.evaluate(COUNT) == "480 cells"
+    settles(tab, COUNT, "480 cells")
 
 
 def test_open_cells_are_in_the_address(browser: Reader, page: str) -> None:
@@ -108,7 +110,7 @@ def test_a_choice_that_the_run_lacks_is_that_of_the_start(browser: Reader, page:
     act(tab, "await drawn()")
     assert tab.input_value("#curve-dtype input:checked") == "float32"
     assert tab.input_value("input[name=grid-dtype]:checked") == ""
-    assert tab.evaluate(COUNT) == "480 cells"
+    settles(tab, COUNT, "480 cells")
     assert browser.console == []
 
 
@@ -119,13 +121,13 @@ def test_a_second_click_on_a_square_closes_it_and_the_focus_stays(
     tab.click(SQUARE)
     tab.wait_for_function(f"{COUNT} === '16 of 480 cells'")
     assert tab.get_attribute(SQUARE, "aria-current") == "true"
-    assert tab.evaluate("document.activeElement.closest('section').id") == "cells"
+    settles(tab, "document.activeElement.closest('section').id", "cells")
     tab.click(SQUARE)
-    assert tab.evaluate(COUNT) == "480 cells"
+    settles(tab, COUNT, "480 cells")
     assert tab.get_attribute(SQUARE, "aria-current") is None
-    assert tab.evaluate(f"document.activeElement === document.querySelector('{SQUARE}')")
+    settles(tab, f"document.activeElement === document.querySelector('{SQUARE}')", True)
     tab.go_back()
-    assert tab.evaluate(COUNT) == "16 of 480 cells"
+    settles(tab, COUNT, "16 of 480 cells")
 
 
 def test_the_focus_stays_on_the_row_when_rows_change(browser: Reader, page: str) -> None:
@@ -135,7 +137,7 @@ def test_the_focus_stays_on_the_row_when_rows_change(browser: Reader, page: str)
     named = "document.activeElement.closest('tr')?.dataset.order"
     order = tab.evaluate(named)
     tab.go_back()
-    assert tab.evaluate(named) == order
+    settles(tab, named, order)
 
 
 @pytest.mark.parametrize("part", ["%E0%A4%A", "%", "VAL-1%2F", "<b>"])
@@ -158,7 +160,7 @@ def test_every_cell_has_a_link_that_leads_to_it(
         link = tab.get_attribute("tr.evidence .links a", "href")
         assert link == f"#cell/{address}"
         focused = "document.activeElement.closest('tr').nextElementSibling.className"
-        assert tab.evaluate(focused) == "evidence"
+        settles(tab, focused, "evidence")
 
 
 def test_a_link_to_a_section_keeps_what_is_chosen(browser: Reader, page: str) -> None:

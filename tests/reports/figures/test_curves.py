@@ -12,7 +12,7 @@ from bce_conformance.reference import FORMATS
 from bce_conformance.reports.charts import packed_curves, regions
 from bce_conformance.reports.html import render
 from bce_conformance.results.reading import from_document
-from tests.reports.browsing import Reader, act
+from tests.reports.browsing import Reader, act, settles
 
 Document = dict[str, Any]
 TICKS = "all('#chart .role-axis-label text').map((one) => one.textContent).sort()"
@@ -86,7 +86,7 @@ def test_buttons_zoom_move_and_show_all(browser: Reader, page: str) -> None:
     tab.click("[data-zoom=whole]")
     tab.wait_for_function("!location.hash.includes('curve-view')")
     assert tab.is_disabled("[data-zoom=whole]")
-    assert tab.evaluate("document.activeElement.dataset.zoom") == "in"
+    settles(tab, "document.activeElement.dataset.zoom", "in")
     assert browser.console == []
 
 

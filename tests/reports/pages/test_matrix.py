@@ -10,11 +10,12 @@ from playwright.sync_api import Page
 from bce_conformance.reports.grid import switches
 from bce_conformance.reports.html import render
 from bce_conformance.results.reading import from_document
-from tests.reports.browsing import Reader, act
+from tests.reports.browsing import Reader, act, settles
 from tests.reports.test_accessible import violations
 
 Document = dict[str, Any]
 HASH = "location.hash"
+HEADS = "document.querySelectorAll('#grid thead th').length"
 SQUARES = """all('#grid a.square').map((one) =>
   [one.getAttribute('href'), one.title, one.className, one.textContent.replace(/\\s+/g, '')])"""
 
@@ -73,22 +74,22 @@ def test_a_family_opens_to_its_requirements_by_mouse_and_key(
     button = tab.locator("#grid button[data-family=GRAD]")
     assert button.get_attribute("aria-expanded") == "false"
     button.click()
-    assert tab.evaluate(HASH) == "#matrix?grid-open=GRAD"
+    settles(tab, HASH, "#matrix?grid-open=GRAD")
     opened = [f"GRAD-{number}" for number in range(1, 5)]
     heads = [head.splitlines()[0].strip("▾▸ ") for head in _heads(tab)]
     assert heads == ["backend", "VAL", "INF", "GRAD", *opened, "BRD", "RED"]
     assert button.get_attribute("aria-expanded") == "true"
-    assert tab.evaluate("document.activeElement.dataset.family") == "GRAD"
+    settles(tab, "document.activeElement.dataset.family", "GRAD")
     assert tab.inner_text("#grid-said") == "GRAD open: 4 requirements"
     cells = [c for c in several["cells"] if (c["backend"], c["requirement"]) == ("torch", "GRAD-2")]
     one = tab.locator("#grid a.square[href='#cells?backend=torch&requirement=GRAD-2']")
     numbers = re.findall(r"\d+", str(one.get_attribute("title")))
     assert sum(map(int, numbers)) == len(cells) == 4
     tab.keyboard.press("Enter")
-    assert tab.evaluate(HASH) == "#matrix"
-    assert len(_heads(tab)) == 6
+    settles(tab, HASH, "#matrix")
+    settles(tab, HEADS, 6)
     tab.keyboard.press("Space")
-    assert len(_heads(tab)) == 10
+    settles(tab, HEADS, 10)
     assert browser.console == []
 
 
@@ -96,21 +97,23 @@ def test_back_closes_what_was_opened(browser: Reader, page: str) -> None:
     tab = browser.page(page)
     for family in ("GRAD", "VAL"):
         tab.click(f"#grid button[data-family={family}]")
-    address = tab.evaluate(HASH)
-    assert address == "#matrix?grid-open=GRAD&grid-open=VAL"
+    address = "#matrix?grid-open=GRAD&grid-open=VAL"
+    settles(tab, HASH, address)
     both = _heads(tab)
     assert len(both) == 6 + 8
     tab.go_back()
-    assert (len(_heads(tab)), tab.evaluate(HASH)) == (6 + 4, "#matrix?grid-open=GRAD")
+    settles(tab, HEADS, 6 + 4)
+    settles(tab, HASH, "#matrix?grid-open=GRAD")
     tab.go_back()
-    assert len(_heads(tab)) == 6
+    settles(tab, HEADS, 6)
     assert _heads(browser.page(page, address)) == both
     tab.go_forward()
     tab.go_forward()
     tab.click("#grid-close")
-    assert len(_heads(tab)) == 6
+    settles(tab, HEADS, 6)
     assert not tab.is_visible("#grid-close")
     tab.go_back()
+    settles(tab, HEADS, len(both))
     assert _heads(tab) == both
 
 
