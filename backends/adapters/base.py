@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, TypeVar
@@ -229,12 +228,18 @@ def check_arguments(loss: Callable[..., Any], call: LossCall) -> None:
         raise UnsupportedCall(f"the {call.interface} has no argument {', '.join(sorted(lacking))}")
 
 
-def of_another_shape(call: LossCall) -> LossCall:
-    """Return a call of another size, of the same formats and reduction, without weights."""
+def evaluate_another(adapter: Any, call: LossCall, tracked: Callable[[Any], Any]) -> None:
+    """Evaluate the loss for arrays of another shape, without weights, to be differentiated.
+
+    Args:
+        adapter: whose ``loss_of(call, tensors)`` is the loss as a function of the logits.
+        call: tells the formats, the reduction and the device.
+        tracked: returns a tensor as one in which the framework differentiates.
+    """
     shape = (min(call.logits.size, _FEW) + 1,)
-    logits, targets = (np.zeros(shape, array.dtype) for array in (call.logits, call.targets))
-    plain = replace(call, logits=logits, targets=targets, weight=None, pos_weight=None)
-    return replace(plain, cotangent=None, tangent=None)
+    zeros = (np.zeros(shape, array.dtype) for array in (call.logits, call.targets))
+    logits, targets = (adapter.place(array, call.device) for array in zeros)
+    adapter.loss_of(call, {"logits": logits, "targets": targets})(tracked(logits))
 
 
 def gradients_wanted(call: LossCall) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedC
 from .base import (
     BFLOAT16,
     Adapter,
+    evaluate_another,
     gradients_of_overwritten,
     gradients_wanted,
     loss_of_logits,
     numbered,
-    of_another_shape,
 )
 
 
@@ -83,7 +83,7 @@ class PaddleAdapter(Adapter):
                     other = (-tensors["logits"]).detach()
                     other.stop_gradient = tensors["logits"].stop_gradient
                     loss_of(other)
-                    self.evaluate_another(call)
+                    evaluate_another(self, call, _tracked)
                 operands = [tensors[name] for name in wanted]
                 backward = partial(
                     self.gradients,
@@ -109,13 +109,6 @@ class PaddleAdapter(Adapter):
             return {quantity: raw[quantity] for quantity in call.quantities}
 
         return thunk
-
-    def evaluate_another(self, call: LossCall) -> None:
-        """Evaluate the loss for arrays of another shape, so that it could be differentiated."""
-        other = of_another_shape(call)
-        logits, targets = (self.place(a, call.device) for a in (other.logits, other.targets))
-        logits.stop_gradient = False
-        self.loss_of(other, {"logits": logits, "targets": targets})(logits)
 
     def gradients(
         self, loss: Any, operands: list[Any], cotangent: Any, autograd: str, kept: bool
@@ -188,6 +181,11 @@ class PaddleAdapter(Adapter):
         """Return ``cpu``, ``cuda``, ``cuda:1`` or the like."""
         place = tensor.place
         return numbered("cuda", place.gpu_device_id()) if place.is_gpu_place() else "cpu"
+
+
+def _tracked(tensor: Any) -> Any:
+    tensor.stop_gradient = False
+    return tensor
 
 
 class PaddleStaticAdapter(PaddleAdapter):

@@ -23,11 +23,11 @@ from bce_conformance.backends.calls import Array, Device, LossCall, UnsupportedC
 from .base import (
     BFLOAT16,
     Adapter,
+    evaluate_another,
     gradients_of_overwritten,
     gradients_wanted,
     loss_of_logits,
     numbered,
-    of_another_shape,
 )
 
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -111,7 +111,7 @@ class TorchAdapter(Adapter):
                 operands = [tensors[name] for name in wanted]
                 if call.autograd == "interleaved":
                     loss_of((-logits.detach()).requires_grad_(logits.requires_grad))
-                    self.evaluate_another(call)
+                    evaluate_another(self, call, torch.Tensor.requires_grad_)
                 backward = partial(
                     self.gradients, operands=operands, cotangent=ones, autograd=call.autograd
                 )
@@ -173,18 +173,12 @@ class TorchAdapter(Adapter):
             return dual.unpack_dual(function(dual.make_dual(at, along))).tangent
 
     def gradient(self, loss_of: Callable[[Any], Any], cotangent: Any, logits: Any) -> Any:
-        """Return the gradient in the logits, so that it can be differentiated."""
+        """Return the gradient in the logits, which are tracked, to be differentiated again."""
         torch = self.module()
         logits = logits.requires_grad_()
         loss = loss_of(logits)
         ones = torch.ones_like(loss) if cotangent is None else cotangent
         return torch.autograd.grad(loss, logits, ones, create_graph=True)[0]
-
-    def evaluate_another(self, call: LossCall) -> None:
-        """Evaluate the loss for arrays of another shape, so that it could be differentiated."""
-        other = of_another_shape(call)
-        logits, targets = (self.place(a, call.device) for a in (other.logits, other.targets))
-        self.loss_of(other, {"logits": logits, "targets": targets})(logits.requires_grad_())
 
     def gradients(
         self, loss: Any, operands: list[Any], cotangent: Any, autograd: str
@@ -235,7 +229,7 @@ class TorchAdapter(Adapter):
         self, loss_of: Callable[[Any], Any], logits: Any, tangent: Any, cotangent: Any
     ) -> Any:
         """Return the derivative of the gradient along ``tangent`` by differentiating twice."""
-        gradient = self.gradient(loss_of, cotangent, logits.requires_grad_())
+        gradient = self.gradient(loss_of, cotangent, logits)
         return self.module().autograd.grad(gradient, logits, tangent, allow_unused=True)[0]
 
     def place(self, array: Array, device: str) -> Any:

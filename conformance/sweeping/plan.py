@@ -94,10 +94,9 @@ class Plan:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The logits of the first and of the last bit pattern; of samples, their numbers."""
-        numbers = np.array([self.first, self.last - 1], np.uint64)
-        first, last = (numbers if self.sampled else _values(numbers, self.format)).tolist()
-        return first, last
+        """The logits of the first and of the last bit pattern, where all between are swept."""
+        first, last = _values(np.array([self.first, self.last - 1], np.uint64), self.format)
+        return float(first), float(last)
 
     def pieces(self, group: Group) -> Iterator[Piece]:
         """The pieces of a group, in order; their bounds are multiples where the range allows."""

@@ -96,34 +96,33 @@ def test_forward_mode_of_sums_and_means(subject: Subject) -> None:
             subject.judge(replace(inputs, reduction="mean"), "jvp_logits")
 
 
-def by_dual_numbers(subject: Subject, builder: Builder) -> Inputs | None:
-    """Inputs of a pool that ask for dual numbers; None, and told, where there are none."""
-    inputs = replace(subject.pool(builder), autograd="forward")
-    outcome = subject.try_evaluate(inputs.call("grad_logits", device=subject.device))
+def by_dual_numbers(subject: Subject, *builders: Builder) -> list[Inputs]:
+    """Inputs of pools that ask for dual numbers; none, and told, where the backend has none."""
+    one = subject.array([1.0])
+    probe = Inputs("one", subject.format, one, one, autograd="forward")
+    outcome = subject.try_evaluate(probe.call("grad_logits", device=subject.device))
     if isinstance(outcome, Failure) and outcome.kind == "unsupported":
         subject.not_measured(f"no dual numbers: {outcome}")
-        return None
-    return inputs
+        return []
+    return [replace(subject.pool(builder), autograd="forward") for builder in builders]
 
 
 @pytest.mark.requirement("GRAD-33")
 def test_dual_numbers(subject: Subject) -> None:
     """Judge the derivative in each operand, and along a tangent."""
-    inputs = by_dual_numbers(subject, with_cotangents)
-    if inputs is None:
-        return
-    rows = {name: getattr(inputs, name)[None] for name in ("logits", "targets", "cotangent")}
-    for quantity in GRADIENTS:
-        subject.judge(inputs, quantity)
-        subject.judge(replace(inputs, name="a row", source=None, tangent=None, **rows), quantity)
-    subject.judge(inputs, "jvp_logits")
+    for inputs in by_dual_numbers(subject, with_cotangents):
+        operands = {
+            name: getattr(inputs, name)[None] for name in ("logits", "targets", "cotangent")
+        }
+        row = replace(inputs, name="a row", source=None, tangent=None, **operands)
+        for quantity in GRADIENTS:
+            subject.judge(inputs, quantity)
+            subject.judge(row, quantity)
+        subject.judge(inputs, "jvp_logits")
 
 
 @pytest.mark.requirement("GRAD-34")
 def test_second_order_by_dual_numbers(subject: Subject) -> None:
     """Judge the Hessian-vector product."""
-    for builder in (anywhere, weighted_anywhere, with_cotangents):
-        inputs = by_dual_numbers(subject, builder)
-        if inputs is None:
-            return
+    for inputs in by_dual_numbers(subject, anywhere, weighted_anywhere, with_cotangents):
         subject.judge(inputs, "hvp_logits")
