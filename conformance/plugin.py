@@ -37,7 +37,7 @@ from . import memory
 from .cluster import ClusterError
 from .settings import Settings
 from .specification import Requirement, requirements
-from .tiers import TIERS
+from .tiers import DRAWN, TIERS
 
 MATRIX = pytest.StashKey[Matrix]()
 KEPT = pytest.StashKey[Kept]()
@@ -217,12 +217,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take out the tests of requirements that were not asked for, which have no place."""
+    """Take out the tests of requirements that were not asked for, which have no place.
+
+    Drawn calls come last: they take half of a run, and the report of all else is there before.
+    """
     chosen = [item for item in items if not _is_placeless(item)]
     left_out = [item for item in items if _is_placeless(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = chosen
+    items[:] = sorted(chosen, key=_is_drawn)
 
 
 def _is_placeless(item: pytest.Item) -> bool:
@@ -230,6 +233,11 @@ def _is_placeless(item: pytest.Item) -> bool:
         item.callspec.params.get("place"),  # type: ignore[attr-defined]
         Place,
     )
+
+
+def _is_drawn(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("requirement")
+    return marker is not None and requirements()[marker.args[0]].family == DRAWN
 
 
 def _requirement(node: Any) -> Requirement:

@@ -33,7 +33,7 @@ LIMIT = 2 << 30  # bytes of truths; the least recently used go first
 CACHED_FROM = 2  # elements: one is computed sooner than found
 _DIGEST = 32
 _MAGIC = b"bce-truth-2\n"
-_SAMPLE = 1 << 16  # bytes of an entry that tell whether packing it pays
+_SAMPLE = 1 << 14  # bytes of an entry that tell whether packing it pays
 # By folder: the bytes that it held when it was last looked at and those added since; the latter.
 _held: dict[Path, tuple[int, int]] = {}
 
@@ -103,22 +103,23 @@ def _key(problem: Problem, method: str) -> str:
     return digest.hexdigest()
 
 
-def _path(problem: Problem, method: str) -> Path | None:
+def entry(problem: Problem, method: str) -> Path | None:
+    """Return where the truth of a problem is kept, or None where it is not.
+
+    It reads every operand, which for a large problem takes as long as a truth that is read back.
+    """
     if not enabled() or problem.columns[0].size < CACHED_FROM:
         return None
     return folder() / "truths" / f"{_key(problem, method)}.truth"
 
 
-def load(problem: Problem, method: str) -> Outcome | None:
-    """Return a truth that was kept, or None."""
-    path = _path(problem, method)
-    if path is None:
-        return None
+def load(path: Path, size: int) -> Outcome | None:
+    """Return a truth of ``size`` results that was kept, or None."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    outcome = _decoded(content, int(np.prod(problem.shape, dtype=np.int64)))
+    outcome = _decoded(content, size)
     with suppress(OSError):
         if outcome is None:
             path.unlink(missing_ok=True)
@@ -127,11 +128,8 @@ def load(problem: Problem, method: str) -> Outcome | None:
     return outcome
 
 
-def keep(problem: Problem, method: str, outcome: Outcome) -> None:
+def keep(path: Path, outcome: Outcome) -> None:
     """Keep a truth, and drop the least recently used beyond the limit."""
-    path = _path(problem, method)
-    if path is None:
-        return
     content = _encoded(outcome)
     if len(content) > LIMIT:
         return

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .formats import Format, format_of
-from .truth import Truth
+from .truth import Truth, ulp_at
 
 Float64 = NDArray[np.float64]
 _LARGEST = float(np.finfo(np.float64).max)
@@ -67,11 +67,21 @@ def ulp_error(got: ArrayLike, truth: Truth) -> Float64:
         TypeError: ``got`` is not of one of the four formats.
         ValueError: it has another shape than the truth.
     """
-    value, near, unit = _read(got, truth), _nearest(truth), truth.ulp
+    value, near = _read(got, truth), _nearest(truth)
+    # Most results are the nearest numbers themselves, whose error is the truth's own offset.
+    error = np.where(np.isfinite(near), np.abs(truth.offset), 0.0)
+    other = value.view(np.int64) != near.view(np.int64)
+    if other.any():
+        error[other] = _errors(value[other], near[other], truth.offset[other], truth.format)
+    return error
+
+
+def _errors(value: Float64, near: Float64, offset: Float64, format_: Format) -> Float64:
+    unit = ulp_at(near, offset, format_)
     with np.errstate(all="ignore"):
-        off = _in_ulps(value, unit, truth.format) - _in_ulps(near, unit, truth.format)
-        error = np.abs(off - truth.offset)
-    finite = np.isfinite(truth.offset) & ~np.isnan(value)
+        off = _in_ulps(value, unit, format_) - _in_ulps(near, unit, format_)
+        error = np.abs(off - offset)
+    finite = np.isfinite(offset) & ~np.isnan(value)
     error = np.where(finite, np.where(error <= _LARGEST, error, _LARGEST), np.inf)
     same = (np.isnan(value) & np.isnan(near)) | (np.isinf(near) & (value == near))
     return np.where(same, 0.0, error)

@@ -18,13 +18,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from bce_conformance.reference.slow.slow_path import evaluate, exact_value
 
-from .cache import keep, load
+from .cache import entry, keep, load
 from .formats import Format
 from .problem import Outcome, Problem, read_problem
 
 METHODS = ("auto", "certified", "fast")
 _EXACT_BITS = 200  # 60 digits
 _FAST_FROM = 256  # elements: fewer are done before the compiled code is loaded
+
+
+def ulp_at(
+    near: NDArray[np.float64], offset: NDArray[np.float64], format_: Format
+) -> NDArray[np.float64]:
+    """Return the unit in the last place at exact values that lie ``offset`` ulps from ``near``.
+
+    It is half of that at ``near`` where this is a power of two and the exact value nearer to zero.
+    """
+    below = np.sign(offset) * np.sign(near) < 0
+    halved = below & (np.frexp(np.abs(near))[0] == 0.5) & np.isfinite(near)
+    unit = format_.ulp(near)
+    return np.where(halved, np.maximum(unit / 2, format_.smallest_subnormal), unit)
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,7 @@ class Truth:
     @property
     def ulp(self) -> NDArray[np.float64]:
         """The unit in the last place of the format at each exact value; NaN where that is NaN."""
-        near = self.nearest.astype(np.float64)
-        below = np.sign(self.offset) * np.sign(near) < 0
-        halved = below & (np.frexp(np.abs(near))[0] == 0.5) & np.isfinite(near)
-        unit = self.format.ulp(near)
-        return np.where(halved, np.maximum(unit / 2, self.format.smallest_subnormal), unit)
+        return ulp_at(self.nearest.astype(np.float64), self.offset, self.format)
 
     @property
     def nbytes(self) -> int:
@@ -157,12 +166,13 @@ def ground_truth(
 
 
 def _outcome(problem: Problem, method: str, cached: bool) -> Outcome:
-    if method == "fast" or not cached:
+    path = entry(problem, method) if cached and method != "fast" else None
+    if path is None:
         return _computed(problem, method)
-    found = load(problem, method)
+    found = load(path, int(np.prod(problem.shape, dtype=np.int64)))
     if found is None:
         found = _computed(problem, method)
-        keep(problem, method, found)
+        keep(path, found)
     return found
 
 

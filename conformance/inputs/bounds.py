@@ -51,10 +51,17 @@ def log2(values: Floats) -> Floats:
 
 def log2_of_product(*logarithms: Floats) -> Floats:
     """The sum of logarithms to base 2; a factor of zero makes a product zero, also beside ∞."""
-    zero = np.logical_or.reduce(np.broadcast_arrays(*(bits == -np.inf for bits in logarithms)))
     with np.errstate(invalid="ignore"):
-        total = sum(logarithms[1:], logarithms[0])
-    return np.where(zero, -np.inf, total)
+        total = np.asarray(sum(logarithms[1:], logarithms[0]))
+    # Only beside a zero is the sum −∞, and beside ∞ NaN.
+    for bits in logarithms if np.isnan(total).any() else ():
+        total = np.where(bits == -np.inf, -np.inf, total)
+    return total
+
+
+def _logarithms(*factors: Floats | None) -> list[Floats]:
+    """The logarithms of the factors that there are."""
+    return [log2(factor) for factor in factors if factor is not None]
 
 
 def bounds_for(call: LossCall, quantity: str) -> Bounds:
@@ -63,22 +70,25 @@ def bounds_for(call: LossCall, quantity: str) -> Bounds:
     The shape is that of the quantity's result. Operands enter in absolute value; where one is zero
     and another infinite, S is zero: the results are exact there, or NaN.
     """
-    ones = np.ones(call.logits.shape)
-    weight = np.abs(as_float64(call.weight)) if call.weight is not None else ones
-    pos_weight = np.abs(as_float64(call.pos_weight)) if call.pos_weight is not None else ones
+    weight, pos_weight = (
+        None if operand is None else np.abs(as_float64(operand))
+        for operand in (call.weight, call.pos_weight)
+    )
     with np.errstate(invalid="ignore"):
         element = _element(call, quantity, weight, pos_weight)
         scale, terms = _accumulate(element, call, quantity)
         return Bounds(scale, _larger_term(call, quantity, weight, pos_weight), terms)
 
 
-def _element(call: LossCall, quantity: str, weight: Floats, pos_weight: Floats) -> Floats:
+def _element(
+    call: LossCall, quantity: str, weight: Floats | None, pos_weight: Floats | None
+) -> Floats:
     """log₂ S of each element, of the shape of the logits."""
     logits = as_float64(call.logits)
-    factors = [np.ones(logits.shape)]
+    factors: list[Floats | None] = []
     if quantity != "grad_weight":
         factors.append(weight)
-    if quantity != "grad_pos_weight":
+    if quantity != "grad_pos_weight" and pos_weight is not None:
         factors.append(np.maximum(1, pos_weight))
     if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
         factors.append(np.maximum(1, np.abs(logits)))
@@ -86,7 +96,7 @@ def _element(call: LossCall, quantity: str, weight: Floats, pos_weight: Floats) 
         factors.append(np.abs(as_float64(call.tangent)))
     if call.cotangent is not None and quantity not in ("loss", "jvp_logits"):
         factors.append(np.abs(as_float64(call.cotangent)))
-    element = log2_of_product(*map(log2, factors))
+    element = log2_of_product(*_logarithms(*factors), np.zeros(logits.shape))
     if call.reduction == "mean" and logits.size:
         element = element - np.log2(logits.size)
     return element
@@ -114,21 +124,21 @@ def _accumulate(element: Floats, call: LossCall, quantity: str) -> tuple[Floats,
 
 
 def _larger_term(
-    call: LossCall, quantity: str, weight: Floats, pos_weight: Floats
+    call: LossCall, quantity: str, weight: Floats | None, pos_weight: Floats | None
 ) -> Floats | None:
     """log₂ of the larger term where the result is a difference of two, else None."""
     logits, targets = as_float64(call.logits), as_float64(call.targets)
     if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
         negative = log2_of_product(log2(np.abs(1 - targets)), _log2_sigmoid(logits))
-        positive = log2_of_product(log2(pos_weight), log2(np.abs(targets)), _log2_sigmoid(-logits))
+        of_targets = _logarithms(pos_weight, np.abs(targets))
+        positive = log2_of_product(*of_targets, _log2_sigmoid(-logits))
     elif quantity == "grad_targets" and call.pos_weight is not None:
         negative = _log2_softplus(logits)
-        positive = log2_of_product(log2(pos_weight), _log2_softplus(-logits))
+        positive = log2_of_product(*_logarithms(pos_weight), _log2_softplus(-logits))
     else:
         return None
-    larger = log2_of_product(np.maximum(negative, positive), log2(weight))
-    if call.cotangent is not None:
-        larger = log2_of_product(larger, log2(np.abs(as_float64(call.cotangent))))
+    cotangent = None if call.cotangent is None else np.abs(as_float64(call.cotangent))
+    larger = log2_of_product(np.maximum(negative, positive), *_logarithms(weight, cotangent))
     if call.reduction == "mean" and logits.size:
         larger = larger - np.log2(logits.size)
     hard = (targets == 0) | (targets == 1)

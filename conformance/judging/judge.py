@@ -6,7 +6,7 @@ compared as logarithms to base 2. The definitions are those of SPEC.md, "Levels"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mpmath
 import numpy as np
@@ -18,6 +18,7 @@ from bce_conformance.reference import Format, Truth, flushed_to_zero, ulp_error,
 from bce_conformance.results.cells import Level
 
 Booleans = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 # Rounding errors of the logarithms that the bounds are compared in: far below any bound's meaning.
 SLACK = 1e-9
@@ -46,10 +47,11 @@ class Judgement:
 
     def condensed(self) -> Judgement:
         """The same with equal entries once: where they stood is lost."""
-        pairs = np.empty(self.levels.shape, np.complex128)  # one number each: they sort faster
-        pairs.real, pairs.imag = self.levels, self.ulp
-        pairs, counts = np.unique(pairs, return_counts=True)
-        return Judgement(pairs.real.astype(np.int8), pairs.imag.copy(), counts.astype(np.int64))
+        levels = np.unique(self.levels)
+        found = [np.unique(self.ulp[self.levels == one], return_counts=True) for one in levels]
+        sizes = [ulp.size for ulp, _ in found]
+        ulp, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return Judgement(np.repeat(levels, sizes), ulp, counts.astype(np.int64))
 
     @property
     def level(self) -> Level:
@@ -91,21 +93,52 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
         raise ValueError(f"got has dtype {got.dtype}, the truth {nearest.dtype}")
     error = np.asarray(ulp_error(got, truth), dtype=np.float64).ravel()
     computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
+    levels = np.full(error.shape, Level.AAA, dtype=np.int8)
+    # Nothing is to be said against a result with the bits of the nearest number, as most have.
+    doubtful = np.flatnonzero((computed.view(np.int64) != exact.view(np.int64)) | (error >= 1))
+    if doubtful.size:
+        levels[doubtful] = _levels(got, truth, format_, bounds, doubtful, error[doubtful])
+    return Judgement(levels, error)
+
+
+def _levels(
+    got: Array, truth: Truth, format_: Format, bounds: Bounds, at: Indices, error: Floats
+) -> NDArray[np.int8]:
+    """The levels of the results at flat indices, whose errors are given."""
+    part, bounds = _truth_at(truth, at), _bounds_at(bounds, truth.nearest.shape, at)
+    got = got.ravel()[at]
+    computed, exact = as_float64(got), as_float64(part.nearest)
 
     # A result that is not exactly zero has a sign, also where it rounds to zero.
-    faithful = (error < 1) & ~wrong_sign(got, truth).ravel()
+    faithful = (error < 1) & ~wrong_sign(got, part)
     faithful &= _is_finite_where_due(computed, exact)
     levels = np.zeros(error.shape, dtype=np.int8)
     if not faithful.all():  # else the wider bounds need no look
-        accurate = faithful | flushed_to_zero(got, truth).ravel()
+        accurate = faithful | flushed_to_zero(got, part)
         bits = _error_bits(exact, error, format_)
-        _correct_capped(bits, computed, error, truth)
+        _correct_capped(bits, computed, error, truth, at)
         accurate |= _is_accurate(computed, exact, error, bits, format_, bounds)
         safe = accurate | _is_safe(computed, exact, error, bits, format_, bounds)
         levels[safe] = Level.A
         levels[accurate] = Level.AA
     levels[faithful] = Level.AAA
-    return Judgement(levels, error)
+    return levels
+
+
+def _truth_at(truth: Truth, at: Indices) -> Truth:
+    """What is known of the results at flat indices; their exact values are asked of the whole."""
+    nearest, offset, precision = (
+        array.ravel()[at] for array in (truth.nearest, truth.offset, truth.precision)
+    )
+    return replace(truth, nearest=nearest, offset=offset, precision=precision)
+
+
+def _bounds_at(bounds: Bounds, shape: tuple[int, ...], at: Indices) -> Bounds:
+    scale = np.broadcast_to(bounds.scale, shape).ravel()[at]
+    larger = bounds.larger_term
+    if larger is not None:
+        larger = np.broadcast_to(larger, shape).ravel()[at]
+    return replace(bounds, scale=scale, larger_term=larger)
 
 
 def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds) -> Floats:
@@ -159,16 +192,18 @@ def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
     return bits
 
 
-def _correct_capped(bits: Floats, computed: Floats, error: Floats, truth: Truth) -> None:
+def _correct_capped(
+    bits: Floats, computed: Floats, error: Floats, truth: Truth, at: Indices
+) -> None:
     """Put the logarithms right of errors that are more ulps than float64 counts.
 
     One of the two values is beyond all comparison with the other then, and the error is its size.
     """
     capped = np.flatnonzero((error == _MOST_ULPS) & np.isfinite(computed))
     bits[capped] = log2(np.abs(computed[capped]))
-    overflowed = np.isinf(as_float64(truth.nearest).ravel()[capped])
+    overflowed = np.isinf(as_float64(truth.nearest).ravel()[at[capped]])
     for index in capped[overflowed].tolist():
-        bits[index] = float(mpmath.log(abs(truth.exact(index)), 2))
+        bits[index] = float(mpmath.log(abs(truth.exact(int(at[index]))), 2))
 
 
 def _ulp_exponent(value_bits: Floats, format_: Format) -> Floats:

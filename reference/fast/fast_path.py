@@ -40,7 +40,8 @@ _MOST_APART = 1 << 12  # elements that a sum may have beyond the fast path
 
 Columns = tuple[NDArray[np.float64], ...]
 Form = tuple[float, float, float, float, float]
-Known = dict[tuple[int, int], Rounded | None]  # by a sum and its slack
+# By a sum and its slack, each as limbs, the elements that are left out of it, and how many it has.
+Known = dict[tuple[bytes, bytes, bytes, int], Rounded | None]
 
 
 @dataclass(frozen=True)
@@ -134,22 +135,28 @@ def _slab(
     errors = np.zeros_like(sums)
     left_out = np.zeros(problem.columns[0].size, np.bool_)
     sum_tasks(*arguments, order, bounds, sums, errors, left_out)
-    totals, slacks = (_integers(_by_owner(limbs, owners, pieces.size)) for limbs in (sums, errors))
-    any_apart = bool(left_out.any())
-    rounded: list[Rounded | None] = []
-    for group, (first, last) in enumerate(itertools.pairwise(starts.tolist())):
-        apart = np.empty(0, np.int64)
-        if any_apart:
-            members = order[first:last] if order.size else np.arange(first, last)
-            apart = members[left_out[members]]
-        if apart.size or first == last:
-            rounded.append(_round_sum(problem, totals[group], slacks[group], apart, last - first))
-            continue
-        key = totals[group], slacks[group]
-        if key not in known:
-            known[key] = _round_sum(problem, *key, apart, last - first)
-        rounded.append(known[key])
-    return rounded
+    totals, slacks = (_by_owner(limbs, owners, pieces.size) for limbs in (sums, errors))
+    apart, lengths = _apart(left_out, order, starts), np.diff(starts).tolist()
+    keys = [
+        (value.tobytes(), slack.tobytes(), members.tobytes(), length)
+        for value, slack, members, length in zip(totals, slacks, apart, lengths, strict=True)
+    ]
+    fresh = list({key: group for group, key in enumerate(keys) if key not in known}.values())
+    numbers = zip(fresh, _integers(totals[fresh]), _integers(slacks[fresh]), strict=True)
+    for group, value, slack in numbers:
+        known[keys[group]] = _round_sum(problem, value, slack, apart[group], lengths[group])
+    return [known[key] for key in keys]
+
+
+def _apart(left_out: NDArray[np.bool_], order: Int64, starts: Int64) -> list[Int64]:
+    """Return the elements that are left out of each result's sum."""
+    if not left_out.any():
+        return [np.empty(0, np.int64)] * (starts.size - 1)
+    parts = []
+    for first, last in itertools.pairwise(starts.tolist()):
+        members = order[first:last] if order.size else np.arange(first, last)
+        parts.append(members[left_out[members]])
+    return parts
 
 
 def _by_owner(limbs: Int64, owners: Int64, size: int) -> Int64:
