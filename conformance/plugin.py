@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import uuid
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -277,12 +276,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         if why := matrix.processes.why_not_started(matrix.settings.backends):
             raise pytest.exit.Exception(why, returncode=pytest.ExitCode.USAGE_ERROR)
         options = config.stash[OPTIONS]
-        _require_measurable(options, matrix, [check.place for check in checks])
+        places = [check.place for check in checks]
+        _require_measurable(options, matrix, places)
         if options.results is not None:
             config.stash[JOURNAL] = _open_journal(config, matrix, options.results)
             matrix.journal = config.stash[JOURNAL]
-        cells = Counter(check.place.backend for check in checks)
-        matrix.progress.measuring(pytest_report_collectionfinish(config), cells)
+        matrix.progress.measuring(pytest_report_collectionfinish(config), places)
         config.stash[CELLS] = options.engine.begin(matrix, checks)
         if options.so_far is not None:
             take = partial(_measured, config, matrix, interrupted=True)

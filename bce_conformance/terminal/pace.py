@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from threading import RLock
 
 from bce_conformance.conformance.running.progress import Spent
-from bce_conformance.results.cells import Cell
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Probed
 
-_ESTIMATED_FROM = 0.03  # of all cells: before, those that are done tell little of the others
+from .estimate import CallsLeft, CellsLeft, is_drawn, probed
+
 _SLOWEST = 3  # backends and requirements that are named as slow
 
 
@@ -36,7 +38,8 @@ class Pace:
         self._left: Counter[str] = Counter()
         self._by_backend: dict[str, float] = defaultdict(float)
         self._by_requirement: dict[str, float] = defaultdict(float)
-        self._longest: dict[str, float] = defaultdict(float)  # by backend: its slowest cell
+        self._cells_left = CellsLeft()
+        self._calls_left = CallsLeft()
         self._lock = RLock()
 
     def start(self, backends: Sequence[str]) -> None:
@@ -49,12 +52,19 @@ class Pace:
         with self._lock:
             self.starting.remove(backend)
 
-    def measure(self, cells: Mapping[str, int]) -> None:
-        """So many cells of each backend are to come."""
+    def measure(self, places: Sequence[Place]) -> None:
+        """The cells of these places are to come."""
         with self._lock:
-            self._left.update(cells)
-            self.total = sum(cells.values())
+            self._left.update(place.backend for place in places)
+            self.total = len(places)
+            self._cells_left = CellsLeft(place for place in places if not is_drawn(place))
+            self._calls_left = CallsLeft(probed(place) for place in places if is_drawn(place))
             self._measuring = self._last = time.monotonic()
+
+    def drawn(self, survey: Probed, done: int, total: int) -> None:
+        """So many of the calls that are drawn for a backend in a format are judged."""
+        with self._lock:
+            self._calls_left.told(survey, done, total)
 
     def finish(self, cell: Cell, spent: Spent) -> None:
         """One cell is done."""
@@ -65,8 +75,11 @@ class Pace:
             seconds = spent.backend + spent.suite
             self._by_backend[cell.backend] += seconds
             self._by_requirement[cell.requirement] += seconds
-            self._longest[cell.backend] = max(self._longest[cell.backend], seconds)
             self.suite += spent.suite
+            if is_drawn(cell.place):
+                self._calls_left.finish(probed(cell.place))
+            else:
+                self._cells_left.finish(cell, spent)
 
     @property
     def done(self) -> int:
@@ -91,28 +104,22 @@ class Pace:
             ((backend, left),) = self._left.most_common(1) or [("", 0)]
         return (backend, left) if left > 0 else None
 
-    def seconds_left(self) -> float | None:
-        """An estimate; None before some cells are finished: the first ones compile for minutes.
-
-        A backend's cells that are left are taken to need what its cells have needed so far, but the
-        slowest, which may have compiled for minutes. The backends together go on as fast as they
-        went, but none faster than one cell after another.
-        """
+    def calls_done(self) -> float | None:
+        """Which share of the drawn calls is judged; None where none was begun."""
         with self._lock:
-            if len(self.cells) < _ESTIMATED_FROM * (self.total or 0) or not self.cells:
+            return self._calls_left.share() if self._calls_left.begun else None
+
+    def seconds_left(self) -> float | None:
+        """An estimate; None before enough is finished to tell."""
+        with self._lock:
+            until = self._calls_left.begun or time.monotonic()
+            elapsed = until - self._measuring
+            cells = self._cells_left.seconds(elapsed)
+            if cells is None:
                 return None
-            done = Counter(cell.backend for cell in self.cells)
-            busy = sum(self._by_backend.values())
-            usual = {
-                backend: (self._by_backend[backend] - self._longest[backend]) / (count - 1)
-                for backend, count in done.items()
-                if count > 1
-            }
-            mean = sum(usual.values()) / len(usual) if usual else busy / len(self.cells)
-            needed = [left * usual.get(backend, mean) for backend, left in self._left.items()]
-            # Below one, where the session itself is what takes the time.
-            at_once = busy / max(time.monotonic() - self._measuring, 1e-9)
-            return max(sum(needed) / at_once if at_once else 0.0, *needed, 0.0)
+            others = elapsed + cells if self._cells_left.total else 0.0
+            calls = self._calls_left.seconds(others)
+            return None if calls is None else cells + calls
 
     def slowest(self) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
         """The slowest backends and the slowest requirements, with their seconds."""

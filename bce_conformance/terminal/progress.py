@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,8 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bce_conformance.conformance.running.progress import Progress, Spent
-from bce_conformance.results.cells import Cell
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Probed
 
 from .pace import Pace, clock
 
@@ -54,9 +55,13 @@ class Silent(Progress):
         """Count one that has started."""
         self.pace.up(backend)
 
-    def measuring(self, lines: Sequence[str], cells: Mapping[str, int]) -> None:
+    def measuring(self, lines: Sequence[str], places: Sequence[Place]) -> None:
         """Count the cells to come."""
-        self.pace.measure(cells)
+        self.pace.measure(places)
+
+    def drawn(self, survey: Probed, done: int, total: int) -> None:
+        """Count drawn calls."""
+        self.pace.drawn(survey, done, total)
 
     def finished(self, cell: Cell, spent: Spent) -> None:
         """Count one cell."""
@@ -102,9 +107,9 @@ class Lines(Silent):
         super().starting(backends)
         self._print(f"starting {', '.join(backends)}" if backends else "no backend is installed")
 
-    def measuring(self, lines: Sequence[str], cells: Mapping[str, int]) -> None:
+    def measuring(self, lines: Sequence[str], places: Sequence[Place]) -> None:
         """Name what is measured."""
-        super().measuring(lines, cells)
+        super().measuring(lines, places)
         self._print("\n".join([*lines, f"cells to measure: {self.pace.total}"]))
 
     def finished(self, cell: Cell, spent: Spent) -> None:
@@ -165,9 +170,9 @@ class Bar(Silent):
         self._thread.join()
         self._bars.stop()
 
-    def measuring(self, lines: Sequence[str], cells: Mapping[str, int]) -> None:
+    def measuring(self, lines: Sequence[str], places: Sequence[Place]) -> None:
         """Name what is measured, above the bar."""
-        super().measuring(lines, cells)
+        super().measuring(lines, places)
         self._bars.console.print(Text("\n".join(lines)), soft_wrap=True)
 
     def finished(self, cell: Cell, spent: Spent) -> None:
@@ -219,7 +224,9 @@ def words(pace: Pace) -> str:
     if behind is None:
         return ""
     estimate = f"about {clock(left)} left, " if left is not None else ""
-    return f"{estimate}behind: {behind[0]} ({behind[1]} to do)"
+    share = pace.calls_done()
+    drawn = f"drawn calls {100 * share:.0f} %, " if share is not None else ""
+    return f"{estimate}{drawn}behind: {behind[0]} ({behind[1]} to do)"
 
 
 def cell_line(cell: Cell, spent: Spent) -> str:

@@ -127,10 +127,12 @@ def _levels(
 
 def _truth_at(truth: Truth, at: Indices) -> Truth:
     """What is known of the results at flat indices; their exact values are asked of the whole."""
-    nearest, offset, precision = (
-        array.ravel()[at] for array in (truth.nearest, truth.offset, truth.precision)
+    return replace(
+        truth,
+        nearest=truth.nearest.ravel()[at],
+        offset=truth.offset.ravel()[at],
+        precision=truth.precision.ravel()[at],
     )
-    return replace(truth, nearest=nearest, offset=offset, precision=precision)
 
 
 def _bounds_at(bounds: Bounds, shape: tuple[int, ...], at: Indices) -> Bounds:

@@ -228,7 +228,8 @@ class Matrix:
                 for at, other in self._surveyors.items()
                 if (at.backend, at.device) == (probed.backend, probed.device)
             ]
-            surveyor = Surveyor(evaluator, probed.device, calls, plan, causes, kin)
+            told = partial(self.progress.drawn, probed)
+            surveyor = Surveyor(evaluator, probed.device, calls, plan, causes, kin, told)
             self._surveyors[probed] = surveyor
         return self._surveyors[probed]
 

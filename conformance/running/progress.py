@@ -8,11 +8,11 @@ has returned.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bce_conformance.results.cells import Cell
-from bce_conformance.results.model import Results
+from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Probed, Results
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,16 @@ class Progress:
     def up(self, backend: str) -> None:
         """One of them has started, or has failed to."""
 
-    def measuring(self, lines: Sequence[str], cells: Mapping[str, int]) -> None:
+    def measuring(self, lines: Sequence[str], places: Sequence[Place]) -> None:
         """Measuring begins.
 
         Args:
             lines: what is measured, with versions.
-            cells: how many cells of each backend are to come.
+            places: of the cells that are to come.
         """
+
+    def drawn(self, survey: Probed, done: int, total: int) -> None:
+        """So many of the calls that are drawn for a backend in a format are judged."""
 
     def finished(self, cell: Cell, spent: Spent) -> None:
         """One more cell has its verdict."""

@@ -89,6 +89,7 @@ class Surveyor:
         plan: gives the combinations that are drawn, with the numbers of their calls.
         causes: how many causes are looked for of what a quantity shows.
         others: the surveyors of the same backend and device in other formats.
+        told: is told how many of the calls are judged, and of how many.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class Surveyor:
         plan: Callable[[], Iterable[tuple[Combination, int]]],
         causes: int = 0,
         others: Iterable[Surveyor] = (),
+        told: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.causes = causes
         self._others = tuple(others)
+        self._told = told
         self._plan = plan
         self._survey: Survey | None = None
         self._by_chance: list[str] = []
@@ -120,7 +123,9 @@ class Surveyor:
         refusals = Refusals(self.store, self.evaluate, self._refused_elsewhere())
         survey = Survey(refusals=refusals.known, by_chance=refusals.by_chance)
         self._by_chance = survey.by_chance
-        for levels, number in planned:
+        combinations = list(planned)
+        for done, (levels, number) in enumerate(combinations):
+            self._told(done, len(combinations))
             found = self._admitted(levels, number, refusals)
             if found is None:
                 survey.left += 1

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bce_conformance.conformance.running.progress import Spent
 from bce_conformance.results.cells import Cell, Place
+from bce_conformance.results.model import Probed
 from bce_conformance.terminal.pace import Pace, clock
 from bce_conformance.terminal.progress import (
     STEPS,
@@ -19,6 +20,7 @@ from bce_conformance.terminal.progress import (
     parts_line,
     reporter,
     slow_line,
+    state,
 )
 
 
@@ -34,6 +36,13 @@ def cell(name: str = "VAL-1/torch/cpu/float32", expected: bool = True) -> Cell:
     return Cell(*Place.parse(name), "A", expected, **blank, detail="", reproduce="")
 
 
+def places(requirement: str = "VAL-1", **cells: int) -> list[Place]:
+    """So many cells of each backend."""
+    return [
+        Place(requirement, name, "cpu", "float32") for name in cells for _ in range(cells[name])
+    ]
+
+
 def lines(**options: Any) -> tuple[Lines, io.StringIO]:
     stream = io.StringIO()
     return Lines(Console(file=stream), **options), stream
@@ -47,7 +56,7 @@ def test_a_line_comes_while_nothing_finishes() -> None:
         time.sleep(0.3)
         waiting = stream.getvalue()
         shown.up("jax")
-        shown.measuring([], {"torch": 3, "jax": 5})
+        shown.measuring([], places(torch=3, jax=5))
         time.sleep(0.3)
     assert waiting.count("still starting: jax\n") >= 2
     assert waiting.startswith("reading the checks\nstarting torch, jax\n")
@@ -57,7 +66,7 @@ def test_a_line_comes_while_nothing_finishes() -> None:
 def test_every_part_of_a_run_has_one_line_and_no_other_cell_has() -> None:
     shown, stream = lines()
     with shown:
-        shown.measuring(["what is measured"], {"torch": 1000})
+        shown.measuring(["what is measured"], places(torch=1000))
         for _ in range(1000):
             shown.finished(cell(), Spent(0.0, 0.001))
     printed = stream.getvalue().splitlines()
@@ -70,7 +79,7 @@ def test_every_part_of_a_run_has_one_line_and_no_other_cell_has() -> None:
 def test_verbose_names_every_cell() -> None:
     shown, stream = lines(verbose=True)
     with shown:
-        shown.measuring([], {"torch": 2})
+        shown.measuring([], places(torch=2))
         shown.finished(cell(), Spent(1.0, 0.5))
         shown.finished(cell("VAL-2/torch/cpu/float32", expected=False), Spent(0.0, 0.0))
     assert "   1.50 s  VAL-1/torch/cpu/float32: A\n" in stream.getvalue()
@@ -98,7 +107,7 @@ def test_the_bar_says_what_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     with Bar(Console(file=stream, width=80, force_terminal=True)) as shown:
-        shown.measuring(["what is measured"], {"torch": 2})
+        shown.measuring(["what is measured"], places(torch=2))
         shown.finished(cell(), Spent(0.1, 0.0))
         time.sleep(0.6)
     assert "what is measured" in stream.getvalue()
@@ -109,7 +118,7 @@ def test_the_time_left_is_that_of_the_cells_left(monkeypatch: pytest.MonkeyPatch
     moment = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])
     pace = Pace()
-    pace.measure({"torch": 10, "jax": 4})
+    pace.measure(places(torch=10, jax=4))
     assert pace.seconds_left() is None
     moment[0] = 4.0
     pace.finish(cell(), Spent(3.0, 1.0))  # torch: 4 s a cell
@@ -130,7 +139,7 @@ def test_the_time_left_is_that_of_the_cells_left(monkeypatch: pytest.MonkeyPatch
 
 def test_what_was_slow_is_named() -> None:
     shown = Silent()
-    shown.measuring([], {"torch": 1, "jax": 1})
+    shown.measuring([], places(torch=1, jax=1))
     shown.finished(cell(), Spent(4.0, 8.0))
     shown.finished(cell("GRAD-1/jax/cpu/float32"), Spent(2.0, 1.0))
     assert slow_line(shown.pace) == "slowest: torch 12 s, jax 3 s; VAL-1 12 s, GRAD-1 3 s"
@@ -145,7 +154,44 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_few_cells_tell_nothing_of_the_time_left() -> None:
     pace = Pace()
-    pace.measure({"torch": 100})
+    pace.measure(places(torch=100))
     for done in range(1, 5):
         pace.finish(cell(), Spent(40.0, 1.0))
         assert (pace.seconds_left() is None) == (done < 3)
+
+
+def test_drawn_calls_are_estimated_by_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [1.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    pace = Pace()
+    pace.measure([*places(torch=2, jax=2), *places("ANY-1", torch=1, jax=1)])
+    moment[0] = 11.0
+    for name in ("torch", "jax"):
+        for _ in range(2):
+            pace.finish(cell(f"VAL-1/{name}/cpu/float32"), Spent(5.0, 0.0))
+    # All else took ten seconds: so drawn calls are taken to need as long.
+    assert pace.seconds_left() == pytest.approx(10.0)
+    assert pace.calls_done() is None
+    torch, jax = (Probed(name, "cpu", "float32") for name in ("torch", "jax"))
+    pace.drawn(torch, 0, 100)
+    moment[0] = 15.0
+    assert pace.seconds_left() == pytest.approx(6.0)
+    pace.drawn(torch, 50, 100)  # the other, of which nothing is known, is taken to have as many
+    assert pace.calls_done() == pytest.approx(0.25)
+    assert pace.seconds_left() == pytest.approx(4.0 * 3)
+    pace.drawn(jax, 0, 300)
+    assert pace.calls_done() == pytest.approx(50 / 400)
+    pace.finish(cell("ANY-1/torch/cpu/float32"), Spent(1.0, 1.0))
+    assert pace.calls_done() == pytest.approx(100 / 400)
+    pace.finish(cell("ANY-1/jax/cpu/float32"), Spent(1.0, 1.0))
+    assert (pace.seconds_left(), pace.behind()) == (0.0, None)
+
+
+def test_drawn_calls_alone_have_no_estimate_before_some_are_judged() -> None:
+    shown, _ = lines()
+    with shown:
+        shown.measuring([], places("ANY-1", torch=1))
+        shown.drawn(Probed("torch", "cpu", "float32"), 1, 100)
+        assert shown.pace.seconds_left() is None
+        shown.drawn(Probed("torch", "cpu", "float32"), 50, 100)
+        assert state(shown.pace).endswith("left, drawn calls 50 %, behind: torch (1 to do)")
