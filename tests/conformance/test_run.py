@@ -212,3 +212,24 @@ def test_pytest_by_hand_does_the_same(tmp_path: Path) -> None:
     assert "bce-conformance explain impaired:Sloppy --logit=" in done.stdout
     document = json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert verdicts(document) == {"impaired:Right": "AAA", "impaired:Sloppy": "A"}
+
+
+def test_drawn_calls_come_last() -> None:
+    folder = HERE.parents[1] / "conformance"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", str(folder), "-p", "no:cacheprovider", "-q"),
+            *(*RIGHT, "--requirement=ANY-1", "--requirement=VAL-1", "--dtype=float32"),
+            "--collect-only",
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    named = [line.rpartition("::")[2] for line in done.stdout.splitlines() if "float32" in line]
+    assert [name.partition("[")[0] for name in named] == [
+        "test_moderate_logits_hard_targets",
+        "test_loss",
+    ]
