@@ -34,10 +34,13 @@ REPETITIONS: tuple[str, ...] = ("once", "changed", "at once", "other format", "o
 # gradients that the operands hold; the operands are written over before it, which may be refused,
 # and must not change it; automatic differentiation is off while the loss is evaluated; or numbers
 # carry their derivatives along: the gradient of an operand of the loss's size is the derivative
-# along the cotangent, the second derivative that of the gradient along the tangent.
+# along the cotangent, the second derivative that of the gradient along the tangent; or the backward
+# pass is differentiated: what stands for the gradient in an operand of the loss's size is then the
+# derivative, in that operand, of the gradient in the logits along the tangent, and forward mode is
+# the derivative of that gradient in the cotangent.
 AUTOGRAD: tuple[str, ...] = (
     *("usual", "interleaved", "retained", "accumulated"),
-    *("overwritten", "off", "forward"),
+    *("overwritten", "off", "forward", "twice"),
 )
 # How the framework is set meanwhile: as it is when it is imported; to algorithms that give the same
 # bits each time; to a format for what is made without one; or to choose formats itself (mixed

@@ -23,6 +23,7 @@ class JaxAdapter(Adapter):
     framework = "jax"
     dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
     composed: ClassVar[tuple[str, ...]] = ("loss", "weight", "pos_weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "autograd")
 
     def module(self) -> ModuleType:
         """Import jax, with float64 allowed; other formats stay as they are."""
@@ -40,12 +41,17 @@ class JaxAdapter(Adapter):
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        if call.autograd not in ("usual", "forward", "twice"):
+            raise UnsupportedCall(f"{self.framework} has functions, and no graph that is kept")
         jax, run = self.module(), self.function()
         arrays, device = self.place_all(call), self._device(call.device)
+        settings = {"reduction": call.reduction, "quantities": call.quantities}
+        if call.autograd != "usual":
+            settings["autograd"] = call.autograd
 
         def thunk() -> dict[str, Any]:
             with jax.default_device(device):
-                raw = run(arrays, reduction=call.reduction, quantities=call.quantities)
+                raw = run(arrays, **settings)
             return jax.block_until_ready(raw)  # type: ignore[no-any-return]
 
         return thunk
@@ -89,8 +95,16 @@ class JaxAdapter(Adapter):
         return reductions[reduction](loss)
 
     def _evaluate(
-        self, arrays: dict[str, Any], *, reduction: str, quantities: tuple[str, ...]
+        self,
+        arrays: dict[str, Any],
+        *,
+        reduction: str,
+        quantities: tuple[str, ...],
+        autograd: str = "usual",
     ) -> dict[str, Any]:
+        if autograd != "usual":
+            evaluate = self._along if autograd == "forward" else self._of_gradient
+            return {q: evaluate(q, arrays, reduction) for q in quantities}
         jax = self.module()
         wanted = [q.removeprefix("grad_") for q in quantities if q.startswith("grad_")]
 
@@ -120,6 +134,44 @@ class JaxAdapter(Adapter):
             raw["hvp_logits"] = along["logits"]
         return {quantity: raw[quantity] for quantity in quantities}
 
+    def _along(self, quantity: str, arrays: dict[str, Any], reduction: str) -> Any:
+        """Return a quantity by forward mode; a gradient is the derivative along the cotangent."""
+        if not quantity.startswith("grad_"):
+            return self._evaluate(arrays, reduction=reduction, quantities=(quantity,))[quantity]
+        jax, name = self.module(), quantity.removeprefix("grad_")
+        operand = arrays[name]
+        if reduction != "none" or operand.size != arrays["logits"].size:
+            raise UnsupportedCall("forward mode gives gradients that are as large as the loss")
+        along = arrays.get("cotangent", jax.numpy.ones_like(operand))
+        along = along.reshape(operand.shape).astype(operand.dtype)
+
+        def loss_of(value: Any) -> Any:
+            return self._loss({**arrays, name: value}, reduction)
+
+        return jax.jvp(loss_of, (operand,), (along,))[1].reshape(operand.shape)
+
+    def _of_gradient(self, quantity: str, arrays: dict[str, Any], reduction: str) -> Any:
+        """Return a quantity by differentiating the pull-back that gives the gradient."""
+        jax = self.module()
+        if quantity == "loss":
+            return self._loss(arrays, reduction)
+        name = "logits" if quantity == "hvp_logits" else quantity.removeprefix("grad_")
+        if quantity == "jvp_logits":
+            name = "cotangent"
+            arrays = {**arrays, name: jax.numpy.ones_like(self._loss(arrays, reduction))}
+
+        def gradient(value: Any) -> Any:
+            given = {**arrays, name: value}
+
+            def loss_of(logits: Any) -> Any:
+                return self._loss({**given, "logits": logits}, reduction)
+
+            loss, pull_back = jax.vjp(loss_of, given["logits"])
+            cotangent = given.get("cotangent", jax.numpy.ones_like(loss))
+            return pull_back(cotangent.astype(loss.dtype))[0]
+
+        return jax.vjp(gradient, arrays[name])[1](arrays["tangent"])[0]
+
 
 class JaxJitAdapter(JaxAdapter):
     """JAX under ``jax.jit``, loss and derivatives as one function."""
@@ -131,7 +183,7 @@ class JaxJitAdapter(JaxAdapter):
         """Return the compiled function, traced anew for every kind of arguments."""
         if self._compiled is None:
             self._compiled = self.module().jit(
-                self._evaluate, static_argnames=("reduction", "quantities")
+                self._evaluate, static_argnames=("reduction", "quantities", "autograd")
             )
         return self._compiled
 

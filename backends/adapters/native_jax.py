@@ -15,7 +15,7 @@ class NativeJaxAdapter(JaxJitAdapter):
     framework = "native"
     variant = "jax"
     composed: ClassVar[tuple[str, ...]] = ()
-    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "threads", "autograd")
     dispatch: ClassVar[tuple[str, ...]] = NativeAdapter.dispatch
 
     def version(self) -> str:

@@ -64,6 +64,8 @@ class PaddleAdapter(Adapter):
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         if "jvp_logits" in call.quantities or call.autograd == "forward":
             raise UnsupportedCall("paddle has no forward mode for this loss")
+        if call.autograd == "twice":
+            raise UnsupportedCall("paddle differentiates no backward pass of this loss")
         paddle = self.module()
         tensors = self.place_all(call)
         paddle.set_device(paddle_device(call.device))

@@ -8,6 +8,7 @@ Eager, as a graph by ``tf.function``, and as one that XLA compiles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ class TensorflowAdapter(Adapter):
     framework = "tensorflow"
     dispatch: ClassVar[tuple[str, ...]] = ("ONEDNN_MAX_CPU_ISA",)
     composed: ClassVar[tuple[str, ...]] = ("weight", "reduction")
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "autograd")
 
     def module(self) -> ModuleType:
         """Import tensorflow."""
@@ -44,14 +46,17 @@ class TensorflowAdapter(Adapter):
 
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
+        if call.autograd not in ("usual", "forward", "twice"):
+            raise UnsupportedCall(f"{self.framework} has a tape for each pass")
         tf, run = self.module(), self.function()
         tensors = self.place_all(call)
+        settings = {"reduction": call.reduction, "quantities": call.quantities}
+        if call.autograd != "usual":
+            settings["autograd"] = call.autograd
 
         def thunk() -> dict[str, Any]:
             with tf.device(_tensorflow_device(call.device)):
-                raw: dict[str, Any] = run(
-                    tensors, reduction=call.reduction, quantities=call.quantities
-                )
+                raw: dict[str, Any] = run(tensors, **settings)
             if call.device != "cpu":
                 tf.test.experimental.sync_devices()
             return raw
@@ -87,8 +92,16 @@ class TensorflowAdapter(Adapter):
         )
 
     def _evaluate(
-        self, tensors: dict[str, Any], *, reduction: str, quantities: tuple[str, ...]
+        self,
+        tensors: dict[str, Any],
+        *,
+        reduction: str,
+        quantities: tuple[str, ...],
+        autograd: str = "usual",
     ) -> dict[str, Any]:
+        if autograd != "usual":
+            evaluate = self._along if autograd == "forward" else self._of_gradient
+            return {q: evaluate(q, tensors, reduction) for q in quantities}
         tf = self.module()
         logits, cotangent = tensors["logits"], tensors.get("cotangent")
         wanted = [q.removeprefix("grad_") for q in quantities if q.startswith("grad_")]
@@ -112,6 +125,36 @@ class TensorflowAdapter(Adapter):
                 gradient = inner.gradient(loss, logits, output_gradients=cotangent)
             raw["hvp_logits"] = accumulator.jvp(gradient)
         return {quantity: raw[quantity] for quantity in quantities}
+
+    def _along(self, quantity: str, tensors: dict[str, Any], reduction: str) -> Any:
+        """Return a quantity by forward mode; a gradient is the derivative along the cotangent."""
+        if not quantity.startswith("grad_"):
+            return self._evaluate(tensors, reduction=reduction, quantities=(quantity,))[quantity]
+        tf, operand = self.module(), tensors[quantity.removeprefix("grad_")]
+        if reduction != "none" or math.prod(operand.shape) != math.prod(tensors["logits"].shape):
+            raise UnsupportedCall("forward mode gives gradients that are as large as the loss")
+        along = tf.reshape(tensors.get("cotangent", tf.ones_like(operand)), operand.shape)
+        with tf.autodiff.ForwardAccumulator(operand, along) as accumulator:
+            loss = self._loss(tensors, reduction)
+        found = accumulator.jvp(loss)
+        return None if found is None else tf.reshape(found, operand.shape)
+
+    def _of_gradient(self, quantity: str, tensors: dict[str, Any], reduction: str) -> Any:
+        """Return a quantity by differentiating a gradient on a tape."""
+        tf, logits, cotangent = self.module(), tensors["logits"], tensors.get("cotangent")
+        if quantity == "loss":
+            return self._loss(tensors, reduction)
+        if quantity == "jvp_logits":
+            source = cotangent = tf.ones_like(self._loss(tensors, reduction))
+        else:
+            source = tensors[_operand_of(quantity)]
+        with tf.GradientTape() as outer:
+            outer.watch(source)
+            with tf.GradientTape() as inner:
+                inner.watch(logits)
+                loss = self._loss(tensors, reduction)
+            gradient = inner.gradient(loss, logits, output_gradients=cotangent)
+        return outer.gradient(gradient, source, output_gradients=tensors["tangent"])
 
     def _loss(self, tensors: dict[str, Any], reduction: str) -> Any:
         tf = self.module()
@@ -144,6 +187,10 @@ class TensorflowXlaAdapter(TensorflowGraphAdapter):
     variant = "xla"
     dispatch: ClassVar[tuple[str, ...]] = ("XLA_FLAGS",)
     xla: ClassVar[bool] = True
+
+
+def _operand_of(quantity: str) -> str:
+    return "logits" if quantity == "hvp_logits" else quantity.removeprefix("grad_")
 
 
 def _tensorflow_device(name: str) -> str:

@@ -87,8 +87,8 @@ class TorchAdapter(Adapter):
         torch = self.module()
         tensors = self.place_all(call)
         wanted = gradients_wanted(call)
-        if call.autograd == "forward":
-            return partial(self.by_dual_numbers, call, tensors)
+        if call.autograd in ("forward", "twice"):
+            return partial(self.quantity_by_quantity, call, tensors)
         for name in wanted:
             tensors[name].requires_grad_()
         logits, tangent, cotangent = (
@@ -130,13 +130,14 @@ class TorchAdapter(Adapter):
 
         return thunk
 
-    def by_dual_numbers(self, call: LossCall, tensors: dict[str, Any]) -> dict[str, Any]:
-        """Return the quantities of a call by numbers that carry their derivatives along.
+    def quantity_by_quantity(self, call: LossCall, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Return the quantities of a call by dual numbers, or by differentiating backward passes.
 
         Raises:
-            UnsupportedCall: a gradient is not as large as the loss.
+            UnsupportedCall: dual numbers are asked for a gradient that is not as large as the loss.
         """
-        raw = {q: self.carried(q, call, tensors) for q in call.quantities}
+        evaluate = self.carried if call.autograd == "forward" else self.differentiated
+        raw = {q: evaluate(q, call, tensors) for q in call.quantities}
         if call.device != "cpu":
             self.module().cuda.synchronize(call.device)
         return raw
@@ -159,6 +160,24 @@ class TorchAdapter(Adapter):
         along = ones if cotangent is None else cotangent.reshape(operand.shape)
         found = self.derivative(loss_of, operand, along)
         return None if found is None else found.reshape(operand.shape)
+
+    def differentiated(self, quantity: str, call: LossCall, tensors: dict[str, Any]) -> Any:
+        """Return one quantity by differentiating a backward pass; None where it has no part."""
+        torch, name = self.module(), quantity.partition("_")[2]
+        tangent, cotangent = tensors.get("tangent"), tensors.get("cotangent")
+        logits, operand = tensors["logits"].detach(), None
+        if quantity in ("grad_targets", "grad_weight", "grad_pos_weight"):
+            operand = tensors[name].detach().requires_grad_()
+            tensors = {**tensors, name: operand}
+        loss_of = self.loss_of(call, tensors)
+        if quantity == "loss":
+            return loss_of(logits)
+        if quantity in ("grad_logits", "hvp_logits"):
+            return self.second(loss_of, logits, tangent, cotangent)
+        if quantity == "jvp_logits":
+            operand = cotangent = torch.ones_like(loss_of(logits)).requires_grad_()
+        gradient = self.gradient(loss_of, cotangent, logits)
+        return torch.autograd.grad(gradient, operand, tangent, allow_unused=True)[0]
 
     def loss_in(self, name: str, call: LossCall, tensors: dict[str, Any]) -> Callable[[Any], Any]:
         """Return the loss as a function of one operand."""

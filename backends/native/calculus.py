@@ -93,11 +93,12 @@ def _second(api: Primitives, operands: Operands, names: tuple[str, str], factor:
         case "logits", "logits":
             return api.hessian(operands, factor, None, "none")
         case "logits", "targets":
-            return slope(one, w, p, factor) - slope(0 * one, w, p, factor)
+            # −w·[σ(x) + p·σ(−x)], half of the slope at y = −1 with 2p: rounded once.
+            return slope(-one, w, 2 * api.wide(one if p is None else p), -factor / 2)
         case "logits", "weight":
             return slope(y, None, p, factor)
         case "logits", "pos_weight":
-            return slope(one, w, None, factor * y)
+            return slope(one, w, y, factor)  # −w·y·σ(−x)
         case "targets", "weight":
             return api.gradient((x, y, None, p), factor, "none", "targets")
         case "targets", "pos_weight":

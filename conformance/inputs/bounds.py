@@ -80,6 +80,11 @@ def bounds_for(call: LossCall, quantity: str) -> Bounds:
         return Bounds(scale, _larger_term(call, quantity, weight, pos_weight), terms)
 
 
+def _is_mixed(call: LossCall, quantity: str) -> bool:
+    """Whether it is the derivative, in an operand, of the gradient in the logits."""
+    return call.autograd == "twice" and quantity.startswith("grad_")
+
+
 def _element(
     call: LossCall, quantity: str, weight: Floats | None, pos_weight: Floats | None
 ) -> Floats:
@@ -90,9 +95,10 @@ def _element(
         factors.append(weight)
     if quantity != "grad_pos_weight" and pos_weight is not None:
         factors.append(np.maximum(1, pos_weight))
-    if quantity not in ("grad_logits", "jvp_logits", "hvp_logits"):
+    mixed = _is_mixed(call, quantity)
+    if quantity not in ("grad_logits", "jvp_logits", "hvp_logits") and not mixed:
         factors.append(np.maximum(1, np.abs(logits)))
-    if quantity in ("jvp_logits", "hvp_logits") and call.tangent is not None:
+    if (quantity in ("jvp_logits", "hvp_logits") or mixed) and call.tangent is not None:
         factors.append(np.abs(as_float64(call.tangent)))
     if call.cotangent is not None and quantity not in ("loss", "jvp_logits"):
         factors.append(np.abs(as_float64(call.cotangent)))
@@ -128,21 +134,25 @@ def _larger_term(
 ) -> Floats | None:
     """log₂ of the larger term where the result is a difference of two, else None."""
     logits, targets = as_float64(call.logits), as_float64(call.targets)
-    if quantity == "grad_logits" and ((targets > 0) & (targets < 1)).any():
+    mixed = _is_mixed(call, quantity)
+    # What is differentiated in the weight is the gradient in the logits without it.
+    of_sigmoids = quantity == ("grad_weight" if mixed else "grad_logits")
+    if of_sigmoids and ((targets > 0) & (targets < 1)).any():
         negative = log2_of_product(log2(np.abs(1 - targets)), _log2_sigmoid(logits))
         of_targets = _logarithms(pos_weight, np.abs(targets))
         positive = log2_of_product(*of_targets, _log2_sigmoid(-logits))
-    elif quantity == "grad_targets" and call.pos_weight is not None:
+    elif quantity == "grad_targets" and call.pos_weight is not None and not mixed:
         negative = _log2_softplus(logits)
         positive = log2_of_product(*_logarithms(pos_weight), _log2_softplus(-logits))
     else:
         return None
-    cotangent = None if call.cotangent is None else np.abs(as_float64(call.cotangent))
-    larger = log2_of_product(np.maximum(negative, positive), *_logarithms(weight, cotangent))
+    factor = call.tangent if mixed else call.cotangent
+    factors = None if mixed else weight, None if factor is None else np.abs(as_float64(factor))
+    larger = log2_of_product(np.maximum(negative, positive), *_logarithms(*factors))
     if call.reduction == "mean" and logits.size:
         larger = larger - np.log2(logits.size)
     hard = (targets == 0) | (targets == 1)
-    return np.where(hard & (quantity == "grad_logits"), -np.inf, larger)
+    return np.where(hard & of_sigmoids, -np.inf, larger)
 
 
 def _log2_sigmoid(logits: Floats) -> Floats:

@@ -59,6 +59,8 @@ def truth_of(call: LossCall, quantity: str, *, cached: bool = True) -> Truth:
             fit, or the product of the cotangent and the tangent is not exact in float64.
         TypeError: an operand is not of real numbers.
     """
+    if call.autograd == "twice" and quantity.startswith("grad_"):
+        return _mixed(call, quantity, cached=cached)
     return ground_truth(
         call.logits,
         call.targets,
@@ -68,6 +70,29 @@ def truth_of(call: LossCall, quantity: str, *, cached: bool = True) -> Truth:
         reduction=call.reduction,
         cotangent=None if quantity in FORWARD else call.cotangent,
         tangent=call.tangent if quantity in DIRECTED else None,
+        dtype=result_format(call, quantity),
+        cached=cached,
+    )
+
+
+def _mixed(call: LossCall, quantity: str, *, cached: bool) -> Truth:
+    """The derivative, in an operand, of the gradient in the logits along the tangent."""
+    name = operand_of(quantity)
+    operand: Array = getattr(call, name)
+    full = operand.shape == call.logits.shape and call.reduction == "none"
+    if not full or call.tangent is None or call.cotangent is not None:
+        raise ValueError(
+            f"autograd is 'twice': {quantity} takes reduction none, a tangent, no cotangent, and "
+            f"{name} of the shape of the logits"
+        )
+    return ground_truth(
+        call.logits,
+        call.targets,
+        call.weight,
+        call.pos_weight,
+        quantity="hess_logits" if name == "logits" else f"hess_logits_{name}",
+        reduction="none",
+        cotangent=call.tangent,
         dtype=result_format(call, quantity),
         cached=cached,
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from bce_conformance.backends.adapters.native import NativeAdapter
 from bce_conformance.backends.calls import (
+    GRADIENTS,
     OPERANDS,
     Array,
     BackendInfo,
@@ -38,7 +39,7 @@ PRETENDED = "cuda"  # a device to compare with the CPU, whatever this machine ha
 class Native(NativeAdapter):
     """The right implementation, which takes the CPU for another device too.
 
-    Its gradients are those by dual numbers, too.
+    Its gradients are those by dual numbers, too, and of backward passes that are differentiated.
     """
 
     extensions = (*NativeAdapter.extensions, "autograd")
@@ -48,15 +49,17 @@ class Native(NativeAdapter):
         return (*super().devices(), Device(PRETENDED, "the CPU under another name"))
 
     def bind(self, call: LossCall) -> Callable[[], Values]:
-        """Answer calls; forward mode through a reduction, which native lacks, by the truth."""
+        """Answer calls, by the truth where arrays lack it.
+
+        That is forward mode through a reduction, and what comes of differentiating a backward pass.
+        """
         self.require_device(call.device)
-        call = replace(call, device="cpu", autograd="usual")
-        if "jvp_logits" not in call.quantities or call.reduction == "none":
-            return super().bind(call)
-        others = tuple(quantity for quantity in call.quantities if quantity != "jvp_logits")
-        thunk = super().bind(replace(call, quantities=others))
-        along = truth_of(call, "jvp_logits")
-        return lambda: {**thunk(), "jvp_logits": np.asarray(along.nearest)}
+        lacking = {"jvp_logits"} if call.reduction != "none" else set()
+        lacking |= set(GRADIENTS) if call.autograd == "twice" else set()
+        truths = {q: np.asarray(truth_of(call, q).nearest) for q in lacking & {*call.quantities}}
+        others = tuple(quantity for quantity in call.quantities if quantity not in truths)
+        thunk = super().bind(replace(call, device="cpu", autograd="usual", quantities=others))
+        return lambda: {**thunk(), **truths}
 
 
 NATIVE = Native()

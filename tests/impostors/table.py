@@ -22,7 +22,7 @@ from .impostor import IMPOSTORS, NATIVE, Impostor
 from .kinds import (
     arrays,
     combinations,
-    dual_numbers,
+    differentiation,
     edges,
     extremes,
     formulas,
@@ -39,7 +39,7 @@ KINDS = (
     formulas,
     edges,
     gradients,
-    dual_numbers,
+    differentiation,
     reductions,
     arrays,
     layouts,

@@ -131,6 +131,8 @@ class FunctionAdapter(Adapter):
             UnsupportedCall: it wants derivatives that the user's own gradient does not give.
         """
         wanted, own = gradients_wanted(call), self.own_gradient
+        if own is not None and call.autograd in ("forward", "twice"):
+            raise UnsupportedCall(f"{own.name} is a gradient: nothing differentiates it")
         beyond = {"jvp_logits", "hvp_logits"}.intersection(call.quantities)
         if own is None or not (wanted or beyond):
             return super().bind(call)  # type: ignore[safe-super]

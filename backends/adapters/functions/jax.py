@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from bce_conformance.backends.adapters.jax import JaxAdapter, JaxJitAdapter
 
@@ -12,6 +12,8 @@ from .operations import Operations
 
 class JaxFunction(FunctionAdapter, JaxAdapter):
     """A function that JAX differentiates."""
+
+    extensions: ClassVar[tuple[str, ...]] = ("forms", "autograd")
 
     @property
     def operations(self) -> Operations:

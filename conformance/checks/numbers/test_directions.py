@@ -96,21 +96,31 @@ def test_forward_mode_of_sums_and_means(subject: Subject) -> None:
             subject.judge(replace(inputs, reduction="mean"), "jvp_logits")
 
 
-def by_dual_numbers(subject: Subject, *builders: Builder) -> list[Inputs]:
-    """Inputs of pools that ask for dual numbers; none, and told, where the backend has none."""
+# By the way in which automatic differentiation is used: what is not measured without it.
+LACKING = {"forward": "no dual numbers", "twice": "no backward pass is differentiated"}
+
+
+def differentiated(subject: Subject, way: str, *builders: Builder) -> list[Inputs]:
+    """Inputs of pools, differentiated in another way; none, and told, where the backend has none.
+
+    Args:
+        subject: what is judged.
+        way: one of ``LACKING``.
+        builders: of the pools.
+    """
     one = subject.array([1.0])
-    probe = Inputs("one", subject.format, one, one, autograd="forward")
-    outcome = subject.try_evaluate(probe.call("grad_logits", device=subject.device))
+    probe = Inputs("one", subject.format, one, one, autograd=way)
+    outcome = subject.try_evaluate(probe.call("loss", device=subject.device))
     if isinstance(outcome, Failure) and outcome.kind == "unsupported":
-        subject.not_measured(f"no dual numbers: {outcome}")
+        subject.not_measured(f"{LACKING[way]}: {outcome}")
         return []
-    return [replace(subject.pool(builder), autograd="forward") for builder in builders]
+    return [replace(subject.pool(builder), autograd=way) for builder in builders]
 
 
 @pytest.mark.requirement("GRAD-33")
 def test_dual_numbers(subject: Subject) -> None:
     """Judge the derivative in each operand, and along a tangent."""
-    for inputs in by_dual_numbers(subject, with_cotangents):
+    for inputs in differentiated(subject, "forward", with_cotangents):
         operands = {
             name: getattr(inputs, name)[None] for name in ("logits", "targets", "cotangent")
         }
@@ -124,5 +134,20 @@ def test_dual_numbers(subject: Subject) -> None:
 @pytest.mark.requirement("GRAD-34")
 def test_second_order_by_dual_numbers(subject: Subject) -> None:
     """Judge the Hessian-vector product."""
-    for inputs in by_dual_numbers(subject, anywhere, weighted_anywhere, with_cotangents):
+    for inputs in differentiated(subject, "forward", anywhere, weighted_anywhere, with_cotangents):
         subject.judge(inputs, "hvp_logits")
+
+
+@pytest.mark.requirement("GRAD-35")
+def test_second_order_in_every_operand(subject: Subject) -> None:
+    """Judge the derivative of the gradient in the logits in each other operand."""
+    for inputs in differentiated(subject, "twice", weighted_anywhere):
+        for operand in ("targets", "weight", "pos_weight"):
+            subject.judge(inputs, f"grad_{operand}")
+
+
+@pytest.mark.requirement("GRAD-36")
+def test_second_order_in_the_cotangent(subject: Subject) -> None:
+    """Judge the derivative of the gradient in the logits in the cotangent."""
+    for inputs in differentiated(subject, "twice", anywhere, weighted_anywhere):
+        subject.judge(inputs, "jvp_logits")

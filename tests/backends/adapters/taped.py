@@ -75,6 +75,33 @@ class _Late(torch.autograd.Function):
         return cotangent * (logits.sigmoid() - ctx.targets), None  # type: ignore[attr-defined]
 
 
+class _Constant(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor, constant: str) -> Tensor:
+        ctx.save_for_backward(logits, targets)
+        ctx.constant = constant  # type: ignore[attr-defined]
+        return right(logits, targets, reduction="none")
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, cotangent: Tensor) -> tuple[Tensor, Tensor, None]:
+        logits, targets = ctx.saved_tensors  # type: ignore[attr-defined]
+        if ctx.constant == "cotangent":  # type: ignore[attr-defined]
+            cotangent = cotangent.detach()
+        else:
+            targets = targets.detach()
+        return cotangent * (logits.sigmoid() - targets), -cotangent * logits, None
+
+
+def constant_cotangent(logits: Tensor, targets: Tensor) -> Tensor:
+    """Takes the cotangent for a constant in its backward pass."""
+    return _Constant.apply(logits, targets, "cotangent")  # type: ignore[no-any-return,no-untyped-call]
+
+
+def constant_targets(logits: Tensor, targets: Tensor) -> Tensor:
+    """Takes the targets for constants in its backward pass."""
+    return _Constant.apply(logits, targets, "targets")  # type: ignore[no-any-return,no-untyped-call]
+
+
 def pooled(logits: Tensor, targets: Tensor) -> Tensor:
     """Saves for the backward pass what the next evaluation overwrites."""
     return _Kept.apply(logits, targets)  # type: ignore[no-any-return,no-untyped-call]

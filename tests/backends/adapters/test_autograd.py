@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,14 @@ import pytest
 
 from bce_conformance.backends import BackendProcess, Failure, LossCall, LossResult
 from bce_conformance.backends.calls import AUTOGRAD, MODES, QUANTITIES
+from bce_conformance.conformance.inputs.truths import truth_of
 
 GRADIENT = ("loss", "grad_logits")
-WAYS = {way: ("loss",) if way == "off" else GRADIENT for way in AUTOGRAD if way != "forward"}
+WAYS = {
+    way: ("loss",) if way == "off" else GRADIENT
+    for way in AUTOGRAD
+    if way not in ("forward", "twice")
+}
 TAPED = f"torch::{Path(__file__).with_name('taped.py')}"
 
 
@@ -84,6 +90,52 @@ def operands_of(rank: int) -> LossCall:
     )
 
 
+@pytest.mark.parametrize("name", ["native:torch", "torch", "native:jax", "jax", "tensorflow"])
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_a_backward_pass_is_differentiated(
+    process: Callable[[str], BackendProcess], quantity: str, name: str
+) -> None:
+    random = np.random.default_rng(2)
+    operands = random.random((5, 2, 3), np.float32) + np.float32(0.25)
+    call = LossCall(
+        *(*operands[:4], "none", (quantity,)), tangent=operands[4] - 1, autograd="twice"
+    )
+    got = process(name).evaluate(call)
+    if name == "torch" and quantity in ("grad_weight", "grad_pos_weight"):
+        assert isinstance(got, Failure)
+        assert "is not differentiable" in got.detail
+        return
+    assert isinstance(got, LossResult), got
+    expected = truth_of(call, quantity).nearest
+    assert got.values[quantity].shape == expected.shape
+    np.testing.assert_allclose(got.values[quantity], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ("constant_cotangent", {"jvp_logits"}),
+        ("constant_targets", {"grad_targets"}),
+    ],
+)
+def test_what_a_backward_pass_takes_for_a_constant_shows(
+    process: Callable[[str], BackendProcess], fault: str, shown: set[str]
+) -> None:
+    operands = np.float32([[0.5, -1, 2], [0.25, 0.5, 0], [1, -2, 3]])
+    found = set()
+    for quantity in ("grad_logits", "grad_targets", "jvp_logits", "hvp_logits"):
+        call = LossCall(
+            *(*operands[:2], None, None, "none", (quantity,)), tangent=operands[2], autograd="twice"
+        )
+        got = process(f"{TAPED}:{fault}").evaluate(call)
+        if isinstance(got, Failure) or quantity not in got.values:
+            found.add(quantity)
+        else:
+            expected = truth_of(call, quantity).nearest
+            np.testing.assert_allclose(got.values[quantity], expected, rtol=1e-5)
+    assert found == shown
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_dual_numbers_carry_the_derivatives(
@@ -92,7 +144,7 @@ def test_dual_numbers_carry_the_derivatives(
     call = replace(operands_of(rank), quantities=(quantity,))
     expected = process("native:torch").evaluate(call)
     assert isinstance(expected, LossResult)
-    for name in ("native:torch", "torch"):
+    for name in ("native:torch", "torch", "jax:jit", "tensorflow"):
         got = process(name).evaluate(replace(call, autograd="forward"))
         assert isinstance(got, LossResult), got
         if name == "torch" and quantity in ("grad_weight", "grad_pos_weight"):
@@ -108,7 +160,8 @@ def test_dual_numbers_are_refused_where_there_are_none(
     call = replace(operands_of(1), autograd="forward", quantities=("grad_weight",))
     summed = replace(call, reduction="sum", cotangent=None)
     broadcast = replace(call, weight=np.ones(1, np.float32))
-    for name, asked in (("paddle", call), ("jax", call), ("torch", summed), ("torch", broadcast)):
+    elsewhere = product(("torch", "jax", "tensorflow"), (summed, broadcast))
+    for name, asked in (("paddle", call), ("keras:torch", call), *elsewhere):
         refused = process(name).evaluate(asked)
         assert isinstance(refused, Failure), name
         assert refused.kind == "unsupported"
@@ -167,5 +220,5 @@ def test_a_mode_that_is_not_known_is_refused() -> None:
 
 
 def test_a_way_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="autograd is 'twice'; accepted are"):
-        LossCall(np.zeros(1), np.zeros(1), autograd="twice")
+    with pytest.raises(ValueError, match="autograd is 'thrice'; accepted are"):
+        LossCall(np.zeros(1), np.zeros(1), autograd="thrice")

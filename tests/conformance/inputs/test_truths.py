@@ -1,7 +1,9 @@
 """Exact results and bounds of any call, against their definitions evaluated element by element."""
 
+from dataclasses import replace
 from itertools import product
 from math import log2, prod
+from typing import Any
 
 import ml_dtypes
 import mpmath
@@ -148,6 +150,46 @@ def test_the_larger_term_is_that_of_the_difference(reduction: str) -> None:
                 if quantity == "grad_logits" and y in (0, 1):
                     expected = 0.0
                 assert np.exp2(larger[index]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_gradient_by_a_backward_pass_is_that_of_the_gradient_along_the_tangent() -> None:
+    call = replace(a_call((2, 3), (2, 3), "none"), cotangent=None, autograd="twice")
+    kinds = {"logits": "hess_logits"}
+    for name in ("logits", "targets", "weight", "pos_weight"):
+        quantity = f"grad_{name}"
+        truth, bounds = truth_of(call, quantity), bounds_for(call, quantity)
+        assert truth.format.name == getattr(call, name).dtype.name
+        assert (bounds.larger_term is None) == (name != "weight")
+        for index in product(range(2), range(3)):
+            operands = call.logits, call.targets, call.weight, call.pos_weight, call.tangent
+            with mpmath.workdps(DIGITS):
+                x, y, w, p, t = (at(operand, (2, 3), index) for operand in operands)
+                exact = formula.FORMULAS[kinds.get(name, f"hess_logits_{name}")](x, y, w, p) * t
+                assert truth.nearest[index] == np.dtype(truth.format.dtype).type(float(exact))
+                scale = abs(t) * (1 if name == "weight" else w)
+                scale *= 1 if name == "pos_weight" else max(1, p)
+                assert np.exp2(bounds.scale[index]) == pytest.approx(float(scale), rel=1e-12)
+                terms = (1 - y) * formula.sigmoid(x), p * y * formula.sigmoid(-x)
+                if bounds.larger_term is not None and y not in (0, 1):
+                    larger = float(max(terms) * abs(t))
+                    assert np.exp2(bounds.larger_term[index]) == pytest.approx(larger, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reduction": "sum"},
+        {"tangent": None, "quantities": ("grad_weight",)},
+        {"weight": np.ones(3)},
+        {"cotangent": np.ones((2, 3))},
+    ],
+)
+def test_a_backward_pass_needs_a_tangent_and_full_operands(changed: dict[str, Any]) -> None:
+    call = replace(a_call((2, 3), (2, 3), "none"), cotangent=None, autograd="twice")
+    with pytest.raises(
+        ValueError, match="'twice': grad_weight takes reduction none, a tangent, no"
+    ):
+        truth_of(replace(call, **changed), "grad_weight")
 
 
 def test_the_larger_term_survives_a_product_that_underflows() -> None:

@@ -1,4 +1,4 @@
-"""Impostors that lose what dual numbers carry along."""
+"""Impostors that are wrong where dual numbers, or backward passes, are differentiated."""
 
 import numpy as np
 
@@ -52,3 +52,40 @@ def dual_numbers_of_weighted_gradients_lost(call: LossCall) -> Values:
 def dual_numbers_of_gradients_lost(call: LossCall) -> Values:
     """Loses in its backward pass under a cotangent what the logits carry along."""
     return _lost(call, "hvp_logits", where=call.cotangent is not None)
+
+
+def _constant(call: LossCall, quantity: str, where: bool = True) -> Values:
+    """The right results, but a zero for one that comes of differentiating a backward pass."""
+    values = right(call)
+    lost = values.keys() & {quantity} if where and call.autograd == "twice" else ()
+    return values | {name: np.zeros_like(values[name]) for name in lost}
+
+
+@mistaken()
+def backward_pass_constant_in_targets(call: LossCall) -> Values:
+    """Takes the targets for constants in its backward pass."""
+    return _constant(call, "grad_targets")
+
+
+@mistaken()
+def backward_pass_constant_in_weight(call: LossCall) -> Values:
+    """Takes the weight for a constant in its backward pass."""
+    return _constant(call, "grad_weight")
+
+
+@mistaken()
+def backward_pass_constant_in_pos_weight(call: LossCall) -> Values:
+    """Takes pos_weight for a constant in its backward pass."""
+    return _constant(call, "grad_pos_weight")
+
+
+@mistaken()
+def plain_backward_pass_constant_in_the_cotangent(call: LossCall) -> Values:
+    """Takes the cotangent for a constant in its backward pass without weights."""
+    return _constant(call, "jvp_logits", where=call.weight is None)
+
+
+@mistaken()
+def weighted_backward_pass_constant_in_the_cotangent(call: LossCall) -> Values:
+    """Takes the cotangent for a constant in its backward pass with weights."""
+    return _constant(call, "jvp_logits", where=call.weight is not None)
