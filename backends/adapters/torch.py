@@ -175,7 +175,8 @@ class TorchAdapter(Adapter):
         if quantity in ("grad_logits", "hvp_logits"):
             return self.second(loss_of, logits, tangent, cotangent)
         if quantity == "jvp_logits":
-            operand = cotangent = torch.ones_like(loss_of(logits)).requires_grad_()
+            # At zero, as torch.autograd.functional.jvp does.
+            operand = cotangent = torch.zeros_like(loss_of(logits)).requires_grad_()
         gradient = self.gradient(loss_of, cotangent, logits)
         return torch.autograd.grad(gradient, operand, tangent, allow_unused=True)[0]
 

@@ -62,9 +62,15 @@ def _constant(call: LossCall, quantity: str, where: bool = True) -> Values:
 
 
 @mistaken()
-def backward_pass_constant_in_targets(call: LossCall) -> Values:
-    """Takes the targets for constants in its backward pass."""
-    return _constant(call, "grad_targets")
+def plain_backward_pass_constant_in_targets(call: LossCall) -> Values:
+    """Takes the targets for constants in its backward pass without weights."""
+    return _constant(call, "grad_targets", where=call.weight is None)
+
+
+@mistaken()
+def weighted_backward_pass_constant_in_targets(call: LossCall) -> Values:
+    """Takes the targets for constants in its backward pass with weights."""
+    return _constant(call, "grad_targets", where=call.weight is not None)
 
 
 @mistaken()
