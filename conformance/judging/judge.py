@@ -95,7 +95,7 @@ def judge(got: Array, truth: Truth, format_: Format, bounds: Bounds) -> Judgemen
     computed, exact = as_float64(got).ravel(), as_float64(nearest).ravel()
     levels = np.full(error.shape, Level.AAA, dtype=np.int8)
     # Nothing is to be said against a result with the bits of the nearest number, as most have.
-    doubtful = np.flatnonzero((computed.view(np.int64) != exact.view(np.int64)) | (error >= 1))
+    doubtful = np.flatnonzero(computed.view(np.int64) != exact.view(np.int64))
     if doubtful.size:
         levels[doubtful] = _levels(got, truth, format_, bounds, doubtful, error[doubtful])
     return Judgement(levels, error)

@@ -334,3 +334,29 @@ def test_a_condensed_judgement_has_each_entry_once_and_counts_it() -> None:
     assert small.counts is not None
     entries = zip(small.levels, small.ulp, small.counts, strict=True)
     assert sorted(map(tuple, entries)) == [(0, np.inf, 1), (1, 9.0, 2), (3, 0.25, 1), (3, 0.5, 2)]
+
+
+@pytest.mark.parametrize("format_", FORMAT_LIST, ids=lambda f: f.name)
+@pytest.mark.parametrize("quantity", ["loss", "grad_logits"])
+def test_an_element_is_judged_among_others_as_alone(format_: Format, quantity: str) -> None:
+    random, size = np.random.default_rng(0), 300
+    logits = random.choice([-9.0, -0.5, 3.0, -format_.largest_finite, np.inf], size)
+    targets = random.choice([0, 0.125, 0.5, 1], size)
+    weight, pos_weight = random.choice([0.25, 1.0, 64.0, format_.largest_finite], (2, size))
+    given = [row.astype(format_.dtype) for row in (logits, targets, weight, pos_weight)]
+    truth = ground_truth(*given, quantity=quantity, dtype=format_.name)
+    finite = np.where(np.isfinite(truth.nearest), truth.nearest, 0).astype(format_.dtype)
+    moved = format_.from_ordinal(format_.ordinal(finite) + random.choice([1, 3, 6, 99], size))
+    wrong = random.choice([0.0, np.nan, np.inf, -1.0], size).astype(format_.dtype)
+    kind = random.integers(0, 3, size)
+    got = np.where(kind == 0, truth.nearest, np.where(kind == 1, moved, wrong))
+
+    def levels(at: slice) -> list[int]:
+        call = LossCall(*(row[at] for row in given), reduction="none", quantities=(quantity,))
+        exact = ground_truth(*(row[at] for row in given), quantity=quantity, dtype=format_.name)
+        found = judge(got[at], exact, format_, bounds_for(call, quantity)).levels
+        return [int(one) for one in found]
+
+    together = levels(slice(None))
+    assert together == [one for i in range(size) for one in levels(slice(i, i + 1))]
+    assert set(together) == {Level.FAILS, Level.A, Level.AA, Level.AAA}
