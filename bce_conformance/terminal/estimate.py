@@ -16,6 +16,7 @@ from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.model import Probed
 
 _CELLS_FROM = 0.03  # of all cells: before, those that are done tell little of the others
+_OWN_FROM = 0.05  # of a backend's cells: before, it is taken to be as slow as the others
 _CALLS_FROM = 0.05  # of all drawn calls, likewise
 
 
@@ -58,8 +59,9 @@ class CellsLeft:
         """An estimate; None before some cells are finished: the first ones compile for minutes.
 
         A backend's cells that are left are taken to need what its cells have needed so far, but the
-        slowest, which may have compiled for minutes. The backends together go on as fast as they
-        went, but none faster than one cell after another.
+        slowest, which may have compiled for minutes; before it has done some, what those of others
+        have needed. The backends together go on as fast as they went, but none faster than one cell
+        after another.
 
         Args:
             elapsed: seconds of measuring so far.
@@ -70,12 +72,18 @@ class CellsLeft:
         if done < _CELLS_FROM * self.total:
             return None
         busy = sum(self._took.values())
-        usual = {
-            backend: (self._took[backend] - self._longest[backend]) / (count - 1)
+        tell = [
+            backend
             for backend, count in self._done.items()
-            if count > 1
+            if count > 1 and count >= _OWN_FROM * (count + self._left[backend])
+        ]
+        usual = {
+            backend: (self._took[backend] - self._longest[backend]) / (self._done[backend] - 1)
+            for backend in tell
         }
-        mean = sum(usual.values()) / len(usual) if usual else busy / done
+        cells = sum(self._done[backend] - 1 for backend in tell)
+        took = sum(usual[backend] * (self._done[backend] - 1) for backend in tell)
+        mean = took / cells if tell else busy / done
         needed = [left * usual.get(backend, mean) for backend, left in self._left.items()]
         at_once = busy / max(elapsed, 1e-9)  # below one, where the session itself takes the time
         return max(sum(needed) / at_once if at_once else 0.0, *needed, 0.0)

@@ -195,3 +195,15 @@ def test_drawn_calls_alone_have_no_estimate_before_some_are_judged() -> None:
         assert shown.pace.seconds_left() is None
         shown.drawn(Probed("torch", "cpu", "float32"), 50, 100)
         assert state(shown.pace).endswith("left, drawn calls 50 %, behind: torch (1 to do)")
+
+
+def test_two_slow_cells_of_many_tell_little_of_the_time_left() -> None:
+    pace = Pace()
+    pace.measure(places(torch=200, jax=200))
+    for _ in range(20):
+        pace.finish(cell(), Spent(0.1, 0.0))
+    for _ in range(2):
+        pace.finish(cell("VAL-1/jax/cpu/float32"), Spent(60.0, 0.0))
+    left = pace.seconds_left()
+    assert left is not None
+    assert left < 60
