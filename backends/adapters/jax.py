@@ -42,7 +42,7 @@ class JaxAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         if call.autograd not in ("usual", "forward", "twice"):
-            raise UnsupportedCall(f"{self.framework} has functions, and no graph that is kept")
+            raise UnsupportedCall(f"{self.framework} keeps no graph: autograd is {call.autograd!r}")
         jax, run = self.module(), self.function()
         arrays, device = self.place_all(call), self._device(call.device)
         settings = {"reduction": call.reduction, "quantities": call.quantities}

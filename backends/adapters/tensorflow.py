@@ -47,7 +47,7 @@ class TensorflowAdapter(Adapter):
     def bind(self, call: LossCall) -> Callable[[], dict[str, Any]]:
         """Return a thunk that evaluates ``call`` on its device and synchronises."""
         if call.autograd not in ("usual", "forward", "twice"):
-            raise UnsupportedCall(f"{self.framework} has a tape for each pass")
+            raise UnsupportedCall(f"{self.framework} keeps no graph: autograd is {call.autograd!r}")
         tf, run = self.module(), self.function()
         tensors = self.place_all(call)
         settings = {"reduction": call.reduction, "quantities": call.quantities}
