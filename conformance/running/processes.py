@@ -81,6 +81,7 @@ class Processes:
     Attributes:
         turns: of the backends, which are measured as many at a time as the memory suffices for.
         start_up: seconds that the backends took to start.
+        ample: whether there is memory for large calls while all of them are there.
     """
 
     def __init__(
@@ -103,8 +104,8 @@ class Processes:
         # Of each backend its worker, and the bytes that it took after its first cell.
         self._first: dict[str, tuple[int | None, int]] = {}
         most = most_workers(there, memory)
-        ample = self._usable - memory >= _AMPLE * min(most, len(specs))
-        self._heap = heap.KEEPING if ample else heap.FRUGAL
+        self.ample = self._usable - memory >= _AMPLE * min(most, len(specs))
+        self._heap = heap.KEEPING if self.ample else heap.FRUGAL
         self.turns = Turns({backend: _workers(spec) for backend, spec in specs.items()}, most)
         self._time_limit = time_limit
         self._slots = slots
