@@ -77,13 +77,10 @@ class CellsLeft:
             for backend, count in self._done.items()
             if count > 1 and count >= _OWN_FROM * (count + self._left[backend])
         ]
-        usual = {
-            backend: (self._took[backend] - self._longest[backend]) / (self._done[backend] - 1)
-            for backend in tell
-        }
+        rest = {backend: self._took[backend] - self._longest[backend] for backend in tell}
+        usual = {backend: rest[backend] / (self._done[backend] - 1) for backend in tell}
         cells = sum(self._done[backend] - 1 for backend in tell)
-        took = sum(usual[backend] * (self._done[backend] - 1) for backend in tell)
-        mean = took / cells if tell else busy / done
+        mean = sum(rest.values()) / cells if tell else busy / done
         needed = [left * usual.get(backend, mean) for backend, left in self._left.items()]
         at_once = busy / max(elapsed, 1e-9)  # below one, where the session itself takes the time
         return max(sum(needed) / at_once if at_once else 0.0, *needed, 0.0)

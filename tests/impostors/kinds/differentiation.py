@@ -6,10 +6,10 @@ from bce_conformance.backends.calls import LossCall
 from tests.impostors.impostor import Values, mistaken, right
 
 
-def _lost(call: LossCall, *quantities: str, where: bool = True) -> Values:
-    """The right results, but zeros for derivatives that dual numbers carry along."""
+def _lost(call: LossCall, *quantities: str, way: str = "forward", where: bool = True) -> Values:
+    """The right results, but zeros for some where derivatives are made in a way."""
     values = right(call)
-    lost = values.keys() & set(quantities) if where and call.autograd == "forward" else ()
+    lost = values.keys() & set(quantities) if where and call.autograd == way else ()
     return values | {quantity: np.zeros_like(values[quantity]) for quantity in lost}
 
 
@@ -54,44 +54,37 @@ def dual_numbers_of_gradients_lost(call: LossCall) -> Values:
     return _lost(call, "hvp_logits", where=call.cotangent is not None)
 
 
-def _constant(call: LossCall, quantity: str, where: bool = True) -> Values:
-    """The right results, but a zero for one that comes of differentiating a backward pass."""
-    values = right(call)
-    lost = values.keys() & {quantity} if where and call.autograd == "twice" else ()
-    return values | {name: np.zeros_like(values[name]) for name in lost}
-
-
 @mistaken()
 def plain_backward_pass_constant_in_targets(call: LossCall) -> Values:
     """Takes the targets for constants in its backward pass without weights."""
-    return _constant(call, "grad_targets", where=call.weight is None)
+    return _lost(call, "grad_targets", way="twice", where=call.weight is None)
 
 
 @mistaken()
 def weighted_backward_pass_constant_in_targets(call: LossCall) -> Values:
     """Takes the targets for constants in its backward pass with weights."""
-    return _constant(call, "grad_targets", where=call.weight is not None)
+    return _lost(call, "grad_targets", way="twice", where=call.weight is not None)
 
 
 @mistaken()
 def backward_pass_constant_in_weight(call: LossCall) -> Values:
     """Takes the weight for a constant in its backward pass."""
-    return _constant(call, "grad_weight")
+    return _lost(call, "grad_weight", way="twice")
 
 
 @mistaken()
 def backward_pass_constant_in_pos_weight(call: LossCall) -> Values:
     """Takes pos_weight for a constant in its backward pass."""
-    return _constant(call, "grad_pos_weight")
+    return _lost(call, "grad_pos_weight", way="twice")
 
 
 @mistaken()
 def plain_backward_pass_constant_in_the_cotangent(call: LossCall) -> Values:
     """Takes the cotangent for a constant in its backward pass without weights."""
-    return _constant(call, "jvp_logits", where=call.weight is None)
+    return _lost(call, "jvp_logits", way="twice", where=call.weight is None)
 
 
 @mistaken()
 def weighted_backward_pass_constant_in_the_cotangent(call: LossCall) -> Values:
     """Takes the cotangent for a constant in its backward pass with weights."""
-    return _constant(call, "jvp_logits", where=call.weight is not None)
+    return _lost(call, "jvp_logits", way="twice", where=call.weight is not None)
