@@ -93,8 +93,12 @@ def _second(api: Primitives, operands: Operands, names: tuple[str, str], factor:
         case "logits", "logits":
             return api.hessian(operands, factor, None, "none")
         case "logits", "targets":
-            # −w·[σ(x) + p·σ(−x)], half of the slope at y = −1 with 2p: rounded once.
-            return slope(-one, w, 2 * api.wide(one if p is None else p), -factor / 2)
+            # −w·[σ(x) + p·σ(−x)], rounded once: where p is small, −1/2 of the slope at y = −1 with
+            # 2p; where it is large, and 2p may overflow, the slope at y = 2 with p/2.
+            p = api.wide(one if p is None else p)
+            large = api.wide(abs(p) >= 1)
+            other = api.spread(3 * large - 1, x)
+            return slope(other, w, p * (2 - 1.5 * large), factor * (1.5 * large - 0.5))
         case "logits", "weight":
             return slope(y, None, p, factor)
         case "logits", "pos_weight":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.native import hessian_vector_product, jacobian_vector_product
+from bce_conformance.reference import ground_truth
 from tests.native.problems import FORMATS, OPERANDS, problem
 from tests.native.torch.formula import formula
 
@@ -90,3 +91,18 @@ def test_second_order_and_forward_mode_have_the_bits_of_arrays(dtype):
         moved = binary_cross_entropy_with_logits(dual, targets, weight, pos_weight=pos_weight)
         tangent = forward_ad.unpack_dual(moved).tangent
     assert tensors.array_of(tangent).tobytes() == jacobian_vector_product(x, y, v, w, p).tobytes()
+
+
+@pytest.mark.parametrize(("x", "w", "p"), [(-1, 1e-300, 1.7e308), (-800, 1e300, 5e-324), (1, 1, 1)])
+def test_the_gradient_differentiated_in_the_targets_is_exact_at_any_pos_weight(x, w, p):
+    logits, targets, weight, pos_weight = torch.tensor([[x], [0.5], [w], [p]], dtype=torch.float64)
+    logits.requires_grad_()
+    targets.requires_grad_()
+    loss = binary_cross_entropy_with_logits(
+        logits, targets, weight, pos_weight=pos_weight, reduction="none"
+    )
+    (gradient,) = torch.autograd.grad(loss.sum(), logits, create_graph=True)
+    (found,) = torch.autograd.grad(gradient, targets, torch.ones_like(gradient))
+    operands = (t.detach().numpy() for t in (logits, targets, weight, pos_weight))
+    exact = ground_truth(*operands, quantity="hess_logits_targets", dtype="float64").nearest
+    assert found.item() == pytest.approx(exact.item(), rel=1e-15)
