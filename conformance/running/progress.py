@@ -56,11 +56,13 @@ class Progress:
 
 
 FIRST = 60.0
-"""Seconds until the first snapshot; until each further one it takes twice as long as before."""
+"""Seconds until the first snapshot."""
+GROWTH = 2**0.5
+"""A run has lasted so many times as long at each snapshot as at the one before."""
 
 
 class Snapshots:
-    """Hands out what a run has measured after one, two, four, eight… minutes.
+    """Hands out what a run has measured after 1, 1.4, 2, 2.8, 4, 5.7, 8… minutes.
 
     Args:
         take: gives what was measured so far.
@@ -90,4 +92,4 @@ class Snapshots:
             if found.cells:
                 self._hand_out(found)
             waited += pause
-            pause = waited
+            pause = waited * (GROWTH - 1)
