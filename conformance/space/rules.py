@@ -325,20 +325,25 @@ def repaired(given: Combination, keep: str) -> dict[str, str] | None:
 
     Each is set to the first level that goes with all that stands; None where there is none.
     """
-    apart, found = _apart(), dict(given)
-    numbers = np.array([_number(name, level) for name, level in found.items()])
-    names = list(found)
-    for _ in names:
-        clashes = apart[np.ix_(numbers, numbers)].any(axis=1)
-        clashes[names.index(keep)] = False
-        if not clashes.any():
+    apart, found = _bits_apart(), dict(given)
+    numbers = {name: _number(name, level) for name, level in found.items()}
+    tried = set[int]()
+    while len(tried) < len(given):
+        every = _bits(numbers.values())
+        if every in tried:
+            return None  # it would go round in circles
+        tried.add(every)
+        clashing = [name for name, at in numbers.items() if name != keep and apart[at] & every]
+        if not clashing:
             return found
-        at = int(np.argmax(clashes))
-        free = ~apart[_span(names[at])][:, numbers[~clashes]].any(axis=1)
-        if not free.any():
+        first, standing = clashing[0], _bits(numbers[name] for name in found.keys() - clashing)
+        for level in _BY_NAME[first].names:
+            numbers[first] = _number(first, level)
+            if not apart[numbers[first]] & standing:
+                break
+        else:
             return None
-        found[names[at]] = _BY_NAME[names[at]].names[int(np.argmax(free))]
-        numbers[at] = _number(names[at], found[names[at]])
+        found[first] = level
     return None
 
 
@@ -368,3 +373,14 @@ def _apart() -> NDArray[np.bool_]:
         one, two = _FIRST[FACTORS[a].name] + i, _FIRST[FACTORS[b].name] + j
         table[one, two] = table[two, one] = True
     return table
+
+
+@cache
+def _bits_apart() -> list[int]:
+    """For each level, the bits of those that do not go with it."""
+    return [_bits(np.flatnonzero(row).tolist()) for row in _apart()]
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    """The sum of 2 to the power of each of some numbers, which are different."""
+    return sum(1 << number for number in numbers)

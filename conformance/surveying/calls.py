@@ -111,7 +111,8 @@ def _random(seed: int, dtype: str, count: int) -> Iterator[dict[str, str]]:
     random = np.random.default_rng([seed, count])
     while count:
         factor = FACTORS[int(random.integers(len(FACTORS)))]
-        levels = {f.name: str(random.choice(f.names)) for f in FACTORS} | {"dtype": dtype}
+        levels = {f.name: f.names[int(random.integers(len(f.names)))] for f in FACTORS}
+        levels["dtype"] = dtype
         found = repaired(levels, keep=factor.name)
         if found is not None and found["dtype"] == dtype and not is_costly(found):
             count -= 1
