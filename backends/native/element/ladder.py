@@ -186,8 +186,9 @@ def added(total: float, rest: float, value: float, more: float) -> DD:
 
 @helper
 def rounded(total: float, rest: float, count: float, like: Any) -> Any:
-    """(total + rest)/count in the format of ``like``."""
-    if not abs(total) < math.inf:
-        return narrow(total / count, like)
+    """(total + rest)/count in the format of ``like``; a zero keeps its sign."""
     q = total / count
-    return narrow(q + (fma(-q, count, total) + rest) / count, like)
+    if not abs(total) < math.inf:
+        return narrow(q, like)
+    error = (fma(-q, count, total) + rest) / count
+    return narrow(q if error == 0.0 else q + error, like)

@@ -9,7 +9,16 @@ from bce_conformance.native.device.memory import to_device, to_host
 from bce_conformance.native.element import ladder
 from bce_conformance.native.element.quantities import Element
 
-__all__ = ["compile_ahead", "to_device", "to_host"]
+__all__ = ["compile_ahead", "same_bits", "to_device", "to_host"]
+
+
+def same_bits(got, host):
+    """Whether two arrays are the same, also in the signs of zeros; the bits of NaN are free."""
+    if (got.dtype, got.shape) != (host.dtype, host.shape):
+        return False
+    numbers = ~np.isnan(host)
+    same = np.asarray(got)[numbers].tobytes() == np.asarray(host)[numbers].tobytes()
+    return same and np.array_equal(~np.isnan(got), numbers)
 
 
 def refusing(copy):
