@@ -22,15 +22,10 @@ def _as_array(name: str, value: Any) -> jax.Array:
     """
     if not isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float):
         raise TypeError(f"{name} is a {type(value).__name__}; accepted are arrays and numbers")
-    dtype = np.asarray(value).dtype if isinstance(value, np.ndarray) else None
-    if dtype is not None and dtype.kind not in "biufV":
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and dtype not in FORMATS and dtype.kind not in "biu":
         raise TypeError(f"{name} has dtype {dtype}; accepted are {_ACCEPTED}, integer or boolean")
-    array = jnp.asarray(value)
-    if array.dtype not in FORMATS and array.dtype.kind not in "biu":
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; accepted are {_ACCEPTED}, integer or boolean"
-        )
-    return array
+    return jnp.asarray(value)
 
 
 def binary_cross_entropy_with_logits(

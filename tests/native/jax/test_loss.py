@@ -218,6 +218,7 @@ def test_float32_is_enough_where_float64_is_not_allowed():
         ({"logits": np.zeros((4, 3), complex)}, TypeError, "logits has dtype complex128"),
         ({"logits": np.zeros((4, 3), int)}, TypeError, "logits has dtype int64"),
         ({"targets": np.zeros((4, 3), object)}, TypeError, "targets has dtype object"),
+        ({"targets": np.zeros((4, 3), np.longdouble)}, TypeError, "targets has dtype float"),
         ({"logits": "text"}, TypeError, "logits is a str"),
         ({"targets": None}, TypeError, "targets is a NoneType"),
         ({"weight": [1.0]}, TypeError, "weight is a list"),
