@@ -80,7 +80,7 @@ wheelhouse: $(BIN)/python
 	$(BIN)/python gpu/wheelhouse.py --python $(PYTHON_VERSION) --machine $(MACHINE)
 
 clean:
-	rm -rf $(VENV) build dist reports/out reports/compare asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist reports/out reports/compare reports/sweep reports/hunt asv_benchmarks/.asv *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "bce-conformance needs Python 3.11 or newer: '$(PYTHON)' was not found (set PYTHON=…)" >&2; exit 1; }

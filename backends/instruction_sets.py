@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -113,10 +113,14 @@ def check_name(level: str) -> None:
         )
 
 
-def _meant(name: str, levels: Iterable[str]) -> str:
+def _meant(name: str, levels: Collection[str]) -> str:
     """The level that is meant by another name of it, such as ``avx2``, or by one mistyped."""
-    other = _OTHER_NAMES.get(name.lower().replace("-", "").replace("_", ""), name)
-    return meant(other, levels) if name not in levels else ""
+    if name in LEVELS:
+        return ""
+    other = _OTHER_NAMES.get(name.lower().replace("-", "").replace("_", ""))
+    if other is None or other in levels:
+        return meant(other or name, levels)
+    return f"; {name} is {other}, which it lacks"
 
 
 def is_less(level: str, other: str) -> bool:

@@ -9,6 +9,7 @@ import importlib.metadata
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -317,7 +318,8 @@ def installed(spec: BackendSpec) -> bool:
 def not_installed(spec: BackendSpec) -> str:
     """What is said of a backend that is not installed, with what to do.
 
-    Example: ``backend torch is not installed: pip install 'bce-conformance[torch]'``.
+    Example: ``backend torch is not installed: python -m pip install 'bce-conformance[torch]'``,
+    with the path of this Python.
     """
     told = f"backend {spec.id} is not installed"
     if spec.program and not shutil.which(spec.program):
@@ -327,7 +329,7 @@ def not_installed(spec: BackendSpec) -> str:
     absent = [] if any(map(_has_record, spec.distributions)) else list(spec.distributions[:1])
     absent += [name for name in spec.needs if not _has_record(name)]
     extras = dict.fromkeys(map(_extra_of, absent))
-    return f"{told}: pip install 'bce-conformance[{','.join(extras)}]'"
+    return f"{told}: {sys.executable} -m pip install 'bce-conformance[{','.join(extras)}]'"
 
 
 def _extra_of(distribution: str) -> str:

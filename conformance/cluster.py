@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -72,7 +73,8 @@ def client_of(
         import distributed
     except ImportError as error:
         raise SchedulerError(
-            f"--scheduler needs dask.distributed ({error}): pip install 'bce-conformance[scale]'"
+            f"--scheduler needs dask.distributed ({error}): "
+            f"{sys.executable} -m pip install 'bce-conformance[scale]'"
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     name, _, count = scheduler.partition(":")
@@ -85,7 +87,10 @@ def client_of(
         try:
             client = distributed.Client(scheduler, timeout=limit, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise SchedulerError(f"no scheduler answers at {scheduler}: {error}") from error
+            raise SchedulerError(
+                f"no scheduler answers at {scheduler}: {error}; start one there with "
+                f"`dask scheduler`, or give {LOCAL}"
+            ) from error
         with client:
             yield client
         return

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bce_conformance.backends import builtin_backends
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.reports.pages.unmeasured import lacks
 from bce_conformance.results.cells import LEVELS, VERDICTS, Cell
@@ -245,7 +246,7 @@ def _standing_lines(results: Results, folder: Path | None) -> Iterator[Text]:
     worse = unexpected(results.cells)
     for line in lines:
         yield from _wrapped(line, "", style="bold red" if line.startswith(WORSE) else "")
-    command = f"bce-conformance ledger check{_argument(folder)}{_claims(results)}"
+    command = f"bce-conformance ledger check{_argument(folder)}{_given(results, *_HELD_TO)}"
     yield Text(f"  all of them: {command}")
     named = worse or [cell for cell in results.cells if cell.better]
     told = [cell for cell in named if cell.verdict != "unsupported"]
@@ -278,14 +279,20 @@ def next_command(results: Results, folder: Path | None = None) -> str:
         return _run_again(results, "--resume")
     worse = unexpected(results.cells)
     if worse:
-        return reproduce(worse[0], folder) + _claims(results)
+        return reproduce(worse[0], folder) + _given(results, *_HELD_TO)
     if STALE in standings and results.run.tier != "quick":
-        return f"bce-conformance ledger update{_argument(folder)}"
+        stale = standings[STALE].backend.partition("@")[0]
+        built_in = {spec.id for spec in builtin_backends()}
+        own = "" if stale in built_in else _given(results, "--ledger")
+        return f"bce-conformance ledger update{_argument(folder)}{own}"
     tiers = list(TIERS)
     if results.run.tier in tiers[:-1]:
         larger = tiers[tiers.index(results.run.tier) + 1]
         return _run_again(results, f"--tier={larger}")
-    return "bce-conformance bench" if results.cells and not results.timings else ""
+    if not results.cells or results.timings:
+        return ""
+    out = "" if folder in (None, USUAL_FOLDER) else f" --out{_argument(folder)}"
+    return f"bce-conformance bench{out}"
 
 
 def _run_again(results: Results, option: str) -> str:
@@ -301,10 +308,13 @@ def _run_again(results: Results, option: str) -> str:
     return shlex.join(["bce-conformance", "run", *words, option])
 
 
-def _claims(results: Results) -> str:
-    """The claims that a run was held to, as options of another command."""
+_HELD_TO = ("--claims", "--dtypes", "--without", "--ledger")
+
+
+def _given(results: Results, *options: str) -> str:
+    """Some options that a run was given, as those of another command."""
     words = [word for argument in results.run.argv for word in _split(argument)]
-    pairs = [(n, v) for n, v in pairwise(words) if n in ("--claims", "--dtypes", "--without")]
+    pairs = [pair for pair in pairwise(words) if pair[0] in options]
     return "".join(f" {shlex.join(pair)}" for pair in pairs)
 
 

@@ -65,9 +65,9 @@ def bench(
 ) -> None:
     """Measure how fast the backends are, side by side.
 
-    Without --backend all that are installed, and the memory limit. Each has a process of its own,
-    and they measure in turns. The timings go into results.json in --out, beside the run that it may
-    hold, and into report.html. Ctrl-C keeps what was measured.
+    Without --backend those of every run that are installed, and the memory limit. Each has a
+    process of its own, and they measure in turns. The timings go into results.json in --out, beside
+    the run that it may hold, and into report.html. Ctrl-C keeps what was measured.
 
     The speed goals of native, where it is measured, go into goals.json. One that is missed does not
     change the exit code.

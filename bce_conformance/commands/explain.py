@@ -49,8 +49,8 @@ def number(text: str) -> float:
         return float.fromhex(lowered) if "0x" in lowered else float(lowered)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
-            f"{text!r} is not a number: decimal, hex such as 0x1.8p+4, inf, nan or -0; "
-            "nor a list of them or an object as in a call file"
+            f"{text!r} is no number (decimal, hex such as 0x1.8p+4, inf, nan or -0), no list of "
+            "numbers, and no object as in a call file"
         ) from error
 
 
@@ -172,8 +172,8 @@ def read_call(call: str, given: Iterable[str]) -> LossCall:
         misuse(f"--call is {call!r}: no text: {error}; --write FILE writes a call that is right")
     except OSError as error:
         misuse(
-            f"--call is {call!r}: {error.strerror}{similar(call)}; accepted is a file, or JSON "
-            "such as {…}"
+            f"--call is {call!r}: {error.strerror}{similar(call)}; accepted is a file that "
+            "--write FILE has written, or the JSON in it"
         )
 
 

@@ -55,7 +55,7 @@ def ledger_check(
     lines: list[Text] = []
     found = read(folder)
     backends = {backend.id: backend for backend in found.backends}
-    tier = _tier(found)
+    tier = _tier(found, folder)
     code = Exit.AS_EXPECTED
     for cell in found.cells:
         backend = backends[cell.backend]
@@ -83,7 +83,7 @@ def ledger_update(
     Without --ledger the suite's own ledger is brought up to date, with it only the files named.
     """
     measured = read(folder)
-    tier = _tier(measured)
+    tier = _tier(measured, folder)
     backends = {backend.id: backend for backend in measured.backends}
     if tier not in MADE_WITH and not all(resolve(backend).on_request for backend in backends):
         misuse(
@@ -124,8 +124,11 @@ def _table(moves: list[Moved]) -> Table:
     return table
 
 
-def _tier(found: Results) -> str:
+def _tier(found: Results, folder: Path) -> str:
     """The tier of a run of the matrix."""
     if found.run.tier not in TIERS:
-        misuse(f"there is no run of the matrix here: {found.run.tier}")
+        misuse(
+            f"{folder} has {found.run.tier}, no cells: `bce-conformance run --out FOLDER` "
+            "measures some"
+        )
     return found.run.tier

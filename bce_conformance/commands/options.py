@@ -47,7 +47,8 @@ Ledgers = Annotated[
 ]
 
 InstructionSet = Annotated[
-    str, typer.Option("--isa", metavar="NAME", help="hold all code to one, such as x86-64-v3")
+    str,
+    typer.Option("--isa", metavar="NAME", help="hold all code to instructions such as x86-64-v3"),
 ]
 
 

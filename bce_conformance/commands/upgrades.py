@@ -1,4 +1,4 @@
-"""``bce-conformance compare`` and ``history``: what changed between runs, versions and places."""
+"""``bce-conformance compare`` and ``history``: what changed between runs and locations."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def compare(
     """Compare two runs, or two versions of a backend.
 
     Shows every cell that moved, how far, and what else differs between the two. Two versions or
-    places of one backend are measured first: in one run, whose journal and results.json are in
+    locations of one backend are measured first: in one run, whose journal and results.json are in
     --out.
 
     Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse;

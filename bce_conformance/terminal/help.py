@@ -15,9 +15,9 @@ from bce_conformance.backends.names import meant
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "run": (
-        "--backend torch --tier quick",
+        "--backend torch --tier quick --out first",
         "--requirement VAL --requirement GRAD-3 --dtype float32 --out some",
-        "--backend torch::./loss.py:loss --claims AA",
+        "--backend torch::./loss.py:loss --claims AA --out mine",
         "--resume",
         "--tier thorough --scheduler tcp://host:8786 --out thorough",
     ),

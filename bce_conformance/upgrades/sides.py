@@ -24,12 +24,14 @@ def common_name(before: str, after: str) -> str:
         ValueError: they are of two frameworks, or one and the same.
     """
     if before == after:
-        raise ValueError(f"{before} is given twice; name it in two places, as {before}@pip=VERSION")
+        raise ValueError(
+            f"{before} is given twice; name it in two locations, as {before}@pip=VERSION"
+        )
     one, other = locations.without(before), locations.without(after)
     framework, others = one.partition(":")[0], other.partition(":")[0]
     if framework != others:
         raise ValueError(
-            f"{before} and {after} are of two frameworks; compare is for two versions or places "
+            f"{before} and {after} are of two frameworks; compare is for two versions or locations "
             "of one, and `run --backend A --backend B` measures any side by side"
         )
     return one if one == other else framework

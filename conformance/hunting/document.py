@@ -31,7 +31,7 @@ def line(backend: str, caught: Catch, format_: Format) -> str:
 
 
 def document(hunt: Hunt, caught: Sequence[Catch], seed: int) -> dict[str, Any]:
-    """All of it in JSON's types: see docs/sweeps.md for its fields."""
+    """All of it in JSON's types: see docs/command_line.md for its fields."""
     format_ = hunt.region.format
     return {
         "backend": hunt.info.id,

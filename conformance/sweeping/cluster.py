@@ -38,7 +38,7 @@ class Cluster:
 
     Raises:
         ClusterError: there is no worker, or the code is another.
-        SweepError: the backend does not start there.
+        StartError: the backend does not start there.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ def evaluated(asked: Asked, plan: Plan, places: tuple[Place, ...]) -> Answer:
     """Evaluate some pieces; without any, only describe the backend.
 
     Raises:
-        SweepError: the backend does not start.
+        StartError: the backend does not start.
         ValueError: it is unknown here.
     """
     return _ROOM.submit(_evaluated, asked, plan, places).result()

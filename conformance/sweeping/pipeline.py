@@ -37,6 +37,10 @@ class FormatError(SweepError):
     """The backend has no such format."""
 
 
+class StartError(SweepError):
+    """The backend does not start."""
+
+
 class Engine(Protocol):
     """What evaluates the pieces of a sweep."""
 
@@ -81,14 +85,14 @@ class Local:
         process: the backend.
 
     Raises:
-        SweepError: it does not start.
+        StartError: it does not start.
     """
 
     def __init__(self, process: BackendProcess) -> None:
         self._process = process
         info = process.info()
         if isinstance(info, Failure):
-            raise SweepError(f"{process.spec.id} does not start: {info.reason}")
+            raise StartError(f"{process.spec.id} does not start: {info.reason}")
         self.info = info
         self.function = process.spec.function
 

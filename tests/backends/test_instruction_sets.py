@@ -78,6 +78,10 @@ def test_no_process_has_more_than_the_machine(monkeypatch: pytest.MonkeyPatch) -
     assert instruction_sets.level_of_process(["ATEN_CPU_CAPABILITY"], told) == "x86-64-v3"
     with pytest.raises(ValueError, match="this machine has x86-64-v3; accepted are x86-64-v2, x86"):
         instruction_sets.check("x86-64-v4")
+    with pytest.raises(ValueError, match="v3; avx512 is x86-64-v4, which it lacks"):
+        instruction_sets.check("avx512")
+    with pytest.raises(ValueError, match="perhaps x86-64-v3 is meant"):
+        instruction_sets.check("AVX2")
 
 
 def test_other_architectures_have_no_level_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ def test_a_variant_has_the_backend_that_it_is_a_variant_of_as_sibling(
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (resolve("jax"), "backend jax is not installed: pip install 'bce-conformance[jax]'"),
+        (resolve("jax"), " -m pip install 'bce-conformance[jax]'"),
         (resolve("optax"), "pip install 'bce-conformance[jax]'"),
         (resolve("paddle:static"), "pip install 'bce-conformance[paddle]'"),
         (resolve("keras:torch"), "pip install 'bce-conformance[keras,torch]'"),

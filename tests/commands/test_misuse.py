@@ -38,7 +38,7 @@ WRONG = {
     "run --backend=torch::./nofile.py:loss": "there is no file ./nofile.py",
     "explain native": "--logits is missing; accepted are numbers",
     "explain native --logit=1": "--targets is missing; accepted are numbers",
-    "explain native --logit=abc --target=1": "'abc' is not a number: decimal, hex such as",
+    "explain native --logit=abc --target=1": "'abc' is no number (decimal, hex such as",
     "explain native --logit='[1, 2' --target=1": "'[1, 2' is no JSON",
     "explain native --call=broken.json": "--call is 'broken.json': no JSON",
     "explain native --call=other.json": "the call has 'a', which is no field",
@@ -87,7 +87,7 @@ def test_a_backend_that_is_not_installed_is_told_with_what_to_do(
     monkeypatch.setattr(sys.modules[module], "installed", lambda spec: False)
     done = CliRunner().invoke(app, [command, "torch"], env={"COLUMNS": "300", "NO_COLOR": "1"})
     assert done.exit_code == 2
-    assert "backend torch is not installed: pip install 'bce-conformance[" in done.stderr
+    assert f"torch is not installed: {sys.executable} -m pip install 'bce-" in done.stderr
 
 
 INTERRUPTED = """

@@ -44,7 +44,7 @@ WRONG = {
     "sweep torhc": "torch",
     "sweep native --quantity=los": "perhaps loss is meant",
     "sweep native --dtype=float16 --targets=unti": "perhaps unit is meant",
-    "sweep native --isa=avx512": "perhaps x86-64-v4 is meant",
+    "sweep native --isa=x86-64-vv2": "perhaps x86-64-v2 is meant",
     "sweep native --status --out=swpet": "there is swept",
     "reproduce GRDA-3/torch/cpu/float32": "GRAD-3",
     "reproduce GRAD-3/torhc/cpu/float32": "torch",

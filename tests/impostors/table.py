@@ -67,6 +67,9 @@ requirements that catch them. The suite's own tests run all of them through the 
 matrix and fail where one slips through, where a requirement catches none, and where this page is
 not what was measured. `python -m tests.impostors --write` writes it.
 
+The requirements of ANY, about drawn calls, are not here: `python -m tests.planted`, which
+`make test-all` runs, plants impostors among those calls and counts the ones that are caught.
+
 """
 
 
@@ -162,7 +165,8 @@ def catchers() -> dict[str, tuple[str, ...]]:
 def document() -> str:
     """The table as a page of the documentation."""
     caught = Counter(requirement for found in catchers().values() for requirement in found)
-    lines = [_HEAD + f"{len(IMPOSTORS)} impostors, {len(caught)} requirements.\n"]
+    counted = f"{len(caught)} of the {len(requirements())} requirements"
+    lines = [_HEAD + f"{len(IMPOSTORS)} impostors, {counted}.\n"]
     for kind in KINDS:
         lines += [f"## {kind.__doc__.strip()}", ""]
         lines += ["| impostor | its mistake | formats | caught by |", "|---|---|---|---|"]

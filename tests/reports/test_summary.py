@@ -1,5 +1,6 @@
 """The grid counts every cell once; the summary reads well and names what is not as known."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -98,6 +99,35 @@ def test_better_cells_are_told_apart(document: Document) -> None:
     assert "better where the ledger was measured, so that its entry is stale: 1" in text
     assert "VAL-1/native/cpu/float16: expected A, found AAA" in text
     assert "next: bce-conformance ledger update out" in text
+
+
+@pytest.mark.parametrize(
+    ("stale", "update"),
+    [("native", "ledger update out\n"), ("mine:Own", "ledger update out --ledger own.toml\n")],
+)
+def test_commands_about_a_run_have_its_ledger(document: Document, stale: str, update: str) -> None:
+    document["run"]["argv"] = ["bce-conformance", "run", "--ledger=own.toml", "--claims", "AA"]
+    for cell in document["cells"]:
+        cell["expected"] = True
+    document = json.loads(json.dumps(document).replace('"native"', json.dumps(stale)))
+    document["cells"][0] |= {"better": True, "known": "A", "elsewhere": []}
+    text = _text(summary(from_document(document), Path("out")))
+    assert f"next: bce-conformance {update}" in text
+    document["cells"][0] |= {"expected": False, "better": False}
+    text = _text(summary(from_document(document), Path("out")))
+    assert "ledger check out --ledger own.toml --claims AA\n" in text
+    assert text.rstrip().endswith("--out out --ledger own.toml --claims AA")
+
+
+def test_the_benchmark_is_for_the_folder_of_the_run(document: Document) -> None:
+    for cell in document["cells"]:
+        cell["expected"] = True
+    document["run"] |= {"tier": "thorough"}
+    document.pop("timings", None)
+    text = _text(summary(from_document(document), Path("big runs")))
+    assert "next: bce-conformance bench --out 'big runs'\n" in text
+    text = _text(summary(from_document(document), Path("reports/out")))
+    assert "next: bce-conformance bench\n" in text
 
 
 def test_summary_says_when_all_is_as_known_and_when_interrupted(document: Document) -> None:

@@ -51,7 +51,11 @@ def hunt(
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
     quantity: Quantities = "loss,grad_logits",
     targets: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="the only ones, such as 0,1; any from 0 to 1")
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="the only ones, such as 0,1, or the word any: all from 0 to 1",
+        ),
     ] = ANY,
     weights: Annotated[
         bool, typer.Option("--weights", help="search weight and pos_weight too")

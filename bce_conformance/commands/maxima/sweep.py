@@ -40,6 +40,7 @@ from bce_conformance.conformance.sweeping.pipeline import (
     Engine,
     FormatError,
     Local,
+    StartError,
     SweepError,
 )
 from bce_conformance.conformance.sweeping.plan import Plan, plan
@@ -59,7 +60,11 @@ def sweep(
     backend: Backend,
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
     targets: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="such as 0,1,0.5; 16 bits: unit, outside, all")
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="such as 0,1,0.5; of 16 bits also unit, outside, special, all",
+        ),
     ] = "0,1",
     quantity: Quantities = "loss,grad_logits",
     range_: Annotated[
@@ -67,7 +72,7 @@ def sweep(
         typer.Option("--range", metavar="LO:HI", help="bit patterns in hex, both included"),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="of float64: how many bit patterns are drawn")
+        int | None, typer.Option(help="float64 needs it: how many bit patterns are drawn")
     ] = None,
     pos_weight: Annotated[float | None, typer.Option(help="one number for all points")] = None,
     isa: InstructionSet = "",
@@ -106,7 +111,7 @@ def sweep(
         with Journal(out) as journal, _engine(spec, wanted, time_limit, scheduler, wait) as engine:
             found = _found(wanted, engine, journal, (resume, overwrite), quiet)
         write(found, out)
-    except (FormatError, SchedulerError) as error:
+    except (FormatError, StartError, SchedulerError) as error:
         misuse(str(error))
     except (ClusterError, SweepError, JournalError, OSError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -165,7 +170,7 @@ def _engine(
     Raises:
         ClusterError: there is no worker, or its code is another.
         SchedulerError: the scheduler cannot be used.
-        SweepError: the backend does not start.
+        StartError: the backend does not start.
     """
     if not scheduler:
         sleep_when_idle()  # the truth's threads and the backend's share the processors
