@@ -99,11 +99,13 @@ def wrong_sign(got: ArrayLike, truth: Truth) -> NDArray[np.bool_]:
 
 
 def flushed_to_zero(got: ArrayLike, truth: Truth) -> NDArray[np.bool_]:
-    """Tell where a result is zero although the nearest number is a subnormal one.
+    """Tell where a result is zero although the exact value is below the smallest normal number.
 
     Raises:
         TypeError, ValueError: as ``ulp_error``.
     """
     value, near = _read(got, truth), _nearest(truth)
-    subnormal = (near != 0) & (np.abs(near) < truth.format.smallest_normal)
+    smallest = truth.format.smallest_normal
+    rounded_up = (np.abs(near) == smallest) & (np.sign(near) * np.sign(truth.offset) < 0)
+    subnormal = (near != 0) & (np.abs(near) < smallest) | rounded_up
     return np.asarray(subnormal & (value == 0))

@@ -24,8 +24,18 @@ OPERANDS: tuple[str, ...] = (
 
 
 def is_better(verdict: str, than: str) -> bool:
-    """Whether a verdict is better than another."""
-    return VERDICTS.index(verdict) < VERDICTS.index(than)
+    """Whether a verdict is better than another; a wrong result is not better than a refusal."""
+    return VERDICTS.index(verdict) < VERDICTS.index(than) and not _is_wrong(verdict, than)
+
+
+def is_worse(verdict: str, than: str) -> bool:
+    """Whether a verdict is worse than another: a refusal than a result, and a wrong one than it."""
+    return is_better(than, verdict) or _is_wrong(verdict, than)
+
+
+def _is_wrong(verdict: str, than: str) -> bool:
+    """Whether what was refused is answered now, and not well."""
+    return than == "unsupported" and verdict in ("fails", "crashed", "timeout")
 
 
 class Level(IntEnum):

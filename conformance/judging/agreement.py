@@ -68,9 +68,13 @@ def relation(violation: Floats, unit: Floats, format_: Format, bounds: Bounds) -
 
 
 def _within(misses: Floats, factor: int, format_: Format, bounds: Bounds) -> Booleans:
-    """Where ``misses`` is finite and at most ``factor``·u·S, S grown as for a sum."""
+    """Where ``misses`` is finite and at most ``factor``·u·S, S grown as for a sum.
+
+    An infinite S bounds nothing.
+    """
     allowed = np.log2(factor * format_.unit_roundoff * bounds.growth) + bounds.scale.ravel()
-    within: Booleans = np.isfinite(misses) & (log2(misses) <= allowed + SLACK)
+    bounded = np.isfinite(misses) & (allowed < np.inf)
+    within: Booleans = (misses == 0) | (bounded & (log2(misses) <= allowed + SLACK))
     return within
 
 

@@ -115,7 +115,7 @@ def _levels(
     levels = np.zeros(error.shape, dtype=np.int8)
     if not faithful.all():  # else the wider bounds need no look
         accurate = faithful | flushed_to_zero(got, part)
-        bits = _error_bits(exact, error, format_)
+        bits = _error_bits(part, error)
         _correct_capped(bits, computed, error, truth, at)
         accurate |= _is_accurate(computed, exact, error, bits, format_, bounds)
         safe = accurate | _is_safe(computed, exact, error, bits, format_, bounds)
@@ -148,8 +148,7 @@ def severity(judgement: Judgement, truth: Truth, format_: Format, bounds: Bounds
 
     The order is that of the levels first, within one that of the error by what the level allows.
     """
-    exact = as_float64(truth.nearest).ravel()
-    error_bits = _error_bits(exact, judgement.ulp, format_)
+    error_bits = _error_bits(truth, judgement.ulp)
     over_ulp = log2(judgement.ulp)
     if bounds.larger_term is not None:
         larger = error_bits - _ulp_exponent(bounds.larger_term.ravel(), format_)
@@ -188,9 +187,9 @@ def _is_finite_where_due(computed: Floats, exact: Floats) -> Booleans:
     return finite
 
 
-def _error_bits(exact: Floats, error: Floats, format_: Format) -> Floats:
+def _error_bits(truth: Truth, error: Floats) -> Floats:
     """log₂ of errors that are given in ulps of the exact values."""
-    bits: Floats = log2(error) + _ulp_exponent(log2(np.abs(exact)), format_)
+    bits: Floats = log2(error) + log2(truth.ulp.ravel())
     return bits
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from bce_conformance.backends.instruction_sets import LEVELS
 from bce_conformance.conformance.findings.reading import defects
-from bce_conformance.results.cells import VERDICTS, Place, Witness, is_better
+from bce_conformance.results.cells import VERDICTS, Place, Witness, is_better, is_worse
 
 from .claims import Claims
 from .model import CPU, MADE_WITH, Deviation, LedgerError, LedgerFile, known_as, public, tries_less
@@ -155,7 +155,8 @@ class Ledger:
         if entry is None:
             worse = verdict not in ("AAA", "not measured")
             return Standing("AAA", "", worse, False, elsewhere)
-        worse = is_better(entry.level, verdict)
+        # What is not measured says nothing, as where there is no device to compare with.
+        worse = verdict != "not measured" and is_worse(verdict, entry.level)
         better = is_better(verdict, entry.level) and not tries_less(conditions.tier, entry.tier)
         mechanism = entry.mechanism
         named = tuple(name for name in mechanism.defects if _has(name, known_as(place)))
@@ -195,7 +196,7 @@ def claimed_standing(claims: Claims, place: Place, verdict: str) -> Standing:
     if left_out:
         return Standing("not measured", f"{NOT_CLAIMED}: {left_out}", False, False, ())
     known = claims.known(place)
-    return Standing(known, "", verdict != "not measured" and is_better(known, verdict), False, ())
+    return Standing(known, "", verdict != "not measured" and is_worse(verdict, known), False, ())
 
 
 def of_instruction_set(

@@ -119,6 +119,17 @@ def test_signs_and_flushing_at_subnormals(name):
     assert not wrong_sign(right, truth).any()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_rounds_up_to_the_smallest_normal_may_be_flushed(name):
+    fmt = FORMATS[name]
+    smallest = np.full(2, fmt.smallest_normal)
+    # −w·x of a weight just below and just above 1.
+    weights = -np.array([1 - fmt.unit_roundoff, 1 + 2 * fmt.unit_roundoff])
+    truth = ground_truth(smallest, smallest, weights, quantity="grad_targets", dtype=fmt.name)
+    assert np.abs(truth.nearest.astype(float))[0] == fmt.smallest_normal
+    assert flushed_to_zero(np.zeros(2, fmt.dtype), truth).tolist() == [True, False]
+
+
 def test_either_zero_is_right_for_an_exact_zero():
     zero = ground_truth([0.0, 0.0], [0.5, 0.5], quantity="grad_logits")
     got = np.array([0.0, -0.0], np.float32)

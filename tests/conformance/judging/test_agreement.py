@@ -41,6 +41,12 @@ def test_levels_of_agreement(got: float, other: float, expected: Level) -> None:
     assert level(got, other) == level(other, got) == expected
 
 
+def test_an_infinite_s_bounds_nothing() -> None:
+    assert level(5e30, 0.0, scale=np.inf) is level(1.0, 1.5, scale=np.inf) is Level.FAILS
+    assert level(np.inf, np.inf, scale=np.inf) is level(2.0, 2.0, scale=np.inf) is Level.AAA
+    assert level(0.0, -0.0, scale=np.inf) is Level.AA
+
+
 def test_four_ulp_of_a_result_that_is_larger_than_s_are_aa() -> None:
     assert level(1024 * (1 + 8 * U), 1024, scale=1) == Level.AA
     assert level(1024 * (1 + 10 * U), 1024, scale=1) == Level.FAILS

@@ -45,6 +45,19 @@ def test_levels_by_distance(format_: Format, sign: int) -> None:
     assert level(format_, exact + sign * 49 * u, -3, 0, "loss") is Level.FAILS
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(4, Level.AA), (15, Level.A), (17, Level.FAILS)])
+def test_errors_just_below_a_power_of_two_are_in_its_smaller_unit(
+    steps: int, expected: Level
+) -> None:
+    """A loss less than half of u below 1: there the unit is u, and S is 1."""
+    near = np.float32(np.log(np.e - 1))
+    logits = near + np.arange(-8, 8, dtype=np.float32) * np.spacing(near)
+    losses = ground_truth(logits, np.zeros_like(logits))
+    (logit, *_) = logits[(losses.nearest == 1) & (losses.offset < 0)].tolist()
+    got = 1 - steps * FLOAT32.unit_roundoff
+    assert level(FLOAT32, got, logit, 0, "loss") is expected
+
+
 def one(format_: Format, value: float) -> np.ndarray:
     return np.array([value]).astype(format_.dtype)
 

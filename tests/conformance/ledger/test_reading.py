@@ -104,8 +104,8 @@ def test_an_entry_is_strict_both_ways_on_its_versions(
 ) -> None:
     where = "" if version.startswith("2.13.0") else " on another version"
     above = f"better{where}" if where else "stale"
-    right = {"AAA": above, "AA": above, "A": "as known"}.get(verdict, f"worse{where}")
-    assert standing(known, verdict, version=version) == right
+    right = {"AAA": above, "AA": above, "A": "as known", "not measured": "as known"}
+    assert standing(known, verdict, version=version) == right.get(verdict, f"worse{where}")
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -115,7 +115,8 @@ def test_another_instruction_set_is_told_apart_from_another_version(
 ) -> None:
     both = "" if version == "2.13.0" else "version and "
     where = f" on another {both}instruction set"
-    right = {"AAA": f"better{where}", "AA": f"better{where}", "A": "as known"}
+    right = {"AAA": f"better{where}", "AA": f"better{where}"}
+    right |= dict.fromkeys(("A", "not measured"), "as known")
     found = standing(known, verdict, version=version, instruction_set=ELSEWHERE)
     assert found == right.get(verdict, f"worse{where}")
 
@@ -213,9 +214,17 @@ def test_a_tier_that_tries_less_may_find_better_but_not_worse(
     write, verdict: str, entry: str, tier: str, strict: bool
 ) -> None:
     better = "stale" if strict else "as known"
-    right = {"AAA": better, "AA": better, "A": "as known"}.get(verdict, "worse")
+    right = {"AAA": better, "AA": better, "A": "as known", "not measured": "as known"}
     known = Ledger([read_file(write(entry))])
-    assert standing(known, verdict, tier=tier) == right
+    assert standing(known, verdict, tier=tier) == right.get(verdict, "worse")
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_what_was_refused_is_worse_where_it_is_wrong(write, verdict: str) -> None:
+    known = Ledger([read_file(write(ENTRY.replace("\nA = ", "\nunsupported = ")))])
+    right = dict.fromkeys(("AAA", "AA", "A"), "stale")
+    right |= dict.fromkeys(("unsupported", "not measured"), "as known")
+    assert standing(known, verdict) == right.get(verdict, "worse")
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -232,7 +241,8 @@ def test_without_an_entry_aaa_or_no_measurement_is_expected(
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_on_a_device_without_an_entry_a_better_cell_is_news(known: Ledger, verdict: str) -> None:
     where = "on another device"
-    right = {"AAA": f"better {where}", "AA": f"better {where}", "A": "as known"}
+    right = {"AAA": f"better {where}", "AA": f"better {where}"}
+    right |= dict.fromkeys(("A", "not measured"), "as known")
     assert standing(known, verdict, device="cuda:1") == right.get(verdict, f"worse {where}")
 
 
