@@ -358,7 +358,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             config.stash[CELLS].close()
         path = config.stash[OPTIONS].results
         if JOURNAL in config.stash and path is not None:
-            _finish(config, matrix, config.stash[JOURNAL], path, exitstatus)
+            with config.stash[JOURNAL] as kept_in:
+                _finish(config, matrix, kept_in, path, exitstatus)
     finally:
         matrix.processes.close()
 
@@ -382,7 +383,6 @@ def _finish(
     config: pytest.Config, matrix: Matrix, kept_in: Journal, path: Path, exitstatus: int
 ) -> None:
     """Write results.json; the journal goes when nothing is left to measure."""
-    kept_in.close()
     came_to_its_end = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     if not matrix.cells:
         kept_in.path.unlink(missing_ok=True)

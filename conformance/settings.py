@@ -6,7 +6,14 @@ valid.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 from bce_conformance.backends import (
@@ -33,6 +40,10 @@ EVERY = "every"  # likewise, and those that are measured on request only
 COMPILING = 4
 """How many times as long as others a call may take that compiles. On a busy machine it takes
 seconds many times over, and is no hang."""
+LONGEST = 1e6
+"""Seconds that a call may be given: 11 days, and their multiples are still times that can be
+waited for."""
+_PACKAGE = f"{__name__.partition('.')[0]}."  # before every adapter that is built in
 
 
 def no_ledger(path: Path) -> str:
@@ -66,6 +77,8 @@ class Settings:
         strict: whether a cell is an error that is better than an entry of the ledger which was
             measured on the same version and instruction set.
         ledger: what is expected, by the suite's own ledger and by ``ledgers``.
+        sources: by each file or module of a user's own that is judged, a digest of it as it was
+            when the settings were made; empty where no file is found.
 
     Raises:
         ValueError: one of them is unknown or absent, or a ledger is not valid.
@@ -84,6 +97,7 @@ class Settings:
     strict: bool = False
     claims: Claims | None = None
     ledger: Ledger = field(init=False, repr=False, compare=False)
+    sources: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if ALL in self.devices:
@@ -102,8 +116,11 @@ class Settings:
         if self.instruction_set:
             instruction_sets.check(self.instruction_set)
         self.specs()  # raises ValueError where a backend is unknown
-        if not self.time_limit > 0:
-            raise ValueError(f"time_limit is {self.time_limit}; it must be positive")
+        if not 0 < self.time_limit <= LONGEST:
+            raise ValueError(
+                f"time_limit is {self.time_limit}; it must be positive and at most {LONGEST:,.0f} "
+                "seconds"
+            )
         absent = [path for path in self.ledgers if not path.exists()]
         if absent:
             raise ValueError(no_ledger(absent[0]))
@@ -113,6 +130,8 @@ class Settings:
                 "name yours with --backend"
             )
         object.__setattr__(self, "ledger", read(self.ledgers, claims=self.claims))
+        own = [spec for spec in self.specs() if judged(spec)]
+        object.__setattr__(self, "sources", {judged(spec): _digest(spec) for spec in own})
 
     def specs(self) -> list[BackendSpec]:
         """The backends to measure, each once.
@@ -136,6 +155,10 @@ class Settings:
         )
         return list(dict.fromkeys(held))
 
+    def source(self, spec: BackendSpec) -> str:
+        """The digest of what a backend judges of a user's own; empty where there is none."""
+        return self.sources.get(judged(spec), "")
+
     def names(self, requirement: Requirement) -> bool:
         """Whether a requirement is asked for by its number."""
         return requirement.id in self.requirements
@@ -148,3 +171,33 @@ class Settings:
         """Whether a requirement is to be measured."""
         chosen = self.requirements
         return not chosen or requirement.id in chosen or requirement.family in chosen
+
+
+def judged(spec: BackendSpec) -> str:
+    """The file or module of a user's own that a backend judges, or is; empty for a built-in one."""
+    if not spec.function and spec.factory.startswith(_PACKAGE):
+        return ""
+    return (spec.function or spec.factory).rpartition(":")[0]
+
+
+def _digest(spec: BackendSpec) -> str:
+    """A digest of the file that ``judged`` names; empty where it is not found."""
+    where = judged(spec)
+    if spec.host and not where.endswith(".py"):
+        return ""  # the module is on another machine
+    with suppress(OSError, ValueError):  # of a module such as __main__
+        file = Path(where) if where.endswith(".py") else _file_of(where)
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return ""
+
+
+def _file_of(module: str) -> Path:
+    """The file that a module is imported from, or one that is not there; nothing is imported."""
+    top, *rest = module.split(".")
+    found = PathFinder.find_spec(top, [*sys.path, os.getcwd()]) or find_spec(top)
+    if found is not None and not rest:
+        return Path(found.origin or "")
+    folders = found.submodule_search_locations if found is not None else None
+    places = [Path(folder, *rest) for folder in folders or ()]
+    files = [file for p in places for file in (p / "__init__.py", p.with_suffix(".py"))]
+    return next((file for file in files if file.is_file()), Path())

@@ -115,7 +115,8 @@ class BackendEntry:
     """One backend; ``status`` is ``"ok"`` or the reason why it could not be measured.
 
     ``instruction_set`` is that which its code for the CPU was made for; empty where unknown.
-    ``notes`` are what else a reader should know.
+    ``notes`` are what else a reader should know. ``source`` is a digest of the user's own file that
+    was judged; empty where there was none, or it was not recorded.
     """
 
     id: str
@@ -129,6 +130,7 @@ class BackendEntry:
     subnormals: tuple[Subnormals, ...] = ()
     instruction_set: str = ""
     notes: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)

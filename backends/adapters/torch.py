@@ -312,10 +312,19 @@ def keep_code_apart(capability: str) -> None:
     Args:
         capability: as ATen names it, such as ``AVX2``.
     """
-    usual = os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
-    folder, suffix = os.environ.get(INDUCTOR_CACHE, usual), f"-{capability.lower()}"
+    folder, suffix = os.environ.get(INDUCTOR_CACHE), f"-{capability.lower()}"
+    if folder is None:
+        folder = os.path.join(tempfile.gettempdir(), f"torchinductor_{_user()}")
     if not folder.endswith(suffix):
         os.environ[INDUCTOR_CACHE] = folder + suffix
+
+
+def _user() -> str:
+    """Who runs this, by name; the number of a user that has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # before Python 3.13 it was a KeyError
+        return str(os.getuid())
 
 
 class TorchCompileAdapter(TorchAdapter):

@@ -15,10 +15,10 @@ from bce_conformance.conformance.cluster import ClusterError, SchedulerError
 from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.run import run as run_matrix
 from bce_conformance.conformance.running import folder
-from bce_conformance.conformance.running.journal import NAME
+from bce_conformance.conformance.running.journal import NAME, brief
 from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.running.scheduler import Engine
-from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.settings import Settings, judged
 from bce_conformance.results.model import Results
 
 from .console import errors, misuse, read
@@ -99,7 +99,18 @@ def _as_before(out: Path, settings: Settings) -> Exit:
         ("backends", [backend.id for backend in found.backends]),
     ):
         if before != now[name]:
-            misuse(f"--resume: {out} was measured with {name} {before}, this run has {now[name]}")
+            misuse(
+                f"--resume: the run in {out} is complete, of {name} {brief(before)}; this one is "
+                f"of {brief(now[name])}: ask for the same, choose another --out FOLDER, or start "
+                "anew with --overwrite"
+            )
+    sources = {backend.id: backend.source for backend in found.backends}
+    for spec in settings.specs():
+        if sources[spec.id] not in ("", settings.source(spec)):
+            misuse(
+                f"--resume: the run in {out} is complete, and {judged(spec)} has changed since: "
+                "choose another --out FOLDER, or start anew with --overwrite"
+            )
     if found.run.interrupted:
         misuse(f"--resume: {out} has no {NAME} to go on from; start anew with --overwrite")
     errors.print(f"nothing to resume: the run in {out} is complete", highlight=False)

@@ -17,6 +17,7 @@ from bce_conformance.backends import builtin_backends
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
 from bce_conformance.results.cells import Place, Verdict, Witness, is_better
+from bce_conformance.results.writing import write_text
 
 from . import writing
 from .model import (
@@ -160,7 +161,7 @@ def _write(path: Path, before: LedgerFile, after: LedgerFile) -> bool:
     if (exists and text == path.read_text("utf-8")) or not (exists or after.deviations):
         return False
     if after.deviations or after.backend != path.stem or after.instruction_sets:
-        path.write_text(text, "utf-8")
+        write_text(text, path)
     else:
         path.unlink()
     return True

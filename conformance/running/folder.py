@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from bce_conformance.backends import DTYPES, installed
 from bce_conformance.conformance.ledger.model import tries_less
 from bce_conformance.conformance.settings import Settings
@@ -59,18 +57,22 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         FolderError: another run holds it.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
+    path = folder / _LOCK
     try:
-        lock.acquire()
-    except Timeout:
+        file = journal.open_alone(path)
+    except BlockingIOError:
         raise FolderError(
             f"--out {folder} is being written by another run; choose another folder"
         ) from None
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be written: {error.strerror}; delete it, or choose another --out FOLDER"
+        ) from error
     try:
         yield
     finally:
-        lock.release()
-        (folder / _LOCK).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # while it is held: later it may be another run's
+        os.close(file)
 
 
 def require_nothing_lost(folder: Path, settings: Settings) -> None:
@@ -93,7 +95,7 @@ def require_nothing_lost(folder: Path, settings: Settings) -> None:
     if lost:
         raise FolderError(
             f"{folder} holds {len(lost)} cells that this run does not measure, such as "
-            f"{' '.join(lost[0].place)} in tier {found.run.tier}; {_WAYS_OUT}"
+            f"{'/'.join(lost[0].place)} in tier {found.run.tier}; {_WAYS_OUT}"
         )
 
 

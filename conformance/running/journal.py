@@ -8,6 +8,7 @@ session, probe and finished cell. Guarantees:
 - Records reach the disk (fsync) at the first write that is a second after the last time, and at the
   end: a reboot or a power failure loses at most what the system had not written by itself.
 - On a full disk what was written before stays whole, and the run ends.
+- Two runs do not write one journal, where the file system can lock files.
 - Reading ends at the first line that is torn or has another checksum; all lines before it count.
 
 The journal lies beside results.json while something is left to measure. It is removed when the run
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from types import TracebackType
 from typing import Any
 
 from bce_conformance.conformance.judging.error_curves import Key, Points
@@ -35,6 +38,7 @@ from bce_conformance.results.model import Flushes, Probed
 
 NAME = "journal.jsonl"
 FORMAT = 2
+SOURCES = "sources"  # in an identity: by each file of a user's own that is judged, a digest of it
 _SYNC_INTERVAL = 1.0  # seconds: an fsync takes 1 to 30 ms, and a quick cell not much more
 _CHECKED = len('["00000000",')  # the record begins here
 
@@ -57,7 +61,7 @@ class Kept:
         start_up: seconds that the backends took to start, all sessions together.
         measuring: seconds from then on until the last cell, all sessions together.
         size: bytes of the lines that count.
-        torn: whether there were others behind them.
+        length: bytes of the file.
     """
 
     identity: dict[str, Any]
@@ -69,7 +73,12 @@ class Kept:
     start_up: float = 0.0
     measuring: float = 0.0
     size: int = 0
-    torn: bool = False
+    length: int = 0
+
+    @property
+    def torn(self) -> bool:
+        """Whether there are bytes behind the lines that count."""
+        return self.size < self.length
 
     def take(self, record: Mapping[str, Any], before: float) -> None:
         """Take in a record other than the first; ``before``: seconds of earlier sessions."""
@@ -89,23 +98,32 @@ class Kept:
 
 
 class Journal:
-    """A journal that is being written; several threads may.
+    """A journal that is being written; several threads may, and no other run.
 
     Args:
         path: the file.
-        size: bytes of it that count; what is behind them is cut off.
+        kept: what was read of it, behind which it goes on; None to begin anew.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, kept: Kept | None = None) -> None:
         self.path = path
-        self._size = size
+        self._size = kept.size if kept else 0
         self._lock = Lock()
         self._begin = self._synced = time.monotonic()
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-            os.ftruncate(self._file, size)
+            self._file = open_alone(path)
+        except BlockingIOError:
+            raise JournalError(
+                f"{path} is being written by another run: wait until that has ended, or choose "
+                "another --results FILE or --out FOLDER"
+            ) from None
         except OSError as error:
             raise _unwritable(path, error) from error
+        try:
+            self._cut_off(kept)
+        except BaseException:
+            os.close(self._file)
+            raise
 
     @classmethod
     def begin(
@@ -116,7 +134,7 @@ class Journal:
         Raises:
             JournalError: it cannot be written.
         """
-        journal = cls(path, 0)
+        journal = cls(path)
         journal._append(
             {"journal": FORMAT, "id": run_id, "started": started, "identity": dict(identity)}
         )
@@ -130,9 +148,26 @@ class Journal:
         Raises:
             JournalError: it cannot be written.
         """
-        journal = cls(path, kept.size)
+        journal = cls(path, kept)
         journal._append({"start_up": start_up})
         return journal
+
+    def _cut_off(self, kept: Kept | None) -> None:
+        """Cut off what does not count.
+
+        Raises:
+            JournalError: it does not work, or the file is no longer the one that was read.
+        """
+        try:
+            length = os.fstat(self._file).st_size
+            if kept is None or length == kept.length:
+                os.ftruncate(self._file, self._size)
+                return
+            if not length:  # it was gone, and has just been made
+                self.path.unlink()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        raise JournalError(f"{self.path} was written by another run meanwhile: repeat --resume")
 
     def measuring(self) -> float:
         """Seconds since this session began to measure."""
@@ -159,6 +194,17 @@ class Journal:
         self._append(
             {"cell": writing.plain(cell), "curves": added, "measuring": round(self.measuring(), 3)}
         )
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Bring all to the disk, and close the file."""
@@ -210,15 +256,56 @@ def read(path: Path) -> Kept:
         raise JournalError(
             f"{path} does not begin as a journal of this version does: start anew with --overwrite"
         )
-    kept = Kept(first["identity"], first["id"], first["started"], size=size)
+    known = first["identity"], first["id"], first["started"]
+    kept = Kept(*known, size=size, length=len(content))
     before = 0.0
     for size, record in records:
         if "start_up" in record:
             before = kept.measuring
         kept.take(record, before)
         kept.size = size
-    kept.torn = kept.size < len(content)
     return kept
+
+
+def open_alone(path: Path) -> int:
+    """Open a file for writing that no other process has open in this way, made if it is not there.
+
+    It may be removed before it is closed, and then not by the next who opens it.
+
+    Raises:
+        BlockingIOError: another one has it.
+        OSError: it cannot be opened.
+    """
+    while True:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            _lock(file)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass  # whoever had it has removed it: the next is another file
+        except OSError:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file until it is closed, where the file system can.
+
+    Raises:
+        BlockingIOError: it is locked.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -252,13 +339,20 @@ def require_same(kept: Kept, identity: dict[str, Any]) -> None:
     """
     for name, after in identity.items():
         before = kept.identity.get(name)
+        if before != after and name == SOURCES:
+            changed = [file for file in after if after[file] != (before or {}).get(file)]
+            raise JournalError(
+                f"{', '.join(changed)} has changed since the run was begun; start anew with "
+                "--overwrite"
+            )
         if before != after:
             raise JournalError(
-                f"the run was begun with {name} {_brief(before)}, this one has "
-                f"{_brief(after)}; ask for the same, or start anew with --overwrite"
+                f"the run was begun with {name} {brief(before)}, this one has "
+                f"{brief(after)}; ask for the same, or start anew with --overwrite"
             )
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
+    """A setting of a run in a message: the beginning of a long list."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return (text if len(text) < 80 else f"{text[:77]}…") or "none"

@@ -33,6 +33,7 @@ from bce_conformance.results.model import (
     Subnormals,
 )
 
+from .journal import SOURCES
 from .matrix import Matrix
 from .processes import NOT_INSTALLED
 
@@ -53,6 +54,7 @@ def identity_of_settings(settings: Settings) -> dict[str, Any]:
         "instruction set": settings.instruction_set,
         "claims": str(settings.claims or "none"),
         "ledger": hashlib.sha256(content).hexdigest()[:12],
+        **({SOURCES: dict(settings.sources)} if settings.sources else {}),
     }
 
 
@@ -143,7 +145,8 @@ def _backend(matrix: Matrix, spec: BackendSpec) -> BackendEntry:
         for probed, flushes in sorted(matrix.flushes.items(), key=_device_and_format)
         if probed.backend == spec.id
     )
-    return replace(entry(info), id=spec.id, subnormals=tuple(subnormals))
+    source = matrix.settings.source(spec)
+    return replace(entry(info), id=spec.id, subnormals=tuple(subnormals), source=source)
 
 
 def entry(info: BackendInfo) -> BackendEntry:

@@ -9,6 +9,7 @@ import pytest
 from bce_conformance.conformance import plugin, settings
 from bce_conformance.conformance.ledger.claims import Claims
 from bce_conformance.conformance.ledger.standing import Ledger
+from bce_conformance.conformance.running.outcome import identity_of_settings
 from bce_conformance.conformance.running.progress import Progress
 from bce_conformance.conformance.settings import Settings
 
@@ -72,3 +73,42 @@ def test_resuming_needs_results() -> None:
         plugin.read_options(parser.parse(["--resume"]))
     options = plugin.read_options(parser.parse(["--resume", "--results=out/results.json"]))
     assert (options.results, options.resume) == (Path("out/results.json"), True)
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, float("inf"), float("nan"), 1_000_001.0])
+def test_a_time_limit_that_cannot_be_waited_for_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match=r"time_limit is .*positive and at most 1,000,000 seconds"):
+        Settings(time_limit=limit)
+    assert Settings(time_limit=1_000_000).time_limit == 1_000_000
+
+
+def test_a_file_of_a_users_own_is_known_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = ("torch::./kernel.py:loss", "numpy::pack.age.losses:a", "pack.age:Adapter", "native")
+    files = [Path("kernel.py"), Path("pack/age/losses.py"), Path("pack/age/__init__.py")]
+    Path("pack/age").mkdir(parents=True)
+    names = ["./kernel.py", "pack.age.losses", "pack.age"]
+    for file in files:
+        file.write_text("raise AssertionError('imported')")
+    first = Settings(ids)
+    assert list(first.sources) == names
+    assert all(first.sources.values())
+    assert Settings(ids).sources == first.sources
+    for file, name in zip(files, names, strict=True):
+        before = Settings(ids).sources
+        file.write_text(f"# {file}")
+        after = Settings(ids).sources
+        assert {one for one in names if before[one] != after[one]} == {name}
+    files[1].unlink()
+    assert Settings(ids).sources["pack.age.losses"] == ""
+
+
+def test_built_in_backends_and_modules_elsewhere_have_no_source() -> None:
+    assert Settings().sources == {}
+    assert "sources" not in identity_of_settings(Settings())
+    assert Settings(("torch::os:name@ssh=there",)).sources == {"os": ""}
+    found = Settings(("torch::json.decoder:x", "torch::sys:x"))
+    assert [bool(digest) for digest in found.sources.values()] == [True, False]
+    assert identity_of_settings(found)["sources"] == found.sources

@@ -55,17 +55,18 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="discard what --out has of this sweep")
 ]
 
+Targets = Annotated[
+    str,
+    typer.Option(
+        metavar="NUMBERS", help="such as 0,1,0.5; of 16 bits also unit, outside, special, all"
+    ),
+]
+
 
 def sweep(
     backend: Backend,
     dtype: Annotated[DtypeName, typer.Option(help="format of all operands")] = DtypeName.float32,
-    targets: Annotated[
-        str,
-        typer.Option(
-            metavar="NUMBERS",
-            help="such as 0,1,0.5; of 16 bits also unit, outside, special, all",
-        ),
-    ] = "0,1",
+    targets: Targets = "0,1",
     quantity: Quantities = "loss,grad_logits",
     range_: Annotated[
         str | None,

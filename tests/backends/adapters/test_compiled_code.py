@@ -22,3 +22,19 @@ def test_the_folder_that_torch_would_take_is_left_alone(monkeypatch: pytest.Monk
     monkeypatch.delenv(INDUCTOR_CACHE, raising=False)
     keep_code_apart("DEFAULT")
     assert os.environ[INDUCTOR_CACHE].endswith("-default")
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_user_without_a_name_has_a_folder_too(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def nobody() -> str:
+        raise error("uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.setenv(INDUCTOR_CACHE, "/some/where")
+    keep_code_apart("AVX2")
+    assert os.environ[INDUCTOR_CACHE] == "/some/where-avx2"
+    monkeypatch.delenv(INDUCTOR_CACHE)
+    keep_code_apart("AVX2")
+    assert os.environ[INDUCTOR_CACHE].endswith(f"torchinductor_{os.getuid()}-avx2")

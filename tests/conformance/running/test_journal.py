@@ -1,6 +1,8 @@
 """The journal: what it holds is what was written, whatever became of its end."""
 
+import fcntl
 from dataclasses import replace
+from errno import ENOLCK
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +111,60 @@ def test_points_of_one_cell_after_the_other_give_the_curves_of_all_errors_in_any
         reverse.take(cell)
     assert reverse.curves() == whole.curves()
     assert not any(map(whole.take, cells))  # nothing is larger
+
+
+def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    first = Journal.begin(path, {"seed": 0}, "first", "now", 0.0)
+    first.cell(CELL, {})
+    with pytest.raises(JournalError, match=r"j is being written by another run: wait .*--results"):
+        Journal.begin(path, {"seed": 0}, "second", "now", 0.0)
+    with pytest.raises(JournalError, match="is being written by another run"):
+        Journal.go_on(path, journal.read(path), 0.0)
+    first.close()
+    kept = journal.read(path)
+    assert (kept.run_id, kept.cells) == ("first", [CELL])
+    Journal.go_on(path, kept, 0.0).close()
+    Journal.begin(path, {"seed": 0}, "second", "now", 0.0).close()
+
+
+def test_what_another_run_has_written_since_is_not_cut_off(tmp_path: Path) -> None:
+    path = written(tmp_path / "j")
+    before = journal.read(path)
+    with Journal.go_on(path, before, 0.0) as other:
+        other.cell(CELL, {})
+    with pytest.raises(JournalError, match="was written by another run meanwhile"):
+        Journal.go_on(path, before, 0.0)
+    assert len(journal.read(path).cells) == 3
+    path.unlink()  # the other run is complete
+    with pytest.raises(JournalError, match="was written by another run meanwhile"):
+        Journal.go_on(path, before, 0.0)
+    assert not path.exists()
+
+
+def test_a_journal_is_removed_while_it_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal.begin(path, {}, "first", "now", 0.0):
+        path.unlink()
+        with Journal.begin(path, {}, "second", "now", 0.0):  # another file
+            assert journal.read(path).run_id == "second"
+    assert path.exists()
+
+
+def test_a_file_system_that_locks_nothing_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: int, how: int) -> None:
+        raise OSError(ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert len(journal.read(written(tmp_path / "j")).cells) == 2
+
+
+def test_a_judged_file_that_has_changed_is_named() -> None:
+    kept = journal.Kept({"tier": "quick", "sources": {"./a.py": "1", "./b.py": "2"}}, "id", "now")
+    journal.require_same(kept, {"tier": "quick", "sources": {"./a.py": "1", "./b.py": "2"}})
+    with pytest.raises(
+        JournalError, match=r"^\./b\.py has changed since the run was begun; .*--overwrite$"
+    ):
+        journal.require_same(kept, {"sources": {"./a.py": "1", "./b.py": "3"}})

@@ -156,6 +156,46 @@ def test_a_run_with_another_version_of_a_backend_is_not_resumed(begun: Path) -> 
     assert "begun with version of impaired:Slow 1, this one has 2" in output
 
 
+LOSS = """
+import numpy as np
+
+def loss(logits, targets):
+    x, y = logits.astype(np.float64), targets
+    return (np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))).astype(logits.dtype)
+"""
+
+
+def test_a_run_of_a_file_that_has_changed_is_not_resumed(tmp_path: Path) -> None:
+    kernel, out = tmp_path / "kernel.py", tmp_path / "out"
+    kernel.write_text(LOSS, "utf-8")
+    asked = (f"--backend=numpy::{kernel}:loss", "--tier=quick", "--requirement=VAL-1")
+    code, output = run(out, *asked, "--dtype=float32")
+    assert code in (0, 1), output
+    assert run(out, *asked, "--dtype=float32", "--resume")[0] == code
+    kernel.write_text(LOSS.replace("log1p(", "log(1 + "), "utf-8")
+    changed, output = run(out, *asked, "--dtype=float32", "--resume")
+    assert changed == 2, output
+    assert f"{kernel} has changed since: choose another --out FOLDER" in output
+    kernel.write_text(LOSS, "utf-8")
+    ended(out, 3, signal.SIGKILL, *asked, "--overwrite")
+    kernel.write_text(LOSS.replace("log1p(", "log(1 + "), "utf-8")
+    changed, output = run(out, *asked, "--resume")
+    assert changed == 2, output
+    assert f"{kernel} has changed since the run was begun; start anew with --overwrite" in output
+    assert lines(out) >= 3
+
+
+def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+    """As two sessions of pytest with the same --results would, which hold no folder."""
+    file = journal.open_alone(tmp_path / journal.NAME)
+    code, output = run(tmp_path, "--backend=impaired:Right", *RUN[2:], "--overwrite")
+    os.close(file)
+    assert code == 3, output
+    assert "is being written by another run: wait until that has ended" in output
+    assert "Traceback" not in output
+    assert not lines(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("begun")
