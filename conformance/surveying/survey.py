@@ -50,8 +50,9 @@ class Surveyed:
         number: with ``levels`` it draws the call again; None where the call was not drawn.
         judgement: of every array that came back.
         repeated: in what the same call gave other bits at once after it; empty where it did not.
-        alone: for one of several quantities that were asked for together: how it agrees with what
-            the call gives when it is asked for that alone.
+        alone: for one of several quantities that were asked for together and came back in the right
+            shape and format: how it agrees with what the call gives when it is asked for that
+            alone, or the fault for which there is nothing to compare.
     """
 
     levels: Combination
@@ -60,7 +61,7 @@ class Surveyed:
     number: int | None
     judgement: CallJudgement
     repeated: str = ""
-    alone: tuple[str, Judgement] | None = None
+    alone: tuple[str, Judgement | Fault] | None = None
 
 
 @dataclass
@@ -183,7 +184,7 @@ class Surveyor:
     ) -> Surveyed:
         outcome, repeated = self._repeated(levels, expected.call, outcome)
         judgement = judge_call(self._placed(expected), outcome)
-        alone = self._alone(expected, outcome)
+        alone = self._alone(levels, expected, outcome, judgement)
         size, kept = expected.call.logits.size, _condensed(judgement)
         small = expected.call if size <= SMALL else None
         return Surveyed(levels, size, small, number, kept, repeated, alone)
@@ -216,23 +217,45 @@ class Surveyor:
         self._by_chance.append(found)
         return alone, ""
 
-    def _alone(self, expected: ExpectedCall, outcome: LossResult) -> tuple[str, Judgement] | None:
-        """How one of several quantities agrees with what the call gives for it alone."""
+    def _alone(
+        self,
+        levels: Combination,
+        expected: ExpectedCall,
+        outcome: LossResult,
+        judgement: CallJudgement,
+    ) -> tuple[str, Judgement | Fault] | None:
+        """How one of several quantities agrees with what the call gives for it alone.
+
+        What is wrong with it together is not held against it here, nor is an adapter's word that
+        there is no such call.
+        """
         together = [q for q in expected.call.quantities if q in outcome.values]
         large = expected.call.logits.size > _ALONE_UP_TO
         if len(expected.call.quantities) < 2 or not together or large:
             return None
         quantity = together[int(self._random.integers(len(together)))]
-        other = self.evaluate(replace(expected.call, quantities=(quantity,)))
-        if isinstance(other, Failure) or quantity not in other.values:
+        call, wanted = replace(expected.call, quantities=(quantity,)), expected.results[quantity]
+        other = self._evaluated_alone(levels, call)
+        if isinstance(judgement.results[quantity], Fault):
             return None
+        found = judge_call(ExpectedCall(call, {quantity: wanted}), other).results[quantity]
+        if isinstance(other, Failure) or isinstance(found, Fault):
+            is_fault = isinstance(found, Fault) and found.kind != "unsupported"
+            return (quantity, found) if is_fault else None
         got, alone = outcome.values[quantity], other.values[quantity]
-        wanted = expected.results[quantity]
-        if got.shape != alone.shape or got.dtype != alone.dtype or not got.size:
-            return None
-        if got.dtype != wanted.truth.nearest.dtype or got.shape != wanted.truth.nearest.shape:
+        if not got.size:
             return None
         return quantity, _small(agreement(got, alone, wanted.truth.format, wanted.bounds))
+
+    def _evaluated_alone(self, levels: Combination, call: LossCall) -> LossResult | Failure:
+        """The result of a call; a failure by chance is told, and the call is made once more."""
+        found = self.evaluate(call)
+        if not isinstance(found, Failure) or levels["repetition"] in ("once", "twice"):
+            return found
+        if is_often(lambda: isinstance(self.evaluate(call), Failure)):
+            return found
+        self._by_chance.append(str(found))
+        return self.evaluate(call)
 
 
 def _condensed(judgement: CallJudgement) -> CallJudgement:

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall, LossResult
+from bce_conformance.backends.calls import REDUCTIONS, Array, Failure, LossCall, LossResult
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
 from bce_conformance.conformance.running.subject import Subject
@@ -47,16 +47,30 @@ def answer(subject: Subject, call: LossCall, what: str) -> LossResult | None:
     return None
 
 
-def require_same(subject: Subject, got: LossResult, right: LossResult, what: str) -> None:
-    """Require the same bits and shape of each quantity."""
-    for quantity, expected in right.values.items():
-        value = got.values.get(quantity)
-        same = value is not None and value.shape == expected.shape
-        seen = "is absent" if value is None else f"is {value.ravel()[:3]}, shape {value.shape}"
+def require_same(
+    subject: Subject, call: LossCall, got: LossResult, right: LossResult, what: str
+) -> None:
+    """Require the same bits, shape and format of each quantity that the call asks for.
+
+    What is absent of either result fails.
+    """
+    for quantity in call.quantities:
+        value, expected = got.values.get(quantity), right.values.get(quantity)
         subject.require(
-            same and value is not None and value.tobytes() == expected.tobytes(),
-            f"{what}: {quantity} {seen}, right is {expected.ravel()[:3]}, shape {expected.shape}",
+            value is not None and expected is not None and _is_same(value, expected),
+            f"{what}: {quantity} {_seen(value)}; right: {quantity} {_seen(expected)}",
         )
+
+
+def _is_same(value: Array, expected: Array) -> bool:
+    alike = value.shape == expected.shape and value.dtype == expected.dtype
+    return alike and value.tobytes() == expected.tobytes()
+
+
+def _seen(value: Array | None) -> str:
+    if value is None:
+        return "is absent"
+    return f"is {value.ravel()[:3]}, {value.dtype} of shape {value.shape}"
 
 
 @pytest.mark.requirement("API-1")
@@ -67,7 +81,7 @@ def test_class_and_function(subject: Subject) -> None:
         got = answer(subject, call, "class")
         if got is not None:
             right = subject.evaluate(replace(call, interface="function"))
-            require_same(subject, got, right, f"class, reduction={reduction!r}")
+            require_same(subject, call, got, right, f"class, reduction={reduction!r}")
 
 
 @pytest.mark.requirement("API-2")
@@ -77,7 +91,7 @@ def test_defaults(subject: Subject) -> None:
     got = answer(subject, call, "class")
     if got is not None:
         right = subject.evaluate(replace(call, interface="function"))
-        require_same(subject, got, right, "class without arguments")
+        require_same(subject, call, got, right, "class without arguments")
 
 
 def meant(size_average: bool | None, reduce: bool | None) -> str:
@@ -94,10 +108,11 @@ def test_deprecated_arguments_override_the_reduction(subject: Subject) -> None:
     for reduction, (size_average, reduce) in product(REDUCTIONS, DEPRECATED):
         arguments = {"size_average": size_average, "reduce": reduce}
         what = f"reduction={reduction!r}, size_average={size_average}, reduce={reduce}"
-        got = answer(subject, batch(subject, reduction=reduction, arguments=arguments), what)
+        call = batch(subject, reduction=reduction, arguments=arguments)
+        got = answer(subject, call, what)
         expected = right[meant(size_average, reduce)]
         if got is not None and expected is not None:
-            require_same(subject, got, expected, what)
+            require_same(subject, call, got, expected, what)
 
 
 @pytest.mark.requirement("API-4")
@@ -119,8 +134,8 @@ def test_name(subject: Subject) -> None:
     for name in ("criterion", None):
         got = answer(subject, batch(subject, arguments={"name": name}), f"name={name!r}")
         if got is not None:
-            right = subject.evaluate(batch(subject))
-            require_same(subject, got, right, f"name={name!r}")
+            call = batch(subject)
+            require_same(subject, call, got, subject.evaluate(call), f"name={name!r}")
 
 
 @pytest.mark.requirement("API-6")

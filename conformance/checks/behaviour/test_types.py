@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import OPERANDS, Array, LossCall
+from bce_conformance.conformance.checks.behaviour.test_interface import require_same
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.inputs.sampler import POOL_SIZE, Sampler, drawn
 from bce_conformance.conformance.running.refusals import require_error, unless_refused
@@ -132,17 +133,13 @@ def require_same_bits(subject: Subject, type_name: str, **operands: Array) -> No
     Nothing is compared where the type is refused by a clear error.
     """
     in_format = {name: values.astype(subject.format.dtype) for name, values in operands.items()}
-    right = subject.evaluate(ordinary(subject, **in_format))
+    call = ordinary(subject, **in_format)
+    right = subject.evaluate(call)
     given = {name: values.astype(type_name) for name, values in operands.items()}
     what = f"{' and '.join(operands)} of {type_name}"
     result = unless_refused(subject, ordinary(subject, **given), what, *operands)
-    if result is None:
-        return
-    for quantity in JUDGED:
-        got, expected = result.values.get(quantity), right.values[quantity]
-        same = got is not None and got.tobytes() == expected.tobytes()
-        seen = None if got is None else got[:4]
-        subject.require(same, f"{what}: {quantity} {seen}, but {expected[:4]} in the format")
+    if result is not None:
+        require_same(subject, call, result, right, what)
 
 
 @pytest.mark.requirement("DTY-4")

@@ -8,6 +8,7 @@ from bce_conformance.conformance.judging.calls import Fault
 from bce_conformance.conformance.running.refusals import is_clear, type_of
 from bce_conformance.conformance.running.subject import Subject
 from bce_conformance.conformance.space.rules import covered
+from bce_conformance.conformance.space.shrinking import in_words, mechanism
 from bce_conformance.conformance.surveying.refusals import AGAIN, OFTEN, Refusal
 from bce_conformance.conformance.surveying.survey import Surveyed
 
@@ -103,9 +104,16 @@ def test_inputs_are_left(subject: Subject) -> None:
 def test_together_and_alone(subject: Subject) -> None:
     """Compare one of the quantities of each call with what it is when it is asked for alone."""
     for surveyed in subject.survey().calls:
-        if surveyed.alone is not None:
-            subject.kept.tried += surveyed.alone[1].size
-            subject.take_drawn(surveyed, *surveyed.alone)
+        if surveyed.alone is None:
+            continue
+        quantity, found = surveyed.alone
+        if isinstance(found, Fault):
+            subject.kept.tried += max(1, surveyed.size)
+            where = in_words(mechanism(surveyed.levels))
+            subject.kept.condition(False, f"{quantity} alone: {found} in a call with {where}")
+        else:
+            subject.kept.tried += found.size
+            subject.take_drawn(surveyed, quantity, found)
 
 
 @pytest.mark.requirement("ANY-12")

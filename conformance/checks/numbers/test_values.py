@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from bce_conformance.conformance.checks.numbers.test_special_values import (
+    zero_pos_weight,
+    zero_weight,
+)
 from bce_conformance.conformance.inputs.inputs import Inputs, every_finite_pattern
 from bce_conformance.conformance.inputs.sampler import Sampler, drawn
 from bce_conformance.conformance.running.subject import Subject
@@ -181,7 +185,7 @@ def test_tiny_logits(subject: Subject) -> None:
 @pytest.mark.requirement("VAL-8")
 def test_never_negative(subject: Subject) -> None:
     """Look at the sign of every loss, zeros included."""
-    for builder in (everything, hard_everywhere):
+    for builder in (everything, hard_everywhere, zero_weight, zero_pos_weight):
         inputs = subject.pool(builder)
         result = subject.evaluate(inputs.call(device=subject.device))
         loss = subject.value(result, "loss", inputs.logits.shape)

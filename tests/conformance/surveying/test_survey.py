@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
-from bce_conformance.conformance.judging.calls import expectations
+from bce_conformance.conformance.judging.calls import Fault, expectations
 from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.rules import covering
@@ -150,6 +150,60 @@ def test_a_difference_tells_both_values() -> None:
     )
 
 
+def asked_together(instead: LossResult | Failure | None) -> Right:
+    """Right, but for losses that are asked for alone."""
+
+    def given(levels: dict[str, str], right: LossResult) -> LossResult | Failure | None:
+        return instead if levels["quantities"] == "loss" else None
+
+    return Right(given)
+
+
+TOGETHER = [row for row in SMALL if row["quantities"] == "everything" and row["shape"] == "matrix"]
+
+
+@pytest.mark.parametrize(
+    ("instead", "kind"),
+    [
+        (Failure("raised", "ValueError: no", "ValueError"), "raised"),
+        (Failure("crashed", "SIGSEGV"), "crashed"),
+        (Failure("unsupported", "no loss alone"), None),
+        (LossResult({}), "absent"),
+        (LossResult({"loss": np.zeros((1, 1, 1, 1, 1), np.float32)}), "wrong shape"),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_what_is_right_together_and_has_no_right_form_alone_is_a_fault(
+    instead: LossResult | Failure | None, kind: str | None
+) -> None:
+    calls = surveyor(asked_together(instead), TOGETHER[:40]).made().calls
+    losses = [one.alone[1] for one in calls if one.alone and one.alone[0] == "loss"]
+    assert bool(losses) is (not isinstance(instead, Failure) or kind is not None)
+    found = {one.kind for one in losses if isinstance(one, Fault)}
+    assert found == ({kind} if kind else set())
+    assert not kind or all(isinstance(one, Fault) for one in losses)
+
+
+def test_another_format_alone_is_a_fault() -> None:
+    def instead(levels: dict[str, str], right: LossResult) -> LossResult | None:
+        wide = {q: v.astype(np.float64) for q, v in right.values.items()}
+        return LossResult(wide) if levels["quantities"] == "loss" else None
+
+    calls = surveyor(Right(instead), TOGETHER[:40]).made().calls
+    faults = [one.alone[1] for one in calls if one.alone and isinstance(one.alone[1], Fault)]
+    assert {str(fault) for fault in faults} == {"wrong format: loss is float64, not float32"}
+
+
+def test_what_is_wrong_together_is_not_held_against_it_alone() -> None:
+    def instead(levels: dict[str, str], right: LossResult) -> LossResult | None:
+        columns = {q: v[..., None] for q, v in right.values.items()}
+        return LossResult(columns) if levels["quantities"] == "everything" else None
+
+    calls = surveyor(Right(instead), TOGETHER[:40]).made().calls
+    assert {one.alone for one in calls} == {None}
+
+
 class Racing(Right):
     """Fails in some of the calls that are made in several threads at once.
 
@@ -197,6 +251,24 @@ class Disturbed(Racing):
             return found
         right = right_result(expectations(call, cached=False)).values
         return LossResult({quantity: np.zeros_like(array) for quantity, array in right.items()})
+
+
+class RacingAlone(Racing):
+    """Fails likewise, but only where one quantity is asked for."""
+
+    def evaluate(self, call: LossCall) -> LossResult | Failure:
+        found = super().evaluate(call) if len(call.quantities) == 1 else None
+        return found or right_result(expectations(call, cached=False))
+
+
+def test_a_quantity_alone_that_fails_by_chance_in_threads_is_told_and_no_fault() -> None:
+    rows = [row for row in TOGETHER if row["repetition"] == "at once"][:4]
+    seldom = surveyor(RacingAlone(lambda number: number == 0), rows).made()
+    assert seldom.by_chance == ["crashed: SIGSEGV"]
+    assert not any(one.alone and isinstance(one.alone[1], Fault) for one in seldom.calls)
+    often = surveyor(RacingAlone(lambda number: True), rows).made()
+    assert not often.by_chance
+    assert all(one.alone and isinstance(one.alone[1], Fault) for one in often.calls)
 
 
 def test_what_threads_often_spoil_is_judged_and_what_they_seldom_do_is_told() -> None:

@@ -162,6 +162,15 @@ def saturating_sum(call: LossCall) -> Values:
 
 
 @mistaken()
+def overflowing_sum_is_negative(call: LossCall) -> Values:
+    """Carries a sum that overflows into its sign: −∞."""
+    total = right(call).get("loss")
+    overflows = call.reduction == "sum" and total is not None and np.isposinf(total)
+    finite = overflows and np.isfinite(right_elements(call)).all()
+    return _with_loss(call, -np.inf) if finite else right(call)
+
+
+@mistaken()
 def last_element_skipped(call: LossCall) -> Values:
     """Leaves the last element out of a reduction."""
     if call.reduction == "none" or call.logits.size < 2:

@@ -43,6 +43,38 @@ def infinite_weights_clipped(call: LossCall) -> Values:
 
 
 @mistaken()
+def balance_keeps_the_sign_of_zero(call: LossCall) -> Values:
+    """Gives a slope that vanishes at a logit of 0 the sign of that zero."""
+    values, (x, *_) = right(call), operands(call)
+    for quantity in values.keys() & {"grad_logits"}:
+        slope = values[quantity]
+        if slope.shape == x.shape:
+            values[quantity] = np.where((x == 0) & (slope == 0), x, slope)
+    return values
+
+
+def _with_minus_zeros(call: LossCall, where: Array) -> Values:
+    """Right but for losses of zero, which are −0 at chosen elements."""
+    values = right(call)
+    if "loss" in values and values["loss"].shape == where.shape:
+        loss = values["loss"]
+        values["loss"] = np.where(where & (loss == 0), -loss, loss)
+    return values
+
+
+@mistaken()
+def masked_losses_are_minus_zero(call: LossCall) -> Values:
+    """Negates a product with the weight: its zeros are −0."""
+    return _with_minus_zeros(call, operands(call)[2] == 0)
+
+
+@mistaken()
+def losses_of_ignored_positives_are_minus_zero(call: LossCall) -> Values:
+    """Negates a product with pos_weight: its zeros are −0."""
+    return _with_minus_zeros(call, operands(call)[3] == 0)
+
+
+@mistaken()
 def product_of_coefficients_underflows(call: LossCall) -> Values:
     """Multiplies pos_weight and targets in the format, where the product may underflow to 0."""
     values, (_, y, _, p) = right(call), operands(call)

@@ -236,6 +236,43 @@ class ScaleKeptAfterAnError:
         return {quantity: (v * self._scale).astype(v.dtype) for quantity, v in values.items()}
 
 
+@stateful()
+class ColumnsAfterAnError:
+    """Returns columns, as of a batch with one class, once a call has raised."""
+
+    def __init__(self) -> None:
+        self._raised = False
+
+    def __call__(self, call: LossCall) -> Values:
+        try:
+            values = right(call)
+        except Exception:
+            self._raised = True
+            raise
+        return {q: v[..., None] if self._raised else v for q, v in values.items()}
+
+
+@mistaken()
+def columns_for_integers(call: LossCall) -> Values:
+    """Returns columns, as of a batch with one class, where an operand has no fractions."""
+    discrete = any(array.dtype.kind in "biu" for array in _given(call).values())
+    return {q: v[..., None] if discrete else v for q, v in right(call).items()}
+
+
+@mistaken()
+def no_loss_beside_a_gradient(call: LossCall) -> Values:
+    """Has no loss where a gradient is asked for together with it, and says nothing."""
+    beside = len(call.quantities) > 1
+    return {q: v for q, v in right(call).items() if not (beside and q == "loss")}
+
+
+@mistaken()
+def no_loss_of_infinite_targets(call: LossCall) -> Values:
+    """Has no loss where a target is infinite, and says nothing."""
+    infinite = call.targets.dtype.kind == "f" and np.isinf(call.targets).any()
+    return {} if infinite else right(call)
+
+
 @mistaken()
 def class_forgets_pos_weight(call: LossCall) -> Values:
     """Keeps the weight in the class, but not the pos_weight."""
