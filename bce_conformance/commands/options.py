@@ -110,7 +110,9 @@ DeviceNames = Annotated[
 Quantities = Annotated[
     str, typer.Option("--quantity", metavar="NAMES", help="such as loss,grad_logits")
 ]
-TimeLimit = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, max=1e6, help="for one call")]
+TimeLimit = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.001, max=1e6, help="for one call")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
