@@ -184,7 +184,7 @@ class Surveyor:
     ) -> Surveyed:
         outcome, repeated = self._repeated(levels, expected.call, outcome)
         judgement = judge_call(self._placed(expected), outcome)
-        alone = self._alone(levels, expected, outcome, judgement)
+        alone = self._alone(expected, outcome, judgement)
         size, kept = expected.call.logits.size, _condensed(judgement)
         small = expected.call if size <= SMALL else None
         return Surveyed(levels, size, small, number, kept, repeated, alone)
@@ -218,11 +218,7 @@ class Surveyor:
         return alone, ""
 
     def _alone(
-        self,
-        levels: Combination,
-        expected: ExpectedCall,
-        outcome: LossResult,
-        judgement: CallJudgement,
+        self, expected: ExpectedCall, outcome: LossResult, judgement: CallJudgement
     ) -> tuple[str, Judgement | Fault] | None:
         """How one of several quantities agrees with what the call gives for it alone.
 
@@ -235,7 +231,7 @@ class Surveyor:
             return None
         quantity = together[int(self._random.integers(len(together)))]
         call, wanted = replace(expected.call, quantities=(quantity,)), expected.results[quantity]
-        other = self._evaluated_alone(levels, call)
+        other = self._evaluated_alone(call)
         if isinstance(judgement.results[quantity], Fault):
             return None
         found = judge_call(ExpectedCall(call, {quantity: wanted}), other).results[quantity]
@@ -247,15 +243,15 @@ class Surveyor:
             return None
         return quantity, _small(agreement(got, alone, wanted.truth.format, wanted.bounds))
 
-    def _evaluated_alone(self, levels: Combination, call: LossCall) -> LossResult | Failure:
-        """The result of a call; a failure by chance is told, and the call is made once more."""
+    def _evaluated_alone(self, call: LossCall) -> LossResult | Failure:
+        """The result of a call; where it fails in several threads at once, that of it by itself.
+
+        What threads spoil is not a matter of quantities: calls that are drawn with one show it.
+        """
         found = self.evaluate(call)
-        if not isinstance(found, Failure) or levels["repetition"] in ("once", "twice"):
-            return found
-        if is_often(lambda: isinstance(self.evaluate(call), Failure)):
-            return found
-        self._by_chance.append(str(found))
-        return self.evaluate(call)
+        if isinstance(found, Failure) and call.repetition == "at once":
+            return self.evaluate(replace(call, repetition="once"))
+        return found
 
 
 def _condensed(judgement: CallJudgement) -> CallJudgement:
