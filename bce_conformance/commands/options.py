@@ -11,6 +11,7 @@ import typer
 from bce_conformance.backends import BackendSpec, builtin_backends, entry_point_backends, resolve
 from bce_conformance.conformance.findings.reading import defects
 from bce_conformance.conformance.ledger.claims import Claims, claimed
+from bce_conformance.conformance.settings import LONGEST
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.files import USUAL_FOLDER
 
@@ -110,8 +111,21 @@ DeviceNames = Annotated[
 Quantities = Annotated[
     str, typer.Option("--quantity", metavar="NAMES", help="such as loss,grad_logits")
 ]
+
+
+def _seconds(value: float) -> float:
+    """A time limit that can be waited for, four and ten times of it too.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if not 0 < value <= LONGEST:
+        raise typer.BadParameter(f"{value:g} is not above 0 and up to {LONGEST:,.0f} seconds")
+    return value
+
+
 TimeLimit = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0.001, max=1e6, help="for one call")
+    float, typer.Option(metavar="SECONDS", callback=_seconds, help="for one call")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]

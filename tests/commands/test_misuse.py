@@ -26,8 +26,8 @@ WRONG = {
     "reproduce VAL-2/native/cpu/float32 --out=nowhere": (
         "nowhere/results.json does not exist; bce-conformance run --out nowhere makes one"
     ),
-    "run --time-limit=0": "'--time-limit': Input should be greater than or equal to",
-    "sweep native --time-limit=inf": "'--time-limit': Input should be less than or equal to",
+    "run --time-limit=0": "'--time-limit': 0 is not above 0 and up to 1,000,000",
+    "sweep native --time-limit=inf": "'--time-limit': inf is not above 0 and up to 1,000,000",
     "run --quiet --verbose": "exclude each other: give one of them",
     "run --memory=-1GiB": "accepted is a positive number with one of the units",
     "run --ledger=ledger.toml": "ledger.toml, mechanism x: no field",

@@ -129,7 +129,7 @@ def test_a_smaller_run_does_not_overwrite_a_larger_one(tmp_path: Path, smaller: 
         check=False,
     )
     assert done.returncode == 2
-    assert "does not measure, such as VAL-1 impaired:Right cpu float32" in done.stderr
+    assert "does not measure, such as VAL-1/impaired:Right/cpu/float32" in done.stderr
     assert "--out FOLDER" in done.stderr
     assert (tmp_path / "results.json").read_bytes() == before
 
