@@ -68,7 +68,7 @@ def test_explain_reads_numbers_and_quantities(arguments: list[str], expected: st
     ("arguments", "message"),
     [
         (["nope", "--logit=1", "--target=1"], "backend 'nope' is unknown"),
-        (["native", "--logit=abc", "--target=1"], "'abc' is not a number"),
+        (["native", "--logit=abc", "--target=1"], "'abc' is no number"),
         (["native", "--logit=1", "--target=1", "--dtype=float8"], "float8"),
         (["native", "--logit=1", "--target=1", "--quantity=grad"], "grad"),
         (["native", "--logit=1"], "--target"),
