@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -329,7 +330,13 @@ def not_installed(spec: BackendSpec) -> str:
     absent = [] if any(map(_has_record, spec.distributions)) else list(spec.distributions[:1])
     absent += [name for name in spec.needs if not _has_record(name)]
     extras = dict.fromkeys(map(_extra_of, absent))
-    return f"{told}: {sys.executable} -m pip install 'bce-conformance[{','.join(extras)}]'"
+    return f"{told}: {installation(*extras)}"
+
+
+def installation(*extras: str) -> str:
+    """The command that installs extras of this package where this Python finds them."""
+    python = shlex.quote(sys.executable)
+    return f"{python} -m pip install 'bce-conformance[{','.join(extras)}]'"
 
 
 def _extra_of(distribution: str) -> str:

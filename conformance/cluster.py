@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -17,6 +16,8 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+from bce_conformance.backends import installation
 
 from . import processor_share
 
@@ -73,8 +74,7 @@ def client_of(
         import distributed
     except ImportError as error:
         raise SchedulerError(
-            f"--scheduler needs dask.distributed ({error}): "
-            f"{sys.executable} -m pip install 'bce-conformance[scale]'"
+            f"--scheduler needs dask.distributed ({error}): {installation('scale')}"
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     name, _, count = scheduler.partition(":")
