@@ -190,6 +190,7 @@ def _require_formula(
         got = subject.value(outcome, quantity, inputs.logits.shape)
         if got is not None:
             exact = np.asarray(inputs.truth(quantity).nearest).astype(np.float64)
+            got = got.reshape(exact.shape)
             excess = np.abs(got.astype(np.float64) - exact) / size / subject.format.unit_roundoff
             worst = int(np.argmax(np.nan_to_num(excess, nan=np.inf)))
             subject.require(

@@ -37,6 +37,7 @@ def replayed(asked: Asked, plan: Plan, places: Sequence[Place]) -> Answer:
 @pytest.fixture
 def client() -> Iterator[Any]:
     distributed = pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
     recorded(PLAN)
     options: dict[str, Any] = {
         "n_workers": WORKERS,
@@ -47,7 +48,15 @@ def client() -> Iterator[Any]:
     options |= {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
     # Each of them would take the memory of all for its own, and rest.
     options |= {"threads_per_worker": 1, "processes": False, "memory_limit": None}
+    # What a worker watches a hundred times a second, in its own process: in one for all hundred the
+    # watching alone takes a slow processor.
+    unwatched = {
+        "distributed.admin.system-monitor.interval": "1h",
+        "distributed.admin.tick.interval": "1h",
+        "distributed.worker.profile.enabled": False,
+    }
     with (
+        dask.config.set(unwatched),
         distributed.LocalCluster(**options) as local,
         distributed.Client(local, set_as_default=False) as found,
     ):
