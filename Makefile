@@ -13,7 +13,7 @@ BENCHMARKED := $(VENV)/.development $(if $(filter-out native,$(FRAMEWORK)),$(VEN
 TESTED := -n logical --maxprocesses 8 --dist worksteal --durations 15
 TIMES := build/times/test
 
-.PHONY: report test test-all coverage lint format docs bench bench-continuous bench-html bench-check wheelhouse clean
+.PHONY: report test test-slow test-all coverage lint format docs bench bench-continuous bench-html bench-check wheelhouse clean
 .DELETE_ON_ERROR:
 
 # What an interrupted run left is gone on with.
@@ -22,17 +22,31 @@ JOURNAL := $(wildcard reports/out/journal.jsonl)
 report: $(VENV)/.frameworks
 	$(BIN)/bce-conformance run --tier $(TIER) --exit-zero $(if $(JOURNAL),--resume)
 
-# What is slow is left to test-all, the impostors that are planted among drawn calls too; both end
-# with the quick tier and with what took how long.
-test: CHOSEN := -m "not slow"
-test test-all: $(VENV)/.frameworks $(VENV)/.development
+# Ends with what took how long.
+test: $(VENV)/.frameworks $(VENV)/.development
 	@rm -f $(TIMES)
 	.ci/timed $(TIMES) "kernels" $(BIN)/python -m tests.kernels
-	.ci/timed $(TIMES) "tests" $(BIN)/python -m pytest tests $(CHOSEN) $(TESTED)
-	$(if $(CHOSEN),,.ci/timed $(TIMES) "planted impostors" $(BIN)/python -W ignore -m tests.planted)
+	.ci/timed $(TIMES) "tests" $(BIN)/python -m pytest tests -m "not slow" $(TESTED)
 	.ci/timed $(TIMES) "conformance, $(TEST_TIER) tier" \
 	  $(BIN)/python -m pytest conformance --backend all --tier $(TEST_TIER) --durations 15
 	@cat $(TIMES)
+
+# What is slow, and the impostors that are planted among drawn calls: three parts of like length, or
+# one of them, as in `make test-slow PART=2`.
+PART ?= all
+SLOW_all := tests
+SLOW_1 := tests/impostors tests/conformance/test_mutations.py
+SLOW_2 := tests/native tests/reference tests/backends tests/documentation tests/findings
+SLOW_3 := tests $(addprefix --ignore=,$(SLOW_1) $(SLOW_2))
+SLOW = $(or $(SLOW_$(PART)),$(error PART is $(PART); accepted are 1, 2, 3 and all))
+test-slow: $(VENV)/.frameworks $(VENV)/.development
+	.ci/timed $(TIMES) "slow tests, part $(PART)" $(BIN)/python -m pytest $(SLOW) -m slow $(TESTED)
+	$(if $(filter all 3,$(PART)),.ci/timed $(TIMES) "planted impostors" $(BIN)/python -W ignore -m tests.planted)
+	@cat $(TIMES)
+
+test-all:
+	$(MAKE) test
+	$(MAKE) test-slow
 
 # Which lines the tests run, in all processes: half an hour and more.
 coverage: $(VENV)/.frameworks $(VENV)/.development
