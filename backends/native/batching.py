@@ -11,6 +11,7 @@ returns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -79,6 +80,10 @@ class _Batch:
         """What the loss of a sample is divided by."""
         return count_of(self.shape[1:], reduction)
 
+    def reduced(self, values: Any, reduction: str) -> Any:
+        """The reduced ``values`` of samples; NaN where each is a mean over nothing."""
+        return values * math.nan if reduction == "mean" and 0 in self.shape[1:] else values
+
     def ones(self) -> Any:
         """A 1 for each sample, which broadcasts to the logits."""
         zeros = self._interface.sums(0 * self._interface.ones_like(self.expanded(0)))
@@ -96,7 +101,8 @@ def loss(
         return interface.loss((x, y, w, p), reduction)
     one = batch.ones()
     factor = batch.factor(one if w is None else w, reduction)
-    return interface.gradient((x, y, one, p), factor, "none", "weight").reshape((size,))
+    found = interface.gradient((x, y, one, p), factor, "none", "weight").reshape((size,))
+    return batch.reduced(found, reduction)
 
 
 def gradient(
@@ -119,7 +125,8 @@ def derivative(
     each = interface.derivative(batch.operands(), batch.aligned(4), "none", name)
     if reduction == "none":
         return each
-    return interface.in_format(interface.sums(interface.wide(each)) / batch.count(reduction), each)
+    found = interface.sums(interface.wide(each)) / batch.count(reduction)
+    return interface.in_format(batch.reduced(found, reduction), each)
 
 
 def hessian(

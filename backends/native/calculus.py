@@ -98,7 +98,9 @@ def _second(api: Primitives, operands: Operands, names: tuple[str, str], factor:
             p = api.wide(one if p is None else p)
             large = api.wide(abs(p) >= 1)
             other = api.spread(3 * large - 1, x)
-            return slope(other, w, p * (2 - 1.5 * large), factor * (1.5 * large - 0.5))
+            return slope(
+                other, w, p * (2 - 1.5 * large), factor * (1.5 * api.spread(large, x) - 0.5)
+            )
         case "logits", "weight":
             return slope(y, None, p, factor)
         case "logits", "pos_weight":

@@ -32,5 +32,5 @@ def started(folder: Path, *arguments: str, **more: str) -> subprocess.Popen[str]
 def command(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     process = started(folder, *arguments, **more)
-    output, errors = process.communicate(timeout=170)
+    output, errors = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)

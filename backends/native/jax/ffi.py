@@ -29,6 +29,7 @@ import ml_dtypes
 import numpy as np
 
 from ..arguments import Array
+from .ending import waits_for_programs
 from .host import Kind, evaluate, shape_of
 
 TARGET = "bce_conformance_native"
@@ -157,7 +158,7 @@ def _handle(address: int) -> int | None:
         return None
     try:
         _evaluate(frame)
-    except Exception as error:
+    except BaseException as error:  # an interrupt too: nothing passes through XLA
         return _error(frame, f"{type(error).__name__}: {error}")
     return None
 
@@ -187,6 +188,7 @@ def is_there() -> bool:
 
 def call(*arguments: Any, kind: Kind) -> Any:
     """A primitive in a program that is being compiled for the CPU."""
+    waits_for_programs()
     result = jax.ShapeDtypeStruct(*shape_of(kind, arguments))
     compiled: Callable[..., Any] = jax.ffi.ffi_call(TARGET, result)
     return compiled(*arguments, kind=str(kind))

@@ -20,12 +20,14 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import PartitionSpec
 
 from .. import batching as batches
 from .. import calculus
 from ..arguments import OPERANDS
 from ..calculus import Operands
 from . import ffi, host
+from .ending import waits_for_programs
 from .host import Kind
 
 
@@ -39,12 +41,42 @@ def _evaluate_eagerly(*arguments: Any, kind: Kind) -> Any:
 
 def through_callback(*arguments: Any, kind: Kind) -> Any:
     """Evaluate arguments of a program through the host's Python."""
+    waits_for_programs()
     shape, dtype = host.shape_of(kind, arguments)
     return jax.pure_callback(host.callback(kind), jax.ShapeDtypeStruct(shape, dtype), *arguments)
 
 
+# What tells over which axes of a mesh an argument varies in jax.shard_map, by versions of JAX.
+_VARIES = ("manual_axis_type", "vma")
+
+
 def _abstract(*arguments: Any, kind: Kind) -> Any:
-    return ShapedArray(*host.shape_of(kind, arguments))
+    """The type of the result; within jax.shard_map it varies as the arguments do."""
+    found = ShapedArray(*host.shape_of(kind, arguments))
+    if not _axes(arguments[0]):
+        return found
+    whole = arguments[0].sharding.update(spec=PartitionSpec(*(None for _ in found.shape)))
+    like = {"shape": found.shape, "dtype": found.dtype, "weak_type": False}
+    return arguments[0].update(**like, sharding=whole)
+
+
+def _axes(argument: Any) -> frozenset[str]:
+    """The axes of a mesh over which an argument varies."""
+    kind = getattr(argument, "aval", argument)
+    found = [getattr(kind, name) for name in _VARIES if hasattr(kind, name)]
+    return frozenset(getattr(found[0], "varying", found[0])) if found else frozenset()
+
+
+def _alike(arguments: Sequence[Any]) -> Sequence[Any]:
+    """Arguments that vary over the same axes of a mesh."""
+    if not any(isinstance(argument, jax.core.Tracer) for argument in arguments):
+        return arguments
+    axes = [_axes(argument) for argument in arguments]
+    every = frozenset[str]().union(*axes)
+    return [
+        jax.lax.pcast(a, tuple(sorted(every - own)), to="varying") if every - own else a
+        for a, own in zip(arguments, axes, strict=True)
+    ]
 
 
 def _primitive(name: str) -> Any:
@@ -70,7 +102,7 @@ def _bind(primitive: Any, operands: Operands, own: Sequence[Any], *settings: str
     kind = Kind(
         primitive.name.removeprefix("bce_"), tuple(a is not None for a in optional), *settings
     )
-    return primitive.bind(*(a for a in (*operands, *own) if a is not None), kind=kind)
+    return primitive.bind(*_alike([a for a in (*operands, *own) if a is not None]), kind=kind)
 
 
 class _Interface:

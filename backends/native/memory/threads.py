@@ -6,10 +6,12 @@ threads at once and after a fork, and without a runtime of its own.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 _count: int | None = None
 
@@ -47,11 +49,14 @@ class _Worker:
         self._done.acquire()
         self._work: Callable[[], None] | None = None
         self._error: BaseException | None = None
+        self._retired = False
         threading.Thread(target=self._run, name="bce-native", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             self._given.acquire()
+            if self._retired:
+                return
             assert self._work is not None
             try:
                 self._work()
@@ -70,6 +75,14 @@ class _Worker:
         self._done.acquire()
         error, self._error = self._error, None
         return error
+
+    def retire(self) -> None:
+        """Wait for the work, whatever became of its locks, and end the thread."""
+        while self._work is not None:
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(1e-3)
+        self._retired = True
+        self._given.release()
 
 
 # Workers that nobody uses. Taking one and putting it back are single operations of the list.
@@ -106,8 +119,19 @@ def share(work: Callable[[int, int], None], chunks: int) -> None:
     try:
         take()
     finally:
-        errors = [worker.end() for worker in workers]
-        _idle.extend(workers)
+        errors = _ended(workers)
     for error in errors:
         if error is not None:
             raise error
+
+
+def _ended(workers: Sequence[_Worker]) -> list[BaseException | None]:
+    """Wait for all; what they raised. An interrupt waits too: they write to the caller's arrays."""
+    try:
+        errors = [worker.end() for worker in workers]
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.retire()
+        raise
+    _idle.extend(workers)
+    return errors

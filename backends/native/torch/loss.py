@@ -167,23 +167,26 @@ class BCEWithLogitsLoss(nn.Module):
     """
 
     __constants__ = ("reduction",)
-    weight: Tensor | None
-    pos_weight: Tensor | None
+    weight: Tensor | float | None
+    pos_weight: Tensor | float | None
 
     def __init__(
         self,
-        weight: Tensor | None = None,
+        weight: Tensor | float | None = None,
         size_average: bool | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
-        pos_weight: Tensor | None = None,
+        pos_weight: Tensor | float | None = None,
     ) -> None:
         super().__init__()
         given = size_average is not None or reduce is not None
         self.reduction = override(reduction, size_average, reduce) if given else reduction
         check_reduction(self.reduction)
-        self.register_buffer("weight", weight)
-        self.register_buffer("pos_weight", pos_weight)
+        for name, value in (("weight", weight), ("pos_weight", pos_weight)):
+            if value is None or isinstance(value, Tensor):
+                self.register_buffer(name, value)
+            else:  # a number, which no buffer holds
+                setattr(self, name, value)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss; see ``binary_cross_entropy_with_logits``."""

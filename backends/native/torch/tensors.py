@@ -116,7 +116,7 @@ def loss_and_gradient(
     """The loss, and its gradient in the logits under a cotangent of 1, in one pass."""
     if weight is None and pos_weight is None and _is_small(logits, targets, reduction):
         gradient = torch.empty_like(logits)
-        found = torch.empty((), dtype=logits.dtype)
+        found = logits.new_empty(())
         count = float(logits.numel()) if reduction == "mean" else 1.0
         at = logits.data_ptr(), targets.data_ptr(), gradient.data_ptr(), logits.numel(), count
         if _SMALL[logits.dtype](*at, found.data_ptr()):

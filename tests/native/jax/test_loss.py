@@ -243,3 +243,16 @@ def test_examples_of_the_docstrings():
         found = doctest.testmod(loss)
     assert found.attempted > 5
     assert found.failed == 0
+
+
+def test_means_over_nothing_are_no_numbers_in_each_sample():
+    nothing = jnp.zeros((3, 0))
+    assert jnp.isnan(jax.vmap(binary_cross_entropy_with_logits)(nothing, nothing)).all()
+
+
+def test_the_second_derivative_mixes_no_ranks():
+    x, y, _, p = operands(4, 3)
+    p = p[0]
+    with jax.numpy_rank_promotion("raise"):
+        slope = jax.grad(lambda x, y: binary_cross_entropy_with_logits(x, y, None, p, "sum"))
+        jax.jvp(lambda y: slope(x, y), (y,), (y,))

@@ -1,8 +1,10 @@
 """The number of threads does not change a bit; errors reach the caller; a fork has its own."""
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -105,3 +107,43 @@ def test_the_number_of_threads_is_checked():
     with pytest.raises(ValueError, match="count is 0"):
         set_num_threads(0)
     assert num_threads() >= 1
+
+
+def test_an_interrupt_waits_for_the_threads_that_write():
+    done = []
+
+    def work(first, last):
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)
+        done.append(first)
+
+    set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            share(work, 2)
+        assert len(done) == 1
+        seen = []
+        share(lambda first, last: seen.append(last - first), 64)
+        assert sum(seen) == 64
+    finally:
+        set_num_threads(None)
+
+
+def test_an_interrupt_of_the_wait_waits_too():
+    main, done = threading.main_thread(), []
+
+    def work(first, last):
+        time.sleep(0.05)
+        if threading.current_thread() is not main:
+            signal.pthread_kill(main.ident, signal.SIGINT)  # waits for this thread by now
+            time.sleep(0.2)
+            done.append(first)
+
+    set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            share(work, 2)
+        assert len(done) == 1
+    finally:
+        set_num_threads(None)

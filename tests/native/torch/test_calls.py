@@ -281,3 +281,20 @@ def test_operands_that_change_before_the_backward_pass_are_noticed():
     targets.zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         found.backward()
+
+
+def test_the_default_device_is_not_that_of_results():
+    x, y = torch.tensor([0.5, -2.0]), torch.tensor([1.0, 0.0])
+    expected = binary_cross_entropy_with_logits(x, y)
+    with torch.device("meta"):
+        found = binary_cross_entropy_with_logits(x, y)
+    assert (found.device, found.item()) == (expected.device, expected.item())
+
+
+def test_numbers_are_weights_of_the_class():
+    x, y = torch.tensor([0.5, -2.0]), torch.tensor([1.0, 0.0])
+    of_numbers = BCEWithLogitsLoss(weight=2.0, pos_weight=3)
+    of_tensors = BCEWithLogitsLoss(weight=torch.tensor(2.0), pos_weight=torch.tensor(3.0))
+    assert of_numbers(x, y) == of_tensors(x, y)
+    assert list(of_tensors.state_dict()) == ["weight", "pos_weight"]
+    assert list(of_numbers.state_dict()) == []

@@ -182,3 +182,14 @@ def samples():
 def test_operators_are_what_pytorch_asks_of_one(number):
     operator, arguments = list(samples())[number]
     torch.library.opcheck(operator, arguments)
+
+
+def test_means_over_nothing_are_no_numbers_in_each_sample():
+    nothing = torch.zeros(3, 0)
+    assert vmap(binary_cross_entropy_with_logits)(nothing, nothing).isnan().all()
+    along = jvp(
+        lambda x: vmap(binary_cross_entropy_with_logits)(x, nothing), (nothing,), (nothing,)
+    )
+    assert along[1].isnan().all()
+    sums = vmap(lambda x, y: binary_cross_entropy_with_logits(x, y, reduction="sum"))
+    assert sums(nothing, nothing).tolist() == [0, 0, 0]
