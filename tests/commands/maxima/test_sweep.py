@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bce_conformance.backends import BackendSpec, resolve
+from bce_conformance.commands.maxima.sweep import _source
+from bce_conformance.conformance.settings import Settings
 from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 
@@ -62,6 +65,20 @@ def test_ctrl_c_ends_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
     code, _, errors = sweep(tmp_path, *SLOW)
     assert code == 2
     assert re.search(r"of 1,310,720 points of this sweep: go on with --resume", errors)
+
+
+def test_a_sweep_of_a_file_has_the_digest_that_a_run_has(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def loss(x, y):\n    return x * y\n", "utf-8")
+    spec = resolve(f"numpy::{file}:loss")
+    assert _source(spec) == Settings(backends=(spec.id,)).source(spec) != ""
+    before = _source(spec)
+    file.write_text("def loss(x, y):\n    return y * x\n", "utf-8")
+    assert _source(spec) != before
+    assert (
+        _source(BackendSpec("mine:Adapter", "mine:Adapter")) == ""
+    )  # a module, whose pieces in a journal tell not
+    assert _source(resolve("torch")) is None
 
 
 def test_a_sweep_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
