@@ -348,3 +348,11 @@ def test_a_cell_shows_how_many_results_have_which_error(
     other = address.replace("float32", "float64")
     act_other = "return all('.histogram').length"
     assert browser.open(page, act_other, fragment=f"#cell/{other}") == 0
+
+
+def test_largest_errors_are_rounded_up(browser: Reader, page: str) -> None:
+    tab = browser.page(page)
+    numbers = "[0.500001, 4.0001, 4, 0.99996, 9999.99, 123456, 1.7976931348623157e308, null, 0]"
+    shown = ["0.5001", "4.001", "4", "0.99996", "10000", "1.24e5", "1.80e308", "∞", "0"]
+    assert act(tab, f"return {numbers}.map(report.atMost)") == shown
+    assert act(tab, "return [4.0001, -1234567].map(report.number)") == ["4", "−1.23e6"]

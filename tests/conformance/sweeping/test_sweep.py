@@ -117,6 +117,16 @@ def test_ranges_add_up_and_finished_pieces_are_not_evaluated_again(tmp_path: Pat
         assert done == [2 << 20, 3 << 20]
 
 
+@pytest.mark.parametrize(("ulp", "shown"), [(0.5000001379, "0.500001"), (4.5, "4.5")])
+def test_a_maximum_is_not_rounded_down_in_latex(ulp: float, shown: str) -> None:
+    row = (
+        dict.fromkeys(document.COLUMNS, "0")
+        | {"max_ulp": ulp, "points": 1}
+        | {"correctly_rounded": 1}
+    )
+    assert f"& 1 & {shown} &" in document.as_latex([row])
+
+
 def test_samples_of_float64_are_searched(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal, BackendProcess(resolve("planted:Exact")) as process:
         wanted = plan("float64", "0.5", "loss,grad_logits", samples=5000)
