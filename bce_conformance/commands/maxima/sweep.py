@@ -46,6 +46,7 @@ from bce_conformance.conformance.sweeping.pipeline import (
 )
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import Sweep
+from bce_conformance.results.writing import number
 from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter, status_table
@@ -221,6 +222,15 @@ def _show(backend: str, out: Path, *, as_json: bool) -> None:
         for standing in standings
     ]
     if as_json:
-        print_json(entries)
+        print_json([entry | _values(entry) for entry in entries])
         return
     console.print(status_table(entries))
+
+
+def _values(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an identity has as text and is none: the pos_weight, and whether samples are drawn."""
+    weight = entry["pos_weight"]
+    return {
+        "pos_weight": number(float.fromhex(weight)) if weight else None,
+        "sampled": entry["sampled"] == str(True),
+    }
