@@ -204,12 +204,22 @@ def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
         const choice = document.getElementById('finding-backend');
         choice.value = 'torch';
         choice.dispatchEvent(new Event('change'));
-        const torch = shown().every((item) => item.dataset.backends.split(' ').includes('torch'));
+        const torch = shown().every((item) => JSON.parse(item.dataset.backends).includes('torch'));
         return [opened, every > shown().length, shown().length, torch];
         """,
         "#finding/torch-loss-cancels",
     )
     assert found == [["finding/torch-loss-cancels"], True, 4, True]
+    assert browser.console == []
+
+
+def test_a_backend_with_blanks_in_its_id_has_its_findings(browser: Reader, known: Document) -> None:
+    name = "torch@python=/opt/my  'env'/bin/python"
+    text = json.dumps(known).replace('"torch"', json.dumps(name))
+    tab = browser.page(render(from_document(json.loads(text))))
+    before = tab.locator("details.finding:not([hidden])").count()
+    tab.select_option("#finding-backend", name)
+    assert 0 < tab.locator("details.finding:not([hidden])").count() == 4 < before
     assert browser.console == []
 
 
