@@ -202,11 +202,11 @@ def statistics(found: Sequence[Result], count: int) -> UlpStatistics:
     highest = max(map(_highest, found))
     right = 1 - sum(one["points"] - one["correctly_rounded"] for one in found) / count
     bins: Counter[float] = Counter()
-    for one in found:
-        bins.update({float(each["ulp"]): each["count"] for each in one["histogram"]})
-    bins = Counter({low: n for low, n in bins.items() if low <= highest})
+    for each in (entry for one in found for entry in one["histogram"]):
+        if 0 < float(each["ulp"]) <= highest:
+            bins[float(each["ulp"])] += each["count"]
     judged = count - sum(one["flushed"] for one in found)
-    bins[0.0] -= bins.total() - judged  # special logits whose results are right
+    bins[0.0] = judged - bins.total()  # without the special logits whose results are right
     ends = {low: min(_end(low), highest) for low in sorted(bins)}
     reached, p99 = 0, 0.0
     for low, end in ends.items():
@@ -215,7 +215,7 @@ def statistics(found: Sequence[Result], count: int) -> UlpStatistics:
         reached += bins[low]
     mean = sum(bins[low] / max(judged, 1) * end for low, end in ends.items() if bins[low])
     special = [float(each["ulp"]) for one in found for each in one["worst_special"]]
-    apart = bins[0.0] >= 0 and all(ulp > highest for ulp in special)
+    apart = bins[0.0] >= 0 and all(ulp >= _end(max(bins)) > highest for ulp in special)
     counts = _histogram(bins) if apart else ()
     return UlpStatistics(highest, p99, min(mean, highest), max(right, 0.0), counts)
 
