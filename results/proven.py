@@ -85,8 +85,8 @@ def with_sweeps(results: Results, sweeps: Sequence[Sweep]) -> tuple[Results, lis
             proven.append(new)
         cells.append(new)
     after = replace(results, cells=tuple(cells))
-    if after != results:
-        validate(document(after))  # before it takes the place of a file that can be read
+    if cells != list(results.cells):  # before it takes the place of a file that can be read
+        validate(document(replace(after, curves=(), maps=(), timings=None)))
     return after, proven
 
 
