@@ -131,7 +131,7 @@ class Settings:
             )
         object.__setattr__(self, "ledger", read(self.ledgers, claims=self.claims))
         own = [spec for spec in self.specs() if judged(spec)]
-        object.__setattr__(self, "sources", {judged(spec): _digest(spec) for spec in own})
+        object.__setattr__(self, "sources", {judged(spec): digest(spec) for spec in own})
 
     def specs(self) -> list[BackendSpec]:
         """The backends to measure, each once.
@@ -180,7 +180,7 @@ def judged(spec: BackendSpec) -> str:
     return (spec.function or spec.factory).rpartition(":")[0]
 
 
-def _digest(spec: BackendSpec) -> str:
+def digest(spec: BackendSpec) -> str:
     """A digest of the file that ``judged`` names; empty where it is not found."""
     where = judged(spec)
     if spec.host and not where.endswith(".py"):

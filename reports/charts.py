@@ -23,6 +23,7 @@ from typing import Any
 
 from bce_conformance.reference import Format, cache, format_of
 from bce_conformance.results.model import Results
+from bce_conformance.results.rounding import beside
 
 alt: Any = import_module("altair") if find_spec("altair") else None
 """Altair; None where it is not installed."""
@@ -137,7 +138,9 @@ def packed_curves(results: Results) -> dict[str, Any]:
     curves = []
     for curve in results.curves:
         logits = tuple(_logit(logit) for logit, _ in curve.points)
-        ulps = tuple(None if math.isinf(ulp) else _error(ulp) for _, ulp in curve.points)
+        ulps = tuple(
+            None if math.isinf(ulp) else beside(ulp, ERROR_DIGITS) for _, ulp in curve.points
+        )
         curves.append(
             {
                 "backend": curve.backend,
@@ -223,13 +226,6 @@ def _drawn(value: float, digits: int = DIGITS) -> float:
     """A number to as many digits as a drawing needs, its sign and a zero kept."""
     drawn = float(f"{value:.{digits}g}")
     return drawn if math.isfinite(drawn) else value
-
-
-def _error(ulp: float) -> float:
-    """An error as it is drawn, on the same side of every level's bound as it is."""
-    drawn = _drawn(ulp, ERROR_DIGITS)
-    crossed = any((drawn > bound) != (ulp > bound) for bound in LEVEL_LINES)
-    return ulp if crossed else drawn
 
 
 def _looks(results: Results) -> dict[str, dict[str, Any]]:

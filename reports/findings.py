@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Defect, Results
+from bce_conformance.results.rounding import up
 
 from .grid import UNMEASURED
 from .tasks import tasks
@@ -54,7 +55,7 @@ class Finding:
         done = _DONE.get(worst.verdict, f"only {worst.verdict}")
         text = f"{done} in {number}" if alike else f"{number}, at worst {worst.verdict}"
         error = max(_error(cell) for cell in cells)
-        return f"{text}, up to {error:.3g} ULP" if 0 < error < math.inf else text
+        return f"{text}, up to {up(error, 3):.3g} ULP" if 0 < error < math.inf else text
 
     @property
     def worst_input(self) -> str:

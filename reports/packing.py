@@ -13,6 +13,7 @@ from typing import Any
 
 from bce_conformance.results.cells import VERDICTS, Cell
 from bce_conformance.results.model import Results
+from bce_conformance.results.rounding import up
 
 from .grid import FAMILIES, MARKS, families
 from .standing import standing
@@ -110,7 +111,15 @@ def packed_cells(results: Results) -> dict[str, Any]:
 
 
 def _shown(name: str, value: float) -> float | None:
-    """A figure as the page needs it: a share is never rounded up, and infinity is null."""
+    """A figure as the page needs it: a share is never rounded up, infinity is null.
+
+    A maximum is never rounded down, and one below 1, the bound of AAA, stays below.
+    """
     if name == "correctly_rounded":
         return math.floor(value * 10.0**SHARE) / 10.0**SHARE
-    return None if math.isinf(value) else float(f"{value:.{DIGITS}g}")
+    if math.isinf(value):
+        return None
+    if name == "max":
+        shown = up(value, DIGITS)
+        return value if value < 1 <= shown else shown
+    return float(f"{value:.{DIGITS}g}")

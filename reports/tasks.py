@@ -1,7 +1,7 @@
 """What is safe to rely on: the cells of a run by what people train with.
 
-Guarantees that a task is called no safer than the worst of its cells, and that tasks are data:
-``tasks.toml`` says which requirements each rests on.
+Guarantees that a task is called no safer than the worst of its cells, and safe only if none of them
+is unknown, and that tasks are data: ``tasks.toml`` says which requirements each rests on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ ANSWERS = {
 """What the worst level of a task's cells means to someone who must choose. ``A`` is never far off
 at the scale of the operands, and may lose every digit of a small result."""
 
+SO_FAR = "safe so far"
+"""The answer where all that was measured is safe, and some was not measured."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -51,6 +54,7 @@ class Answer:
         met: how many measured cells reach AA or AAA.
         measured: how many cells were measured.
         lacking: how many more are unsupported or not measured.
+        unknown: how many of these nobody has tried: they are not measured, or not in the run.
     """
 
     verdict: str
@@ -58,11 +62,13 @@ class Answer:
     met: int
     measured: int
     lacking: int
+    unknown: int
 
     @property
     def word(self) -> str:
         """The answer in a word or two, such as ``not safe``."""
-        return ANSWERS[self.verdict]
+        word = ANSWERS[self.verdict]
+        return SO_FAR if word == "safe" and self.unknown else word
 
 
 @lru_cache(maxsize=1)
@@ -93,13 +99,15 @@ def answers(results: Results) -> dict[str, dict[str, Answer]]:
     if not any(found.values()):
         return {}
     return {
-        backend: {task.name: answer(named.get(task.name, [])) for task in tasks()}
+        backend: {task.name: answer(task, named.get(task.name, [])) for task in tasks()}
         for backend, named in found.items()
     }
 
 
-def answer(cells: list[Cell]) -> Answer:
-    """What the cells of a task say of one backend."""
+def answer(task: Task, cells: list[Cell]) -> Answer:
+    """What the cells of a task say of one backend; what has no cell at all is not measured."""
+    there = {(cell.requirement, cell.dtype) for cell in cells}
+    absent = len(task.requirements) * len(task.dtypes) - len(there)
     measured = [cell for cell in cells if cell.verdict not in UNMEASURED]
     decisive = measured or cells
     worst = max(decisive, key=_badness) if decisive else None
@@ -108,7 +116,8 @@ def answer(cells: list[Cell]) -> Answer:
         worst=worst,
         met=sum(cell.verdict in ("AAA", "AA") for cell in measured),
         measured=len(measured),
-        lacking=len(cells) - len(measured),
+        lacking=len(cells) - len(measured) + absent,
+        unknown=sum(cell.verdict == "not measured" for cell in cells) + absent,
     )
 
 

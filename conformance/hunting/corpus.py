@@ -87,6 +87,19 @@ def witness_of(caught: Catch, format_: Format) -> Witness | None:
     return None
 
 
+def before(path: Path, backend: str) -> LedgerFile:
+    """What a corpus has; where there is no file, nothing.
+
+    Raises:
+        LedgerError: the file is there, and is no corpus of this backend.
+        OSError: it cannot be read.
+    """
+    found = read_draft(path) if path.exists() else LedgerFile(backend)
+    if found.backend != backend or not (found.is_corpus or found == LedgerFile(backend)):
+        raise LedgerError(f"{path} is no corpus of {backend}: name another folder with --out")
+    return found
+
+
 def add(path: Path, backend: str, caught: Iterable[Catch], format_: Format) -> Sequence[Catch]:
     """Add what was caught to a corpus, which is made where there is none.
 
@@ -103,12 +116,10 @@ def add(path: Path, backend: str, caught: Iterable[Catch], format_: Format) -> S
         LedgerError: the file is there, and is no corpus of this backend.
         OSError: it cannot be written.
     """
-    before = read_draft(path) if path.exists() else LedgerFile(backend)
-    if before.backend != backend or not (before.is_corpus or before == LedgerFile(backend)):
-        raise LedgerError(f"{path} is no corpus of {backend}: name another folder with --out")
+    known = before(path, backend)
     found = [(one, witness_of(one, format_)) for one in caught]
     new = [witness for _, witness in found if witness is not None]
-    after = replace(before, witnesses=tuple(dict.fromkeys([*before.witnesses, *new])))
+    after = replace(known, witnesses=tuple(dict.fromkeys([*known.witnesses, *new])))
     if after.witnesses:
         write_text(writing.text(after, path.stem), path)
     return [one for one, witness in found if witness is None]

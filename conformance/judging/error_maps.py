@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bce_conformance.results.model import ErrorMap
+from bce_conformance.results.rounding import beside
 
 _SIZES = tuple(round(10.0 ** (quarter / 4 - 2), 6) for quarter in range(21))
 LOGITS = (*(-size for size in reversed(_SIZES)), *_SIZES)
@@ -22,7 +23,7 @@ TARGETS = (*_NEAR, 0.5, *(1 - target for target in reversed(_NEAR)))
 """Edges of the rows, ascending from 0 to 1: narrow at both ends, where a target is nearly hard."""
 
 DIGITS = 4
-"""Significant digits of an error that is kept: a map is looked at."""
+"""Significant digits of an error that is kept, but near a bound: a map is looked at."""
 
 _ROW = 1000  # numbers of one row of squares; more than there are columns
 
@@ -49,10 +50,5 @@ def error_map(key: Key, points: Points) -> ErrorMap:
         [None] * (len(LOGITS) - 1) for _ in range(len(TARGETS) - 1)
     ]  # fmt: skip
     for number, (_, ulp) in points.items():
-        ulps[number // _ROW][number % _ROW] = _shortened(ulp)
+        ulps[number // _ROW][number % _ROW] = beside(ulp, DIGITS)
     return ErrorMap(*key[:4], LOGITS, TARGETS, tuple(map(tuple, ulps)))
-
-
-def _shortened(ulp: float) -> float:
-    short = float(f"{ulp:.{DIGITS}g}")
-    return ulp if short == float("inf") else short

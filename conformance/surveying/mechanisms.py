@@ -87,8 +87,9 @@ class Investigation:
             if known is None:
                 left += 1
             else:
-                found[known] = replace(found[known], calls=found[known].calls + 1)
-        return found, left
+                one = found[known]
+                found[known] = replace(one, calls=one.calls + 1, level=min(one.level, level))
+        return sorted(found, key=lambda one: one.level), left
 
     def _again(self, surveyed: Surveyed) -> LossCall | None:
         """The call, drawn anew if it was not kept; None where it is too large to look into."""

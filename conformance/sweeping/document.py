@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bce_conformance.backends import BackendInfo
 from bce_conformance.reference import Format
+from bce_conformance.results.rounding import up
 from bce_conformance.results.writing import number, write_text
 
 from .kernels import edge
@@ -60,8 +61,18 @@ def evidence(plan: Plan, swept: Swept) -> str:
     return "searched" if plan.sampled else "exhaustive"
 
 
-def document(plan: Plan, info: BackendInfo, results: Sequence[Swept]) -> dict[str, Any]:
-    """A whole sweep.json: see docs/sweeps.md for its fields."""
+def document(
+    plan: Plan, info: BackendInfo, results: Sequence[Swept], source: str | None = None
+) -> dict[str, Any]:
+    """A whole sweep.json: see docs/sweeps.md for its fields.
+
+    Args:
+        plan: what was swept.
+        info: the backend.
+        results: what was found.
+        source: the digest of a user's own file that was swept, empty where there is none; None
+            where no such file was.
+    """
     return {
         "schema": SCHEMA,
         "backend": {
@@ -69,6 +80,7 @@ def document(plan: Plan, info: BackendInfo, results: Sequence[Swept]) -> dict[st
             for name in ("id", "framework", "version", "variant", "instruction_set")
         },
         "code": code_digest(),
+        "source": source,
         "dtype": plan.format.name,
         "pos_weight": None if plan.pos_weight is None else plan.pos_weight.hex(),
         "samples": plan.last if plan.sampled else None,
@@ -212,7 +224,7 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     if name == "backend":
         value = f"{value} {row['version']}"
     elif name == "max_ulp" and isinstance(value, float):
-        value = f"{value:.6g}"
+        value = f"{up(value, 6):.6g}"
     elif name == "correctly_rounded":
         share = value / row["points"] if row["points"] else 0.0
         value = "all" if value == row["points"] else f"{np.floor(share * 1e6) / 1e4:.4f} %"

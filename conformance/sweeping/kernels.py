@@ -18,7 +18,7 @@ Int8 = NDArray[np.int8]
 Int64 = NDArray[np.int64]
 UInt64 = NDArray[np.uint64]
 
-OPEN, FLUSHED = -1, 4  # beside the levels: not decided here, and zero for a subnormal number
+OPEN, FLUSHED = -1, 4  # beside the levels: not decided here, and zero for a subnormal value
 _OCTAVE = 3  # bits of the significand that tell the parts of an octave: 8 of them
 _LEAST = 1023 - 10  # errors below 2^-10 ulp are not told apart: the truth is no better than that
 BINS = 2 + (2047 - _LEAST) * 8 + 1
@@ -39,6 +39,12 @@ def edge(number: int) -> float:
 def _in_ulps(value: float, unit: float, top: float) -> float:
     """A value in ulps, exactly; an infinity counts as 2^(emax+1), ``top`` being 2^emax."""
     return np.copysign(2.0 * (top / unit), value) if np.isinf(value) else value / unit
+
+
+@inlined
+def _is_subnormal(near: float, below: bool, smallest_normal: float) -> bool:
+    """Whether an exact value is below the smallest normal number, though it may round to it."""
+    return (near < smallest_normal) | (below & (near == smallest_normal))
 
 
 @kernel()
@@ -94,7 +100,7 @@ def measure(
         right += both | ((value == near) & same_sign)
         if (far < 1.0) & (not wrong) & due:
             level[i] = 3
-        elif (value == 0.0) & (near != 0.0) & (abs(near) < smallest_normal):
+        elif (value == 0.0) & (near != 0.0) & _is_subnormal(abs(near), below, smallest_normal):
             level[i] = FLUSHED
         elif (far <= 4.0) & due:
             level[i] = 2

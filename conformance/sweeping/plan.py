@@ -238,18 +238,27 @@ def _groups(text: str, format_: Format) -> Iterator[Group]:
         names = list(dict.fromkeys([*(name for name in names if name != ALL), *GROUPS]))
     if not names:
         raise ValueError("targets is empty; accepted are numbers such as 0,1,0.5")
+    numbers = set()
     for name in names:
         if name in GROUPS:
             yield _named_group(name, format_)
-        else:
-            try:
-                value = float.fromhex(name) if "0x" in name.lower() else float(name)
-            except ValueError as error:
-                raise ValueError(
-                    f"targets has {name!r}; accepted are numbers and {', '.join((*GROUPS, ALL))}"
-                    f"{meant(name, GROUPS)}"
-                ) from error
-            yield Group(repr(value).removesuffix(".0"), (_pattern("targets", value, format_),))
+            continue
+        value = _number(name)
+        pattern = _pattern("targets", value, format_)
+        if pattern not in numbers:  # 0 and 0.0 are one target, 0 and -0 two
+            numbers.add(pattern)
+            yield Group(repr(value).removesuffix(".0"), (pattern,))
+
+
+def _number(name: str) -> float:
+    """A target in decimal or hex."""
+    try:
+        return float.fromhex(name) if "0x" in name.lower() else float(name)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"targets has {name!r}; accepted are numbers and {', '.join((*GROUPS, ALL))}"
+            f"{meant(name, GROUPS)}"
+        ) from error
 
 
 def _named_group(name: str, format_: Format) -> Group:

@@ -49,8 +49,8 @@ class Summary:
         points: how many.
         right: how many results are correctly rounded, their sign included.
         undecided: how many exact values the fast path left to the certified one.
-        flushed: how many results are zero although the nearest number is a subnormal one, and are
-            not within one ulp. They are in no histogram, and no peak.
+        flushed: how many results are zero although the exact value is a subnormal one, and are not
+            within one ulp. They are in no histogram, and no peak.
         bins: [BINS]: how many errors lie in each bin.
         lost: [buckets, 3]: how many results are below AAA, AA and A.
         first: [buckets, 3]: the least patterns of the logits of these.

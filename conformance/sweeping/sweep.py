@@ -28,6 +28,8 @@ _SOURCES = {
     "reference": ["*.py"],
     "backends": ["*.py"],
     "native": ["*.py"],
+    "results": ["cells.py"],
+    "conformance.inputs": ["bounds.py", "truths.py"],
     "conformance.judging": ["judge.py"],
     "conformance.sweeping": ["plan.py", "kernels.py", "evaluating.py", "summaries.py"],
 }

@@ -26,8 +26,8 @@ class Standing:
         backend: its id.
         ns: nanoseconds an element.
         to_limit: its time over that of the memory limit; None where that was not measured.
-        met: how many of its measured cells of the format reach AA or AAA.
-        measured: how many cells of the format were measured.
+        met: how many of its measured cells of the format and kind of device reach AA or AAA.
+        measured: how many of these cells were measured.
         front: whether no other backend is as fast and as accurate, and better in one of the two.
     """
 
@@ -66,7 +66,7 @@ def comparisons(results: Results) -> tuple[Comparison, ...]:
     for (group, workload), measured in by_workload(results.timings).items():
         if group not in CHARTED:
             continue
-        cells = _cells(results, workload.dtype)
+        cells = _cells(results, workload.dtype, workload.device)
         standings = _standings(measured, cells)
         if standings:
             limit = next((t.ns_per_element for t in measured if t.series == LIMIT), None)
@@ -79,11 +79,13 @@ def comparisons(results: Results) -> tuple[Comparison, ...]:
     return tuple(comparison for _, comparison in sorted(found, key=lambda one: one[0]))
 
 
-def _cells(results: Results, dtype: str) -> dict[str, tuple[int, int]]:
-    """Backend id → accurate cells and measured cells of a format."""
+def _cells(results: Results, dtype: str, device: str) -> dict[str, tuple[int, int]]:
+    """Backend id → accurate cells and measured cells of a format on devices of one kind."""
     counts: dict[str, tuple[int, int]] = {}
+    kind = device.partition(":")[0]
     for cell in results.cells:
-        if cell.dtype == dtype and cell.verdict not in UNMEASURED:
+        is_alike = cell.dtype == dtype and cell.device.partition(":")[0] == kind
+        if is_alike and cell.verdict not in UNMEASURED:
             met, measured = counts.get(cell.backend, (0, 0))
             counts[cell.backend] = met + (cell.verdict in ACCURATE), measured + 1
     return counts

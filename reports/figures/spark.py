@@ -22,6 +22,7 @@ WIDTH, HEIGHT = 280, 60
 _COLUMNS = WIDTH // 2
 _EXPONENT, _LIMIT = RANGES["near"]
 _CLOSE = 2  # columns around the input in which its error is looked for
+_LEAST = 8.0  # ULP at the top of a plot: the bounds of the levels are in each
 _OPTIONS = {"logit", "target", "dtype", "quantity"}
 _QUANTITIES = {"loss": "loss", "grad_logits": "gradient"}
 
@@ -122,10 +123,12 @@ def _drawn(curve: Curve, call: Call) -> Spark | None:
     error = max((ulp for ulp in near if ulp is not None), default=0.0)
     if error <= 1:
         return None
-    top = max((ulp for ulp in columns if ulp is not None and ulp < math.inf), default=8.0)
+    finite = (ulp for ulp in columns if ulp is not None and ulp < math.inf)
+    top = max(_LEAST, *finite)
 
     def height(ulp: float) -> float:
-        return round(HEIGHT - _tall(min(ulp, top)) / _tall(max(top, 8.0)) * (HEIGHT - 8), 1)
+        """The height of an error; an infinite one is at the top."""
+        return round(HEIGHT - _tall(min(ulp, top)) / _tall(top) * (HEIGHT - 8), 1)
 
     return Spark(
         lines=tuple(

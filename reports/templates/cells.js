@@ -2,7 +2,7 @@
 "use strict";
 
 report.startCells = async () => {
-  const { element, number, count } = report;
+  const { element, atMost, count } = report;
   const packed = JSON.parse(await report.unpack("cell-data"));
   const { texts, columns: data, verdicts, requirements } = packed;
   const text = (index) => (index === null ? null : texts[index]);
@@ -41,7 +41,7 @@ report.startCells = async () => {
     toggle.setAttribute("aria-expanded", "false");
     const contents = [
       toggle, cell.backend, cell.device, cell.dtype, report.badge(cell.verdict),
-      cell.ulp ? number(cell.ulp[0]) : "", count(cell.inputs), report.standing(cell),
+      cell.ulp ? atMost(cell.ulp[0]) : "", count(cell.inputs), report.standing(cell),
     ];
     const line = element("tr", { className: "row" });
     columns.forEach((column, place) => line.append(element("td", { className: classes(column) }, contents[place])));

@@ -207,7 +207,7 @@ report.startCurves = () => {
         document.getElementById("curve-here").hidden = worst === null;
         const at = place === null ? "" : `logit ${shown.scale.called(Number(shown.scale.logit(place).toPrecision(4)))}`;
         here.textContent = place === null ? ASK : `Near ${at}:`;
-        slider.setAttribute("aria-valuetext", worst ? `${at}: ${worst.backend} ${number(worst.ulp)} ULP, ${readings.level(worst.ulp)}` : "none");
+        slider.setAttribute("aria-valuetext", worst ? `${at}: ${worst.backend} ${report.atMost(worst.ulp)} ULP, ${readings.level(worst.ulp)}` : "none");
       },
     });
   };

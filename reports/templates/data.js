@@ -32,14 +32,25 @@ report.unpack = async (id) => {
   return text + decoder.decode();
 };
 
-report.number = (value) => {
-  // null stands for infinity within a distribution.
-  if (value === null || value === Infinity) return "∞";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(2).replace("e+", "e").replace("-", "−");
-  return String(Number(value.toPrecision(4))).replace("-", "−");
-};
+{
+  /** A number to some digits; one that is a bound is never made less, nor is a 1 made of what is below. */
+  const shortened = (value, digits, bound) => {
+    let near = Number(value.toPrecision(digits));
+    if (bound && near < value) near = Number((near + 10 ** (Math.floor(Math.log10(value)) + 1 - digits)).toPrecision(digits));
+    return (bound && value < 1 && near >= 1) || near === Infinity ? value : near;
+  };
+  const written = (value, bound) => {
+    // null stands for infinity within a distribution.
+    if (value === null || value === Infinity) return "∞";
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    if (size >= 1e5 || size < 1e-3) return shortened(value, 3, bound).toExponential(2).replace("e+", "e").replace("-", "−");
+    return String(shortened(value, 4, bound)).replace("-", "−");
+  };
+  report.number = (value) => written(value, false);
+  /** An error that none is larger than, rounded up. */
+  report.atMost = (value) => written(value, true);
+}
 report.count = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
 
 /** A part of an address as it was written, also where it is no valid one. */

@@ -9,7 +9,7 @@ report.standing = (cell) =>
     : cell.standing;
 
 report.evidence = (() => {
-  const { element, number, count, badge, standing } = report;
+  const { element, number, atMost, count, badge, standing } = report;
   const share = (value) => {
     if (value === 1 || value === 0) return `${100 * value} %`;
     return `${(Math.floor(value * 1e6) / 1e4).toString()} %`;
@@ -68,7 +68,7 @@ report.evidence = (() => {
     const [max, p99, mean, rounded] = cell.ulp;
     const proven = cell.evidence === "exhaustive" ? "maximum (proven)" : "maximum found";
     return pairs([
-      [proven, number(max)], ["99th percentile", number(p99)], ["mean", number(mean)], ["correctly rounded", share(rounded)],
+      [proven, atMost(max)], ["99th percentile", number(p99)], ["mean", number(mean)], ["correctly rounded", share(rounded)],
     ]);
   };
 

@@ -4,7 +4,7 @@
 report.startHeat = async () => {
   const place = document.getElementById("heat-chart");
   if (!place) return null;
-  const { element, number } = report;
+  const { element, atMost } = report;
   const { chart, data } = JSON.parse(await report.unpack("heat-data"));
   const [PANEL, MOST] = [300, 4]; // pixels of a panel with its axis; panels in a row
   const called = report.scale(-2).called;
@@ -43,7 +43,7 @@ report.startHeat = async () => {
       const [worst, row, column] = map.worst;
       const [logits, targets] = data.edges[map.edges];
       return element("tr", {}, element("th", { scope: "row" }, map.backend), ...[
-        `${beyond} of ${tried.length}`, number(worst), between(logits, column), between(targets, row),
+        `${beyond} of ${tried.length}`, atMost(worst), between(logits, column), between(targets, row),
       ].map((words) => element("td", {}, words)));
     });
     document.querySelector("#heat-table tbody").replaceChildren(...lines);

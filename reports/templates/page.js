@@ -8,7 +8,7 @@ report.startFindings = () => {
   const items = [...document.querySelectorAll("details.finding")];
   const show = () => {
     for (const item of items) {
-      item.hidden = choice.value !== "" && !item.dataset.backends.split(" ").includes(choice.value);
+      item.hidden = choice.value !== "" && !JSON.parse(item.dataset.backends).includes(choice.value);
     }
     for (const group of document.querySelectorAll("#findings > .others")) {
       const shown = group.querySelectorAll(".finding:not([hidden])").length;

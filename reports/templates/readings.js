@@ -2,7 +2,7 @@
 "use strict";
 
 report.readings = (() => {
-  const { element, number } = report;
+  const { element, number, atMost } = report;
   const level = (ulp) => {
     if (ulp < 1) return "AAA";
     if (ulp <= 4) return "AA";
@@ -22,7 +22,7 @@ report.readings = (() => {
     const lines = series.map(([backend, points]) => {
       const worst = points.reduce((most, point) => (point.ulp > most.ulp ? point : most), { ulp: -1, logit: NaN });
       if (!points.length) return row(backend, "no point here", "", "", "");
-      return row(backend, number(worst.ulp), number(worst.logit), beyond(points, 1), beyond(points, 4));
+      return row(backend, atMost(worst.ulp), number(worst.logit), beyond(points, 1), beyond(points, 4));
     });
     document.querySelector("#curve-table tbody").replaceChildren(...lines);
     for (const place of ["curve-said", "curve-shown"]) document.getElementById(place).textContent = caption;
@@ -42,7 +42,7 @@ report.readings = (() => {
       else groups.set(key, { ulp, logit, backends: [backend] });
     }
     const lines = [...groups.values()].map(({ backends, ulp, logit }) =>
-      row(backends.join(", "), `${number(ulp)} ULP`, level(ulp), `at ${number(logit)}`));
+      row(backends.join(", "), `${atMost(ulp)} ULP`, level(ulp), `at ${number(logit)}`));
     document.querySelector("#curve-here tbody").replaceChildren(...lines);
     return near[0] ?? null;
   };

@@ -204,12 +204,22 @@ def test_findings_of_one_backend_are_shown_and_a_link_opens_one(
         const choice = document.getElementById('finding-backend');
         choice.value = 'torch';
         choice.dispatchEvent(new Event('change'));
-        const torch = shown().every((item) => item.dataset.backends.split(' ').includes('torch'));
+        const torch = shown().every((item) => JSON.parse(item.dataset.backends).includes('torch'));
         return [opened, every > shown().length, shown().length, torch];
         """,
         "#finding/torch-loss-cancels",
     )
     assert found == [["finding/torch-loss-cancels"], True, 4, True]
+    assert browser.console == []
+
+
+def test_a_backend_with_blanks_in_its_id_has_its_findings(browser: Reader, known: Document) -> None:
+    name = "torch@python=/opt/my  'env'/bin/python"
+    text = json.dumps(known).replace('"torch"', json.dumps(name))
+    tab = browser.page(render(from_document(json.loads(text))))
+    before = tab.locator("details.finding:not([hidden])").count()
+    tab.select_option("#finding-backend", name)
+    assert 0 < tab.locator("details.finding:not([hidden])").count() == 4 < before
     assert browser.console == []
 
 
@@ -348,3 +358,11 @@ def test_a_cell_shows_how_many_results_have_which_error(
     other = address.replace("float32", "float64")
     act_other = "return all('.histogram').length"
     assert browser.open(page, act_other, fragment=f"#cell/{other}") == 0
+
+
+def test_largest_errors_are_rounded_up(browser: Reader, page: str) -> None:
+    tab = browser.page(page)
+    numbers = "[0.500001, 4.0001, 4, 0.99996, 9999.99, 123456, 1.7976931348623157e308, null, 0]"
+    shown = ["0.5001", "4.001", "4", "0.99996", "10000", "1.24e5", "1.80e308", "∞", "0"]
+    assert act(tab, f"return {numbers}.map(report.atMost)") == shown
+    assert act(tab, "return [4.0001, -1234567].map(report.number)") == ["4", "−1.23e6"]

@@ -101,7 +101,19 @@ def test_figures_of_errors_are_short_and_never_flatter(document: Document) -> No
     errors = {"max": 1.7976931348623157e308, "p99": 1 / 3, "mean": 2 / 3}
     document["cells"][0]["ulp"] = errors | {"correctly_rounded": 0.99999999}
     packed = packed_cells(from_document(document))
-    assert packed["columns"]["ulp"][0] == [1.79769e308, 0.333333, 0.666667, 0.9999999]
+    assert packed["columns"]["ulp"][0] == [errors["max"], 0.333333, 0.666667, 0.9999999]
+
+
+@pytest.mark.parametrize(
+    ("highest", "shown"),
+    [(0.50000014, 0.500001), (4.0000001, 4.00001), (0.99999999, 0.99999999), (0.1, 0.1)],
+)
+def test_a_largest_error_is_never_rounded_down(
+    document: Document, highest: float, shown: float
+) -> None:
+    document["cells"][0]["ulp"]["max"] = highest
+    packed = packed_cells(from_document(document))
+    assert packed["columns"]["ulp"][0][0] == shown
 
 
 def test_every_square_of_the_grid_leads_to_its_cells(page: str) -> None:

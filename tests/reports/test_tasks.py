@@ -7,7 +7,7 @@ import pytest
 
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.reports.html import render
-from bce_conformance.reports.tasks import ANSWERS, answer, answers, tasks
+from bce_conformance.reports.tasks import ANSWERS, Task, answer, answers, tasks
 from bce_conformance.results.cells import DTYPES, VERDICTS
 from bce_conformance.results.reading import from_document
 
@@ -28,6 +28,10 @@ def test_tasks_rest_on_requirements_and_formats_that_there_are() -> None:
     ("verdicts", "word", "met"),
     [
         (["AAA", "AA"], "safe", 2),
+        (["AAA", "unsupported"], "safe", 1),
+        (["AAA", "not measured"], "safe so far", 1),
+        (["AA", "absent", "absent"], "safe so far", 1),
+        (["A", "absent"], "with care", 0),
         (["AAA", "A", "unsupported"], "with care", 1),
         (["AAA", "fails", "not measured"], "not safe", 1),
         (["AAA", "timeout", "fails"], "not safe", 1),
@@ -40,7 +44,13 @@ def test_a_task_is_as_safe_as_its_worst_cell(
     verdicts: list[str], word: str, met: int, document: Document
 ) -> None:
     cell = from_document(document).cells[0]
-    found = answer([replace(cell, verdict=verdict) for verdict in verdicts])
+    names = tuple(f"VAL-{number}" for number, _ in enumerate(verdicts))
+    cells = [
+        replace(cell, requirement=name, verdict=verdict)
+        for name, verdict in zip(names, verdicts, strict=True)
+        if verdict != "absent"
+    ]
+    found = answer(Task("", "", (cell.dtype,), names), cells)
     assert (found.word, found.met) == (word, met)
     assert found.measured + found.lacking == len(verdicts)
 
@@ -52,12 +62,14 @@ def test_only_cells_of_the_task_s_requirements_and_formats_count(document: Docum
     at["VAL-1", "torch", "float64"]["verdict"] = "fails"
     at["GRAD-2", "jax", "float32"]["verdict"] = "A"
     found = answers(from_document(document))
-    assert found["torch"]["hard targets"].word == "safe"
+    assert found["torch"]["hard targets"].word == "safe so far"
     assert found["jax"]["hard targets"].word == "with care"
     assert found["jax"]["hard targets"].worst is not None
-    assert found["jax"]["soft targets"].word == "safe"
+    assert found["jax"]["soft targets"].word == "safe so far"
+    assert (found["jax"]["soft targets"].measured, found["jax"]["soft targets"].lacking) == (2, 5)
     page = render(from_document(document))
     section = page[page.index('<section id="tasks"') : page.index('<section id="matrix"')]
+    assert "not measured or offered" in section
     assert 'href="#cell/GRAD-2/jax/cpu/float32"' in section
 
 

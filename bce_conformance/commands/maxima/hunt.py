@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import typer
@@ -22,7 +22,7 @@ from bce_conformance.commands.options import (
     TimeLimit,
     held,
 )
-from bce_conformance.conformance.hunting.corpus import add
+from bce_conformance.conformance.hunting.corpus import add, before
 from bce_conformance.conformance.hunting.document import document, edges_of, write_calls
 from bce_conformance.conformance.hunting.hunt import Hunt, HuntError
 from bce_conformance.conformance.hunting.starts import Region
@@ -77,7 +77,8 @@ def hunt(
     """Search for the inputs at which a backend is worst.
 
     The elements with the largest errors are added to a corpus in --out, which `run --ledger` tries,
-    and written as calls for `explain --call`. Ctrl-C ends the search early, with what it has.
+    and written as calls for `explain --call`. Ctrl-C ends the search early, with what it has. A
+    corpus that cannot be used ends it before it begins.
     """
     try:
         region, wanted = _region(str(dtype), targets, quantity, weights, sweeps)
@@ -88,17 +89,27 @@ def hunt(
         misuse(not_installed(spec))
     require_writable(out)
     try:
-        found, stopped = _hunted(spec, region, wanted, (seed, budget, time_limit), out, quiet)
+        found, stopped, unkept = _hunted(
+            spec, region, wanted, (seed, budget, time_limit), out, quiet
+        )
     except HuntError as error:
         misuse(str(error))
     except (LedgerError, OSError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(Exit.SUITE_FAILED) from None
+        _fail([error])
     if as_json:
         print_json(found)
     else:
         _show(found)
+    if unkept:
+        _fail(unkept)
     raise typer.Exit(Exit.INTERRUPTED if stopped else Exit.AS_EXPECTED)
+
+
+def _fail(why: Sequence[Exception]) -> NoReturn:
+    """Say why the hunt is not kept, or has not begun, and leave."""
+    for error in why:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(Exit.SUITE_FAILED)
 
 
 def _region(
@@ -131,24 +142,41 @@ def _hunted(
     limits: tuple[int, float, float],
     out: Path,
     quiet: bool,
-) -> tuple[dict[str, Any], bool]:
-    """Hunt, and write what was caught; the document, and whether it was interrupted."""
+) -> tuple[dict[str, Any], bool, list[Exception]]:
+    """Hunt, and write what was caught.
+
+    Returns:
+        The document, whether it was interrupted, and why something could not be written.
+
+    Raises:
+        HuntError: the backend gives no result.
+        LedgerError: what ``out`` has in the place of a corpus is none of this backend.
+        OSError: that cannot be read.
+    """
     seed, budget, time_limit = limits
     with BackendProcess(spec, time_limit=time_limit) as process:
         begun = Hunt(process, region, wanted, seed)
+        name = begun.info.id.partition("@")[0]
+        stem = re.sub(r"[^\w.-]+", "-", name)
+        corpus = out / f"{stem}.toml"
+        before(corpus, name)  # the budget is not spent for what cannot be kept
         with interrupted_by_signals(begun.stop):
             begun.run(watch(errors, begun, budget, quiet=quiet))
         caught = begun.results()
-    name = begun.info.id.partition("@")[0]
-    stem = re.sub(r"[^\w.-]+", "-", name)
-    corpus = out / f"{stem}.toml"
-    left_out = add(corpus, name, caught, region.format)
-    calls = write_calls(out, stem, caught, region.format)
-    found = document(begun, caught, seed)
-    found["corpus"] = str(corpus) if len(left_out) < len(caught) else None
-    found["calls"] = [str(path) for path in calls]
-    found["in_no_pool"] = len(left_out)
-    return found, begun.stopped
+    found = document(begun, caught, seed) | {"corpus": None, "calls": [], "in_no_pool": 0}
+    unkept: list[Exception] = []
+    try:
+        left_out = add(corpus, name, caught, region.format)
+        found["corpus"] = str(corpus) if len(left_out) < len(caught) else None
+        found["in_no_pool"] = len(left_out)
+    except (LedgerError, OSError) as error:
+        unkept.append(error)
+    try:
+        calls = write_calls(out, stem, caught, region.format)
+        found["calls"] = [str(path) for path in calls]
+    except OSError as error:
+        unkept.append(error)
+    return found, begun.stopped, unkept
 
 
 def _show(found: dict[str, Any]) -> None:

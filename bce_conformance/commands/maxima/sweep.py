@@ -33,6 +33,7 @@ from bce_conformance.conformance.cluster import (
     client_of,
 )
 from bce_conformance.conformance.run import Exit
+from bce_conformance.conformance.settings import digest, judged
 from bce_conformance.conformance.sweeping.cluster import Cluster
 from bce_conformance.conformance.sweeping.document import as_csv, document, rows, write
 from bce_conformance.conformance.sweeping.journal import NAME, Journal, JournalError
@@ -45,6 +46,7 @@ from bce_conformance.conformance.sweeping.pipeline import (
 )
 from bce_conformance.conformance.sweeping.plan import Plan, plan
 from bce_conformance.conformance.sweeping.sweep import Sweep
+from bce_conformance.results.writing import number
 from bce_conformance.terminal.console import console, errors, misuse, print_json, require_writable
 from bce_conformance.terminal.interruption import interrupted_by_signals
 from bce_conformance.terminal.sweeping import reporter, status_table
@@ -106,11 +108,12 @@ def sweep(
     if "://" not in scheduler and not installed(spec):  # else it is the workers that have it
         misuse(not_installed(spec))
     require_writable(out)
+    source = _source(spec)  # before the backend reads the file
     if not quiet:
         _tell_range(range_, wanted)
     try:
         with Journal(out) as journal, _engine(spec, wanted, time_limit, scheduler, wait) as engine:
-            found = _found(wanted, engine, journal, (resume, overwrite), quiet)
+            found = _found(wanted, engine, journal, (resume, overwrite), source, quiet)
         write(found, out)
     except (FormatError, StartError, SchedulerError) as error:
         misuse(str(error))
@@ -121,6 +124,16 @@ def sweep(
         errors.print("interrupted; go on with --resume", markup=False, highlight=False)
         raise typer.Exit(Exit.INTERRUPTED) from None
     _end(found, as_json=as_json)
+
+
+def _source(spec: BackendSpec) -> str | None:
+    """The digest of a user's own file, as runs have it; empty of a module, None of a framework.
+
+    That of a module would say of pieces in the journal what is true of those to come alone.
+    """
+    if not judged(spec):
+        return None
+    return digest(spec) if spec.function and judged(spec).endswith(".py") else ""
 
 
 def _tell_range(range_: str | None, wanted: Plan) -> None:
@@ -145,6 +158,7 @@ def _found(
     engine: Engine,
     journal: Journal,
     choice: tuple[bool, bool],
+    source: str | None,
     quiet: bool,
 ) -> Mapping[str, Any]:
     """Sweep what the journal lacks, and return the document of all of it."""
@@ -159,7 +173,7 @@ def _found(
         )
     with interrupted_by_signals(begun.stop), reporter(errors, quiet=quiet) as report:
         begun.run(report)
-    return document(wanted, begun.info, begun.results())
+    return document(wanted, begun.info, begun.results(), source)
 
 
 @contextmanager
@@ -208,6 +222,15 @@ def _show(backend: str, out: Path, *, as_json: bool) -> None:
         for standing in standings
     ]
     if as_json:
-        print_json(entries)
+        print_json([entry | _values(entry) for entry in entries])
         return
     console.print(status_table(entries))
+
+
+def _values(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an identity has as text and is none: the pos_weight, and whether samples are drawn."""
+    weight = entry["pos_weight"]
+    return {
+        "pos_weight": number(float.fromhex(weight)) if weight else None,
+        "sampled": entry["sampled"] == str(True),
+    }

@@ -5,10 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from bce_conformance.backends.calls import LossCall
+from bce_conformance.cli import app
+from bce_conformance.commands.maxima import hunt as command
+from tests.conformance.hunting.fakes import Fake
 
 PLANTED = Path(__file__).parents[2] / "conformance" / "sweeping"
 
@@ -65,6 +73,46 @@ def test_ctrl_c_ends_it_with_what_it_has(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert output.startswith("loss: 0.5 ulp, the largest of ")
     assert f"corpus: {tmp_path / 'native.toml'}, for run --ledger" in output
+
+
+def one_off(call: LossCall) -> np.ndarray:
+    return np.where(call.logits > 1, 2, 0)
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """A backend that is two ulps off, in the place of every process."""
+    fake = Fake(one_off)
+    monkeypatch.setattr(command, "BackendProcess", lambda *_, **__: nullcontext(fake))
+    monkeypatch.setattr(command, "installed", lambda spec: True)
+    return fake
+
+
+WORDS = ["hunt", "native", "--dtype=float16", "--quantity=loss", "--budget=1s", "--quiet"]
+
+
+def test_a_corpus_that_is_none_ends_a_hunt_before_it_begins(backend: Fake, tmp_path: Path) -> None:
+    (tmp_path / "fake.toml").write_text('versions = ["1"]\n', "utf-8")
+    done = CliRunner().invoke(app, [*WORDS, f"--out={tmp_path}"])
+    assert done.exit_code == 3
+    assert "is no corpus of fake: name another folder with --out" in " ".join(done.stderr.split())
+    assert backend.calls == 0
+
+
+def test_what_cannot_be_kept_is_told_and_the_calls_are_written(
+    backend: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "add", add)
+    done = CliRunner().invoke(app, [*WORDS, f"--out={tmp_path}", "--json"])
+    assert done.exit_code == 3, done.output
+    found = json.loads(done.stdout)
+    assert found["quantities"][0]["max_ulp"] > 1
+    assert found["corpus"] is None
+    assert [Path(path).exists() for path in found["calls"]] == [True]
+    assert "No space left" in done.stderr
 
 
 REFUSED = {

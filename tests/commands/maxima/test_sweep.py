@@ -7,10 +7,19 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bce_conformance.backends import BackendInfo, BackendSpec, resolve
+from bce_conformance.cli import app
+from bce_conformance.commands.maxima.sweep import _source
+from bce_conformance.conformance.settings import Settings
+from bce_conformance.conformance.sweeping.journal import Finished, Journal
+from bce_conformance.conformance.sweeping.plan import Piece, plan
+from bce_conformance.conformance.sweeping.sweep import identity
 from tests.commands.maxima.sweeps import SLOW, bytes_of, pieces, started, sweep
 
 
@@ -62,6 +71,35 @@ def test_ctrl_c_ends_clean_and_says_how_to_go_on(tmp_path: Path) -> None:
     code, _, errors = sweep(tmp_path, *SLOW)
     assert code == 2
     assert re.search(r"of 1,310,720 points of this sweep: go on with --resume", errors)
+
+
+def test_the_standing_of_sweeps_has_numbers_as_numbers(tmp_path: Path) -> None:
+    groups = plan("float16", "0,1", "loss", pos_weight=3.0)
+    with Journal(tmp_path) as journal:
+        for weight in (3.0, None):
+            what = replace(groups, pos_weight=weight)
+            info = BackendInfo("native", "native", "0.1.0")
+            key = journal.open(identity(info, "", what, what.groups[0], "loss"))
+        journal.add(Piece(0, 1, 0, 9), {key: Finished(b"summary")})
+    done = CliRunner().invoke(app, ["sweep", "native", "--status", "--json", f"--out={tmp_path}"])
+    found = sorted(json.loads(done.stdout), key=lambda one: one["points"])
+    shown = [(one["pos_weight"], one["sampled"], one["points"]) for one in found]
+    assert shown == [(3.0, False, 0), (None, False, 9)]
+    assert CliRunner().invoke(app, ["sweep", "native", "--status", f"--out={tmp_path}"]).stdout
+
+
+def test_a_sweep_of_a_file_has_the_digest_that_a_run_has(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def loss(x, y):\n    return x * y\n", "utf-8")
+    spec = resolve(f"numpy::{file}:loss")
+    assert _source(spec) == Settings(backends=(spec.id,)).source(spec) != ""
+    before = _source(spec)
+    file.write_text("def loss(x, y):\n    return y * x\n", "utf-8")
+    assert _source(spec) != before
+    assert (
+        _source(BackendSpec("mine:Adapter", "mine:Adapter")) == ""
+    )  # a module, whose pieces in a journal tell not
+    assert _source(resolve("torch")) is None
 
 
 def test_a_sweep_made_twice_has_the_same_bytes(tmp_path: Path) -> None:

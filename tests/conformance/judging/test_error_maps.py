@@ -4,11 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bce_conformance.conformance.inputs.inputs import Inputs
 from bce_conformance.conformance.judging.error_curves import Curves
 from bce_conformance.conformance.judging.error_maps import LOGITS, TARGETS
 from bce_conformance.reference import FLOAT64
+from bce_conformance.reports.figures.heat import classed
 
 
 def _curves(logits: Any, targets: Any, ulps: Any) -> Curves:
@@ -39,6 +41,13 @@ def test_each_square_has_its_largest_error() -> None:
         (-1.0, 0.0): 2.0,
         (-0.01, 0.5): 9.0,
     }
+
+
+@pytest.mark.parametrize("ulp", [0.50004, 0.99996, 4.0004, 1e6 + 1])
+def test_rounding_moves_no_error_across_a_bound(ulp: float) -> None:
+    (kept,) = _at(_curves([20], [0.6], [ulp])).values()
+    assert kept == ulp
+    assert classed(kept) == classed(ulp)
 
 
 def test_hard_targets_and_far_logits_are_in_no_square() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from bce_conformance.backends.calls import Failure, LossCall, LossResult
-from bce_conformance.conformance.judging.calls import Fault, expectations
+from bce_conformance.conformance.judging.calls import CallJudgement, Fault, expectations
 from bce_conformance.conformance.space.costly import is_costly
 from bce_conformance.conformance.space.factors import Combination
 from bce_conformance.conformance.space.rules import covering
 from bce_conformance.conformance.space.shrinking import in_words, is_part_of
 from bce_conformance.conformance.surveying.calls import CallStore, numbered
-from bce_conformance.conformance.surveying.mechanisms import Investigation
-from bce_conformance.conformance.surveying.survey import Surveyor, difference
+from bce_conformance.conformance.surveying.mechanisms import Finding, Investigation
+from bce_conformance.conformance.surveying.survey import Surveyed, Surveyor, difference
 from bce_conformance.results.cells import Level
 from tests.planted.levels import levels_of
 from tests.planted.plants import right_result
@@ -136,6 +136,29 @@ def test_the_cause_of_a_wrong_result_is_found_with_a_small_call() -> None:
     assert in_words(findings[0].cause) == "weight shape=given × reduction=mean"
     assert findings[0].smallest.logits.size <= 2
     assert findings[0].calls + sum(f.calls for f in findings[1:]) + left == len(below)
+
+
+def test_a_cause_has_the_least_level_of_its_calls_and_the_worst_comes_first() -> None:
+    """A call that was not kept is looked at after the others, and may be worse than they."""
+
+    class Planted(Investigation):
+        def _investigated(self, found: Combination, call: LossCall, level: Level) -> Finding:
+            return Finding((("reduction", found["reduction"]),), level, 1, call)
+
+    store = CallStore(0)
+    mean, total = (next(r for r in ROWS if r["reduction"] == name) for name in ("mean", "sum"))
+    nothing = CallJudgement({})
+    calls = [
+        (Surveyed(mean, 9, store.call(mean, 0), 0, nothing), Level.AA),
+        (Surveyed(total, 9, store.call(total, 0), 0, nothing), Level.A),
+        (Surveyed(mean, 30_000, None, 1, nothing), Level.FAILS),
+    ]
+    found, left = Planted(store, lambda _, call: None, 5).findings(calls)
+    assert left == 0
+    assert [(one.cause[0][1], one.level, one.calls) for one in found] == [
+        ("mean", Level.FAILS, 2),
+        ("sum", Level.A, 1),
+    ]
 
 
 def test_a_difference_tells_both_values() -> None:

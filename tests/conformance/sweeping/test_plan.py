@@ -37,6 +37,12 @@ def test_single_targets_make_every_logit_once(targets: str) -> None:
     assert set(pairs) == wanted
 
 
+def test_a_target_that_is_written_twice_is_one() -> None:
+    found = plan("float16", "0,0.0,0x0p0,1,-0,1e0,0.5,0x1p-1", "loss")
+    assert [group.name for group in found.groups] == ["0", "1", "-0", "0.5"]
+    assert found.points == 4 << 16
+
+
 def test_ranges_share_the_pieces_between_them() -> None:
     narrow, wide = plan("float32", "1", "loss", "180000:47ffff"), plan("float32", "1", "loss")
     (group,) = narrow.groups
@@ -59,6 +65,7 @@ REFUSED = {
     "quantity is 'los'; accepted are loss": {"quantities": "los"},
     "targets is 0.3, which is no float16; the nearest is 0.30004": {"targets": "0.3"},
     "targets has 'half'; accepted are numbers and unit": {"targets": "half"},
+    "targets has '0x1p99999'; accepted are numbers and unit": {"targets": "0x1p99999"},
     "targets is empty": {"targets": ","},
     "'unit', which only formats of 16 bits have": {"dtype": "float32", "targets": "unit"},
     "range is '5:4'; accepted is LO:HI": {"range_": "5:4"},

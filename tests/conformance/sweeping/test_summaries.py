@@ -1,6 +1,7 @@
 """Summaries merge in any order, and survive being written down."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from bce_conformance.conformance.sweeping.kernels import (
 from bce_conformance.conformance.sweeping.plan import plan, scattered
 from bce_conformance.conformance.sweeping.summaries import Summary
 from bce_conformance.reference import FORMATS, Format, ground_truth, ulp_error
+from bce_conformance.reference.metrics import flushed_to_zero
 
 
 def some(format_: Format, seed: int, size: int = 400) -> tuple[LossCall, np.ndarray]:
@@ -68,6 +70,25 @@ def test_errors_and_levels_are_those_of_the_metrics_and_the_judge(name: str) -> 
         assert 0 < right < got.size
         levels += level.tolist()
     assert {2, 3, OPEN, FLUSHED} <= set(levels)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_flush_of_what_rounds_up_to_a_normal_number_is_no_error(name: str) -> None:
+    format_, size = FORMATS[name], 4
+    least = float(format_.smallest_normal)
+    # Exact values just below and just above the smallest normal number, of either sign.
+    nearest = np.array([least, -least, least, -least]).astype(format_.dtype)
+    offset = np.array([-0.25, 0.25, 0.25, -0.25])
+    zeros = np.zeros(size, format_.dtype)
+    truth = replace(ground_truth(zeros, zeros, dtype=format_), nearest=nearest, offset=offset)
+    error, level = np.empty(size), np.empty(size, np.int8)
+    near = nearest.astype(float)
+    measure(
+        *(zeros.astype(float), near, near.view(np.int64), offset, units_of(format_)),
+        *(format_.emin, format_.emax, error, level),
+    )
+    assert ((level == FLUSHED) == flushed_to_zero(zeros, truth)).all()
+    assert (level == FLUSHED).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float32"])

@@ -1,6 +1,8 @@
 """Whole sweeps of backends with and without planted faults."""
 
+import ast
 import sys
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from bce_conformance.conformance.sweeping import document
 from bce_conformance.conformance.sweeping.journal import Journal
 from bce_conformance.conformance.sweeping.pipeline import Local, SweepError
 from bce_conformance.conformance.sweeping.plan import plan
-from bce_conformance.conformance.sweeping.sweep import Sweep, Swept
+from bce_conformance.conformance.sweeping.sweep import _SOURCES, Sweep, Swept
 from bce_conformance.reference import FORMATS, ground_truth, ulp_error
 
 
@@ -115,6 +117,40 @@ def test_ranges_add_up_and_finished_pieces_are_not_evaluated_again(tmp_path: Pat
             sweep.run(lambda points, total, done=done: done.append(points))
             assert sweep.done == sweep.plan.points
         assert done == [2 << 20, 3 << 20]
+
+
+def imported(module: str) -> set[str]:
+    """The modules of ours that a module imports from."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    nodes = [*ast.walk(ast.parse(Path(spec.origin).read_text("utf-8")))]
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names = {resolve_name("." * node.level + (node.module or ""), spec.parent) for node in froms}
+    return {name for name in names if name.startswith("bce_conformance.")}
+
+
+def test_the_digest_is_of_all_that_decides_levels() -> None:
+    left, seen = ["bce_conformance.conformance.sweeping.evaluating"], set()
+    while left:
+        module = left.pop()
+        folder, _, name = module.removeprefix("bce_conformance.").rpartition(".")
+        if module in seen or _SOURCES.get((folder or name).partition(".")[0]) == ["*.py"]:
+            continue
+        seen.add(module)
+        assert f"{name}.py" in _SOURCES.get(folder, ()), f"{module} decides levels"
+        left += imported(module)
+    assert {"bce_conformance.conformance.inputs.bounds"} <= seen
+
+
+@pytest.mark.parametrize(("ulp", "shown"), [(0.5000001379, "0.500001"), (4.5, "4.5")])
+def test_a_maximum_is_not_rounded_down_in_latex(ulp: float, shown: str) -> None:
+    row = (
+        dict.fromkeys(document.COLUMNS, "0")
+        | {"max_ulp": ulp, "points": 1}
+        | {"correctly_rounded": 1}
+    )
+    assert f"& 1 & {shown} &" in document.as_latex([row])
 
 
 def test_samples_of_float64_are_searched(tmp_path: Path) -> None:

@@ -193,4 +193,5 @@ def test_what_is_drawn_is_on_the_same_side_of_a_level_as_what_was_measured(
     (drawn,) = packed_curves(from_document(document))["ulps"]
     for bound in (0.5, 1.0, 4.0):
         assert [one > bound for one in drawn] == [one > bound for one in ulps]
+    assert [one < 1 for one in drawn] == [one < 1 for one in ulps]
     assert drawn[-1] == 123000.0

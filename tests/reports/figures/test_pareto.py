@@ -53,6 +53,21 @@ def test_what_was_not_measured_counts_neither_way(timed: Document) -> None:
     assert "paddle" not in [one.backend for one in comparisons(from_document(timed))[0].standings]
 
 
+def test_timings_stand_beside_cells_of_their_own_kind_of_device(timed: Document) -> None:
+    wanted = ("torch", "float32")
+    on_cpu = [c for c in timed["cells"] if (c["backend"], c["dtype"]) == wanted]
+    timed["cells"] += [c | {"device": "cuda:1", "verdict": "fails", "inputs": 1} for c in on_cpu]
+    for one in timed["timings"]["measurements"]:
+        if one["what"] == "forward":
+            one["device"] = "cuda"
+    gradient, forward = comparisons(from_document(timed))
+    torch = {one.backend: one for one in gradient.standings}["torch"]
+    assert (torch.measured, torch.met > 0) == (len(on_cpu), True)
+    assert [(one.backend, one.met, one.measured) for one in forward.standings] == [
+        ("torch", 0, len(on_cpu))
+    ]
+
+
 def test_those_who_are_alike_in_both_are_both_in_front(timed: Document) -> None:
     for one in timed["timings"]["measurements"]:
         if one["series"] == "native":

@@ -67,6 +67,19 @@ def test_the_curve_is_drawn_and_its_input_marked(known: Document) -> None:
     assert HEIGHT > plot.bounds[0] > plot.bounds[1] > height
 
 
+def test_the_bounds_of_levels_lie_where_errors_of_their_size_do(known: Document) -> None:
+    for curve in known["curves"]:
+        if curve["backend"] == "torch":
+            curve["points"] = [[0.0, 1.0], [20.0, 2.5]]
+    plot = _plot(known, f"{LINE} --logit=20 --target=0 --quantity=grad_logits")
+    assert plot is not None
+    one, four = plot.bounds
+    assert f"140,{one:g}" in plot.lines[0]
+    tall = [math.log10(1 + ulp / 0.1) for ulp in (1, 2.5, 4, 8)]
+    for height, size in zip((one, plot.mark[1], four), tall, strict=False):
+        assert height == pytest.approx(HEIGHT - size / tall[-1] * (HEIGHT - 8), abs=0.06)
+
+
 @pytest.mark.parametrize(
     "explain",
     [
