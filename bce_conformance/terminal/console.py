@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -91,6 +92,20 @@ def require_writable(out: Path) -> None:
         folder.require_writable(out)
     except ValueError as error:
         misuse(str(error))
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold ``--out`` while it is written into; leave where it cannot be, or a run holds it."""
+    from bce_conformance.conformance.running import folder
+
+    require_writable(out)
+    with ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(folder.held(out))
+        except ValueError as error:
+            misuse(str(error))
+        yield
 
 
 def print_json(document: Any) -> None:
