@@ -48,11 +48,12 @@ def measure(
         resume: whether to go on; a run that is complete is not measured again.
         overwrite: whether cells may be lost that other runs have left there.
     """
+    keep = not resume and not overwrite
     with ExitStack() as until_the_end:
         try:
             folder.require_writable(out)
             until_the_end.enter_context(folder.held(out))
-            if not resume and not overwrite:
+            if keep:
                 folder.require_nothing_lost(out, settings)
         except ValueError as error:
             misuse(str(error))
@@ -62,7 +63,7 @@ def measure(
         before = written(results)
         with shown:
             told = settings, results.resolve(), shown, print_suite_failure, print_stop
-            code = _run_on(engine, *told, resume=resume, so_far=so_far)
+            code = _run_on(engine, *told, resume=resume, so_far=so_far, keep=keep)
         if written(results) == before and code not in (Exit.SUITE_FAILED, Exit.MISUSE):
             errors.print("nothing was measured", style="red")
     return code

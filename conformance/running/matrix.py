@@ -147,7 +147,7 @@ class Matrix:
             Place(requirement.id, backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if self._tries(requirement, backend, dtype)
+            if self.settings.tries(requirement, self.specs[backend], dtype)
             for device in self._devices(backend)
         )
         return [place for place in places if place not in self.cells]
@@ -181,10 +181,6 @@ class Matrix:
                 tries = f"the {self.settings.tier} tier tries none of it with these backends"
                 return f"{tries}; --tier={name} does"
         return "no requirement that was asked for is about these formats"
-
-    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
-        asked = requirement.each_instruction_set and self.settings.names(requirement)
-        return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.processes.info(backend)

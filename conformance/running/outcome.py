@@ -71,6 +71,11 @@ def identity_of_backends(matrix: Matrix) -> dict[str, Any]:
     return identity
 
 
+def identity(matrix: Matrix) -> dict[str, Any]:
+    """All that identifies a run: what goes into its journal."""
+    return identity_of_settings(matrix.settings) | identity_of_backends(matrix)
+
+
 def outcome(
     matrix: Matrix,
     *,
