@@ -65,8 +65,9 @@ def compare(
     locations of one backend are measured first: in one run, whose journal and results.json are in
     --out.
 
-    Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse;
-    one that it did not try, as it had fewer requirements or backends, is shown and does not.
+    Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse,
+    and so does a refusal that became a wrong result or a crash. One that it did not try, as it had
+    fewer requirements or backends, is shown and does not.
     """
     measured = [_is_measured(text) for text in (before, after)]
     if measured[0] != measured[1]:
