@@ -21,7 +21,15 @@ from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.terminal.waiting import announce
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
-from .options import AsJson, DeviceNames, DtypeName, TierName, backend_ids, requirement_ids
+from .options import (
+    AsJson,
+    DeviceNames,
+    DtypeName,
+    TierName,
+    backend_ids,
+    options_given,
+    requirement_ids,
+)
 
 COMPARED = Path("reports/compare")
 """Where a comparison of two backends is measured: a folder in it for each two."""
@@ -45,7 +53,12 @@ Remove = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="discard what --out holds")]
 
 
+OF_BACKENDS = ("device", "dtype", "requirement", "tier", "seed", "out", "resume", "overwrite")
+"""Options of a comparison that measures."""
+
+
 def compare(
+    context: typer.Context,
     before: Annotated[str, typer.Argument(help="a results.json or its folder, or a backend")],
     after: Annotated[str, typer.Argument(help="another one, measured later, or a later version")],
     html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
@@ -77,6 +90,11 @@ def compare(
             f"runs, or two backends"
         )
     if all(measured):
+        for name in options_given(context, OF_BACKENDS):
+            misuse(
+                f"--{name} is for two backends, and {before} and {after} are runs: leave it out; "
+                "all of their cells are compared"
+            )
         _show(*aligned(read(Path(before)), read(Path(after))), html=html, as_json=as_json)
     try:
         name = common_name(before, after)

@@ -51,6 +51,9 @@ WRONG = {
     "report other.json": "name another file, or make it again with bce-conformance run",
     "report a_file": "a_file is no results.json, nor a folder that has one",
     "compare a_file torch": "compare two runs, or two backends",
+    "compare broken.json other.json --dtype=float16": (
+        "--dtype is for two backends, and broken.json and other.json are runs: leave it out"
+    ),
     "findings binary.json": "binary.json: not UTF-8 at byte 0",
     "findings export a_file": "DIR is 'a_file': Not a directory; give a folder that can be written",
     "sweep native --targets=": "targets is empty; accepted are numbers such as",
