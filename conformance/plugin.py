@@ -312,7 +312,8 @@ def _open_journal(config: pytest.Config, matrix: Matrix, results: Path) -> Journ
         path.parent.mkdir(parents=True, exist_ok=True)
         if config.stash[OPTIONS].resume:
             return Journal.go_on(path, kept, start_up)
-        return Journal.begin(path, outcome.identity(matrix), kept.run_id, kept.started, start_up)
+        matrix.identity = outcome.identity(matrix)
+        return Journal.begin(path, matrix.identity, kept.run_id, kept.started, start_up)
     except (JournalError, OSError) as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
 

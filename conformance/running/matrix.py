@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 from bce_conformance.backends import (
     DTYPES,
@@ -76,6 +76,7 @@ class Matrix:
 
     Attributes:
         host: where it is measured; None for this machine.
+        identity: what a run that goes on with this one must agree in; None where nothing is kept.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Matrix:
             one_by_one=one_by_one,
         )
         self.host: Host | None = None
+        self.identity: Mapping[str, Any] | None = None
         self.flushes: dict[Probed, Flushes] = {}
         self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
@@ -126,6 +128,7 @@ class Matrix:
 
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
+        self.identity = kept.identity
         for cell in kept.cells:
             self.cells[cell.place] = cell
         for points in kept.curves:

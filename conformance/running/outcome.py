@@ -114,6 +114,7 @@ def outcome(
             seed=settings.seed,
             leaves_out=tuple(TIERS[settings.tier].left_out),
             seconds={"start_up": round(start_up, 3), "measuring": round(measuring, 3)},
+            identity=matrix.identity,
         ),
         tuple(_backend(matrix, spec) for spec in matrix.specs.values()),
         tuple(
