@@ -236,12 +236,17 @@ def decode(document: Json) -> LossCall:
     for name in ("logits", "targets"):
         if given.get(name) is None:
             raise ValueError(f"the call has no {name}")
-    blocks = _read_blocks(given.get("memory", []))
-    arrays: dict[str, Any] = {
-        name: _read_operand(given[name], default, blocks, name)
-        for name in ARRAYS
-        if given.get(name) is not None
-    }
+    try:
+        blocks = _read_blocks(given.get("memory", []))
+        arrays: dict[str, Any] = {
+            name: _read_operand(given[name], default, blocks, name)
+            for name in ARRAYS
+            if given.get(name) is not None
+        }
+    except (MemoryError, OverflowError) as error:
+        raise ValueError(
+            "an array of the call is larger than the memory; accepted are smaller shapes and steps"
+        ) from error
     return LossCall(**arrays, **_read_others(given))
 
 

@@ -55,6 +55,13 @@ def report(
     --sweeps puts the maxima of sweeps into results.json, in the cells that ask for every logit of a
     format, where version and instruction set are the run's.
     """
+    if folder.suffix == ".json" and folder.name != "results.json":
+        read(folder)  # what is wrong with it goes before its name
+        if folder.is_file():
+            misuse(
+                f"FOLDER is {folder}; accepted is a folder with a results.json: put the file into "
+                "a folder of its own under that name"
+            )
     folder = folder.parent if folder.name == "results.json" else folder
     if sweeps:
         _prove(folder, sweeps)

@@ -15,7 +15,7 @@ from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
-from bce_conformance.terminal.console import console, errors, misuse, print_json, read
+from bce_conformance.terminal.console import console, errors, is_there, misuse, print_json, read
 from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.terminal.waiting import announce
@@ -226,12 +226,12 @@ def _write_json(document: Any, path: Path) -> None:
 def _is_measured(text: str) -> bool:
     """Whether an argument names what a run has measured; else it names a backend."""
     path = Path(text)
-    if path.suffix == ".json" or (path / "results.json").exists():
+    if path.suffix == ".json" or is_there(path / "results.json"):
         return True
     try:
         resolve(text)
     except ValueError as error:
-        if path.exists() or ("/" in text.partition("@")[0] and "::" not in text):
+        if is_there(path) or ("/" in text.partition("@")[0] and "::" not in text):
             return True  # reading it says what is wrong
         misuse(f"{text!r} is no results.json and no folder, and as a backend: {error}")
     return False

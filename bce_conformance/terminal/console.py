@@ -115,6 +115,14 @@ def print_json(document: Any) -> None:
     typer.echo(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; what the system refuses as a name does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def read(path: Path, *, measured_by: str = "run") -> Results:
     """Read a results.json, given as such or as its folder; leave where there is none.
 
@@ -125,7 +133,11 @@ def read(path: Path, *, measured_by: str = "run") -> Results:
     from bce_conformance.results import reading
 
     file = path if path.suffix == ".json" else path / "results.json"
-    if not (file.exists() or file.is_symlink()):  # one that leads nowhere is read, which tells
+    try:
+        there = file.exists() or file.is_symlink()
+    except OSError as error:
+        misuse(f"{path} cannot be read: {error.strerror}; name another file or folder")
+    if not there:  # one that leads nowhere is read, which tells
         folder = file.parent
         what = f"{file} does not exist{similar(file)}"
         if path.is_file():

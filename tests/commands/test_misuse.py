@@ -49,6 +49,8 @@ WRONG = {
     f"explain native {ONE} --weight-dtype=float32": "--weight-dtype is given without --weight",
     "report broken.json": "broken.json: not JSON at line 1, column 2",
     "report other.json": "name another file, or make it again with bce-conformance run",
+    f"report {'x' * 300}": "cannot be read: File name too long; name another",
+    f"compare {'x' * 300} native": "is no results.json and no folder",
     "report a_file": "a_file is no results.json, nor a folder that has one",
     "compare a_file torch": "compare two runs, or two backends",
     "compare broken.json other.json --dtype=float16": (
