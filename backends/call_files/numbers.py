@@ -144,9 +144,10 @@ def _floats(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
 def _nearest(token: Any, wide: float, dtype: np.dtype[Any]) -> float:
     """The number of a format that is nearest to a token, ties to even, rounded once.
 
-    Texts stay as they are, and so does what float64 rounds to nothing or beyond the format.
+    Texts stay as they are, and so do infinity, NaN, and what is nothing in float64.
     """
-    if isinstance(token, str) or dtype.name == "float64" or not wide:
+    finite = math.isfinite(wide) and not isinstance(token, str)
+    if not finite or dtype.name == "float64" or not wide:
         return wide
     value, limits = exact(token), ml_dtypes.finfo(dtype)
     exponent = math.frexp(wide)[1] - 1  # of the power of two below, or of the one just above

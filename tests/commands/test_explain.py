@@ -187,6 +187,7 @@ def of_numbers(
         ("float32", "1e-400", 0.0),
         ("float32", "16777217", 16777216.0),
         ("bfloat16", "-0.0", -0.0),
+        ("float16", "-6.5e4", -64992.0),
     ],
 )
 def test_a_decimal_is_rounded_once(dtype: str, text: str, nearest: float) -> None:
@@ -195,6 +196,12 @@ def test_a_decimal_is_rounded_once(dtype: str, text: str, nearest: float) -> Non
     for found in (call, inline):
         assert float(found.logits[0]) == nearest
         assert np.signbit(found.logits[0]) == np.signbit(nearest)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_infinity_and_nan_are_numbers(dtype: str) -> None:
+    assert of_numbers("-inf", "0", dtype).logits.tolist() == [-np.inf]
+    assert np.isnan(of_numbers("nan", "0", dtype).logits).all()
 
 
 def test_a_zero_is_an_integer_and_minus_zero_none() -> None:
