@@ -21,7 +21,7 @@ import pytest
 from bce_conformance.backends import DTYPES, BackendInfo
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.conformance.ledger.claims import claimed
-from bce_conformance.conformance.running import journal, outcome
+from bce_conformance.conformance.running import folder, journal, outcome
 from bce_conformance.conformance.running.journal import Journal, JournalError, Kept
 from bce_conformance.conformance.running.matrix import Matrix
 from bce_conformance.conformance.running.progress import Progress, Snapshots
@@ -62,6 +62,7 @@ class RunOptions:
         progress: is told how far the run is.
         so_far: is given what was measured so far, from time to time.
         engine: where the checks run.
+        keeps: whether a run is refused that would lose cells of the results.json that is there.
     """
 
     settings: Settings
@@ -70,6 +71,7 @@ class RunOptions:
     progress: Progress = field(default_factory=Progress)
     so_far: Callable[[Results], None] | None = None
     engine: Engine = field(default_factory=Engine)
+    keeps: bool = False
 
 
 OPTIONS = pytest.StashKey[RunOptions]()
@@ -166,7 +168,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not options.resume or options.results is None:
         return
     try:
-        kept = journal.read(_journal_beside(options.results))
+        kept = journal.read(options.results.with_name(journal.NAME))
         journal.require_same(kept, outcome.identity_of_settings(options.settings))
         matrix = matrix_of(config)
         journal.require_same(kept, outcome.identity_of_backends(matrix))
@@ -174,10 +176,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(f"--resume: {error}") from error
     matrix.resume(kept)
     config.stash[KEPT] = kept
-
-
-def _journal_beside(results: Path) -> Path:
-    return results.with_name(journal.NAME)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -208,10 +206,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "place" not in metafunc.fixturenames:
         return
     requirement = _requirement(metafunc.definition)
-    if not metafunc.config.stash[OPTIONS].settings.selects(requirement):
-        places: list[Place] = []
-    else:
-        places = matrix_of(metafunc.config).places(requirement)
+    selected = metafunc.config.stash[OPTIONS].settings.selects(requirement)
+    places = matrix_of(metafunc.config).places(requirement) if selected else []
     metafunc.parametrize("place", places, ids=["-".join(place[1:]) for place in places])
 
 
@@ -292,12 +288,17 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def _require_measurable(options: RunOptions, matrix: Matrix, places: list[Place]) -> None:
-    """Refuse a run of which nothing can be measured.
+    """Refuse a run of which nothing can be measured, or that would lose what was.
 
     Raises:
-        pytest.UsageError: so it is; says which devices there are.
+        pytest.UsageError: so it is; says which devices there are, or what would be lost.
     """
     if matrix.cells or any(map(matrix.is_measurable, places)):
+        try:
+            if options.keeps and options.results is not None:
+                folder.require_none_left_out(options.results, matrix, places)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
         return
     if not places and options.results is None:
         return  # somebody runs a test by hand that is none of a requirement
@@ -305,15 +306,14 @@ def _require_measurable(options: RunOptions, matrix: Matrix, places: list[Place]
 
 
 def _open_journal(config: pytest.Config, matrix: Matrix, results: Path) -> Journal:
-    kept, path = config.stash[KEPT], _journal_beside(results)
+    kept, path = config.stash[KEPT], results.with_name(journal.NAME)
     start_up = matrix.processes.start_up
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if config.stash[OPTIONS].resume:
             return Journal.go_on(path, kept, start_up)
-        identity = outcome.identity_of_settings(matrix.settings)
-        identity |= outcome.identity_of_backends(matrix)
-        return Journal.begin(path, identity, kept.run_id, kept.started, start_up)
+        matrix.identity = outcome.identity(matrix)
+        return Journal.begin(path, matrix.identity, kept.run_id, kept.started, start_up)
     except (JournalError, OSError) as error:
         raise pytest.exit.Exception(str(error), returncode=SUITE_FAILED) from error
 

@@ -101,6 +101,7 @@ def run(
     resume: bool = False,
     so_far: Callable[[Results], None] | None = None,
     engine: Engine | None = None,
+    keep: bool = False,
 ) -> Exit:
     """Measure the matrix; where it writes ``results``, a journal lies beside them meanwhile.
 
@@ -113,8 +114,10 @@ def run(
         resume: whether to go on from the journal of an interrupted run of the same settings.
         so_far: is given what was measured so far, from time to time, in a thread of its own.
         engine: where the checks run; None for this process.
+        keep: whether a run is refused that would lose cells of the results.json that is there.
     """
-    options = plugin.RunOptions(settings, results, resume, progress, so_far, engine or Engine())
+    begun = engine or Engine()
+    options = plugin.RunOptions(settings, results, resume, progress, so_far, begun, keep)
     watcher = _Watcher(options)
     arguments = [str(FOLDER), f"--rootdir={FOLDER}", "--override-ini=addopts=", "-c", os.devnull]
     arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "--import-mode=importlib"]

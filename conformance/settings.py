@@ -163,6 +163,11 @@ class Settings:
         """Whether a requirement is asked for by its number."""
         return requirement.id in self.requirements
 
+    def tries(self, requirement: Requirement, spec: BackendSpec, dtype: str) -> bool:
+        """Whether a requirement is tried with a backend in a format: as the tier does, or named."""
+        asked = requirement.each_instruction_set and self.names(requirement)
+        return asked or TIERS[self.tier].tries(requirement, spec, dtype)
+
     def accepts(self, cell: Cell) -> bool:
         """Whether a cell is no error: not worse than known, and where that is asked not stale."""
         return cell.expected and not (self.strict and cell.stale)

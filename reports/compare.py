@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bce_conformance.results.cells import VERDICTS, Cell, Place, is_better
+from bce_conformance.results.cells import VERDICTS, Cell, Place, is_better, is_worse
 from bce_conformance.results.model import BackendEntry, Results, Run
 from bce_conformance.results.writing import plain
 
@@ -164,7 +164,12 @@ def _moves(old: dict[Place, Cell], new: dict[Place, Cell], factor: float) -> Ite
 
 
 def _better_verdict(before: Cell, after: Cell) -> bool | None:
-    """Better or worse; what was measured and is not any more is worse, and the reverse neither."""
+    """Better or worse; what was measured and is not any more is worse, and the reverse neither.
+
+    A refusal that became a wrong result or a crash is worse, one that became a level neither.
+    """
+    if before.verdict == "unsupported" and is_worse(after.verdict, before.verdict):
+        return False
     if before.verdict in UNMEASURED:
         return None
     if after.verdict in UNMEASURED:

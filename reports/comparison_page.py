@@ -13,8 +13,9 @@ from bce_conformance.results.writing import write_text
 
 from .compare import Comparison, Move, Version, differences, distance
 from .findings import worst_input
+from .grid import UNMEASURED
 
-COLUMNS = ("worse", "better", "newly measured", "appeared", "disappeared")
+COLUMNS = ("worse", "better", "newly measured", "newly refused", "appeared", "disappeared")
 """What a backend's cells can have done, as the page counts them."""
 
 
@@ -35,7 +36,9 @@ def direction(move: Move) -> str:
     """What a cell did: one of ``COLUMNS``."""
     if move.better is not None:
         return "better" if move.better else "worse"
-    return "newly measured" if move.kind == "verdict" else move.kind
+    if move.kind != "verdict" or move.after is None:
+        return move.kind
+    return "newly refused" if move.after.verdict in UNMEASURED else "newly measured"
 
 
 def backends(comparison: Comparison) -> list[Backend]:

@@ -45,7 +45,8 @@ class Run:
 
     ``inputs`` is the number of input elements tried in the whole run; ``seed`` is None where the
     run did not state one; ``leaves_out`` says what a larger tier tries and this one does not;
-    ``seconds`` has those of ``start_up`` and of ``measuring``, None where they were not recorded.
+    ``seconds`` has those of ``start_up`` and of ``measuring``, None where they were not recorded;
+    ``identity`` is what a run that is resumed must agree in, likewise.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Run:
     seed: int | None
     leaves_out: tuple[str, ...]
     seconds: Mapping[str, float] | None
+    identity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

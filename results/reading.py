@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
@@ -43,6 +44,7 @@ SCHEMA_PATH = Path(__file__).with_name("schema.json")
 DIGITS = 4300
 """Of an integer: Python reads no more of them."""
 
+_SEED: list[str | int] = ["run", "seed"]  # the only integer that may have any size
 _OF_A_DRAW = ("pool", "dtype", "draw", "seed")
 _OF_AN_ELEMENT = ("pool", "dtype")
 # What names a measurement within a session: the workload, and what it was measured in turns with.
@@ -87,8 +89,8 @@ def parsed(text: str) -> Any:
     """What ``json.loads`` makes of a results.json, if all of it can be worked with.
 
     Raises:
-        ResultsError: a number is not finite, or an integer has more digits than Python reads, or a
-            text has half a surrogate pair; says where.
+        ResultsError: a number is not finite, or an integer is beyond float64 or has more digits
+            than Python reads, or a text has half a surrogate pair; says where.
         json.JSONDecodeError: it is no JSON.
     """
     found: list[str] = []  # tokens that are no numbers to work with
@@ -117,23 +119,36 @@ def parsed(text: str) -> Any:
             f"{place_of(token, text)}: {token} is no finite number; an infinite one is the string "
             "'inf'"
         )
+    if re.search(rf"\d{{{sys.float_info.max_10_exp + 1}}}", text):
+        for where, node in _every(document, []):
+            if isinstance(node, int) and abs(node) > sys.float_info.max and where != _SEED:
+                raise ResultsError(
+                    f"{place(where)}: an integer is beyond float64; an infinite error is the "
+                    "string 'inf'"
+                )
     if re.search(r"\\u[dD][89a-fA-F]", text):
-        for where in _halves(document, []):
-            raise ResultsError(f"{where}: has half of a surrogate pair, which is no character")
+        for half in _halves(document):
+            raise ResultsError(f"{half}: has half of a surrogate pair, which is no character")
     return document
 
 
-def _halves(node: Any, path: list[str | int]) -> Iterator[str]:
+def _halves(document: Any) -> Iterator[str]:
     """Where texts have half a surrogate pair."""
-    if isinstance(node, str) and not node.isascii() and re.search("[\ud800-\udfff]", node):
-        yield place(path)
+    for path, node in _every(document, []):
+        if isinstance(node, str) and not node.isascii() and re.search("[\ud800-\udfff]", node):
+            yield place(path)
+
+
+def _every(node: Any, path: list[str | int]) -> Iterator[tuple[list[str | int], Any]]:
+    """Each thing in a document, the names of objects too, and the path to it."""
+    yield path, node
     if isinstance(node, dict):
         for name, one in node.items():
-            yield from _halves(name, [*path, "a name"])
-            yield from _halves(one, [*path, name])
+            yield [*path, "a name"], name
+            yield from _every(one, [*path, name])
     if isinstance(node, list):
         for index, one in enumerate(node):
-            yield from _halves(one, [*path, index])
+            yield from _every(one, [*path, index])
 
 
 def validate(document: Any) -> None:

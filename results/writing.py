@@ -18,7 +18,10 @@ from .model import VERSION, Results
 
 
 def document(results: Results) -> dict[str, Any]:
-    """A whole results.json; what was not recorded is left out."""
+    r"""A whole results.json; what was not recorded is left out.
+
+    A byte of a command line that is no UTF-8 is written out, as ``\udcff``.
+    """
     found = {"schema": VERSION, **plain(results)}
     found["run"] = {name: value for name, value in found["run"].items() if value is not None}
     return {name: value for name, value in found.items() if value is not None}
@@ -36,6 +39,8 @@ def plain(value: Any) -> Any:
         return {name: plain(one) for name, one in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(one) for one in value]
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     return number(value) if isinstance(value, float) else value
 
 

@@ -6,6 +6,7 @@ operands share memory. A small call reads like one::
     {"version": 1, "dtype": "float32", "logits": [0.5, "0x1.8p-30"], "targets": [1, 0],
      "weight": {"dtype": "float64", "values": [2]}, "reduction": "mean", "quantities": ["loss"]}
 
+Decimals are rounded to the nearest number of their format, once.
 An array is a number or nested lists of them, in the ``dtype`` of the call (that of the logits,
 float32 unless given), or an object: ``dtype``; its numbers as ``values``, ``fill``, ``runs``
 ([count, number] pairs) or ``base64`` (little-endian), all but the first with a ``shape``; and
@@ -53,6 +54,7 @@ from .arrays import (
     read_dtype,
     read_layout,
 )
+from .numbers import WrittenDecimal
 
 VERSION = 1
 _OTHERS = (
@@ -116,12 +118,18 @@ def loads(text: str) -> LossCall:
 def parse(text: str) -> Json:
     """JSON with integers that keep the sign of −0, unique names, and no ``NaN`` or ``Infinity``.
 
+    Decimals keep their text.
+
     Raises:
         ValueError: it is something else.
     """
     try:
         return json.loads(
-            text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_unique
+            text,
+            parse_int=_integer,
+            parse_float=WrittenDecimal,
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique,
         )
     except RecursionError:
         raise ValueError(
@@ -228,12 +236,17 @@ def decode(document: Json) -> LossCall:
     for name in ("logits", "targets"):
         if given.get(name) is None:
             raise ValueError(f"the call has no {name}")
-    blocks = _read_blocks(given.get("memory", []))
-    arrays: dict[str, Any] = {
-        name: _read_operand(given[name], default, blocks, name)
-        for name in ARRAYS
-        if given.get(name) is not None
-    }
+    try:
+        blocks = _read_blocks(given.get("memory", []))
+        arrays: dict[str, Any] = {
+            name: _read_operand(given[name], default, blocks, name)
+            for name in ARRAYS
+            if given.get(name) is not None
+        }
+    except (MemoryError, OverflowError) as error:
+        raise ValueError(
+            "an array of the call is larger than the memory; accepted are smaller shapes and steps"
+        ) from error
     return LossCall(**arrays, **_read_others(given))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import ml_dtypes
@@ -37,6 +38,28 @@ ACCEPTED = (
 _HEXADECIMAL = re.compile(r"[+-]?0x[0-9a-f]+(\.[0-9a-f]*)?(p[+-]?[0-9]+)?")
 _NAN = re.compile(r"(-?)nan(?:\((0x[0-9a-f]+)\))?")
 _SHORT = 8  # characters of a decimal that is as easy to read as an integer
+
+
+class WrittenDecimal(float):
+    """A decimal that keeps its text: a float64 alone would round it before its own format does."""
+
+    text: str
+
+    def __new__(cls, text: str) -> WrittenDecimal:
+        """Read a decimal; one that is beyond float64 is infinite."""
+        found = super().__new__(cls, text)
+        found.text = text
+        return found
+
+
+def exact(number: float) -> Fraction:
+    """A finite number without rounding: of a decimal what its text says, but 0 where float64's is.
+
+    A text that is no zero and yet one in float64 may take gigabytes to write out.
+    """
+    if isinstance(number, WrittenDecimal) and number:
+        return Fraction(Decimal(number.text))
+    return Fraction(number)
 
 
 def has_text(dtype: np.dtype[Any]) -> bool:
@@ -106,8 +129,9 @@ def numbers(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
 
 def _floats(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
     wide = np.array([_float(token, f"{where}[{i}]") for i, token in enumerate(found)], np.float64)
+    near = [_nearest(*both, dtype) for both in zip(found, wide.tolist(), strict=True)]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        values: Array = wide.astype(dtype)
+        values: Array = np.array(near, np.float64).astype(dtype)
         back = values.astype(np.float64)
     for index, token in enumerate(found):
         _check_rounding(token, wide[index], back[index], dtype, f"{where}[{index}]")
@@ -115,6 +139,22 @@ def _floats(found: list[Any], dtype: np.dtype[Any], where: str) -> Array:
     for index in np.flatnonzero(np.isnan(wide)).tolist():
         bits[index] = _nan_bits(found[index], dtype, f"{where}[{index}]")
     return values
+
+
+def _nearest(token: Any, wide: float, dtype: np.dtype[Any]) -> float:
+    """The number of a format that is nearest to a token, ties to even, rounded once.
+
+    Texts stay as they are, and so do infinity, NaN, and what is nothing in float64.
+    """
+    finite = math.isfinite(wide) and not isinstance(token, str)
+    if not finite or dtype.name == "float64" or not wide:
+        return wide
+    value, limits = exact(token), ml_dtypes.finfo(dtype)
+    exponent = math.frexp(wide)[1] - 1  # of the power of two below, or of the one just above
+    if abs(value) < Fraction(2) ** exponent:
+        exponent -= 1
+    step = Fraction(2) ** (max(exponent, int(limits.minexp)) - _STORED[dtype.name])
+    return float(round(value / step) * step)
 
 
 def _float(token: Any, where: str) -> float:
@@ -128,9 +168,14 @@ def _float(token: Any, where: str) -> float:
             return float.fromhex(text)
     elif isinstance(token, int | float) and not isinstance(token, bool):
         try:
-            return float(token)
+            number = float(token)
         except OverflowError:
             raise ValueError(f"{where} is {token!r}, which is beyond every format") from None
+        if isinstance(token, WrittenDecimal) and math.isinf(number):
+            raise ValueError(
+                f"{where} is {token.text}, which is beyond every format; infinity is 'inf'"
+            )
+        return number
     raise ValueError(f"{where} is {token!r}; accepted are {ACCEPTED}")
 
 

@@ -28,10 +28,10 @@ from bce_conformance.results.writing import plain, write
 from bce_conformance.terminal.console import (
     console,
     errors,
+    held,
     misuse,
     print_json,
     read,
-    require_writable,
 )
 from bce_conformance.terminal.waiting import announce
 from bce_conformance.timing import goals, outcome
@@ -75,22 +75,27 @@ def bench(
     Whatever else runs makes the timings noisy, those of OpenMP most: the last line says how busy
     others kept the machine. Where it cannot be quiet, --real-time measures ahead of them.
     """
-    from bce_conformance.reports import html
-
     specs = _specs(backend)
     try:
-        plan = groups([spec.id for spec in specs], tuple(size) or SIZES, device)
+        plan = groups([spec.id for spec in specs], tuple(dict.fromkeys(size)) or SIZES, device)
     except ValueError as error:
         misuse(str(error))
     if real_time and not priority.permitted():
         misuse("--real-time needs Linux and CAP_SYS_NICE, which root has")
-    require_writable(out)
+    with held(out):
+        session = Session(specs, plan, rounds, ahead=real_time)
+        _measure(session, out, named=specs if backend else (), as_json=as_json)
+
+
+def _measure(session: Session, out: Path, *, named: Sequence[BackendSpec], as_json: bool) -> None:
+    """Measure into a folder that no other run writes into meanwhile, and show what was found."""
+    from bce_conformance.reports import html
+
     run = read(out) if (path := out / "results.json").exists() else None
     started = now()
-    session = Session(specs, plan, rounds, ahead=real_time)
     try:
-        if backend:
-            _require_started(session, specs)
+        if named:
+            _require_started(session, named)
         _with_progress(session)
     finally:
         session.close()
@@ -135,7 +140,7 @@ def _specs(names: list[str]) -> list[BackendSpec]:
     if not names:
         return [spec for spec in builtin_backends() if installed(spec) and not spec.on_request]
     try:
-        specs = [resolve(name) for name in names]
+        specs = list({spec.id: spec for spec in map(resolve, names)}.values())
     except ValueError as error:
         misuse(str(error))
     for spec in specs:
@@ -145,7 +150,7 @@ def _specs(names: list[str]) -> list[BackendSpec]:
     return specs
 
 
-def _require_started(session: Session, specs: list[BackendSpec]) -> None:
+def _require_started(session: Session, specs: Sequence[BackendSpec]) -> None:
     """Leave where a backend that was asked for by name does not start."""
     infos = session.start()
     for spec in specs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
@@ -13,6 +14,7 @@ import typer
 
 from bce_conformance.backends import resolve
 from bce_conformance.backends.call_files.calls import decode, dumps, loads, parse
+from bce_conformance.backends.call_files.numbers import WrittenDecimal, exact
 from bce_conformance.backends.calls import REDUCTIONS, Failure, LossCall
 from bce_conformance.backends.isolation.process import TIME_LIMIT
 from bce_conformance.backends.names import meant, meant_device, similar
@@ -24,10 +26,16 @@ from bce_conformance.terminal.console import console, errors, misuse, print_json
 from bce_conformance.terminal.explanation import render
 from bce_conformance.terminal.waiting import announce, told_after
 
-from .options import AsJson, DtypeName, TimeLimit, backend_ids
+from .options import AsJson, DtypeName, TimeLimit, backend_ids, options_given
 
 PATIENCE = 5.0
 """Seconds after which it is told what is waited for."""
+
+
+OF_PARTS = (
+    *("dtype", "targets_dtype", "weight_dtype", "pos_weight_dtype", "reduction", "quantity"),
+)
+"""Options of the parts of a call, beside the operands."""
 
 
 class QuantityName(StrEnum):
@@ -46,7 +54,10 @@ def number(text: str) -> float:
     """A real number in decimal or hex (``0x1.8p+4``), or inf, nan, -0."""
     lowered = text.strip().lower()
     try:
-        return float.fromhex(lowered) if "0x" in lowered else float(lowered)
+        if "0x" in lowered:
+            return float.fromhex(lowered)
+        is_decimal = any(map(str.isdigit, lowered))  # else inf or nan
+        return WrittenDecimal(lowered) if is_decimal else float(lowered)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"{text!r} is no number (decimal, hex such as 0x1.8p+4, inf, nan or -0), no list of "
@@ -78,6 +89,7 @@ Dtypes = Annotated[str | None, typer.Option(metavar="DTYPE", help="of that opera
 
 
 def explain(
+    context: typer.Context,
     backends: Backends = [],  # noqa: B006 - typer reads it, nobody writes it
     logits: Annotated[
         Any, typer.Option("--logits", "--logit", parser=numbers, metavar="NUMBERS")
@@ -117,10 +129,10 @@ def explain(
     operands |= {"cotangent": cotangent, "tangent": tangent}
     given = {name: operand for name, operand in operands.items() if operand is not None}
     dtypes = {"targets": targets_dtype, "weight": weight_dtype, "pos_weight": pos_weight_dtype}
-    wanted = tuple(map(str, quantity))
     try:
-        parts = (given, str(dtype), dtypes, reduction, wanted)
-        chosen = call_of(*parts) if call is None else read_call(call, given)
+        parts = (given, str(dtype), dtypes, reduction, tuple(map(str, quantity)))
+        void = (*given, *options_given(context, OF_PARTS))
+        chosen = call_of(*parts) if call is None else read_call(call, void)
         chosen = replace(chosen, device=device or chosen.device)
         if write is not None:
             keep(chosen, write)
@@ -158,7 +170,7 @@ def keep(call: LossCall, path: Path) -> None:
 
 
 def read_call(call: str, given: Iterable[str]) -> LossCall:
-    """The call of ``--call``, which no operand may be given beside."""
+    """The call of ``--call``, which no option of its parts may be given beside."""
     for name in given:
         misuse(f"--call is a whole call: leave out --{_option(name)}")
     try:
@@ -211,10 +223,18 @@ def call_of(
     return decode({**document, "quantities": list(quantities)})
 
 
+def _filling(part: float) -> float:
+    """A number as a call file has it: an integer where it is one, but for −0."""
+    if not math.isfinite(part) or (part == 0 and math.copysign(1, part) < 0):
+        return part
+    value = exact(part)
+    return int(value) if value.denominator == 1 else part
+
+
 def _array(name: str, part: Any, shape: list[int], dtype: str | None) -> Any:
     """An operand as a call file has it; one number fills the shape."""
     if isinstance(part, float):
-        part = {"shape": shape, "fill": int(part) if part.is_integer() and part else part}
+        part = {"shape": shape, "fill": _filling(part)}
     elif isinstance(part, list):
         part = {"values": part}
     if dtype is None:

@@ -85,7 +85,7 @@ def ledger_update(
     measured = read(folder)
     tier = _tier(measured, folder)
     backends = {backend.id: backend for backend in measured.backends}
-    if tier not in MADE_WITH and not all(resolve(backend).on_request for backend in backends):
+    if tier not in MADE_WITH and not all(map(_on_request, backends)):
         misuse(
             f"{folder} is of tier {tier}; the ledger is made with {' and '.join(MADE_WITH)}: "
             f"measure these backends with `run --tier {MADE_WITH[0]} --out FOLDER`, and give that"
@@ -105,12 +105,25 @@ def ledger_update(
         changed, moves = update(LEDGER, ledger, found)
     except LedgerError as error:
         misuse(str(error))
+    except OSError as error:
+        misuse(
+            f"{error.filename} cannot be written: {error.strerror}; give a copy that can be by "
+            "--ledger FILE"
+        )
     if moves:
         console.print(_table(moves))
     for path in changed:
         console.print(f"changed: {path}", highlight=False, soft_wrap=True)
     if not changed:
         console.print("the ledger is up to date")
+
+
+def _on_request(backend: str) -> bool:
+    """Whether a backend is measured where it is named only."""
+    try:
+        return resolve(backend).on_request
+    except ValueError as error:
+        misuse(str(error))
 
 
 def _table(moves: list[Moved]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,12 @@ from bce_conformance.conformance.specification import requirements
 from bce_conformance.results.files import USUAL_FOLDER
 
 OUT = USUAL_FOLDER
+
+
+def options_given(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of the parameters of a command that were given, not left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [name for name, source in sources.items() if source and source.name != "DEFAULT"]
 
 
 def backend_ids(incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from bce_conformance.conformance.run import Exit
 from bce_conformance.results.model import Results
-from bce_conformance.terminal.console import console, errors, misuse, read
+from bce_conformance.terminal.console import console, errors, held, misuse, read
 
 from .options import OUT
 
@@ -55,6 +55,13 @@ def report(
     --sweeps puts the maxima of sweeps into results.json, in the cells that ask for every logit of a
     format, where version and instruction set are the run's.
     """
+    if folder.suffix == ".json" and folder.name != "results.json":
+        read(folder)  # what is wrong with it goes before its name
+        if folder.is_file():
+            misuse(
+                f"FOLDER is {folder}; accepted is a folder with a results.json: put the file into "
+                "a folder of its own under that name"
+            )
     folder = folder.parent if folder.name == "results.json" else folder
     if sweeps:
         _prove(folder, sweeps)
@@ -70,11 +77,13 @@ def _prove(folder: Path, sweeps: Iterable[Path]) -> None:
     from bce_conformance.results import proven
     from bce_conformance.results.writing import write
 
-    try:
-        found, cells = proven.with_sweeps(read(folder), [proven.read(one) for one in sweeps])
-        write(found, folder / "results.json")
-    except (ValueError, OSError) as error:
-        misuse(str(error))
+    read(folder)  # says what is wrong before anything is written beside it
+    with held(folder):
+        try:
+            found, cells = proven.with_sweeps(read(folder), [proven.read(one) for one in sweeps])
+            write(found, folder / "results.json")
+        except (ValueError, OSError) as error:
+            misuse(str(error))
     names = ", ".join(sorted(cell.id for cell in cells))
     console.print(f"proven maxima: {names or 'none'}", highlight=False, soft_wrap=True)
 

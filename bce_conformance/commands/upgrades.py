@@ -15,13 +15,21 @@ from bce_conformance.conformance.run import Exit
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.results.model import Results
 from bce_conformance.results.writing import write_text
-from bce_conformance.terminal.console import console, errors, misuse, print_json, read
+from bce_conformance.terminal.console import console, errors, is_there, misuse, print_json, read
 from bce_conformance.terminal.measuring import measure
 from bce_conformance.terminal.progress import Silent, reporter
 from bce_conformance.terminal.waiting import announce
 from bce_conformance.upgrades.sides import aligned, common_name, side
 
-from .options import AsJson, DeviceNames, DtypeName, TierName, backend_ids, requirement_ids
+from .options import (
+    AsJson,
+    DeviceNames,
+    DtypeName,
+    TierName,
+    backend_ids,
+    options_given,
+    requirement_ids,
+)
 
 COMPARED = Path("reports/compare")
 """Where a comparison of two backends is measured: a folder in it for each two."""
@@ -45,7 +53,12 @@ Remove = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="discard what --out holds")]
 
 
+OF_BACKENDS = ("device", "dtype", "requirement", "tier", "seed", "out", "resume", "overwrite")
+"""Options of a comparison that measures."""
+
+
 def compare(
+    context: typer.Context,
     before: Annotated[str, typer.Argument(help="a results.json or its folder, or a backend")],
     after: Annotated[str, typer.Argument(help="another one, measured later, or a later version")],
     html: Annotated[Path | None, typer.Option("--html", help="write a page, too")] = None,
@@ -65,8 +78,9 @@ def compare(
     locations of one backend are measured first: in one run, whose journal and results.json are in
     --out.
 
-    Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse;
-    one that it did not try, as it had fewer requirements or backends, is shown and does not.
+    Exits 1 if a cell is worse. One that the second run could not measure any more counts as worse,
+    and so does a refusal that became a wrong result or a crash. One that it did not try, as it had
+    fewer requirements or backends, is shown and does not.
     """
     measured = [_is_measured(text) for text in (before, after)]
     if measured[0] != measured[1]:
@@ -76,6 +90,11 @@ def compare(
             f"runs, or two backends"
         )
     if all(measured):
+        for name in options_given(context, OF_BACKENDS):
+            misuse(
+                f"--{name} is for two backends, and {before} and {after} are runs: leave it out; "
+                "all of their cells are compared"
+            )
         _show(*aligned(read(Path(before)), read(Path(after))), html=html, as_json=as_json)
     try:
         name = common_name(before, after)
@@ -207,12 +226,12 @@ def _write_json(document: Any, path: Path) -> None:
 def _is_measured(text: str) -> bool:
     """Whether an argument names what a run has measured; else it names a backend."""
     path = Path(text)
-    if path.suffix == ".json" or (path / "results.json").exists():
+    if path.suffix == ".json" or is_there(path / "results.json"):
         return True
     try:
         resolve(text)
     except ValueError as error:
-        if path.exists() or ("/" in text.partition("@")[0] and "::" not in text):
+        if is_there(path) or ("/" in text.partition("@")[0] and "::" not in text):
             return True  # reading it says what is wrong
         misuse(f"{text!r} is no results.json and no folder, and as a backend: {error}")
     return False

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -93,11 +94,33 @@ def require_writable(out: Path) -> None:
         misuse(str(error))
 
 
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold ``--out`` while it is written into; leave where it cannot be, or a run holds it."""
+    from bce_conformance.conformance.running import folder
+
+    require_writable(out)
+    with ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(folder.held(out))
+        except ValueError as error:
+            misuse(str(error))
+        yield
+
+
 def print_json(document: Any) -> None:
     """Print a document for programs: no colour, and no line is broken."""
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     # JSON writes out those below the blank; the others that terminals obey are written out here.
     typer.echo(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; what the system refuses as a name does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def read(path: Path, *, measured_by: str = "run") -> Results:
@@ -110,7 +133,11 @@ def read(path: Path, *, measured_by: str = "run") -> Results:
     from bce_conformance.results import reading
 
     file = path if path.suffix == ".json" else path / "results.json"
-    if not (file.exists() or file.is_symlink()):  # one that leads nowhere is read, which tells
+    try:
+        there = file.exists() or file.is_symlink()
+    except OSError as error:
+        misuse(f"{path} cannot be read: {error.strerror}; name another file or folder")
+    if not there:  # one that leads nowhere is read, which tells
         folder = file.parent
         what = f"{file} does not exist{similar(file)}"
         if path.is_file():

@@ -142,13 +142,20 @@ def _complete(place: Path) -> Results | None:
 
 
 def _part_of_all(settings: Settings) -> Results | None:
-    """What was measured together with all other requirements, if it was."""
+    """What was measured together with all other requirements, if it was.
+
+    A requirement that is tried where it is named may have been left out then.
+    """
     found = _complete(_folder(replace(settings, requirements=())))
     if found is None:
         return None
     chosen = tuple(r for r in found.requirements if settings.selects(requirements()[r.id]))
     ids = {requirement.id for requirement in chosen}
     cells = tuple(cell for cell in found.cells if cell.requirement in ids)
+    there = {cell.requirement for cell in cells}
+    named = (r for r in map(requirements().__getitem__, ids) if settings.names(r))
+    if any(r.each_instruction_set and r.id not in there for r in named):
+        return None
     return replace(found, requirements=chosen, cells=cells)
 
 

@@ -78,10 +78,11 @@ def _counts(cells: Mapping[Place, Cell]) -> list[Text]:
 
 
 def _where(step: Step) -> str:
+    before = f"{'little by little since' if step.gradual else 'after'} {step.before}"
     if not step.between:
-        return f"{step.after}, after {step.before}"
+        return f"{step.after}, {before}"
     left_out = ", ".join(step.between)
-    return f"{step.after} or {left_out}, which could not be measured, after {step.before}"
+    return f"{step.after} or {left_out}, which could not be measured, {before}"
 
 
 def _moves(step: Step) -> Iterator[RenderableType]:
@@ -114,7 +115,7 @@ def _closing(found: History) -> Text:
         )
     lines.append(
         f"{len(moved)} of {len(places(found))} cells moved"
-        + (f", in {', '.join(step.after for step in steps)}" if steps else "")
+        + (f", in {', '.join(dict.fromkeys(step.after for step in steps))}" if steps else "")
     )
     return Text("\n".join(lines))
 
@@ -184,18 +185,18 @@ def rows(found: History, backend: str) -> Iterator[dict[str, Any]]:
     ``moved`` says of a cell that moved in its release whether it is better or worse, or what
     happened; then ``before_…`` has what it was.
     """
-    steps = {step.after: step for step in found.steps()}
+    moved = {(s.after, move.place): (s.before, move) for s in found.steps() for move in s.moves}
     for release in found.in_order():
-        step = steps.get(release)
-        moves = {move.place: move for move in step.moves} if step else {}
+        moves = {place: found for (after, place), found in moved.items() if after == release}
         cells = {cell.place: cell for cell in found.measured[release].cells}
         for place in [*cells, *(place for place in moves if place not in cells)]:
             row: dict[str, Any] = dict.fromkeys(COLUMNS)
             row |= {"backend": backend, "release": release, "requirement": place.requirement}
             row |= {"device": place.device, "dtype": place.dtype} | _result(cells.get(place))
-            if step and place in moves:
-                row |= {"moved": _direction(moves[place]), "before_release": step.before}
-                before = _result(moves[place].before)
+            if place in moves:
+                since, move = moves[place]
+                row |= {"moved": _direction(move), "before_release": since}
+                before = _result(move.before)
                 row |= {f"before_{name}": value for name, value in before.items()}
             yield row
 

@@ -83,6 +83,8 @@ class Claims:
     def left_out(self, place: Place) -> str:
         """Why a cell is not claimed, in words; empty where it is. No function has a class."""
         requirement, backend, _, dtype = place
+        if requirement not in requirements():
+            return "not in SPEC.md"
         if dtype not in self.dtypes:
             return dtype
         without = (*self.without, *(("class",) if "::" in backend else ()))

@@ -126,13 +126,13 @@ def read_draft(path: Path) -> LedgerFile:
     fields = {"backend", "versions", "measured", "mechanism", "witness"}
     _require_fields(where, document, fields)
     head = LedgerFile(
-        document.get("backend", path.stem),
+        _text(where, document, "backend", path.stem),
         versions=_strings(where, document, "versions"),
         measured=_measured_on(where, document.get("measured", {})),
     )
     found = {
         _mechanism(f"{where}, mechanism {name}", name, table): table["deviation"]
-        for name, table in document.get("mechanism", {}).items()
+        for name, table in _tables(where, document, "mechanism").items()
     }
     return replace(
         head,
@@ -145,7 +145,7 @@ def read_draft(path: Path) -> LedgerFile:
                 f"{where}, mechanism {mechanism.name}, deviation {number}", entry, mechanism, head
             )
         ),
-        witnesses=tuple(_witnesses(where, document.get("witness", {}))),
+        witnesses=tuple(_witnesses(where, _tables(where, document, "witness"))),
     )
 
 
@@ -164,7 +164,8 @@ def _mechanism(where: str, name: str, table: Table) -> Mechanism:
             raise LedgerError(
                 f"{where}: defects: {defect!r} is unknown; {nearest(defect, defects())}"
             )
-    return Mechanism(name, table["text"], table.get("link", ""), named)
+    _require_list(f"{where}: deviation", table["deviation"])
+    return Mechanism(name, _text(where, table, "text"), _text(where, table, "link"), named)
 
 
 def _deviations(
@@ -180,7 +181,7 @@ def _deviations(
     levels = [level for level in KNOWN_LEVELS if level in entry]
     if not levels:
         raise LedgerError(f"{where}: no level; accepted are {list(KNOWN_LEVELS)}")
-    device, measured = entry.get("device", CPU), _measured(where, entry, head)
+    device, measured = _text(where, entry, "device", CPU), _measured(where, entry, head)
     for level in levels:
         named = _requirements(where, entry, level)
         for backend, dtype, requirement in product(backends, dtypes, named):
@@ -226,7 +227,7 @@ def _measured_on(where: str, table: Any) -> dict[str, tuple[str, ...]]:
 def _witnesses(where: str, pools: Mapping[str, Table]) -> Iterator[Witness]:
     for pool, by_dtype in pools.items():
         for dtype, inputs in by_dtype.items():
-            for number, fields in enumerate(inputs, start=1):
+            for number, fields in enumerate(_require_list(f"{where}: witness", inputs), start=1):
                 try:
                     yield read_witness({"pool": pool, "dtype": dtype, **fields})
                 except ValueError as error:
@@ -237,12 +238,35 @@ def _witnesses(where: str, pools: Mapping[str, Table]) -> Iterator[Witness]:
 def _require_fields(
     where: str, table: Table, known: Collection[str], needed: Collection[str] = ()
 ) -> None:
+    if not isinstance(table, Mapping):
+        raise LedgerError(f"{where}: is {table!r}; accepted is a table with {sorted(known)}")
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise LedgerError(f"{where}: unknown fields {unknown}; accepted are {sorted(known)}")
     missing = sorted(set(needed) - set(table))
     if missing:
         raise LedgerError(f"{where}: no field {missing}")
+
+
+def _require_list(where: str, value: Any) -> list[Table]:
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+        raise LedgerError(f"{where} is {value!r}; accepted is a list of tables")
+    return value
+
+
+def _tables(where: str, document: Table, field: str) -> Mapping[str, Table]:
+    """The tables of a field by their names; none where it is left out."""
+    value = document.get(field, {})
+    if not isinstance(value, Mapping) or not all(isinstance(t, Mapping) for t in value.values()):
+        raise LedgerError(f"{where}: {field} is {value!r}; accepted is a table of tables")
+    return value
+
+
+def _text(where: str, table: Table, field: str, otherwise: str = "") -> str:
+    value = table.get(field, otherwise)
+    if not isinstance(value, str):
+        raise LedgerError(f"{where}: {field} is {value!r}; accepted is a text")
+    return value
 
 
 def _strings(

@@ -6,7 +6,7 @@ Guarantees that no cell which was measured is lost unasked.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from bce_conformance.conformance.ledger.model import tries_less
 from bce_conformance.conformance.settings import Settings
 from bce_conformance.conformance.specification import requirements
 from bce_conformance.conformance.tiers import TIERS
-from bce_conformance.results.cells import Cell
+from bce_conformance.results.cells import Cell, Place
 from bce_conformance.results.model import Results
 from bce_conformance.results.reading import ResultsError, read
 
 from . import journal
 from .journal import JournalError
+from .matrix import Matrix
 
 _ROOM = 1 << 16  # bytes that must fit: the journal's first lines
 _LOCK = ".run.lock"
@@ -91,10 +92,38 @@ def require_nothing_lost(folder: Path, settings: Settings) -> None:
         found = read(path)
     except ResultsError as error:
         raise FolderError(f"{error}. If it may be lost: --overwrite") from error
-    lost = [cell for cell in _measured(found) if not _measures(settings, cell, found.run.tier)]
+    if found.run.tier not in TIERS and any(_measured(found)):
+        raise FolderError(
+            f"{folder} holds cells of tier {found.run.tier!r}, which is none of "
+            f"{', '.join(TIERS)}; {_WAYS_OUT}"
+        )
+    _refuse_loss(path, found, lambda cell: _measures(settings, cell, found.run.tier))
+
+
+def require_none_left_out(results: Path, matrix: Matrix, places: Collection[Place]) -> None:
+    """Refuse to write over cells that are not among those which are about to be measured.
+
+    Asked once the backends have described themselves: a device may be gone.
+
+    Args:
+        results: the results.json that the run will write.
+        matrix: knows which devices there are.
+        places: what is about to be measured.
+
+    Raises:
+        FolderError: there are such cells.
+    """
+    if not results.exists():
+        return
+    measured = {place for place in places if matrix.is_measurable(place)}
+    _refuse_loss(results, read(results), lambda cell: cell.place in measured)
+
+
+def _refuse_loss(path: Path, found: Results, kept: Callable[[Cell], bool]) -> None:
+    lost = [cell for cell in _measured(found) if not kept(cell)]
     if lost:
         raise FolderError(
-            f"{folder} holds {len(lost)} cells that this run does not measure, such as "
+            f"{path.parent} holds {len(lost)} cells that this run does not measure, such as "
             f"{'/'.join(lost[0].place)} in tier {found.run.tier}; {_WAYS_OUT}"
         )
 
@@ -127,6 +156,6 @@ def _measures(settings: Settings, cell: Cell, tier: str) -> bool:
         and settings.selects(requirement)
         and cell.dtype in (settings.dtypes or DTYPES)
         and cell.device in (settings.devices or (cell.device,))
-        and TIERS[settings.tier].tries(requirement, spec, cell.dtype)
+        and settings.tries(requirement, spec, cell.dtype)
         and installed(spec)
     )

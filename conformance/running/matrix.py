@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 from bce_conformance.backends import (
     DTYPES,
@@ -76,6 +76,7 @@ class Matrix:
 
     Attributes:
         host: where it is measured; None for this machine.
+        identity: what a run that goes on with this one must agree in; None where nothing is kept.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Matrix:
             one_by_one=one_by_one,
         )
         self.host: Host | None = None
+        self.identity: Mapping[str, Any] | None = None
         self.flushes: dict[Probed, Flushes] = {}
         self.calls = {few: CallStore(settings.seed, few_shapes=few) for few in (False, True)}
         self._surveyors: dict[Probed, Surveyor] = {}
@@ -126,6 +128,7 @@ class Matrix:
 
     def resume(self, kept: Kept) -> None:
         """Take over what an interrupted run of the same settings has measured."""
+        self.identity = kept.identity
         for cell in kept.cells:
             self.cells[cell.place] = cell
         for points in kept.curves:
@@ -147,7 +150,7 @@ class Matrix:
             Place(requirement.id, backend, device, dtype)
             for dtype in dtypes
             for backend in self.demanded()
-            if self._tries(requirement, backend, dtype)
+            if self.settings.tries(requirement, self.specs[backend], dtype)
             for device in self._devices(backend)
         )
         return [place for place in places if place not in self.cells]
@@ -181,10 +184,6 @@ class Matrix:
                 tries = f"the {self.settings.tier} tier tries none of it with these backends"
                 return f"{tries}; --tier={name} does"
         return "no requirement that was asked for is about these formats"
-
-    def _tries(self, requirement: Requirement, backend: str, dtype: str) -> bool:
-        asked = requirement.each_instruction_set and self.settings.names(requirement)
-        return asked or self.pools.tier.tries(requirement, self.specs[backend], dtype)
 
     def _devices(self, backend: str) -> Sequence[str]:
         info = self.processes.info(backend)

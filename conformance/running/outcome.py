@@ -71,6 +71,11 @@ def identity_of_backends(matrix: Matrix) -> dict[str, Any]:
     return identity
 
 
+def identity(matrix: Matrix) -> dict[str, Any]:
+    """All that identifies a run: what goes into its journal."""
+    return identity_of_settings(matrix.settings) | identity_of_backends(matrix)
+
+
 def outcome(
     matrix: Matrix,
     *,
@@ -109,6 +114,7 @@ def outcome(
             seed=settings.seed,
             leaves_out=tuple(TIERS[settings.tier].left_out),
             seconds={"start_up": round(start_up, 3), "measuring": round(measuring, 3)},
+            identity=matrix.identity,
         ),
         tuple(_backend(matrix, spec) for spec in matrix.specs.values()),
         tuple(

@@ -23,6 +23,7 @@ from bce_conformance.backends import (
     heap,
     installed,
     instruction_sets,
+    not_installed,
     sibling,
 )
 from bce_conformance.backends.idle_threads import ASLEEP
@@ -166,12 +167,14 @@ class Processes:
         return "ok" if isinstance(info, BackendInfo) else str(info or NOT_INSTALLED)
 
     def why_not_started(self, named: Collection[str]) -> str:
-        """A line for each of the backends in ``named`` that does not start; empty where all do."""
-        failures = {b: info for b in self._specs if isinstance(info := self.info(b), Failure)}
+        """A line for each backend in ``named`` that is absent or does not start; else empty."""
+        infos = {backend: self.info(backend) for backend in self._specs if backend in named}
         return "\n".join(
-            f"backend {backend} does not start: {failure.reason}"
-            for backend, failure in failures.items()
-            if backend in named
+            f"backend {backend} does not start: {info.reason}"
+            if isinstance(info, Failure)
+            else not_installed(self._specs[backend])
+            for backend, info in infos.items()
+            if not isinstance(info, BackendInfo)
         )
 
     def own(self, backend: str) -> SlottedProcess:

@@ -162,6 +162,64 @@ def test_what_hangs_is_told_and_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "does not start: timeout: after 2 s" in output
 
 
+def of_numbers(
+    logit: str, target: str, dtype: str = "float32", targets: str | None = None
+) -> LossCall:
+    """The call that two numbers stand for."""
+    given = {"logits": command.number(logit), "targets": command.number(target)}
+    found: LossCall = command.call_of(given, dtype, {"targets": targets}, "none", ("loss",))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text", "nearest"),
+    [
+        ("bfloat16", "1.00390625000001", 1.0078125),  # beyond the middle by less than float32 has
+        ("bfloat16", "1.00390625", 1.0),
+        ("bfloat16", "1.01171875", 1.015625),
+        ("float32", "1.0000000596046447754", 1 + 2.0**-23),  # likewise, and than float64 has
+        ("float32", "-1.0000000596046447753", -1.0),
+        ("float16", "1.000488281250000000000000000001", 1 + 2.0**-10),
+        ("float16", "2.98023223876953125e-8", 0.0),  # half of the smallest number
+        ("float16", "2.98023223876953126e-8", 2.0**-24),
+        ("float16", "65519.99999999999999999999", 65504.0),
+        ("float64", "0.1", 0.1),
+        ("float32", "1e-400", 0.0),
+        ("float32", "16777217", 16777216.0),
+        ("bfloat16", "-0.0", -0.0),
+        ("float16", "-6.5e4", -64992.0),
+    ],
+)
+def test_a_decimal_is_rounded_once(dtype: str, text: str, nearest: float) -> None:
+    call = of_numbers(text, "0", dtype)
+    inline = loads(f'{{"dtype": "{dtype}", "logits": [{text}], "targets": [0]}}')
+    for found in (call, inline):
+        assert float(found.logits[0]) == nearest
+        assert np.signbit(found.logits[0]) == np.signbit(nearest)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_infinity_and_nan_are_numbers(dtype: str) -> None:
+    assert of_numbers("-inf", "0", dtype).logits.tolist() == [-np.inf]
+    assert np.isnan(of_numbers("nan", "0", dtype).logits).all()
+
+
+def test_a_zero_is_an_integer_and_minus_zero_none() -> None:
+    call = of_numbers("20", "0", targets="int8")
+    assert (call.targets.dtype, call.targets.tolist()) == (np.int8, [0])
+    assert np.signbit(of_numbers("20", "-0").targets[0])
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["quantity=grad_logits", "reduction=none", "dtype=float32", "targets-dtype=int8"],
+)
+def test_no_option_is_ignored_beside_a_call(option: str) -> None:
+    code, output = invoke("--call", dumps(CALL, inline=True), f"--{option}")
+    assert code == 2
+    assert f"--call is a whole call: leave out --{option.partition('=')[0]}" in output
+
+
 def test_whatever_is_wrong_is_told() -> None:
     call = replace(CALL, quantities=("loss", "grad_logits", "grad_weight"))
     outcome = LossResult(
@@ -209,6 +267,9 @@ def test_of_a_large_result_the_worst_is_shown() -> None:
         ),
         (["--logits=1", "--targets=0.5", "--targets-dtype=bool"], "is 0.5, no number of bool"),
         (["--logits=70000", "--targets=0", "--dtype=float16"], "which is beyond float16"),
+        (["--logits=1e400", "--targets=0"], "1e400, which is beyond every format; infinity is"),
+        (["--logits=[1e400]", "--targets=0"], "1e400, which is beyond every format; infinity is"),
+        (["--logits=65520", "--targets=0", "--dtype=float16"], "which is beyond float16"),
         (["--logits=1", "--targets=0", "--quantity=jvp_logits"], "tangent is None"),
         (["--logits=1", "--targets=0", "--write=/nowhere/x.json"], "No such file"),
     ],

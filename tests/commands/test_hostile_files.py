@@ -1,6 +1,8 @@
 """Files that no run wrote: each command says what is wrong and where, and waits for nothing."""
 
 import copy
+import errno
+import importlib
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ from bce_conformance.results.reading import ResultsError, read
 from tests.reports.conftest import build
 
 Document = dict[str, Any]
+ledger = importlib.import_module("bce_conformance.commands.ledger")
 LIMIT = 300  # seconds, on a machine that is busy with other tests
 RAW = "\x00\x07\x1b\x7f\x9b\u202e"
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x9b31m\x00\u202e"
@@ -135,6 +138,10 @@ CONTENTS: dict[str, tuple[Callable[[str], bytes], str]] = {
         lambda t: t.replace("65536", DIGITS, 1).encode(),
         "an integer has 5001 digits; at most 4300 are read",
     ),
+    "400 digits": (
+        lambda t: t.replace("0.2512", "7" * 400, 1).encode(),
+        "an integer is beyond float64",
+    ),
     "deep": (lambda t: b"[" * 10**5, "nested too deeply"),
     "deep, closed": (
         lambda t: f'{t[:-1]}, "x": {"[" * 10**5}{"]" * 10**5}}}'.encode(),
@@ -178,6 +185,37 @@ def test_what_is_no_results_is_refused_and_the_place_is_told(
     if content in numbers:
         with pytest.raises(ResultsError, match=r": line 1, column \d+: "):
             read(folder)
+
+
+def test_a_report_is_made_of_a_folder_alone(folders: tuple[Path, Path]) -> None:
+    good, _ = folders
+    other = good / "other.json"
+    (good / "results.json").rename(other)
+    result = CliRunner().invoke(app, ["report", str(other)])
+    assert f"FOLDER is {other}; accepted is a folder with a results.json" in _refused(result)
+    assert list(good.iterdir()) == [other]
+
+
+def test_an_update_names_the_backend_and_the_file_that_are_wrong(
+    text: str, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = folders
+    quick = json.loads(text)
+    quick["run"]["tier"] = "quick"
+    first = quick["backends"][0]["id"]
+    named = json.dumps(quick).replace(f'"{first}"', '"gone"')
+    (folder / "results.json").write_text(named, encoding="utf-8")
+    result = CliRunner().invoke(app, ["ledger", "update", str(folder)])
+    assert "backend 'gone' is unknown" in _refused(result)
+
+    def update(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/x/torch.toml")
+
+    monkeypatch.setattr(ledger, "update", update)
+    quick["run"]["tier"] = "default"
+    (folder / "results.json").write_text(json.dumps(quick), encoding="utf-8")
+    result = CliRunner().invoke(app, ["ledger", "update", str(folder)])
+    assert "/x/torch.toml cannot be written: Permission denied; give a copy" in _refused(result)
 
 
 def test_a_number_is_found_where_it_stands_and_not_in_a_text(tmp_path: Path) -> None:

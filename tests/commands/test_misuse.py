@@ -49,8 +49,13 @@ WRONG = {
     f"explain native {ONE} --weight-dtype=float32": "--weight-dtype is given without --weight",
     "report broken.json": "broken.json: not JSON at line 1, column 2",
     "report other.json": "name another file, or make it again with bce-conformance run",
+    f"report {'x' * 300}": "cannot be read: File name too long; name another",
+    f"compare {'x' * 300} native": "is no results.json and no folder",
     "report a_file": "a_file is no results.json, nor a folder that has one",
     "compare a_file torch": "compare two runs, or two backends",
+    "compare broken.json other.json --dtype=float16": (
+        "--dtype is for two backends, and broken.json and other.json are runs: leave it out"
+    ),
     "findings binary.json": "binary.json: not UTF-8 at byte 0",
     "findings export a_file": "DIR is 'a_file': Not a directory; give a folder that can be written",
     "sweep native --targets=": "targets is empty; accepted are numbers such as",

@@ -86,12 +86,13 @@ def without_frameworks(folder: Path) -> str:
     return f"{folder}{os.pathsep}{HERE}"
 
 
-def test_a_demanded_backend_that_is_not_installed_ends_the_run_1(tmp_path: Path) -> None:
+def test_a_named_backend_that_is_not_installed_is_one_line_and_misuse(tmp_path: Path) -> None:
     path = without_frameworks(tmp_path)
     code, document, output = run("--backend=torch", *RIGHT, out=tmp_path / "out", PYTHONPATH=path)
-    assert code == 1
-    assert "torch: not installed" in output
-    assert verdicts(document) == {"torch": "not measured", "impaired:Right": "AAA"}
+    assert (code, document) == (2, {})
+    (line,) = (line for line in output.splitlines() if "not installed" in line)
+    assert line.startswith("backend torch is not installed: ")
+    assert "-m pip install 'bce-conformance[torch]'" in line
 
 
 def test_a_default_backend_that_is_not_installed_is_listed(tmp_path: Path) -> None:

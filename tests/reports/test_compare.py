@@ -16,7 +16,7 @@ from bce_conformance.reports.compare import (
     distance,
 )
 from bce_conformance.reports.compare import document as compared
-from bce_conformance.reports.comparison_page import render
+from bce_conformance.reports.comparison_page import direction, render
 from bce_conformance.results.reading import from_document
 from tests.reports.browsing import Reader
 from tests.reports.test_accessible import violations
@@ -109,6 +109,29 @@ def test_measured_no_more_is_worse_and_measured_now_is_neither(document: Documen
     assert (move.kind, move.better) == ("verdict", False)
     (move,) = _compare(after, document).moves
     assert (move.kind, move.better) == ("verdict", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better", "done"),
+    [
+        ("unsupported", "fails", False, "worse"),
+        ("unsupported", "crashed", False, "worse"),
+        ("unsupported", "timeout", False, "worse"),
+        ("unsupported", "not measured", False, "worse"),
+        ("unsupported", "A", None, "newly measured"),
+        ("not measured", "fails", None, "newly measured"),
+        ("not measured", "unsupported", None, "newly refused"),
+    ],
+)
+def test_a_refusal_that_becomes_a_wrong_result_is_worse(
+    before: str, after: str, better: bool | None, done: str, document: Document
+) -> None:
+    new, blank = copy.deepcopy(document), {"inputs": 0, "ulp": None, "worst": None}
+    document["cells"][0] |= {"verdict": before, **blank}
+    new["cells"][0] |= {"verdict": after, **blank, "inputs": int(after == "A")}
+    found = _compare(document, new)
+    (move,) = found.moves
+    assert (move.better, direction(move), found.worse) == (better, done, int(better is False))
 
 
 def test_runs_that_were_not_measured_alike_say_so(document: Document) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,13 @@ def test_what_was_not_recorded_is_not_written(document: Document) -> None:
     assert "timings" not in written
     assert "seed" not in written["run"]
     assert "seconds" not in written["run"]
+
+
+def test_a_command_line_that_is_no_utf_8_is_written_out(document: Document, tmp_path: Path) -> None:
+    results = from_document(document)
+    argv = ("run", "--out", "/tmp/ü" + os.fsdecode(b"\xff"))
+    writing.write(replace(results, run=replace(results.run, argv=argv)), tmp_path / "r.json")
+    assert read(tmp_path / "r.json").run.argv == ("run", "--out", "/tmp/ü\\udcff")
 
 
 def test_goals_that_earlier_versions_wrote_are_left_out(document: Document) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from bce_conformance.backends.measuring import real_time as priority
 from bce_conformance.cli import app
 from bce_conformance.commands.bench import bench
+from bce_conformance.conformance.running.folder import held
 from bce_conformance.results.reading import from_document, read, timings_in
 from bce_conformance.results.writing import write
 from bce_conformance.timing import unpaired_goals
@@ -43,6 +44,22 @@ def test_bench_writes_results_and_keeps_the_run_that_is_there(tmp_path, document
     # A run of the matrix into the same folder keeps the timings.
     write(replace(from_document(document_of_a_run), timings=timings_in(path)), path)
     assert read(path).timings == found.timings
+
+
+def test_a_size_or_backend_given_twice_is_measured_once(tmp_path: Path) -> None:
+    twice = ("--backend", FAST, "--size", "32") * 2
+    code, output = invoke(*twice, "--rounds", "1", "--out", str(tmp_path))
+    assert code == 0, output
+    timings = read(tmp_path / "results.json").timings
+    assert timings is not None
+    assert len(timings.measurements) == len(set(timings.measurements))
+
+
+def test_a_folder_that_a_run_holds_is_refused(tmp_path: Path) -> None:
+    with held(tmp_path):
+        code, output = invoke("--backend", FAST, "--size", "32", "--out", str(tmp_path))
+    assert code == 2
+    assert "is being written by another run; choose another folder" in output
 
 
 def test_goals_go_into_a_file_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

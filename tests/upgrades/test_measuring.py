@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bce_conformance.conformance.settings import Settings
-from bce_conformance.results.model import Results
+from bce_conformance.conformance.specification import requirements
+from bce_conformance.results.model import Requirement, Results
 from bce_conformance.results.reading import from_document
 from bce_conformance.results.writing import write
 from bce_conformance.terminal.progress import Silent
@@ -55,6 +56,18 @@ def test_a_part_of_what_is_kept_is_not_measured_again(kept: Results, asked: str)
     assert expected
     assert [cell.requirement for cell in found.cells] == expected
     assert {requirement.id for requirement in found.requirements} == set(expected)
+
+
+def test_what_is_tried_where_it_is_named_is_no_part_of_all(kept: Results) -> None:
+    """Its requirement is listed, and has no cell."""
+    name = "torch@pip=2.10.0"
+    (one,) = (r for r in requirements().values() if r.each_instruction_set)
+    listed = (*kept.requirements, Requirement(one.id, one.family, one.text))
+    place = measuring._folder(replace(SETTINGS, backends=(name,)))
+    write(replace(kept, requirements=listed), place / "results.json")
+    named = replace(SETTINGS, backends=(name,), requirements=(one.id,))
+    assert measuring._part_of_all(named) is None
+    assert measuring._part_of_all(replace(named, requirements=("VAL-2",))) is not None
 
 
 def test_another_seed_tier_or_release_is_measured_elsewhere(kept: Results) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bce_conformance.results.cells import UlpStatistics
 from bce_conformance.results.model import Results
 from bce_conformance.results.reading import from_document
 from bce_conformance.upgrades import narrowing, table
@@ -72,6 +73,45 @@ def test_what_moves_and_moves_back_is_seen_with_all_releases_only() -> None:
     found = narrowing.narrow(RELEASES, index.measure, every=True)
     assert moved(found) == [("0.4.0", "0.5.0", 1), ("0.5.0", "0.6.0", 1)]
     assert list(found.measured) == RELEASES
+
+
+def drifting(*largest: float) -> dict[str, Results]:
+    """Releases of one cell with these largest errors."""
+    one = UlpStatistics(0.0, 0.0, 0.0, 0.0)
+    found = results("A")
+    (cell,) = found.cells
+    return {
+        release: replace(found, cells=(replace(cell, ulp=replace(one, max=ulp)),))
+        for release, ulp in zip(RELEASES, largest, strict=False)
+    }
+
+
+def test_an_error_that_grows_little_by_little_has_moved() -> None:
+    found = narrowing.narrow(RELEASES[:3], drifting(2, 3, 5).__getitem__)
+    (step,) = found.steps()
+    assert (step.before, step.after, step.gradual) == ("0.1.0", "0.3.0", True)
+    assert [(move.kind, move.better) for move in step.moves] == [("ulp", False)]
+    text = shown(found)
+    assert "moved in 0.3.0, little by little since 0.1.0:" in text
+    assert "1 of 1 cells moved, in 0.3.0" in text
+    row = table.as_csv(found, "torch").splitlines()[3]
+    assert row.endswith(",A,5,worse,0.1.0,A,2")
+    # From where it moved last; and back at once.
+    found = narrowing.narrow(RELEASES[:6], drifting(2, 3, 5, 8, 11, 2).__getitem__, every=True)
+    assert moved(found) == [("0.1.0", "0.3.0", 1), ("0.3.0", "0.5.0", 1), ("0.5.0", "0.6.0", 1)]
+
+
+def test_a_gradual_movement_is_found_by_halving() -> None:
+    index = drifting(*(2 + n / 8 for n in range(20)))
+    asked: list[str] = []
+
+    def measure(release: str) -> Results:
+        asked.append(release)
+        return index[release]
+
+    found = narrowing.narrow(RELEASES, measure)
+    assert moved(found) == [("0.1.0", "0.18.0", 1)]
+    assert len(asked) < 10
 
 
 def test_releases_that_cannot_be_measured_are_left_out() -> None:

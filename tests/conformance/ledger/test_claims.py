@@ -56,6 +56,7 @@ def test_a_claimed_cell_is_worse_below_its_level(
         (place("VAL-9"), "VAL-9"),
         (place("API-1", "torch::./kernel.py:loss"), "class"),
         (place("API-1"), ""),
+        (place("GONE-1"), "not in SPEC.md"),
         (place("GRAD-15"), ""),
         (place("API-6", "torch::./kernel.py:loss"), ""),
     ],

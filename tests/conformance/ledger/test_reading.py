@@ -316,6 +316,13 @@ FIRST = "torch.toml, mechanism cancel, deviation 1"
         ("A = ", f'instruction_sets = "{HERE}"\nA = ', "instruction_sets"),
         (DEVIATION, "[[mechanism.cancel.deviation", "torch.toml"),
         (DEVIATION, f'[mechanism.more]\ntext = "x"\n{DEVIATION}', "more: no field .'deviation'."),
+        (ENTRY, 'mechanism = "x"', "torch.toml: mechanism is 'x'; accepted is a table of tables"),
+        (ENTRY, "witness = 3", "torch.toml: witness is 3; accepted is a table of tables"),
+        (ENTRY, "backend = 3", "torch.toml: backend is 3; accepted is a text"),
+        (ENTRY, '[mechanism.a]\ntext = "x"\ndeviation = [3]', r"deviation is \[3\]; accepted is a"),
+        (ENTRY, '[witness."m.f"]\nfloat32 = [3]', r"witness is \[3\]; accepted is a list of tab"),
+        ('"cancels"', "3", "mechanism cancel: text is 3; accepted is a text"),
+        (LEVEL, f"{LEVEL}\ndevice = 3", f"{FIRST}: device is 3; accepted is a text"),
         (
             DEVIATION,
             f'[witness."m.f"]\nfloat32 = [{{}}]\n{DEVIATION}',

@@ -24,6 +24,7 @@ RUN = (
     *("--backend=impaired:Slow", "--backend=impaired:SlowToo", "--tier=quick"),
     *("--requirement=VAL", "--requirement=RED-4", "--requirement=LAY", "--dtype=float32"),
 )
+LITTLE = (*("--backend=impaired:Right", "--tier=quick", "--requirement=VAL-1", "--dtype=float32"),)
 KILLS = 10
 
 
@@ -154,6 +155,37 @@ def test_a_run_with_another_version_of_a_backend_is_not_resumed(begun: Path) -> 
     code, output = run(begun, *RUN, "--resume", IMPAIRED_VERSION="2")
     assert code == 2
     assert "begun with version of impaired:Slow 1, this one has 2" in output
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("complete")
+    assert run(out, *LITTLE)[0] == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("other", "version", "named"),
+    [
+        ("--dtype=float16", "1", "dtypes float32; this one is of float32, float16"),
+        ("--device=cuda", "1", "devices none; this one is of cuda"),
+        ("--isa=x86-64-v2", "1", "instruction set none; this one is of x86-64-v2"),
+        ("--time-limit=7", "1", "time limit 30"),
+        ("--quiet", "2", "version of impaired:Right 1; this one is of 2"),
+    ],
+)
+def test_a_complete_run_of_other_settings_or_versions_is_another_run(
+    complete: Path, other: str, version: str, named: str
+) -> None:
+    code, output = run(complete, *LITTLE, "--resume", other, IMPAIRED_VERSION=version)
+    assert code == 2, output
+    assert f"--resume: the run in {complete} is complete, of {named}" in output
+
+
+def test_a_complete_run_has_nothing_to_resume(complete: Path) -> None:
+    code, output = run(complete, *LITTLE, "--resume")
+    assert code == 0, output
+    assert "nothing to resume" in output
 
 
 LOSS = """
