@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
@@ -15,15 +16,13 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from bce_conformance.backends.adapters.base import Adapter, gradients_wanted
-from bce_conformance.backends.calls import OPERANDS, BackendInfo, LossCall, UnsupportedCall
+from bce_conformance.backends.calls import DTYPES, OPERANDS, BackendInfo, LossCall, UnsupportedCall
 
 from .composition import Composition, Returns, returned
 from .gradient import OwnGradient
 from .operations import Operations
 from .signature import returning_arrays, signature
 from .target import Loaded, Target, TargetError, line_in, load
-
-_PROBED = 3  # elements that tell a mean, a sum and no reduction apart
 
 
 class FunctionAdapter(Adapter):
@@ -76,14 +75,17 @@ class FunctionAdapter(Adapter):
         return OwnGradient(self.loss, called, read.options, self.loaded.backward_name)
 
     def _returned(self, loss: Callable[..., Any]) -> Returns:
-        """What a function without a reduction does; ``none`` where it takes no such logits."""
-        zeros = np.zeros(_PROBED, np.float32)
-        labels = np.array([0, 1, 0], np.float32)
-        pair = [self.place(array, "cpu") for array in (zeros, labels)]
-        try:
-            return returned(loss, pair[0], pair[1], self.to_numpy)
-        except Exception:  # whatever it is, the probes of formats meet it too, and tell
-            return "none"
+        """What a function without a reduction does, in the first format of which it takes logits.
+
+        ``none`` where there is no such format.
+        """
+        for dtype in ("float32", *DTYPES):
+            ones = super()._probe(dtype).logits
+            labels = np.array([0, 1, 0]).astype(ones.dtype)
+            with suppress(Exception):  # whatever it is, the probes of formats meet it too, and tell
+                pair = [self.place(array, "cpu") for array in (0 * labels, labels)]
+                return returned(loss, pair[0], pair[1], self.to_numpy)
+        return "none"
 
     def info(self) -> BackendInfo:
         """Describe the function.
@@ -118,6 +120,8 @@ class FunctionAdapter(Adapter):
     def _notes(self) -> list[str]:
         name = self.loaded.target.name
         notes = [f"composed: {', '.join(self.loss.composed)}"] if self.loss.composed else []
+        if signature(self.loaded.target, self.loaded.loss).swapped:
+            notes.append("called with the targets first, as its arguments are named")
         if self.loss.reduces:
             notes.append(f"{name} returns a {self.loss.returns} alone: elements are unsupported")
         own = self.own_gradient

@@ -77,8 +77,9 @@ class Composition:
         options = self.passed(given) | self.reduction("none")
         if "pos_weight" in given and "pos_weight" not in self.has:
             positive, negative = self.at_labels(logits, options)
-            weighted = self.operations.times(given["pos_weight"] * targets, positive)
-            loss = weighted + self.operations.times(1 - targets, negative)
+            y = self.operations.counted(targets, logits)
+            weighted = self.operations.times(given["pos_weight"] * y, positive)
+            loss = weighted + self.operations.times(1 - y, negative)
         else:
             loss = self.loss(logits, targets, **options)
         if "weight" in given and "weight" not in self.has:

@@ -7,6 +7,7 @@ is too, by the chain rule, here and not by the framework: it may know nothing of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,7 @@ class OwnGradient:
         full = ones if cotangent is None else operations.spread(cotangent, logits)
         if reduction != "mean":
             return full
-        count = 1
-        for length in shape_of(logits):
-            count *= length
-        return full / max(count, 1)
+        return _divided(full, max(math.prod(shape_of(logits)), 1))
 
     def _composed(self, x: Any, y: Any, given: Gradients, cotangent: Any) -> Gradients:
         """The gradients under what the function lacks, from those of its elements."""
@@ -80,14 +78,15 @@ class OwnGradient:
         outer = cotangent
         if "weight" in given and "weight" not in self.has:
             rest = {name: value for name, value in given.items() if name != "weight"}
-            each = operations.times(self.loss.elements(x, y, rest), outer)
-            found["weight"] = operations.summed_to(each, given["weight"])
+            if hasattr(given["weight"], "dtype"):  # no number, which has no gradient
+                each = operations.times(self.loss.elements(x, y, rest), outer)
+                found["weight"] = operations.summed_to(each, given["weight"])
             outer = operations.times(given["weight"], outer)
         passed = {name: value for name, value in given.items() if name in self.has}
         if "pos_weight" not in given or "pos_weight" in self.has:
             return self._asked(x, y, passed, "none", outer) | found
-        p = given["pos_weight"]
-        ones = operations.ones(x)
+        p, targets = given["pos_weight"], y
+        y, ones = operations.counted(y, x), operations.ones(x)
         at_one = self._asked(x, ones, passed, "none", operations.times(p * y, outer))
         at_zero = self._asked(x, 0 * ones, passed, "none", operations.times(1 - y, outer))
         for name in at_one.keys() & {"logits", "weight"}:
@@ -95,9 +94,10 @@ class OwnGradient:
         positive = self.loss.elements(x, ones, passed)
         negative = self.loss.elements(x, 0 * ones, passed)
         difference = operations.times(p, positive) - negative
-        found["targets"] = operations.cast(operations.times(difference, outer), y)
+        found["targets"] = operations.cast(operations.times(difference, outer), targets)
         along = operations.times(y, operations.times(positive, outer))
-        found["pos_weight"] = operations.summed_to(along, p)
+        if hasattr(p, "dtype"):
+            found["pos_weight"] = operations.summed_to(along, p)
         return found
 
     def _asked(self, x: Any, y: Any, given: Gradients, reduction: str, cotangent: Any) -> Gradients:
@@ -131,3 +131,13 @@ class OwnGradient:
         if unknown:
             raise ValueError(f"{self.name} returned {unknown}; accepted are {list(OPERANDS)}")
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _divided(values: Any, count: int) -> Any:
+    """``values`` divided by a number that their format may not hold: a power of two at a time."""
+    fraction, exponent = math.frexp(count)
+    values, exponent = values / (2 * fraction), exponent - 1
+    while exponent:
+        values = values * 2.0 ** -min(exponent, 14)
+        exponent -= min(exponent, 14)
+    return values

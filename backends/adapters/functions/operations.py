@@ -43,7 +43,14 @@ class Operations:
 
     def times(self, factor: Any, value: Any) -> Any:
         """A product in the format of ``value``, whatever that of the factor is."""
+        if "bool" in _format_of(factor):  # whose product is a logical one in some frameworks
+            factor = self.cast(factor, value)
         return self.cast(factor * value, value)
+
+    def counted(self, labels: Any, like: Any) -> Any:
+        """Labels in the format of ``like`` where they are integers or booleans."""
+        format_ = _format_of(labels)
+        return self.cast(labels, like) if "int" in format_ or "bool" in format_ else labels
 
     def summed_to(self, value: Any, operand: Any) -> Any:
         """The gradient in an operand that was broadcast: sums over the dimensions that were."""
@@ -53,6 +60,10 @@ class Operations:
         axes += [missing + i for i, n in enumerate(operands) if n == 1 != shape[missing + i]]
         found = self.collected(value, tuple(axes)) if axes else value
         return self.cast(self.shaped(found, operands), operand)
+
+
+def _format_of(array: Any) -> str:
+    return str(getattr(array, "dtype", ""))
 
 
 def shape_of(array: Any) -> tuple[int, ...]:
@@ -69,7 +80,7 @@ def check_factor(name: str, operand: Any, logits: Any) -> None:
     """
     if operand is None or isinstance(operand, numbers.Real):
         return
-    dtype = str(getattr(operand, "dtype", ""))
+    dtype = _format_of(operand)
     if not dtype or "complex" in dtype or "object" in dtype:
         kind = f"dtype {dtype}" if dtype else f"type {type(operand).__name__}"
         raise TypeError(f"{name} has {kind}; accepted are arrays of real numbers, and one number")

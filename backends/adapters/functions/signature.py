@@ -7,7 +7,7 @@ Python's about arguments is taken for one of the function's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,18 +31,21 @@ class Signature:
         made_with: those of them that its class is made with, empty for what is no class.
         is_class: whether it is made for each call.
         swapped: whether the targets come before the logits, as its parameters' names say.
+        needed: the weights without a default: they are None where a call has none.
     """
 
     options: frozenset[str]
     made_with: frozenset[str] = frozenset()
     is_class: bool = False
     swapped: bool = False
+    needed: frozenset[str] = frozenset()
 
     def bound(self, loss: Callable[..., Any]) -> Callable[..., Any]:
         """``loss`` as a function of logits, targets and any of ``options`` by keyword."""
 
         def call(logits: Any, targets: Any, **options: Any) -> Any:
             pair = (targets, logits) if self.swapped else (logits, targets)
+            options = dict.fromkeys(self.needed) | options
             if not self.is_class:
                 return loss(*pair, **options)
             made = {name: value for name, value in options.items() if name in self.made_with}
@@ -88,7 +91,8 @@ def signature(target: Target, loss: Any, more: tuple[str, ...] = ()) -> Signatur
     rest = dict(list(called.items())[1:])  # without self
     found = _of_call(target, rest, known)
     own = frozenset(made) & frozenset(known)
-    return Signature(found.options | own, own, True, found.swapped)
+    needed = found.needed | _needed(made.values())
+    return Signature(found.options | own, own, True, found.swapped, needed)
 
 
 def _of_call(target: Target, parameters: Mapping[str, Any], known: tuple[str, ...]) -> Signature:
@@ -106,8 +110,20 @@ def _of_call(target: Target, parameters: Mapping[str, Any], known: tuple[str, ..
         if _is_needed(parameter) and parameter.name not in known:
             raise TargetError(_needs(target, parameter.name, known, "it"))
     names = [p.name.lower() for p in first]
-    swapped = len(names) == 2 and names[0] in _TARGETS and names[1] in _LOGITS
-    return Signature(frozenset(p.name for p in rest) & frozenset(known), swapped=swapped)
+    options = frozenset(p.name for p in rest) & frozenset(known)
+    return Signature(options, swapped=_is_swapped(*names), needed=_needed(rest))
+
+
+def _is_swapped(first: str = "", second: str = "", *_: str) -> bool:
+    """Whether the names say that targets come first; y alone may be what a model returns."""
+    if first not in _TARGETS:
+        return False
+    return second in _LOGITS or (first != "y" and second not in ("", *_TARGETS))
+
+
+def _needed(parameters: Iterable[inspect.Parameter]) -> frozenset[str]:
+    """The weights among parameters that have no default."""
+    return frozenset(p.name for p in parameters if _is_needed(p)) & {"weight", "pos_weight"}
 
 
 def _needs(target: Target, name: str, known: tuple[str, ...], what: str) -> str:

@@ -85,7 +85,14 @@ def load(target: Target) -> Loaded:
             f"{target} is an object of type {kind}, which cannot be called; accepted are a "
             "function, a class and a callable object"
         )
-    return Loaded(target, loss, getattr(module, target.name + BACKWARD, None))
+    return Loaded(target, loss, _attribute(module, target.name + BACKWARD))
+
+
+def _attribute(module: Any, name: str) -> Any:
+    """What a dotted name stands for in a module; None where there is no such thing."""
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
 
 
 def _imported(where: str) -> ModuleType:

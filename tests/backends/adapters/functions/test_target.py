@@ -140,7 +140,7 @@ def test_a_class_is_made_for_each_call_and_an_instance_is_called() -> None:
     ("labels", "logits", True),
     ("input", "target", False),
     ("a", "b", False),
-    ("targets", "b", False),
+    ("targets", "b", True),
 ])  # fmt: skip
 def test_names_tell_which_comes_first(first: str, second: str, swapped: bool) -> None:
     scope: dict = {}
