@@ -21,25 +21,27 @@ step = jax.jit(jax.value_and_grad(loss))
 LIMIT = 240  # seconds; a program that hangs is ended
 
 
-def started(size: int, program: str, **environment: str) -> subprocess.Popen[str]:
+def ran(size: int, program: str, **environment: str) -> tuple[int, str, str]:
+    """What a program ended with, and what it printed on both streams."""
     text = BEGINNING.replace("SIZE", str(size)) + textwrap.dedent(program)
-    return subprocess.Popen(
+    done = subprocess.run(
         [sys.executable, "-c", text],
         env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=LIMIT,
+        check=False,
     )
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_process_ends_whose_last_steps_nobody_has_waited_for() -> None:
-    program = started(4_000_000, "for _ in range(5): step(x, y)\nprint('done')")
-    out, error = program.communicate(timeout=LIMIT)
-    assert (program.returncode, out, error) == (0, "done\n", "")
+    program = "for _ in range(5): step(x, y)\nprint('done')"
+    assert ran(4_000_000, program) == (0, "done\n", "")
 
 
 def test_an_interrupt_in_a_kernel_is_an_error_of_the_program() -> None:
-    program = started(
+    status, out, error = ran(
         1000,
         """
         from bce_conformance.native.jax import ffi
@@ -57,12 +59,11 @@ def test_an_interrupt_in_a_kernel_is_an_error_of_the_program() -> None:
             print("KeyboardInterrupt" in str(error), float(step(x, y)[0]) == exact)
         """,
     )
-    out, error = program.communicate(timeout=LIMIT)
-    assert (program.returncode, out) == (0, "True True\n"), error
+    assert (status, out) == (0, "True True\n"), error
 
 
 def test_a_loss_of_shards_varies_over_the_mesh() -> None:
-    program = started(
+    status, out, error = ran(
         8,
         """
         from functools import partial
@@ -87,5 +88,4 @@ def test_a_loss_of_shards_varies_over_the_mesh() -> None:
         """,
         XLA_FLAGS="--xla_force_host_platform_device_count=2",
     )
-    out, error = program.communicate(timeout=LIMIT)
-    assert (program.returncode, out) == (0, "True\n"), error
+    assert (status, out) == (0, "True\n"), error
