@@ -109,6 +109,17 @@ def test_the_number_of_threads_is_checked():
     assert num_threads() >= 1
 
 
+@pytest.fixture
+def _interrupts():
+    """Two threads, and Ctrl-C as Python has it: where tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    set_num_threads(2)
+    yield
+    set_num_threads(None)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
 def test_an_interrupt_waits_for_the_threads_that_write():
     done = []
 
@@ -118,18 +129,15 @@ def test_an_interrupt_waits_for_the_threads_that_write():
         time.sleep(0.2)
         done.append(first)
 
-    set_num_threads(2)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            share(work, 2)
-        assert len(done) == 1
-        seen = []
-        share(lambda first, last: seen.append(last - first), 64)
-        assert sum(seen) == 64
-    finally:
-        set_num_threads(None)
+    with pytest.raises(KeyboardInterrupt):
+        share(work, 2)
+    assert len(done) == 1
+    seen = []
+    share(lambda first, last: seen.append(last - first), 64)
+    assert sum(seen) == 64
 
 
+@pytest.mark.usefixtures("_interrupts")
 def test_an_interrupt_of_the_wait_waits_too():
     main, done = threading.main_thread(), []
 
@@ -140,10 +148,6 @@ def test_an_interrupt_of_the_wait_waits_too():
             time.sleep(0.2)
             done.append(first)
 
-    set_num_threads(2)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            share(work, 2)
-        assert len(done) == 1
-    finally:
-        set_num_threads(None)
+    with pytest.raises(KeyboardInterrupt):
+        share(work, 2)
+    assert len(done) == 1
