@@ -21,7 +21,7 @@ from bce_conformance.backends.calls import DTYPES, OPERANDS, BackendInfo, LossCa
 from .composition import Composition, Returns, returned
 from .gradient import OwnGradient
 from .operations import Operations
-from .signature import returning_arrays, signature
+from .signature import Signature, returning_arrays, signature
 from .target import Loaded, Target, TargetError, line_in, load
 
 
@@ -54,9 +54,14 @@ class FunctionAdapter(Adapter):
         return load(self._target)
 
     @cached_property
+    def _signature(self) -> Signature:
+        """How the function is called."""
+        return signature(self.loaded.target, self.loaded.loss)
+
+    @cached_property
     def loss(self) -> Composition:
         """The function with what it lacks composed."""
-        read = signature(self.loaded.target, self.loaded.loss)
+        read = self._signature
         called = returning_arrays(read.bound(self.loaded.loss), self.loaded.target.name)
         returns: Returns = "none"
         if "reduction" not in read.options:
@@ -79,7 +84,7 @@ class FunctionAdapter(Adapter):
 
         ``none`` where there is no such format.
         """
-        for dtype in ("float32", *DTYPES):
+        for dtype in dict.fromkeys(("float32", *DTYPES)):
             ones = super()._probe(dtype).logits
             labels = np.array([0, 1, 0]).astype(ones.dtype)
             with suppress(Exception):  # whatever it is, the probes of formats meet it too, and tell
@@ -120,7 +125,7 @@ class FunctionAdapter(Adapter):
     def _notes(self) -> list[str]:
         name = self.loaded.target.name
         notes = [f"composed: {', '.join(self.loss.composed)}"] if self.loss.composed else []
-        if signature(self.loaded.target, self.loaded.loss).swapped:
+        if self._signature.swapped:
             notes.append("called with the targets first, as its arguments are named")
         if self.loss.reduces:
             notes.append(f"{name} returns a {self.loss.returns} alone: elements are unsupported")

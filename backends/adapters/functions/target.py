@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from types import ModuleType
@@ -85,14 +86,15 @@ def load(target: Target) -> Loaded:
             f"{target} is an object of type {kind}, which cannot be called; accepted are a "
             "function, a class and a callable object"
         )
-    return Loaded(target, loss, _attribute(module, target.name + BACKWARD))
+    backward = None
+    with suppress(AttributeError):
+        backward = _attribute(module, target.name + BACKWARD)
+    return Loaded(target, loss, backward)
 
 
-def _attribute(module: Any, name: str) -> Any:
-    """What a dotted name stands for in a module; None where there is no such thing."""
-    for part in name.split("."):
-        module = getattr(module, part, None)
-    return module
+def _attribute(module: ModuleType, name: str) -> Any:
+    """What a dotted name stands for in a module, by ``getattr`` and with its error."""
+    return reduce(getattr, name.split("."), module)
 
 
 def _imported(where: str) -> ModuleType:
@@ -137,7 +139,7 @@ def _named(module: ModuleType, target: Target) -> Any:
         TargetError: there is none; names the nearest.
     """
     try:
-        return reduce(getattr, target.name.split("."), module)
+        return _attribute(module, target.name)
     except AttributeError:
         known = [n for n, value in vars(module).items() if callable(value) and n[:1] != "_"]
         raise TargetError(
